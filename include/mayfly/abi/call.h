@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a guest and the engine share: the numbers and the shapes in guest memory. Seen by the engine,
+ * the guest SDK and probes; plain fixed-width data, no code. Everything that a guest writes here is
+ * a claim: the engine copies it out once, checks it, then uses it.
+ *
+ * Leaving the guest: `out %eax, $MF_ABI_PORT` from ring 3, RAX = number, RDI RSI RDX = arguments,
+ * result in RAX (negative errno on failure), every other register kept. Numbers below
+ * MF_CALL_BASE are Linux system calls (arguments as the x86-64 psABI has them, R10 the fourth).
+ */
+#ifndef MAYFLY_ABI_CALL_H
+#define MAYFLY_ABI_CALL_H
+
+#include <stdint.h>
+
+#define MF_ABI_VERSION 1
+
+#define MF_ABI_PORT 0x10	/* the one port that ring 3 may write (four bytes) */
+#define MF_ABI_FAULT_PORT 0x20	/* + vector: ring-0 exception stubs report here; closed to ring 3 */
+
+#define MF_CALL_BASE 0x4d460000u
+/* rdi = struct mf_abi_ready *. Returns when a request has arrived: the size of the request in bytes.
+ * The first ready call of a program is its ready point: there it is frozen into an image.
+ * With a response set, it answers the request that was being served and waits for the next. */
+#define MF_CALL_READY (MF_CALL_BASE + 0)
+/* rdi = struct mf_abi_response *. The response is complete and may be sent; the guest goes on
+ * working until it calls READY or its deadline ends it. Returns 0. */
+#define MF_CALL_RESPOND (MF_CALL_BASE + 1)
+/* rdi = text, rsi = bytes, rdx = level (0 debug .. 3 error). Returns 0. */
+#define MF_CALL_LOG (MF_CALL_BASE + 2)
+/* rdi = value. End of a host-initiated function call. Does not return. */
+#define MF_CALL_RETURN (MF_CALL_BASE + 3)
+
+/* A piece of the request buffer: bytes [offset, offset+length). */
+struct mf_abi_slice {
+	uint32_t offset;
+	uint32_t length;
+};
+
+#define MF_ABI_MAX_HEADERS 100
+
+/*
+ * A request as it lies in the guest's buffer, from its first byte. Offsets count from the start of
+ * this struct. Every string is followed by a NUL that its length does not count.
+ */
+struct mf_abi_request {
+	uint32_t version;    /* MF_ABI_VERSION */
+	uint32_t size_bytes; /* of the whole, this struct included */
+	uint64_t id;	     /* counts up; for logs */
+	struct mf_abi_slice method;
+	struct mf_abi_slice target; /* as received, e.g. "/a?b=c" */
+	struct mf_abi_slice body;
+	uint32_t header_count;
+	uint32_t headers_offset; /* header_count pairs (name, value) of struct mf_abi_slice; names in lower case */
+};
+_Static_assert(sizeof(struct mf_abi_request) == 48, "ABI");
+
+/* The guest's response; pointers are guest virtual addresses. */
+struct mf_abi_response {
+	uint32_t version; /* MF_ABI_VERSION */
+	uint32_t status;  /* 200..599 */
+	uint64_t headers; /* text: "Name: value\r\n" lines, may be 0 */
+	uint64_t headers_bytes;
+	uint64_t body;
+	uint64_t body_bytes;
+};
+_Static_assert(sizeof(struct mf_abi_response) == 40, "ABI");
+
+struct mf_abi_ready {
+	uint32_t version; /* MF_ABI_VERSION */
+	uint32_t flags;	  /* MF_READY_* */
+	uint64_t buffer;  /* where requests are to be written, 16-byte aligned */
+	uint64_t buffer_bytes;
+	struct mf_abi_response response; /* with MF_READY_RESPONSE */
+};
+#define MF_READY_RESPONSE 1u /* `response` answers the request that was served */
+_Static_assert(sizeof(struct mf_abi_ready) == 64, "ABI");
+
+/* The clock page: mapped read-only into every guest; time without leaving the guest. */
+struct mf_abi_clock {
+	uint32_t sequence; /* odd while the engine writes */
+	uint32_t shift;
+	uint64_t mult;		  /* ns = ((tsc - tsc_base) * mult) >> shift */
+	uint64_t tsc_base;
+	uint64_t monotonic_ns;	  /* CLOCK_MONOTONIC at tsc_base */
+	int64_t realtime_minus_monotonic_ns;
+};
+_Static_assert(sizeof(struct mf_abi_clock) == 40, "ABI");
+
+#endif
