@@ -11,14 +11,12 @@
 #ifndef MAYFLY_ABI_CALL_H
 #define MAYFLY_ABI_CALL_H
 
-#include <stdint.h>
-
 #define MF_ABI_VERSION 1
 
 #define MF_ABI_PORT 0x10	/* the one port that ring 3 may write (four bytes) */
 #define MF_ABI_FAULT_PORT 0x20	/* + vector: ring-0 exception stubs report here; closed to ring 3 */
 
-#define MF_CALL_BASE 0x4d460000u
+#define MF_CALL_BASE 0x4d460000
 /* rdi = struct mf_abi_ready *. Returns when a request has arrived: the size of the request in bytes.
  * The first ready call of a program is its ready point: there it is frozen into an image.
  * With a response set, it answers the request that was being served and waits for the next. */
@@ -30,6 +28,9 @@
 #define MF_CALL_LOG (MF_CALL_BASE + 2)
 /* rdi = value. End of a host-initiated function call. Does not return. */
 #define MF_CALL_RETURN (MF_CALL_BASE + 3)
+
+#ifndef __ASSEMBLER__
+#include <stdint.h>
 
 /* A piece of the request buffer: bytes [offset, offset+length). */
 struct mf_abi_slice {
@@ -87,4 +88,5 @@ struct mf_abi_clock {
 };
 _Static_assert(sizeof(struct mf_abi_clock) == 40, "ABI");
 
+#endif /* __ASSEMBLER__ */
 #endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/image/guest.h"
+#include "engine/image/layout.h"
+#include "engine/kvm/cpu.h"
+#include "engine/mem/frames.h"
+#include "engine/mem/pt.h"
+#include "guest/stub/stub.h"
+#include "guest/vdso/blob.h"
+
+#include <mayfly/abi/call.h>
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#define HANDLER_STRIDE 16
+#define STACK_TOP      (MF_VA_STACK + MF_PAGE)
+
+/* Take a frame for an engine page, map it, and hand out its host address. */
+static int engine_page(struct mf_vm *vm, uint64_t va, int prot, uint8_t **at)
+{
+	struct mf_gpa gpa;
+
+	if (!mf_frames_take(&vm->mem, 1, &gpa))
+		return -ENOMEM;
+	*at = vm->mem.guest + gpa.at;
+	return mf_pt_map(&vm->mem, MF_GVA(va), gpa, 1, prot | MF_ENGINE);
+}
+
+static int engine_blob(struct mf_vm *vm, uint64_t va, int prot, const uint8_t *from, const uint8_t *to)
+{
+	size_t left = (size_t)(to - from);
+	uint8_t *at;
+	int ret;
+
+	for (; left; va += MF_PAGE) {
+		size_t part = left < MF_PAGE ? left : MF_PAGE;
+
+		ret = engine_page(vm, va, prot, &at);
+		if (ret)
+			return ret;
+		memcpy(at, from, part);
+		from += part;
+		left -= part;
+	}
+	return 0;
+}
+
+static void patch(uint8_t *code, size_t bytes, uint32_t placeholder, uint32_t value)
+{
+	size_t i;
+
+	for (i = 0; i + 4 <= bytes; i++)
+		if (!memcmp(code + i, &placeholder, 4))
+			memcpy(code + i, &value, 4);
+}
+
+static int install_entry(struct mf_vm *vm)
+{
+	bool hardware = vm->kvm.kvm->traits.family == MF_FAMILY_HARDWARE;
+	const uint8_t *from = hardware ? mf_stub_hardware : mf_stub_software;
+	const uint8_t *to = hardware ? mf_stub_hardware_end : mf_stub_software_end;
+	uint8_t *at;
+	int ret = engine_page(vm, MF_VA_ENTRY, MF_EXEC | (hardware ? MF_SUPERVISOR : 0), &at);
+
+	if (ret)
+		return ret;
+	memcpy(at, from, (size_t)(to - from));
+	patch(at, (size_t)(to - from), MF_STUB_PATCH_PID, MF_GUEST_PID);
+	patch(at, (size_t)(to - from), MF_STUB_PATCH_UID, getuid());
+	patch(at, (size_t)(to - from), MF_STUB_PATCH_GID, getgid());
+	return 0;
+}
+
+static int install_tables(struct mf_vm *vm)
+{
+	uint8_t *at;
+	int ret = engine_page(vm, MF_VA_GDT, MF_READ | MF_SUPERVISOR, &at);
+
+	if (ret)
+		return ret;
+	mf_cpu_fill_gdt((uint64_t *)at, MF_VA_TSS);
+	mf_cpu_fill_idt(at + (MF_VA_IDT - MF_VA_GDT), MF_VA_HANDLERS, HANDLER_STRIDE);
+	ret = engine_page(vm, MF_VA_TSS, MF_WRITE | MF_SUPERVISOR, &at);
+	if (ret)
+		return ret;
+	mf_cpu_fill_tss(at, STACK_TOP, MF_ABI_PORT);
+	ret = engine_blob(vm, MF_VA_HANDLERS, MF_EXEC | MF_SUPERVISOR, mf_stub_handlers, mf_stub_handlers_end);
+	if (!ret)
+		ret = engine_page(vm, MF_VA_STACK, MF_WRITE | MF_SUPERVISOR, &at);
+	return ret;
+}
+
+void mf_guest_set_clock(struct mf_vm *vm)
+{
+	struct mf_abi_clock clock = {.shift = 32};
+	uint64_t khz = vm->kvm.kvm->traits.tsc_khz;
+	struct timespec mono;
+	struct timespec real;
+	struct mf_gpa gpa;
+
+	if (!khz || !mf_pt_lookup(&vm->mem, MF_GVA(MF_VA_CLOCK), &gpa))
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	clock.tsc_base = __rdtsc();
+	clock_gettime(CLOCK_REALTIME, &real);
+	clock.mult = (1000000ull << 32) / khz;
+	clock.monotonic_ns = (uint64_t)mono.tv_sec * 1000000000ull + (uint64_t)mono.tv_nsec;
+	clock.realtime_minus_monotonic_ns = (real.tv_sec - mono.tv_sec) * 1000000000ll +
+					    (real.tv_nsec - mono.tv_nsec);
+	mf_mem_mark(&vm->mem, vm->mem.guest + gpa.at, sizeof(clock));
+	memcpy(vm->mem.guest + gpa.at, &clock, sizeof(clock));
+}
+
+int mf_guest_install_msrs(struct mf_vm *vm)
+{
+	return mf_cpu_set_syscall(&vm->kvm, MF_VA_ENTRY);
+}
+
+int mf_guest_initial_cpu(struct mf_vm *vm)
+{
+	struct mf_cpu_tables tables = {
+		.cr3 = mf_mem_arena(&vm->mem)->pt_root,
+		.gdt = MF_VA_GDT,
+		.idt = MF_VA_IDT,
+		.tss = MF_VA_TSS,
+	};
+	struct kvm_sregs *sregs = mf_vm_sregs_rw(vm);
+	struct kvm_regs *regs = mf_vm_regs_rw(vm);
+	int ret = mf_kvm_vm_get_sregs(&vm->kvm, sregs);
+
+	if (ret)
+		return ret;
+	mf_cpu_user_sregs(sregs, &tables, &vm->kvm.kvm->traits);
+	*regs = (struct kvm_regs){.rflags = MF_RFLAGS_USER};
+	return mf_guest_install_msrs(vm);
+}
+
+int mf_guest_install(struct mf_vm *vm)
+{
+	uint8_t *at;
+	struct mf_gpa never;
+	int ret = mf_frames_take(&vm->mem, 1, &never) ? 0 : -ENOMEM; /* frame 0 stays unused */
+
+	if (!ret)
+		ret = mf_pt_init(&vm->mem);
+	if (!ret)
+		ret = install_entry(vm);
+	if (!ret)
+		ret = engine_blob(vm, MF_VA_USER, MF_READ | MF_EXEC, mf_stub_user, mf_stub_user_end);
+	if (!ret)
+		ret = engine_page(vm, MF_VA_CLOCK, MF_READ, &at);
+	if (!ret)
+		ret = engine_blob(vm, MF_VA_VDSO, MF_READ | MF_EXEC, mf_vdso_start, mf_vdso_end);
+	if (!ret)
+		ret = install_tables(vm);
+	if (ret)
+		return ret;
+	mf_guest_set_clock(vm);
+	return mf_guest_initial_cpu(vm);
+}
+
+/* Enter in ring 0 at the reload code, with an IRET frame that leads to where the vCPU was. */
+void mf_guest_reload_cr3(struct mf_vm *vm)
+{
+	struct kvm_regs *regs = mf_vm_regs_rw(vm);
+	struct kvm_sregs *sregs = mf_vm_sregs_rw(vm);
+	uint64_t frame[5] = {regs->rip, sregs->cs.selector, regs->rflags, regs->rsp, sregs->ss.selector};
+	uint64_t at = STACK_TOP - 64 - sizeof(frame);
+	struct mf_gpa gpa;
+
+	sregs->tr.type = vm->kvm.kvm->traits.tss_type;
+	if (!mf_pt_lookup(&vm->mem, MF_GVA(at), &gpa))
+		return;
+	mf_mem_mark(&vm->mem, vm->mem.guest + gpa.at, sizeof(frame));
+	memcpy(vm->mem.guest + gpa.at, frame, sizeof(frame));
+	mf_cpu_kernel_segments(sregs);
+	regs->rip = MF_VA_HANDLERS + (uint64_t)(mf_stub_reload - mf_stub_handlers);
+	regs->rsp = at;
+	regs->rflags = 2;
+}

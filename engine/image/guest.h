@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* The engine's own pages in a guest: tables, stubs, clock, vDSO. Written once, when a VM is blank. */
+#ifndef MF_ENGINE_IMAGE_GUEST_H
+#define MF_ENGINE_IMAGE_GUEST_H
+
+#include "engine/image/vm.h"
+
+#define MF_GUEST_PID 100u
+
+/* Put the engine's pages into blank memory and set the vCPU up to run ring 3 at rip 0. */
+int mf_guest_install(struct mf_vm *vm);
+
+/* Model-specific registers of a new vCPU (they are no part of struct mf_cpu_state). */
+int mf_guest_install_msrs(struct mf_vm *vm);
+
+/* Registers of a blank vCPU in ring 3. */
+int mf_guest_initial_cpu(struct mf_vm *vm);
+
+/* Redirect a vCPU on hardware KVM through the CR3 reload; registers stay as they are. */
+void mf_guest_reload_cr3(struct mf_vm *vm);
+
+/* Refresh the guest's clock page from the host's clocks. */
+void mf_guest_set_clock(struct mf_vm *vm);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/image/image.h"
+#include "engine/image/guest.h"
+#include "engine/mem/frames.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int take_cpu(struct mf_vm *vm, struct mf_image *image)
+{
+	int ret = mf_kvm_vm_drain(&vm->kvm);
+
+	return ret ? ret : mf_vm_save_cpu(vm, &image->cpu);
+}
+
+/* From here on reset compares against this arena: nothing is edited, nothing is new. */
+static void settle_arena(struct mf_vm *vm)
+{
+	struct mf_arena *arena = mf_mem_arena_rw(&vm->mem);
+
+	mf_frames_clean(&vm->mem);
+	arena->tables_edited = 0;
+	arena->tables_new = 0;
+}
+
+int mf_image_freeze(struct mf_vm *vm, struct mf_image *image, struct mf_error *err)
+{
+	size_t limit_pages = vm->mem.reserved_bytes / MF_PAGE;
+	int ret;
+
+	*image = (struct mf_image){.kvm = vm->kvm.kvm, .backing.memfd = -1};
+	ret = take_cpu(vm, image);
+	if (ret) {
+		mf_vm_finish(vm);
+		return mf_error_set(err, ret, "cannot take the registers of the ready program: %s",
+				    strerror(-ret));
+	}
+	settle_arena(vm);
+	mf_kvm_vm_destroy(&vm->kvm); /* lets go of the memory */
+	ret = mf_mem_freeze(&vm->mem, &image->backing, err);
+	if (ret)
+		return ret;
+	image->pages = image->backing.bytes / MF_PAGE;
+	image->hits = calloc(limit_pages, 1);
+	image->learned = calloc((limit_pages + 63) / 64, sizeof(*image->learned));
+	if (!image->hits || !image->learned) {
+		mf_image_finish(image);
+		return mf_error_set(err, -ENOMEM, "not enough memory for the image's page account");
+	}
+	return 0;
+}
+
+void mf_image_finish(struct mf_image *image)
+{
+	mf_backing_finish(&image->backing);
+	free(image->hits);
+	free(image->learned);
+	image->hits = NULL;
+	image->learned = NULL;
+}
+
+int mf_vm_fork(struct mf_vm *vm, struct mf_image *image, struct mf_error *err)
+{
+	int ret;
+
+	*vm = (struct mf_vm){.mem.memfd = -1, .image = image};
+	ret = mf_kvm_vm_create(&vm->kvm, image->kvm, err);
+	if (ret)
+		return ret;
+	ret = mf_mem_create_fork(&vm->mem, &vm->kvm, &image->backing, err);
+	if (!ret) {
+		ret = mf_guest_install_msrs(vm);
+		if (!ret)
+			ret = mf_vm_load_cpu(vm, &image->cpu);
+		if (ret)
+			mf_error_set(err, ret, "KVM refused a fork's registers: %s", strerror(-ret));
+	}
+	if (ret)
+		mf_vm_finish(vm);
+	return ret;
+}

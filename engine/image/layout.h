@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where the engine's own pages lie in a guest's address space: the last 2 MiB of the lower half, out
+ * of any program's way. The top page is never mapped: a return address behind it would not be
+ * canonical (Intel SDM vol. 2, SYSRET).
+ */
+#ifndef MF_ENGINE_IMAGE_LAYOUT_H
+#define MF_ENGINE_IMAGE_LAYOUT_H
+
+#define MF_USER_TOP 0x7fffffe00000ull /* programs live below */
+
+#define MF_VA_ENTRY    (MF_USER_TOP + 0x0000) /* system-call entry stub */
+#define MF_VA_USER     (MF_USER_TOP + 0x1000) /* ring-3 helpers: return, touch */
+#define MF_VA_CLOCK    (MF_USER_TOP + 0x2000) /* struct mf_abi_clock, read-only */
+#define MF_VA_VDSO     (MF_USER_TOP + 0x3000) /* at most MF_VDSO_PAGES */
+#define MF_VA_GDT      (MF_USER_TOP + 0x8000) /* supervisor from here on */
+#define MF_VA_IDT      (MF_USER_TOP + 0x8800)
+#define MF_VA_TSS      (MF_USER_TOP + 0x9000)
+#define MF_VA_HANDLERS (MF_USER_TOP + 0xa000)
+#define MF_VA_STACK    (MF_USER_TOP + 0xb000) /* IST stack, one page */
+
+#define MF_VDSO_PAGES 2
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/image/image.h"
+#include "engine/image/layout.h"
+#include "engine/mem/pt.h"
+#include "guest/stub/stub.h"
+
+#include <mayfly/abi/call.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A page that this many VMs made private is made private beforehand in every new one. */
+#define HITS_LEARNED 2
+
+/* A working set this much above the learned one is looked at, every so many resets. */
+#define BLOAT_PAGES 256u
+#define BLOAT_EVERY 4u
+
+#define TOUCH_BATCH 256u
+
+static bool skips(const struct mf_vm *vm, enum mf_reset_step step)
+{
+	return vm->skip_steps & step;
+}
+
+static void vote(struct mf_image *image, size_t page)
+{
+	uint64_t bit = 1ull << (page % 64);
+	uint8_t hits = __atomic_load_n(&image->hits[page], __ATOMIC_RELAXED);
+
+	if (hits >= HITS_LEARNED)
+		return;
+	hits = __atomic_add_fetch(&image->hits[page], 1, __ATOMIC_RELAXED);
+	if (hits == HITS_LEARNED) {
+		__atomic_or_fetch(&image->learned[page / 64], bit, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&image->learned_pages, 1, __ATOMIC_RELAXED);
+	}
+}
+
+/* New pages in this VM's working set count towards the learned set of all. */
+static void vote_new(struct mf_vm *vm, const uint64_t *before, size_t words)
+{
+	size_t word;
+
+	for (word = 0; word < words; word++) {
+		uint64_t fresh = vm->mem.ws.bits[word] & ~before[word];
+
+		for (; fresh; fresh &= fresh - 1)
+			vote(vm->image, word * 64 + (size_t)__builtin_ctzll(fresh));
+	}
+}
+
+static void learn(struct mf_vm *vm)
+{
+	const struct mf_kvm *kvm = vm->kvm.kvm;
+	size_t words = (vm->mem.ws.pages + 63) / 64;
+	uint64_t *before;
+
+	if (kvm->traits.binary_stats &&
+	    mf_kvm_vm_stat(&vm->kvm, kvm->stat_pf_taken) == vm->mem.ws.faults_seen)
+		return;
+	before = malloc(words * 8);
+	if (before)
+		memcpy(before, vm->mem.ws.bits, words * 8);
+	if (mf_mem_learn(&vm->mem) && before)
+		vote_new(vm, before, words);
+	free(before);
+}
+
+static void restore_memory(struct mf_vm *vm)
+{
+	size_t learned = __atomic_load_n(&vm->image->learned_pages, __ATOMIC_RELAXED);
+	bool bloated = vm->mem.ws.run_pages > 2 * learned + BLOAT_PAGES;
+
+	if (bloated && vm->resets % BLOAT_EVERY == 0)
+		mf_mem_copy_back_and_trim(&vm->mem);
+	else
+		mf_mem_copy_back(&vm->mem);
+}
+
+/* The fields that a mode of the vCPU may flip on its own and no guest can see: none so far. */
+static bool sregs_equal(const struct kvm_sregs *a, const struct kvm_sregs *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+static int restore_cpu(struct mf_vm *vm)
+{
+	const struct mf_cpu_state *cpu = &vm->image->cpu;
+	struct kvm_sync_regs *sync = &vm->kvm.run->s.regs;
+	int ret = 0;
+
+	if (!skips(vm, MF_STEP_REGS))
+		*mf_vm_regs_rw(vm) = cpu->regs;
+	if (!skips(vm, MF_STEP_SREGS) && !sregs_equal(&sync->sregs, &cpu->sregs))
+		*mf_vm_sregs_rw(vm) = cpu->sregs;
+	if (!skips(vm, MF_STEP_EVENTS) && memcmp(&sync->events, &cpu->events, sizeof(cpu->events))) {
+		sync->events = cpu->events;
+		vm->kvm.run->kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
+	}
+	if (!skips(vm, MF_STEP_XSAVE))
+		ret = mf_kvm_vm_set_xsave(&vm->kvm, &cpu->xsave);
+	if (!ret && vm->faulted && !skips(vm, MF_STEP_DEBUG))
+		ret = mf_kvm_vm_set_debugregs(&vm->kvm, &cpu->debugregs);
+	return ret;
+}
+
+int mf_vm_reset(struct mf_vm *vm)
+{
+	vm->generation++;
+	vm->resets++;
+	mf_vm_take_kicks(vm);
+	if (vm->unclean && !skips(vm, MF_STEP_DRAIN) && mf_kvm_vm_drain(&vm->kvm))
+		return -EIO;
+	if (!skips(vm, MF_STEP_TABLES))
+		mf_pt_reset(&vm->mem);
+	if (!skips(vm, MF_STEP_LEARN))
+		learn(vm);
+	if (!skips(vm, MF_STEP_MEMORY))
+		restore_memory(vm);
+	if (restore_cpu(vm))
+		return -EIO;
+	vm->unclean = false;
+	vm->faulted = false;
+	return 0;
+}
+
+/* Let the guest read one byte at each address; the list lies below the image's stack pointer. */
+static int touch(struct mf_vm *vm, const uint64_t *addresses, size_t count)
+{
+	uint64_t list = (vm->image->cpu.regs.rsp - 256 - TOUCH_BATCH * 8) & ~15ull;
+	struct kvm_regs *regs = mf_vm_regs_rw(vm);
+	struct mf_vm_exit exit;
+
+	if (mf_pt_write(&vm->mem, MF_GVA(list), addresses, count * 8))
+		return -EFAULT;
+	regs->rip = MF_VA_USER + (uint64_t)(mf_stub_user_touch - mf_stub_user);
+	regs->rdi = list;
+	regs->rsi = count;
+	mf_vm_run(vm, &exit);
+	return exit.kind == MF_VM_CALL && mf_vm_regs(vm)->rax == MF_CALL_RETURN ? 0 : -EFAULT;
+}
+
+struct toucher {
+	struct mf_vm *vm;
+	uint64_t batch[TOUCH_BATCH];
+	size_t count;
+	int ret;
+};
+
+static void touch_page(void *cookie, struct mf_gva va, struct mf_gpa gpa)
+{
+	struct toucher *toucher = cookie;
+	struct mf_vm *vm = toucher->vm;
+	size_t page = (vm->mem.arena_bytes + gpa.at) / MF_PAGE;
+
+	if (toucher->ret || !mf_ws_has(&vm->mem.ws, page))
+		return;
+	toucher->batch[toucher->count++] = va.at;
+	if (toucher->count == TOUCH_BATCH) {
+		toucher->ret = touch(vm, toucher->batch, toucher->count);
+		toucher->count = 0;
+	}
+}
+
+int mf_vm_prepare(struct mf_vm *vm)
+{
+	struct toucher toucher = {.vm = vm};
+
+	if (!__atomic_load_n(&vm->image->learned_pages, __ATOMIC_RELAXED))
+		return 0;
+	mf_mem_populate(&vm->mem, vm->image->learned);
+	mf_pt_each_user_page(&vm->mem, touch_page, &toucher);
+	if (!toucher.ret && toucher.count)
+		toucher.ret = touch(vm, toucher.batch, toucher.count);
+	return toucher.ret ? toucher.ret : mf_vm_reset(vm);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/image/vm.h"
+#include "engine/image/guest.h"
+#include "engine/mem/pt.h"
+
+#include <mayfly/abi/call.h>
+
+#include <errno.h>
+#include <string.h>
+
+int mf_vm_create_blank(struct mf_vm *vm, const struct mf_kvm *kvm, size_t limit_bytes,
+		       size_t linux_bytes, struct mf_error *err)
+{
+	int ret;
+
+	*vm = (struct mf_vm){.mem.memfd = -1};
+	ret = mf_kvm_vm_create(&vm->kvm, kvm, err);
+	if (ret)
+		return ret;
+	ret = mf_mem_create_blank(&vm->mem, &vm->kvm, limit_bytes, linux_bytes, err);
+	if (!ret) {
+		ret = mf_guest_install(vm);
+		if (ret)
+			mf_error_set(err, ret, "cannot set up a blank VM: %s; is --memory too small?",
+				     strerror(-ret));
+	}
+	if (ret)
+		mf_vm_finish(vm);
+	return ret;
+}
+
+void mf_vm_finish(struct mf_vm *vm)
+{
+	mf_kvm_vm_destroy(&vm->kvm);
+	mf_mem_destroy(&vm->mem);
+}
+
+/* The frame that the CPU pushed for an exception: Intel SDM vol. 3, 6.14.2. */
+struct fault_frame {
+	uint64_t rip;
+	uint64_t cs;
+	uint64_t rflags;
+	uint64_t rsp;
+	uint64_t ss;
+};
+
+static bool has_error_code(unsigned int vector)
+{
+	return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 ||
+	       vector == 29 || vector == 30;
+}
+
+static void read_fault(struct mf_vm *vm, struct mf_vm_exit *exit)
+{
+	const struct kvm_sregs *sregs = &vm->kvm.run->s.regs.sregs;
+	struct fault_frame frame = {0};
+	uint64_t at = mf_vm_regs(vm)->rsp;
+	struct mf_gpa gpa;
+	uint8_t *page;
+
+	exit->kind = MF_VM_FAULT;
+	exit->vector = (uint8_t)(vm->kvm.run->io.port - MF_ABI_FAULT_PORT);
+	exit->address = exit->vector == 14 ? sregs->cr2 : 0;
+	vm->faulted = true;
+	/* Delivery writes the stack without a fault that would be counted: covered by marking it. */
+	if (!mf_pt_lookup(&vm->mem, MF_GVA(at), &gpa) || (at & (MF_PAGE - 1)) > MF_PAGE - 48)
+		return;
+	page = vm->mem.guest + gpa.at;
+	mf_mem_mark(&vm->mem, page, sizeof(frame) + 8);
+	if (has_error_code(exit->vector)) {
+		memcpy(&exit->error_code, page, 8);
+		page += 8;
+	}
+	memcpy(&frame, page, sizeof(frame));
+	exit->rip = frame.rip;
+	exit->rsp = frame.rsp;
+}
+
+static bool is_call(const struct kvm_run *run)
+{
+	return run->io.direction == KVM_EXIT_IO_OUT && run->io.port == MF_ABI_PORT &&
+	       run->io.size == 4 && run->io.count == 1;
+}
+
+/* Fault ports are closed to ring 3; that the report comes from ring 0 is checked all the same. */
+static bool is_fault(const struct kvm_run *run)
+{
+	return run->io.direction == KVM_EXIT_IO_OUT && run->io.port >= MF_ABI_FAULT_PORT &&
+	       run->io.port < MF_ABI_FAULT_PORT + 32 && run->io.size == 1 && run->io.count == 1 &&
+	       run->s.regs.sregs.cs.dpl == 0;
+}
+
+static void classify(struct mf_vm *vm, int ret, struct mf_vm_exit *exit)
+{
+	const struct kvm_run *run = vm->kvm.run;
+
+	*exit = (struct mf_vm_exit){.kind = MF_VM_CRASH, .reason = (int)run->exit_reason};
+	if (ret == -EINTR) {
+		exit->kind = MF_VM_KICKED;
+	} else if (ret) {
+		exit->reason = ret;
+	} else if (run->exit_reason == KVM_EXIT_IO && is_call(run)) {
+		exit->kind = MF_VM_CALL;
+	} else if (run->exit_reason == KVM_EXIT_IO && is_fault(run)) {
+		read_fault(vm, exit);
+	}
+	if (exit->kind == MF_VM_CRASH) {
+		exit->rip = mf_vm_regs(vm)->rip;
+		vm->unclean = true;
+	}
+}
+
+void mf_vm_run(struct mf_vm *vm, struct mf_vm_exit *exit)
+{
+	unsigned int tries = 0;
+	int ret;
+
+	if (vm->mem.flush_pending) {
+		mf_guest_reload_cr3(vm);
+		vm->mem.flush_pending = false;
+	}
+	if (vm->kvm.run->kvm_dirty_regs & KVM_SYNC_X86_SREGS)
+		vm->kvm.run->s.regs.sregs.tr.type = vm->kvm.kvm->traits.tss_type;
+	do {
+		ret = mf_kvm_vm_run(&vm->kvm);
+	} while (ret == -EAGAIN && ++tries < 100);
+	classify(vm, ret, exit);
+}
+
+void mf_vm_kick(struct mf_vm *vm, uint32_t reason)
+{
+	__atomic_or_fetch(&vm->kicked, reason, __ATOMIC_RELEASE);
+	__atomic_store_n(&vm->kvm.run->immediate_exit, 1, __ATOMIC_RELEASE);
+}
+
+uint32_t mf_vm_take_kicks(struct mf_vm *vm)
+{
+	__atomic_store_n(&vm->kvm.run->immediate_exit, 0, __ATOMIC_RELAXED);
+	return __atomic_exchange_n(&vm->kicked, 0, __ATOMIC_ACQUIRE);
+}
+
+int mf_vm_save_cpu(struct mf_vm *vm, struct mf_cpu_state *state)
+{
+	int ret = mf_kvm_vm_get_regs(&vm->kvm, &state->regs);
+
+	if (!ret)
+		ret = mf_kvm_vm_get_sregs(&vm->kvm, &state->sregs);
+	if (!ret)
+		ret = mf_kvm_vm_get_events(&vm->kvm, &state->events);
+	if (!ret)
+		ret = mf_kvm_vm_get_debugregs(&vm->kvm, &state->debugregs);
+	if (!ret)
+		ret = mf_kvm_vm_get_xsave(&vm->kvm, &state->xsave);
+	return ret;
+}
+
+int mf_vm_load_cpu(struct mf_vm *vm, const struct mf_cpu_state *state)
+{
+	int ret;
+
+	*mf_vm_regs_rw(vm) = state->regs;
+	*mf_vm_sregs_rw(vm) = state->sregs;
+	vm->kvm.run->s.regs.events = state->events;
+	vm->kvm.run->kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
+	ret = mf_kvm_vm_set_xsave(&vm->kvm, &state->xsave);
+	if (!ret)
+		ret = mf_kvm_vm_set_debugregs(&vm->kvm, &state->debugregs);
+	return ret;
+}
+
+const char *mf_vm_crash_name(int reason)
+{
+	switch (reason) {
+	case -EFAULT:
+		return "access to memory that is not there";
+	case KVM_EXIT_IO:
+		return "port I/O";
+	case KVM_EXIT_MMIO:
+		return "access to a hole in guest-physical memory";
+	case KVM_EXIT_HLT:
+		return "hlt";
+	case KVM_EXIT_SHUTDOWN:
+		return "triple fault";
+	case KVM_EXIT_INTERNAL_ERROR:
+		return "instruction that KVM cannot run";
+	case KVM_EXIT_FAIL_ENTRY:
+		return "refused entry";
+	default:
+		return reason < 0 ? strerror(-reason) : "unexpected exit";
+	}
+}

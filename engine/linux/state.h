@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The Linux state of a guest program: plain data in the VM's arena, no pointers, so that reset, delta
+ * and snapshot carry it with the pages. Change it only behind MF_DIRTY().
+ */
+#ifndef MF_ENGINE_LINUX_STATE_H
+#define MF_ENGINE_LINUX_STATE_H
+
+#include <stdint.h>
+
+#define MF_VMAS	    1024u
+#define MF_FDS	    256u
+#define MF_SIGNALS  65u
+#define MF_PATH_MAX 1024u
+
+/* A mapped range; sorted by start, never overlapping. */
+struct mf_vma {
+	uint64_t start;
+	uint64_t end;
+	uint32_t prot; /* PROT_* */
+	uint32_t kind; /* enum mf_vma_kind */
+};
+
+enum mf_vma_kind {
+	MF_VMA_PROGRAM = 1,
+	MF_VMA_HEAP,
+	MF_VMA_STACK, /* grows down by faults */
+	MF_VMA_MMAP,
+};
+
+enum mf_fd_kind {
+	MF_FD_FREE = 0,
+	MF_FD_STDIO, /* the engine's own stdin/stdout/stderr; `host` = 0, 1 or 2 */
+	MF_FD_FILE,  /* host descriptor of a regular file; the offset is kept here */
+	MF_FD_DIR,
+	MF_FD_PIPE,
+	MF_FD_CHAR, /* /dev/null, /dev/zero, /dev/urandom: `host` is one of enum mf_char */
+};
+
+struct mf_fd {
+	uint8_t kind; /* enum mf_fd_kind */
+	uint8_t cloexec;
+	uint16_t reserved;
+	int32_t host;	/* host descriptor, or as the kind says */
+	uint32_t flags; /* O_* of the open file description */
+	uint32_t share; /* 0: own; else index+1 of the first descriptor with the same description (dup) */
+	uint64_t offset;
+};
+
+struct mf_sigaction {
+	uint64_t handler; /* 0 SIG_DFL, 1 SIG_IGN */
+	uint64_t flags;
+	uint64_t restorer;
+	uint64_t mask;
+};
+
+struct mf_linux {
+	/* memory */
+	uint64_t brk_start;
+	uint64_t brk;
+	uint64_t stack_low; /* lowest mapped address of the stack */
+	uint64_t stack_end; /* may grow down to here */
+	uint32_t vma_count;
+	/* process */
+	uint32_t umask;
+	uint64_t clear_child_tid;
+	uint64_t robust_list;
+	uint64_t sigmask;
+	uint64_t altstack_sp;
+	uint64_t altstack_size;
+	uint32_t altstack_flags;
+	uint32_t exited; /* exit_group was called */
+	int32_t exit_status;
+	uint32_t exit_signal;
+	uint64_t sleep_until_ns; /* a sleep in progress (CLOCK_MONOTONIC), 0 = none */
+	uint64_t nofile;	 /* RLIMIT_NOFILE */
+	char cwd[MF_PATH_MAX];
+	struct mf_sigaction sigactions[MF_SIGNALS];
+	struct mf_fd fds[MF_FDS];
+	struct mf_vma vmas[MF_VMAS];
+};
+
+#endif

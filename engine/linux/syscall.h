@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The system calls that a guest sees: one table. A handler gets the six arguments and returns what RAX
+ * is to hold (negative errno on failure), or MF_SYS_WAIT after filling process->wait: the call is then
+ * made again, with the same arguments, when the wait is over. Guest memory is reached only through
+ * engine/mem/pt.h; an address that is not the program's is -EFAULT.
+ */
+#ifndef MF_ENGINE_LINUX_SYSCALL_H
+#define MF_ENGINE_LINUX_SYSCALL_H
+
+#include "engine/linux/process.h"
+#include "engine/mem/pt.h"
+
+#define MF_SYS_WAIT INT64_MIN
+#define MF_SYS_EXIT (INT64_MIN + 1) /* the program has ended: see struct mf_linux.exited */
+
+typedef int64_t mf_syscall_fn(struct mf_process *process, const uint64_t arg[6]);
+
+enum mf_syscall_state {
+	MF_SYS_ENOSYS = 0, /* not there: -ENOSYS */
+	MF_SYS_DONE,
+	MF_SYS_PARTIAL, /* a part of what Linux does; the rest fails with an errno */
+	MF_SYS_REFUSED, /* known and not allowed: -EPERM */
+};
+
+struct mf_syscall {
+	const char *name;
+	const char *format; /* a letter an argument for traces: d int, u unsigned, x hex, p pointer, s path, o mode */
+	enum mf_syscall_state state;
+	mf_syscall_fn *call;
+};
+
+#define MF_SYSCALLS 462u
+extern const struct mf_syscall mf_syscalls[MF_SYSCALLS];
+
+/* Answer the call in the registers. */
+int64_t mf_syscall_dispatch(struct mf_process *process, uint64_t number, const uint64_t arg[6]);
+
+/* memory.c */
+mf_syscall_fn mf_sys_mmap, mf_sys_munmap, mf_sys_mprotect, mf_sys_mremap, mf_sys_madvise, mf_sys_brk;
+/* misc.c: process, time, signals, limits */
+mf_syscall_fn mf_sys_exit, mf_sys_arch_prctl, mf_sys_set_tid_address, mf_sys_set_robust_list;
+mf_syscall_fn mf_sys_getpid, mf_sys_getppid, mf_sys_getuid, mf_sys_getgid, mf_sys_zero, mf_sys_uname;
+mf_syscall_fn mf_sys_prlimit64, mf_sys_getrlimit, mf_sys_getrandom, mf_sys_clock_gettime;
+mf_syscall_fn mf_sys_clock_getres, mf_sys_gettimeofday, mf_sys_time, mf_sys_nanosleep;
+mf_syscall_fn mf_sys_clock_nanosleep, mf_sys_rt_sigaction, mf_sys_rt_sigprocmask, mf_sys_sigaltstack;
+mf_syscall_fn mf_sys_kill, mf_sys_tgkill, mf_sys_tkill, mf_sys_futex, mf_sys_sched_getaffinity;
+mf_syscall_fn mf_sys_getrusage, mf_sys_times, mf_sys_sysinfo, mf_sys_getgroups, mf_sys_getcpu;
+mf_syscall_fn mf_sys_umask, mf_sys_prctl, mf_sys_alarm_none;
+/* io.c: reading and writing descriptors */
+mf_syscall_fn mf_sys_read, mf_sys_write, mf_sys_readv, mf_sys_writev, mf_sys_pread64, mf_sys_pwrite64;
+mf_syscall_fn mf_sys_preadv, mf_sys_pwritev, mf_sys_lseek, mf_sys_close, mf_sys_close_range, mf_sys_dup;
+mf_syscall_fn mf_sys_dup2, mf_sys_dup3, mf_sys_fcntl, mf_sys_ioctl, mf_sys_pipe, mf_sys_pipe2;
+mf_syscall_fn mf_sys_poll, mf_sys_ppoll, mf_sys_select, mf_sys_pselect6, mf_sys_ftruncate;
+mf_syscall_fn mf_sys_fsync, mf_sys_fallocate, mf_sys_fadvise64, mf_sys_sendfile;
+/* files.c: names */
+mf_syscall_fn mf_sys_open, mf_sys_openat, mf_sys_creat, mf_sys_stat, mf_sys_lstat, mf_sys_fstat;
+mf_syscall_fn mf_sys_newfstatat, mf_sys_statx, mf_sys_access, mf_sys_faccessat, mf_sys_faccessat2;
+mf_syscall_fn mf_sys_getcwd, mf_sys_chdir, mf_sys_fchdir, mf_sys_getdents64, mf_sys_readlink;
+mf_syscall_fn mf_sys_readlinkat, mf_sys_mkdir, mf_sys_mkdirat, mf_sys_unlink, mf_sys_unlinkat;
+mf_syscall_fn mf_sys_rmdir, mf_sys_rename, mf_sys_renameat, mf_sys_renameat2, mf_sys_truncate;
+mf_syscall_fn mf_sys_statfs, mf_sys_fstatfs, mf_sys_link, mf_sys_linkat, mf_sys_symlink;
+mf_syscall_fn mf_sys_symlinkat, mf_sys_chmod, mf_sys_fchmod, mf_sys_fchmodat, mf_sys_utimensat;
+
+/* Descriptors (io.c). The entry, or NULL when fd is not open. */
+const struct mf_fd *mf_fd_get(const struct mf_process *process, uint64_t fd);
+/* Put `entry` at the lowest free number >= from: the number or -EMFILE. The host descriptor is the
+ * entry's from then on (on failure it stays the caller's). */
+int64_t mf_fd_install(struct mf_process *process, const struct mf_fd *entry, uint64_t from);
+/* Standard descriptors of a new program. */
+void mf_fd_init(struct mf_process *process);
+/* Close host descriptors that this process has and its image has not; all of them without an image. */
+void mf_fd_close_own(struct mf_process *process);
+/* -EBUSY with a sentence when a descriptor cannot be shared by forks. */
+int mf_fd_check_freeze(const struct mf_process *process, struct mf_error *err);
+/* Read up to `bytes` of a file at an offset into host memory: for file mappings. */
+ssize_t mf_fd_pread(const struct mf_process *process, uint64_t fd, void *to, size_t bytes, uint64_t offset);
+
+#endif

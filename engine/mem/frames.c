@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/mem/frames.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+static bool test(const uint64_t *map, uint64_t frame)
+{
+	return map[frame / 64] >> (frame % 64) & 1;
+}
+
+/* Set or clear [frame, frame+count) and mark the arena pages that hold those bits. */
+static void put(struct mf_mem *mem, enum mf_frame_map which, uint64_t frame, size_t count, bool value)
+{
+	uint64_t *map = mf_mem_map(mem, which);
+	uint64_t last = frame + count - 1;
+
+	mf_mem_mark(mem, &map[frame / 64], (last / 64 - frame / 64 + 1) * 8);
+	for (; count; frame++, count--) {
+		if (value)
+			map[frame / 64] |= 1ull << (frame % 64);
+		else
+			map[frame / 64] &= ~(1ull << (frame % 64));
+	}
+}
+
+bool mf_frames_test(const struct mf_mem *mem, enum mf_frame_map map, struct mf_gpa gpa)
+{
+	return test(mf_mem_map(mem, map), gpa.at / MF_PAGE);
+}
+
+void mf_frames_set(struct mf_mem *mem, enum mf_frame_map map, struct mf_gpa gpa, bool value)
+{
+	if (mf_frames_test(mem, map, gpa) != value)
+		put(mem, map, gpa.at / MF_PAGE, 1, value);
+}
+
+/* The lowest free run of at most `want` frames; 0 when there is none. */
+static size_t find_run(const struct mf_mem *mem, size_t want, uint64_t *first)
+{
+	const struct mf_arena *arena = mf_mem_arena(mem);
+	const uint64_t *used = mf_mem_map(mem, MF_FRAMES_USED);
+	uint64_t frame = arena->frames_lowest;
+	size_t count = 0;
+
+	while (frame < arena->frames_limit && test(used, frame)) {
+		if (frame % 64 == 0 && used[frame / 64] == ~0ull)
+			frame += 64;
+		else
+			frame++;
+	}
+	*first = frame;
+	while (count < want && frame + count < arena->frames_limit && !test(used, frame + count))
+		count++;
+	return frame < arena->frames_limit ? count : 0;
+}
+
+/* Zero what a former owner left in [first, first+count). */
+static void scrub(struct mf_mem *mem, uint64_t first, size_t count)
+{
+	const uint64_t *soiled = mf_mem_map(mem, MF_FRAMES_SOILED);
+	uint64_t frame;
+
+	for (frame = first; frame < first + count; frame++) {
+		uint8_t *at = mem->guest + frame * MF_PAGE;
+
+		if (!test(soiled, frame))
+			continue;
+		mf_mem_mark(mem, at, MF_PAGE);
+		memset(at, 0, MF_PAGE);
+		put(mem, MF_FRAMES_SOILED, frame, 1, false);
+	}
+}
+
+size_t mf_frames_take(struct mf_mem *mem, size_t want, struct mf_gpa *first)
+{
+	struct mf_arena *arena;
+	uint64_t frame;
+	size_t count = find_run(mem, want, &frame);
+
+	if (!count || mf_mem_grow(mem, frame + count))
+		return 0;
+	arena = mf_mem_arena_rw(mem);
+	put(mem, MF_FRAMES_USED, frame, count, true);
+	scrub(mem, frame, count);
+	arena->frames_used += count;
+	arena->frames_lowest = frame + count;
+	if (arena->frames_high < frame + count)
+		arena->frames_high = frame + count;
+	*first = MF_GPA(frame * MF_PAGE);
+	return count;
+}
+
+struct soil {
+	struct mf_mem *mem;
+	uint64_t first_frame;
+};
+
+static void soil_run(void *cookie, size_t first, size_t count)
+{
+	struct soil *soil = cookie;
+
+	put(soil->mem, MF_FRAMES_SOILED, soil->first_frame + first, count, true);
+}
+
+/*
+ * Which of the freed frames are not zero? While an image is built the file's pages are simply
+ * dropped. In a fork: those that were in use in the image, and those that became private since.
+ */
+static void note_soil(struct mf_mem *mem, uint64_t frame, size_t count)
+{
+	const struct mf_kvm *kvm = mem->vm->kvm;
+	const struct mf_arena *image;
+	const uint64_t *was_used;
+	struct soil soil = {mem, frame};
+	size_t i;
+
+	if (!mem->backing) {
+		if (fallocate(mem->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			      (off_t)(mem->arena_bytes + frame * MF_PAGE), (off_t)(count * MF_PAGE)))
+			put(mem, MF_FRAMES_SOILED, frame, count, true);
+		return;
+	}
+	image = (const struct mf_arena *)mem->backing->map;
+	was_used = (const uint64_t *)(mem->backing->map + image->map_offset[MF_FRAMES_USED]);
+	for (i = 0; i < count; i++)
+		if (test(was_used, frame + i))
+			put(mem, MF_FRAMES_SOILED, frame + i, 1, true);
+	if (mf_private_scan(kvm->pagemap_fd, kvm->traits.pagemap_scan, mem->guest + frame * MF_PAGE,
+			    count, soil_run, &soil))
+		put(mem, MF_FRAMES_SOILED, frame, count, true);
+}
+
+void mf_frames_give(struct mf_mem *mem, struct mf_gpa first, size_t count)
+{
+	struct mf_arena *arena = mf_mem_arena_rw(mem);
+	uint64_t frame = first.at / MF_PAGE;
+
+	put(mem, MF_FRAMES_USED, frame, count, false);
+	note_soil(mem, frame, count);
+	arena->frames_used -= count;
+	if (arena->frames_lowest > frame)
+		arena->frames_lowest = frame;
+}
+
+void mf_frames_clean(struct mf_mem *mem)
+{
+	const uint64_t *used = mf_mem_map(mem, MF_FRAMES_USED);
+	uint64_t high = mf_mem_arena(mem)->frames_high;
+	struct mf_arena *arena = mf_mem_arena_rw(mem);
+	uint64_t frame;
+
+	for (frame = 0; frame < high; frame++)
+		if (!test(used, frame))
+			scrub(mem, frame, 1);
+	while (arena->frames_high && !test(used, arena->frames_high - 1))
+		arena->frames_high--;
+}

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/mem/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Memory grows by at least this much at a time: a slot is cheap, many slots are not. */
+#define GROW_PAGES 512u
+
+static size_t round_page(size_t bytes)
+{
+	return (bytes + MF_PAGE - 1) & ~(size_t)(MF_PAGE - 1);
+}
+
+static int out_of_memory(struct mf_error *err, const char *what)
+{
+	return mf_error_set(err, -ENOMEM, "not enough memory for %s; lower --memory or the number of VMs", what);
+}
+
+static int reserve(struct mf_mem *mem, size_t bytes)
+{
+	void *base = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (base == MAP_FAILED)
+		return -ENOMEM;
+	mem->base = base;
+	mem->guest = mem->base + mem->arena_bytes;
+	mem->reserved_bytes = bytes;
+	return 0;
+}
+
+static int map_file(struct mf_mem *mem, int memfd, int share, size_t from, size_t to)
+{
+	void *at = mmap(mem->base + from, to - from, PROT_READ | PROT_WRITE,
+			share | MAP_FIXED | MAP_NORESERVE, memfd, (off_t)from);
+
+	return at == MAP_FAILED ? -errno : 0;
+}
+
+/* Lay out the arena: header, Linux state, bitmaps; whole pages, so that each is marked alone. */
+static size_t layout_arena(struct mf_arena *arena, size_t frames, size_t linux_bytes)
+{
+	size_t map_bytes = round_page((frames + 63) / 64 * 8);
+	size_t at = MF_PAGE;
+	unsigned int i;
+
+	memset(arena, 0, sizeof(*arena));
+	arena->magic = MF_ARENA_MAGIC;
+	arena->frames_limit = frames;
+	arena->linux_offset = (uint32_t)at;
+	arena->linux_bytes = (uint32_t)linux_bytes;
+	at += round_page(linux_bytes);
+	for (i = 0; i < MF_FRAME_MAPS; i++) {
+		arena->map_offset[i] = (uint32_t)at;
+		at += map_bytes;
+	}
+	return at;
+}
+
+int mf_mem_create_blank(struct mf_mem *mem, struct mf_kvm_vm *vm, size_t limit_bytes,
+			size_t linux_bytes, struct mf_error *err)
+{
+	struct mf_arena arena;
+	size_t frames = limit_bytes / MF_PAGE;
+	int ret;
+
+	*mem = (struct mf_mem){.vm = vm, .memfd = -1};
+	mem->arena_bytes = layout_arena(&arena, frames, linux_bytes);
+	if (reserve(mem, mem->arena_bytes + frames * MF_PAGE))
+		return out_of_memory(err, "a VM's address space");
+	mem->memfd = memfd_create("mayfly-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ret = mem->memfd < 0 ? -errno : 0;
+	if (!ret && ftruncate(mem->memfd, (off_t)mem->arena_bytes))
+		ret = -errno;
+	if (!ret)
+		ret = map_file(mem, mem->memfd, MAP_SHARED, 0, mem->arena_bytes);
+	if (!ret)
+		ret = mf_ws_init(&mem->ws, mem->reserved_bytes / MF_PAGE);
+	if (ret) {
+		mf_mem_destroy(mem);
+		return mf_error_set(err, ret, "cannot set up a VM's memory: %s", strerror(-ret));
+	}
+	memcpy(mem->base, &arena, sizeof(arena));
+	return 0;
+}
+
+int mf_mem_create_fork(struct mf_mem *mem, struct mf_kvm_vm *vm, const struct mf_backing *backing,
+		       struct mf_error *err)
+{
+	int ret;
+
+	*mem = (struct mf_mem){
+		.vm = vm, .memfd = -1, .backing = backing, .arena_bytes = backing->arena_bytes};
+	if (reserve(mem, backing->arena_bytes + backing->limit_bytes))
+		return out_of_memory(err, "a VM's address space");
+	ret = map_file(mem, backing->memfd, MAP_PRIVATE, 0, backing->bytes);
+	if (!ret)
+		ret = mf_ws_init(&mem->ws, mem->reserved_bytes / MF_PAGE);
+	if (!ret) {
+		mem->guest_bytes = backing->bytes - backing->arena_bytes;
+		ret = mf_kvm_vm_slot(vm, mem->slots++, 0, mem->guest_bytes, mem->guest);
+	}
+	if (ret) {
+		mf_mem_destroy(mem);
+		return mf_error_set(err, ret, "cannot map the image into a VM: %s", strerror(-ret));
+	}
+	return 0;
+}
+
+void mf_mem_destroy(struct mf_mem *mem)
+{
+	if (mem->base)
+		munmap(mem->base, mem->reserved_bytes);
+	if (mem->memfd >= 0)
+		close(mem->memfd);
+	mf_ws_finish(&mem->ws);
+	*mem = (struct mf_mem){.memfd = -1};
+}
+
+static int seal(int memfd, size_t bytes, struct mf_backing *backing)
+{
+	void *map;
+
+	if (ftruncate(memfd, (off_t)bytes))
+		return -errno;
+	if (fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		return -errno;
+	map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, memfd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	backing->memfd = memfd;
+	backing->map = map;
+	backing->bytes = bytes;
+	return 0;
+}
+
+int mf_mem_freeze(struct mf_mem *mem, struct mf_backing *backing, struct mf_error *err)
+{
+	size_t bytes = mem->arena_bytes + mf_mem_arena(mem)->frames_high * MF_PAGE;
+	int memfd = mem->memfd;
+	int ret;
+
+	*backing = (struct mf_backing){
+		.memfd = -1,
+		.arena_bytes = mem->arena_bytes,
+		.limit_bytes = mem->reserved_bytes - mem->arena_bytes,
+	};
+	mem->memfd = -1;
+	mf_mem_destroy(mem); /* sealing needs every writable shared map gone */
+	ret = seal(memfd, bytes, backing);
+	if (ret) {
+		close(memfd);
+		return mf_error_set(err, ret, "cannot seal the image: %s", strerror(-ret));
+	}
+	return 0;
+}
+
+void mf_backing_finish(struct mf_backing *backing)
+{
+	if (backing->map)
+		munmap((void *)backing->map, backing->bytes);
+	if (backing->memfd >= 0)
+		close(backing->memfd);
+	*backing = (struct mf_backing){.memfd = -1};
+}
+
+static int map_more(struct mf_mem *mem, size_t from, size_t to)
+{
+	void *at;
+
+	if (!mem->backing) {
+		if (ftruncate(mem->memfd, (off_t)(mem->arena_bytes + to)))
+			return -errno;
+		return map_file(mem, mem->memfd, MAP_SHARED, mem->arena_bytes + from,
+				mem->arena_bytes + to);
+	}
+	at = mmap(mem->guest + from, to - from, PROT_READ | PROT_WRITE,
+		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+	return at == MAP_FAILED ? -errno : 0;
+}
+
+int mf_mem_grow(struct mf_mem *mem, uint64_t frames)
+{
+	uint64_t limit = mf_mem_arena(mem)->frames_limit;
+	uint64_t have = mem->guest_bytes / MF_PAGE;
+	uint64_t want = have + have / 4;
+	int ret;
+
+	if (frames <= have)
+		return 0;
+	if (frames > limit)
+		return -ENOMEM;
+	if (want < frames)
+		want = frames;
+	want = (want + GROW_PAGES - 1) / GROW_PAGES * GROW_PAGES;
+	if (want > limit)
+		want = limit;
+	ret = map_more(mem, mem->guest_bytes, want * MF_PAGE);
+	if (!ret)
+		ret = mf_kvm_vm_slot(mem->vm, mem->slots, mem->guest_bytes, (want - have) * MF_PAGE,
+				     mem->guest + mem->guest_bytes);
+	if (ret)
+		return ret == -ENOMEM ? ret : -ENOMEM;
+	mem->slots++;
+	mem->guest_bytes = want * MF_PAGE;
+	return 0;
+}
+
+void mf_mem_mark(struct mf_mem *mem, const void *at, size_t bytes)
+{
+	size_t first = (size_t)((const uint8_t *)at - mem->base) / MF_PAGE;
+	size_t last = ((size_t)((const uint8_t *)at - mem->base) + bytes - 1) / MF_PAGE;
+
+	if (bytes)
+		mf_ws_mark(&mem->ws, first, last - first + 1);
+}
+
+struct mf_arena *mf_mem_arena_rw(struct mf_mem *mem)
+{
+	mf_ws_mark(&mem->ws, 0, 1);
+	return mf_mem_arena(mem);
+}
+
+void *mf_mem_at(const struct mf_mem *mem, struct mf_gpa gpa, size_t bytes)
+{
+	if (gpa.at > mem->guest_bytes || bytes > mem->guest_bytes - gpa.at)
+		return NULL;
+	return mem->guest + gpa.at;
+}
+
+static void learn_run(void *cookie, size_t first, size_t count)
+{
+	mf_ws_mark(cookie, first, count);
+}
+
+static void count_run(void *cookie, size_t first, size_t count)
+{
+	(void)first;
+	*(long *)cookie += (long)count;
+}
+
+static int scan(struct mf_mem *mem, mf_private_fn *fn, void *cookie)
+{
+	const struct mf_kvm *kvm = mem->vm->kvm;
+
+	return mf_private_scan(kvm->pagemap_fd, kvm->traits.pagemap_scan, mem->base,
+			       (mem->arena_bytes + mem->guest_bytes) / MF_PAGE, fn, cookie);
+}
+
+long mf_mem_private_pages(struct mf_mem *mem)
+{
+	long pages = 0;
+	int ret = scan(mem, count_run, &pages);
+
+	return ret ? ret : pages;
+}
+
+/* The fault counter says for 175 ns whether the scan can be spared. */
+bool mf_mem_learn(struct mf_mem *mem)
+{
+	const struct mf_kvm *kvm = mem->vm->kvm;
+	uint64_t faults = mf_kvm_vm_stat(mem->vm, kvm->stat_pf_taken);
+
+	if (kvm->traits.binary_stats && faults == mem->ws.faults_seen)
+		return false;
+	scan(mem, learn_run, &mem->ws);
+	mem->ws.faults_seen = faults;
+	return mem->ws.stale;
+}
+
+static const uint64_t *image_tables(const struct mf_mem *mem)
+{
+	const struct mf_arena *image = (const struct mf_arena *)mem->backing->map;
+
+	return (const uint64_t *)(mem->backing->map + image->map_offset[MF_FRAMES_TABLE]);
+}
+
+/* Page tables are no part of the runs: engine/mem/pt.c puts them back. */
+static int update_runs(struct mf_mem *mem)
+{
+	const struct mf_arena *image = (const struct mf_arena *)mem->backing->map;
+
+	return mf_ws_update_runs(&mem->ws, image_tables(mem), image->frames_limit,
+				 mem->arena_bytes / MF_PAGE);
+}
+
+static void copy_run(struct mf_mem *mem, size_t from, size_t bytes)
+{
+	size_t file = mem->backing->bytes;
+	size_t in_file = from >= file ? 0 : (bytes < file - from ? bytes : file - from);
+
+	memcpy(mem->base + from, mem->backing->map + from, in_file);
+	memset(mem->base + from + in_file, 0, bytes - in_file);
+}
+
+static void drop_page(struct mf_mem *mem, size_t page)
+{
+	madvise(mem->base + page * MF_PAGE, MF_PAGE, MADV_DONTNEED);
+	mf_ws_clear(&mem->ws, page, 1);
+}
+
+void mf_mem_drop(struct mf_mem *mem)
+{
+	const uint64_t *tables = image_tables(mem);
+	size_t arena_pages = mem->arena_bytes / MF_PAGE;
+	size_t page;
+
+	for (page = 0; page < mem->ws.pages; page++) {
+		size_t frame = page - arena_pages;
+
+		if (!mf_ws_has(&mem->ws, page))
+			continue;
+		if (page < arena_pages || !(tables[frame / 64] >> (frame % 64) & 1))
+			drop_page(mem, page);
+	}
+}
+
+void mf_mem_copy_back(struct mf_mem *mem)
+{
+	size_t i;
+
+	if (update_runs(mem)) {
+		mf_mem_drop(mem); /* no memory for the list: give everything back instead */
+		return;
+	}
+	for (i = 0; i < mem->ws.run_count; i++)
+		copy_run(mem, (size_t)mem->ws.runs[i].page * MF_PAGE,
+			 (size_t)mem->ws.runs[i].count * MF_PAGE);
+}
+
+static bool equals_image(const struct mf_mem *mem, size_t page)
+{
+	static const uint8_t zero[MF_PAGE];
+	size_t at = page * MF_PAGE;
+
+	return !memcmp(mem->base + at, at < mem->backing->bytes ? mem->backing->map + at : zero, MF_PAGE);
+}
+
+static void look_at_page(struct mf_mem *mem, size_t page)
+{
+	if (!equals_image(mem, page)) {
+		mf_ws_set_idle(&mem->ws, page, false);
+		copy_run(mem, page * MF_PAGE, MF_PAGE);
+	} else if (mf_ws_set_idle(&mem->ws, page, true)) {
+		drop_page(mem, page);
+	}
+}
+
+void mf_mem_copy_back_and_trim(struct mf_mem *mem)
+{
+	size_t i;
+
+	if (update_runs(mem) || mf_ws_init_idle(&mem->ws)) {
+		mf_mem_drop(mem);
+		return;
+	}
+	for (i = 0; i < mem->ws.run_count; i++) {
+		size_t page = mem->ws.runs[i].page;
+		size_t end = page + mem->ws.runs[i].count;
+
+		for (; page < end; page++)
+			look_at_page(mem, page);
+	}
+}
+
+/* MADV_POPULATE_WRITE is Linux 5.14; Debian 12's glibc does not name it yet. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+void mf_mem_populate(struct mf_mem *mem, const uint64_t *pages)
+{
+	size_t last = (mem->arena_bytes + mem->guest_bytes) / MF_PAGE;
+	size_t page = 0;
+
+	while (page < last) {
+		size_t first = page;
+
+		while (page < last && pages[page / 64] >> (page % 64) & 1)
+			page++;
+		if (page > first) {
+			madvise(mem->base + first * MF_PAGE, (page - first) * MF_PAGE, MADV_POPULATE_WRITE);
+			mf_ws_mark(&mem->ws, first, page - first);
+		} else {
+			page += pages[page / 64] ? 1 : 64 - page % 64;
+		}
+	}
+}

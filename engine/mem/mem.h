@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A VM's memory: one host mapping [arena | guest-physical memory], its memslots, and the working set
+ * (the pages of which this VM holds a private copy). Blank memory is a shared memfd in which an image
+ * is built; forked memory maps a sealed image MAP_PRIVATE and grows by anonymous pages. Knows no
+ * registers and no Linux. One thread at a time per object.
+ */
+#ifndef MF_ENGINE_MEM_MEM_H
+#define MF_ENGINE_MEM_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "engine/kvm/kvm.h"
+#include "engine/mem/arena.h"
+#include "engine/mem/ws.h"
+
+/* What forks map: owned by engine/image, immutable, shared by threads. */
+struct mf_backing {
+	int memfd;	     /* sealed */
+	const uint8_t *map;  /* the whole file, read-only */
+	size_t bytes;	     /* arena + guest memory in use at the freeze, whole pages */
+	size_t arena_bytes;
+	size_t limit_bytes;  /* guest memory that a fork may have */
+};
+
+struct mf_mem {
+	struct mf_kvm_vm *vm;
+	uint8_t *base;		/* the arena */
+	uint8_t *guest;		/* guest-physical 0 */
+	size_t arena_bytes;
+	size_t reserved_bytes;	/* address space held: arena + limit */
+	size_t guest_bytes;	/* of guest memory mapped and in slots */
+	int memfd;		/* while an image is built, else -1 */
+	const struct mf_backing *backing; /* NULL while an image is built */
+	uint32_t slots;
+	uint32_t slot_moves;	/* position of the dummy slot that flushes translations */
+	bool flush_pending;	/* hardware: the next entry must reload CR3 */
+	struct mf_ws ws;
+};
+
+/*
+ * Blank memory for at most limit_bytes of guest memory, with linux_bytes of zeroed Linux state in
+ * the arena. -ENOMEM and the like with a sentence; nothing is left behind on failure.
+ */
+int mf_mem_create_blank(struct mf_mem *mem, struct mf_kvm_vm *vm, size_t limit_bytes,
+			size_t linux_bytes, struct mf_error *err);
+
+/* Memory over a sealed image. `backing` must outlive it. */
+int mf_mem_create_fork(struct mf_mem *mem, struct mf_kvm_vm *vm, const struct mf_backing *backing,
+		       struct mf_error *err);
+
+void mf_mem_destroy(struct mf_mem *mem);
+
+/*
+ * End the building: unmap, cut the file to what is in use, seal it, map it read-only. The memory is
+ * destroyed either way; its vCPU must not run again. On success the caller owns `backing`
+ * (mf_backing_finish).
+ */
+int mf_mem_freeze(struct mf_mem *mem, struct mf_backing *backing, struct mf_error *err);
+void mf_backing_finish(struct mf_backing *backing);
+
+/* Make the first `frames` frames present (mapped, in a slot). -ENOMEM at the limit or the host's end. */
+int mf_mem_grow(struct mf_mem *mem, uint64_t frames);
+
+static inline struct mf_arena *mf_mem_arena(const struct mf_mem *mem)
+{
+	return (struct mf_arena *)mem->base;
+}
+
+static inline void *mf_mem_linux(const struct mf_mem *mem)
+{
+	return mem->base + mf_mem_arena(mem)->linux_offset;
+}
+
+static inline uint64_t *mf_mem_map(const struct mf_mem *mem, enum mf_frame_map map)
+{
+	return (uint64_t *)(mem->base + mf_mem_arena(mem)->map_offset[map]);
+}
+
+/*
+ * The engine is about to write [at, at+bytes) of this mapping: reset will restore those pages. Every
+ * engine write goes through here or through a function that calls it; page tables are the exception
+ * (engine/mem/pt.c keeps its own account).
+ */
+void mf_mem_mark(struct mf_mem *mem, const void *at, size_t bytes);
+
+/* The arena for writing: header marked. */
+struct mf_arena *mf_mem_arena_rw(struct mf_mem *mem);
+
+/* Host pointer of guest-physical [gpa, gpa+bytes), or NULL where that is not memory. */
+void *mf_mem_at(const struct mf_mem *mem, struct mf_gpa gpa, size_t bytes);
+
+/* Pages of which this VM holds a copy that it may have changed, right now. Costs a scan. */
+long mf_mem_private_pages(struct mf_mem *mem);
+
+/* Find out what became private since the last time; true when anything did. Free when nothing. */
+bool mf_mem_learn(struct mf_mem *mem);
+
+/* Put every page of the working set back to the image; page tables must have been reset before. */
+void mf_mem_copy_back(struct mf_mem *mem);
+
+/*
+ * The same, looking first: pages that equal the image anyway were not used. Those that were not used
+ * the last time either are given back to the host. For working sets that have grown out of use.
+ */
+void mf_mem_copy_back_and_trim(struct mf_mem *mem);
+
+/* Make the pages whose bit is set (one bit a page of the mapping) private now: no fault later. */
+void mf_mem_populate(struct mf_mem *mem, const uint64_t *pages);
+
+/* Give every page of the working set back to the host (but page tables). */
+void mf_mem_drop(struct mf_mem *mem);
+
+#endif

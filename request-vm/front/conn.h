@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A client's connection; private to the front door (server.c accepts and ends them, conn.c is what
+ * happens in between).
+ */
+#ifndef REQUEST_VM_FRONT_CONN_H
+#define REQUEST_VM_FRONT_CONN_H
+
+#include <sys/queue.h>
+
+#include "request-vm/front/server.h"
+
+#define MF_FRONT_READ_BYTES (64u << 10)
+#define MF_FRONT_PENDING_BYTES (16u << 10)
+
+enum conn_state {
+	CONN_READING,  /* a request arrives or is awaited; nothing pending */
+	CONN_RUNNING,  /* the backend has a request */
+	CONN_WRITING,  /* a response waits for the client */
+	CONN_RESUMING, /* answered; pending bytes are fed on the next turn of the loop */
+	CONN_LINGER,   /* answered; what still comes is dropped until the client closes */
+	CONN_CLOSING,
+};
+
+/* What the timer watches. */
+enum conn_wait { WAIT_NONE, WAIT_IDLE, WAIT_HEAD, WAIT_BODY, WAIT_WRITE, WAIT_LINGER };
+
+struct conn {
+	struct mf_front *front;
+	TAILQ_ENTRY(conn) all;	    /* in front->conns, the longest idle first; or in front->spare */
+	TAILQ_ENTRY(conn) resuming; /* in front->resuming while CONN_RESUMING */
+	union {
+		uv_handle_t handle;
+		uv_stream_t stream;
+		uv_tcp_t tcp;
+		uv_pipe_t pipe;
+	} io;
+	uv_timer_t timer;
+	uv_write_t write;
+	uv_shutdown_t shutdown;
+	uint64_t deadline_ms, armed_ms; /* the timer fires at armed_ms and looks at deadline_ms */
+	enum conn_state state;
+	enum conn_wait wait;
+	uint8_t open_handles;
+	uint32_t turn; /* of front->turn when it began to resume */
+	bool pumping;	   /* feed is on the stack: an answer must not start the next request */
+	bool stopped;	   /* reading is stopped: pending is full */
+	bool eof;	   /* the client sends no more */
+	bool close_after;  /* close when the response is written */
+	bool linger_after; /* but read on for a while */
+	struct mf_http_parser parser;
+	struct mf_http_message message; /* while CONN_RUNNING */
+	struct mf_front_request request;
+	char *pending; /* bytes behind the running request */
+	uint32_t pending_bytes, pending_room;
+	char *rest; /* of a response */
+	size_t rest_bytes;
+};
+TAILQ_HEAD(conn_list, conn);
+
+struct mf_front {
+	uv_loop_t *loop;
+	union {
+		uv_handle_t handle;
+		uv_stream_t stream;
+		uv_tcp_t tcp;
+		uv_pipe_t pipe;
+	} listener;
+	uv_idle_t idle; /* active while `resuming` is not empty */
+	struct mf_front_settings settings;
+	const struct mf_front_backend_ops *ops;
+	void *backend;
+	struct mf_front_stats stats;
+	uint64_t next_id;
+	uint32_t turn; /* of front_resume */
+	bool is_unix, accept_waits, draining, listener_closed, ending, ended;
+	void (*done)(void *arg);
+	void *done_arg;
+	struct conn *pool; /* max_connections of them */
+	struct conn_list spare, conns, resuming;
+	long long date_second;
+	char date[MF_HTTP_DATE_BYTES];
+	char read_buffer[MF_FRONT_READ_BYTES];
+	char head_buffer[MF_HTTP_RESPONSE_HEAD_MAX];
+};
+
+/* The stream was just accepted: begin to read. Closes the connection when that fails. */
+void conn_start(struct conn *conn);
+
+/* Nothing has arrived that waits for an answer. */
+bool conn_is_idle(const struct conn *conn);
+
+/* Cancels what runs and closes. */
+void conn_abort(struct conn *conn);
+
+/* Feeds what was pending (from the idle handle). */
+void conn_resume(struct conn *conn);
+
+/* Server's: the connection's handles are closed. */
+void front_conn_closed(struct conn *conn);
+
+/* Server's: feeds the connections in `resuming`; the callback of `idle`. */
+void front_resume(uv_idle_t *idle);
+
+/* Server's: the current `Date`. */
+const char *front_date(struct mf_front *front);
+
+/* write.c: sends head_buffer[0..head_bytes) and the body; goes on in conn_written, perhaps at once. */
+void conn_send(struct conn *conn, size_t head_bytes, const void *body, size_t body_bytes);
+
+/* write.c: sends a sentence of our own, then closes if asked to. */
+void conn_send_error(struct conn *conn, int status, const char *mayfly_error, bool close);
+
+/* conn.c: the whole response is with the kernel, or cannot be sent (negative errno). */
+void conn_written(struct conn *conn, int code);
+
+/* conn.c: arms the timer for `wait`. */
+void conn_await(struct conn *conn, enum conn_wait wait);
+
+#endif

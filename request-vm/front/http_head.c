@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT
+#include <llhttp/llhttp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "request-vm/front/chars.h"
+#include "request-vm/front/http_head.h"
+
+struct span {
+	const char *at;
+	size_t length;
+};
+
+/* What llhttp made of the head. */
+struct reading {
+	struct span method, target;
+	struct span names[MF_ABI_MAX_HEADERS], values[MF_ABI_MAX_HEADERS];
+	uint32_t name_count, value_count;
+	bool complete;
+};
+
+/* Headers that decide where a request ends and what becomes of its connection. */
+struct meaning {
+	uint32_t hosts, lengths, encodings, expects;
+	struct span host, length, encoding, expect;
+	bool close, keep_alive;
+};
+
+bool mf_http_method_known(const char *name, size_t length)
+{
+#define NAME(number, id, string) #string,
+	static const char *const names[] = {HTTP_METHOD_MAP(NAME)};
+#undef NAME
+	/* no tunnels: CONNECT is the one method whose target is no path */
+	if (length == 7 && memcmp(name, "CONNECT", 7) == 0)
+		return false;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (length == strlen(names[i]) && memcmp(name, names[i], length) == 0)
+			return true;
+	return false;
+}
+
+static int on_method(llhttp_t *parser, const char *at, size_t length)
+{
+	((struct reading *)parser->data)->method = (struct span){at, length};
+	return 0;
+}
+
+static int on_target(llhttp_t *parser, const char *at, size_t length)
+{
+	((struct reading *)parser->data)->target = (struct span){at, length};
+	return 0;
+}
+
+static int on_name(llhttp_t *parser, const char *at, size_t length)
+{
+	struct reading *reading = parser->data;
+
+	if (reading->name_count == MF_ABI_MAX_HEADERS)
+		return -1;
+	reading->names[reading->name_count++] = (struct span){at, length};
+	return 0;
+}
+
+static int on_value(llhttp_t *parser, const char *at, size_t length)
+{
+	struct reading *reading = parser->data;
+
+	if (reading->value_count == MF_ABI_MAX_HEADERS)
+		return -1;
+	mf_text_trim(&at, &length);
+	reading->values[reading->value_count++] = (struct span){at, length};
+	return 0;
+}
+
+static int on_complete(llhttp_t *parser)
+{
+	((struct reading *)parser->data)->complete = true;
+	return HPE_PAUSED; /* the body is ours */
+}
+
+static int refusal_of(llhttp_errno_t code)
+{
+	switch (code) {
+	case HPE_INVALID_METHOD:
+		return 501;
+	case HPE_INVALID_VERSION:
+		return 505;
+	case HPE_INVALID_TRANSFER_ENCODING:
+		return 501;
+	default:
+		return 400;
+	}
+}
+
+/* Let llhttp read the head. It must see what the scanner saw. */
+static int read_head(struct reading *reading, const char *text, size_t size,
+		     const struct mf_http_head_expect *expect)
+{
+	static const llhttp_settings_t settings = {
+		.on_method = on_method,
+		.on_url = on_target,
+		.on_header_field = on_name,
+		.on_header_value = on_value,
+		.on_headers_complete = on_complete,
+	};
+	llhttp_t parser;
+	llhttp_errno_t code;
+
+	reading->name_count = reading->value_count = 0;
+	reading->complete = false;
+	llhttp_init(&parser, HTTP_REQUEST, &settings);
+	parser.data = reading;
+	code = llhttp_execute(&parser, text, size);
+	if (!reading->complete)
+		return refusal_of(code);
+	if (reading->method.at != text || reading->method.length != expect->method_bytes)
+		return 400;
+	if (reading->target.at != text + expect->method_bytes + 1 ||
+	    reading->target.length != expect->target_bytes)
+		return 400;
+	if (reading->name_count != expect->header_count ||
+	    reading->value_count != expect->header_count)
+		return 400;
+	if (parser.http_major != 1 || parser.http_minor != expect->minor)
+		return 505;
+	return 0;
+}
+
+static void note_connection(struct meaning *meaning, struct span value)
+{
+	while (value.length > 0) {
+		const char *comma = memchr(value.at, ',', value.length);
+		size_t step = comma ? (size_t)(comma - value.at) : value.length;
+		const char *word = value.at;
+		size_t length = step;
+
+		mf_text_trim(&word, &length);
+		if (mf_text_is(word, length, "close"))
+			meaning->close = true;
+		else if (mf_text_is(word, length, "keep-alive"))
+			meaning->keep_alive = true;
+		step += comma != NULL;
+		value.at += step;
+		value.length -= step;
+	}
+}
+
+static void note(struct meaning *meaning, struct span name, struct span value)
+{
+	if (mf_text_is(name.at, name.length, "host")) {
+		meaning->hosts++;
+		meaning->host = value;
+	} else if (mf_text_is(name.at, name.length, "content-length")) {
+		meaning->lengths++;
+		meaning->length = value;
+	} else if (mf_text_is(name.at, name.length, "transfer-encoding")) {
+		meaning->encodings++;
+		meaning->encoding = value;
+	} else if (mf_text_is(name.at, name.length, "expect")) {
+		meaning->expects++;
+		meaning->expect = value;
+	} else if (mf_text_is(name.at, name.length, "connection")) {
+		note_connection(meaning, value);
+	}
+}
+
+/* Empty is allowed (RFC 9112 3.2); a list, a user name or a path is not. */
+static bool host_valid(struct span host)
+{
+	for (size_t i = 0; i < host.length; i++) {
+		unsigned char c = (unsigned char)host.at[i];
+
+		if (c <= ' ' || c >= 0x7f || strchr(",/@?#\\\"<>{}|^`", c))
+			return false;
+	}
+	return true;
+}
+
+static int check_length(const struct meaning *meaning, uint32_t limit, uint32_t *body_bytes)
+{
+	uint64_t value = 0;
+
+	*body_bytes = 0;
+	if (meaning->lengths == 0)
+		return 0;
+	if (meaning->lengths > 1 || meaning->length.length == 0)
+		return 400;
+	for (size_t i = 0; i < meaning->length.length; i++) {
+		unsigned char c = (unsigned char)meaning->length.at[i];
+
+		if (c < '0' || c > '9')
+			return 400;
+		value = value * 10 + (c - '0');
+		if (value > UINT32_MAX)
+			value = UINT32_MAX; /* sticks: beyond every limit */
+	}
+	if (value > limit)
+		return 413;
+	*body_bytes = (uint32_t)value;
+	return 0;
+}
+
+static int check_encoding(const struct meaning *meaning, uint8_t minor)
+{
+	if (meaning->encodings == 0)
+		return 0;
+	if (meaning->encodings > 1 || meaning->lengths > 0 || minor == 0)
+		return 400;
+	return mf_text_is(meaning->encoding.at, meaning->encoding.length, "chunked") ? 411 : 501;
+}
+
+static int check_target(const struct reading *reading)
+{
+	if (reading->target.at[0] == '/')
+		return 0;
+	/* the scanner let only `/` and `*` begin a target */
+	if (reading->target.length == 1 && reading->method.length == 7 &&
+	    memcmp(reading->method.at, "OPTIONS", 7) == 0)
+		return 0;
+	return 400;
+}
+
+/* The meaning of the head as a whole. Returns 0 or the status to refuse with. */
+static int judge(const struct reading *reading, const struct mf_http_limits *limits, uint8_t minor,
+		 struct mf_http_head *head)
+{
+	struct meaning meaning = {0};
+	int status;
+
+	for (uint32_t i = 0; i < reading->name_count; i++)
+		note(&meaning, reading->names[i], reading->values[i]);
+	status = check_target(reading);
+	if (!status && (meaning.hosts > 1 || (meaning.hosts == 0 && minor > 0)))
+		status = 400;
+	if (!status && !host_valid(meaning.host))
+		status = 400;
+	if (!status)
+		status = check_encoding(&meaning, minor);
+	if (!status)
+		status = check_length(&meaning, limits->body_bytes, &head->body_bytes);
+	if (status)
+		return status;
+	/* RFC 9110 10.1.1: an expectation in HTTP/1.0 is ignored */
+	if (meaning.expects > 0 && minor > 0) {
+		if (meaning.expects > 1 ||
+		    !mf_text_is(meaning.expect.at, meaning.expect.length, "100-continue"))
+			return 417;
+		head->wants_continue = head->body_bytes > 0;
+	}
+	head->message.minor = minor;
+	head->message.keep_alive = !meaning.close && (minor > 0 || meaning.keep_alive);
+	head->message.is_head =
+		reading->method.length == 4 && memcmp(reading->method.at, "HEAD", 4) == 0;
+	return 0;
+}
+
+static size_t message_bytes(const struct reading *reading, uint32_t body_bytes)
+{
+	size_t size = sizeof(struct mf_abi_request);
+
+	size += reading->name_count * 2 * sizeof(struct mf_abi_slice);
+	size += reading->method.length + 1 + reading->target.length + 1;
+	for (uint32_t i = 0; i < reading->name_count; i++)
+		size += reading->names[i].length + 1 + reading->values[i].length + 1;
+	return size + body_bytes + 1;
+}
+
+/* Appends text and its NUL at *offset. */
+static struct mf_abi_slice put(struct mf_abi_request *request, uint32_t *offset, struct span text)
+{
+	struct mf_abi_slice slice = {.offset = *offset, .length = (uint32_t)text.length};
+	char *to = (char *)request + *offset;
+
+	if (text.length > 0)
+		memcpy(to, text.at, text.length);
+	to[text.length] = '\0';
+	*offset += slice.length + 1;
+	return slice;
+}
+
+static int build(struct mf_http_head *head, const struct reading *reading)
+{
+	/* fits: limits keep the head under 1 MiB and the body under 1 GiB */
+	size_t size = message_bytes(reading, head->body_bytes);
+	struct mf_abi_request *request = malloc(size);
+	struct mf_abi_slice *pair = (struct mf_abi_slice *)(request + 1);
+	uint32_t offset;
+
+	if (!request)
+		return 503;
+	*request = (struct mf_abi_request){.version = MF_ABI_VERSION, .size_bytes = (uint32_t)size};
+	request->header_count = reading->name_count;
+	request->headers_offset = sizeof(*request);
+	offset = (uint32_t)(sizeof(*request) + reading->name_count * 2 * sizeof(*pair));
+	request->method = put(request, &offset, reading->method);
+	request->target = put(request, &offset, reading->target);
+	for (uint32_t i = 0; i < reading->name_count; i++, pair += 2) {
+		char *name = (char *)request + offset;
+
+		pair[0] = put(request, &offset, reading->names[i]);
+		for (uint32_t k = 0; k < pair[0].length; k++)
+			name[k] = (char)mf_char_lower((unsigned char)name[k]);
+		pair[1] = put(request, &offset, reading->values[i]);
+	}
+	request->body = (struct mf_abi_slice){.offset = offset, .length = head->body_bytes};
+	if (head->body_bytes == 0)
+		((char *)request)[offset] = '\0';
+	head->body_offset = offset;
+	head->message.request = request;
+	return 0;
+}
+
+int mf_http_head_parse(struct mf_http_head *head, const char *text, size_t size,
+		       const struct mf_http_head_expect *expect,
+		       const struct mf_http_limits *limits)
+{
+	struct reading reading;
+	int status;
+
+	*head = (struct mf_http_head){0};
+	status = read_head(&reading, text, size, expect);
+	if (!status)
+		status = judge(&reading, limits, expect->minor, head);
+	if (!status)
+		status = build(head, &reading);
+	return status;
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <mayfly/abi/call.h>
+
+#include "request-vm/front/chars.h"
+#include "request-vm/front/response.h"
+
+/* A guest's header text while it is being checked in its copy. */
+struct check {
+	size_t body_bytes;
+	bool foretold; /* Content-Length may be that of a body that is not sent */
+	unsigned lines, lengths, dates;
+	uint64_t length; /* what Content-Length claimed */
+};
+
+enum verdict { KEEP, DROP, BAD };
+
+static const char *const hop_by_hop[] = {
+	"connection", "keep-alive", "proxy-connection", "upgrade", "te", "trailer",
+};
+
+static enum verdict check_length(struct check *check, const char *value, size_t length)
+{
+	uint64_t number = 0;
+
+	if (length == 0 || length > 18 || ++check->lengths > 1)
+		return BAD;
+	for (size_t i = 0; i < length; i++) {
+		if (value[i] < '0' || value[i] > '9')
+			return BAD;
+		number = number * 10 + (uint64_t)(value[i] - '0');
+	}
+	check->length = number;
+	if (number != check->body_bytes && !(check->foretold && check->body_bytes == 0))
+		return BAD;
+	return DROP;
+}
+
+static enum verdict check_line(struct check *check, const char *line, size_t length)
+{
+	const char *value = memchr(line, ':', length);
+	size_t name_bytes, value_bytes;
+
+	if (++check->lines > MF_ABI_MAX_HEADERS || !value || value == line)
+		return BAD;
+	name_bytes = (size_t)(value - line);
+	for (size_t i = 0; i < name_bytes; i++)
+		if (!mf_char_token((unsigned char)line[i]))
+			return BAD;
+	value_bytes = length - name_bytes - 1;
+	value++;
+	for (size_t i = 0; i < value_bytes; i++)
+		if (!mf_char_value((unsigned char)value[i]))
+			return BAD;
+	mf_text_trim(&value, &value_bytes);
+	if (mf_text_is(line, name_bytes, "content-length"))
+		return check_length(check, value, value_bytes);
+	if (mf_text_is(line, name_bytes, "transfer-encoding") ||
+	    mf_text_is(line, name_bytes, "mayfly-error"))
+		return BAD;
+	if (mf_text_is(line, name_bytes, "date") && ++check->dates > 1)
+		return BAD;
+	for (size_t i = 0; i < sizeof(hop_by_hop) / sizeof(hop_by_hop[0]); i++)
+		if (mf_text_is(line, name_bytes, hop_by_hop[i]))
+			return DROP;
+	return KEEP;
+}
+
+/* Checks `size` bytes of copied text in place, closing the gaps of dropped lines. */
+static ssize_t check_text(struct check *check, char *text, size_t size)
+{
+	size_t from = 0, to = 0;
+
+	while (from < size) {
+		char *line = text + from;
+		char *lf = memchr(line, '\n', size - from);
+		size_t length;
+
+		if (!lf || lf == line || lf[-1] != '\r')
+			return -EINVAL;
+		length = (size_t)(lf - line) + 1;
+		switch (check_line(check, line, length - 2)) {
+		case BAD:
+			return check->lines > MF_ABI_MAX_HEADERS ? -E2BIG : -EINVAL;
+		case KEEP:
+			memmove(text + to, line, length);
+			to += length;
+			break;
+		case DROP:
+			break;
+		}
+		from += length;
+	}
+	return (ssize_t)to;
+}
+
+/* Appends; the callers' room is large enough for everything of ours. */
+__attribute__((format(printf, 4, 5))) static void add(char *out, size_t room, size_t *at,
+						      const char *format, ...)
+{
+	va_list args;
+	int bytes;
+
+	va_start(args, format);
+	bytes = vsnprintf(out + *at, room - *at, format, args);
+	va_end(args);
+	if (bytes > 0 && (size_t)bytes < room - *at)
+		*at += (size_t)bytes;
+}
+
+static void add_frame(char *out, size_t room, size_t *at,
+		      const struct mf_http_response_frame *frame, bool dated)
+{
+	if (frame->date && !dated)
+		add(out, room, at, "Date: %s\r\n", frame->date);
+	if (frame->close)
+		add(out, room, at, "Connection: close\r\n");
+	else if (frame->old)
+		add(out, room, at, "Connection: keep-alive\r\n");
+	add(out, room, at, "\r\n");
+}
+
+ssize_t mf_http_response_head(char *out, size_t room, const struct mf_http_response *response,
+			      const struct mf_http_response_frame *frame, size_t *body_bytes)
+{
+	struct check check = {.body_bytes = response->body_bytes};
+	int status = response->status;
+	bool bodiless = status == 204 || status == 304;
+	size_t at = 0;
+	ssize_t kept;
+
+	*body_bytes = 0;
+	check.foretold = bodiless || frame->is_head;
+	if (status < 200 || status > 599)
+		return -EINVAL;
+	if (response->headers_bytes > MF_HTTP_RESPONSE_HEADERS_MAX)
+		return -E2BIG;
+	if (room < MF_HTTP_RESPONSE_HEAD_MAX)
+		return -ENOSPC;
+	add(out, room, &at, "HTTP/1.1 %d %s\r\n", status, mf_http_reason(status));
+	if (response->headers_bytes > 0) {
+		memcpy(out + at, response->headers, response->headers_bytes);
+		kept = check_text(&check, out + at, response->headers_bytes);
+		if (kept < 0)
+			return kept;
+		at += (size_t)kept;
+	}
+	if (!bodiless)
+		add(out, room, &at, "Content-Length: %zu\r\n",
+		    check.lengths ? (size_t)check.length : response->body_bytes);
+	add_frame(out, room, &at, frame, check.dates > 0);
+	if (!bodiless && !frame->is_head)
+		*body_bytes = response->body_bytes;
+	return (ssize_t)at;
+}
+
+static const char *sentence(int status, const char *mayfly_error)
+{
+	if (mayfly_error && strcmp(mayfly_error, "crash") == 0)
+		return "The program crashed while it served this request.";
+	if (mayfly_error && strcmp(mayfly_error, "memory") == 0)
+		return "The program ran out of memory while it served this request.";
+	if (mayfly_error && strcmp(mayfly_error, "response") == 0)
+		return "The program gave no valid response.";
+	switch (status) {
+	case 400: return "The request is not valid HTTP/1.";
+	case 404: return "There is nothing at this address.";
+	case 405: return "This address knows only GET and HEAD.";
+	case 408: return "The request took too long to arrive.";
+	case 409: return "The request conflicted with another one; try again.";
+	case 411: return "The body must come with a Content-Length; chunks are not taken.";
+	case 413: return "The body is larger than this server takes.";
+	case 414: return "The target is longer than this server takes.";
+	case 417: return "The only expectation that this server meets is 100-continue.";
+	case 421: return "This server does not serve that host.";
+	case 431: return "The headers are larger or more than this server takes.";
+	case 500: return "The server failed.";
+	case 501: return "This server does not know that method or transfer coding.";
+	case 502: return "The program gave no valid response.";
+	case 503: return "The server is busy or going away; try again later.";
+	case 504: return "The program did not answer before its deadline.";
+	case 505: return "This server speaks HTTP/1.0 and HTTP/1.1.";
+	case 507: return "The store is full.";
+	default: return "The request was not served.";
+	}
+}
+
+ssize_t mf_http_response_error(char *out, size_t room, int status, const char *mayfly_error,
+			       const struct mf_http_response_frame *frame)
+{
+	const char *text = sentence(status, mayfly_error);
+	size_t at = 0;
+
+	if (room < MF_HTTP_RESPONSE_HEAD_MAX)
+		return -ENOSPC;
+	add(out, room, &at, "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n",
+	    status, mf_http_reason(status), strlen(text) + 1);
+	if (mayfly_error)
+		add(out, room, &at, "Mayfly-Error: %.32s\r\n", mayfly_error);
+	if (status == 503)
+		add(out, room, &at, "Retry-After: 1\r\n");
+	if (status == 405)
+		add(out, room, &at, "Allow: GET, HEAD\r\n");
+	add_frame(out, room, &at, frame, false);
+	if (!frame->is_head)
+		add(out, room, &at, "%s\n", text);
+	return (ssize_t)at;
+}

@@ -1,0 +1,524 @@
+// SPDX-License-Identifier: MIT
+/* Request framing: what is refused and how, and that the verdict never depends on the split. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "request-vm/front/chars.h"
+#include "request-vm/front/http.h"
+
+struct row {
+	const char *text;
+	size_t size;
+	int status; /* 0: incomplete, 200: a request */
+};
+
+#define ROW(status, text) {(text), sizeof(text) - 1, (status)}
+#define GET "GET / HTTP/1.1\r\n"
+#define H "Host: a\r\n"
+#define POST "POST / HTTP/1.1\r\n" H
+
+static const struct row bad[] = {
+	/* the request line */
+	ROW(400, "\r\n\r\nGET / HTTP/1.1\r\n" H "\r\n"),
+	ROW(400, "\nGET / HTTP/1.1\r\n" H "\r\n"),
+	ROW(400, " GET / HTTP/1.1\r\n" H "\r\n"),
+	ROW(400, "GET  / HTTP/1.1\r\n" H "\r\n"),
+	ROW(400, "GET /  HTTP/1.1\r\n" H "\r\n"),
+	ROW(400, "GET\t/ HTTP/1.1\r\n" H "\r\n"),
+	ROW(400, "GET /\tHTTP/1.1\r\n" H "\r\n"),
+	ROW(400, "GET / HTTP/1.1 \r\n" H "\r\n"),
+	ROW(400, "GET / HTTP/1.1\n" H "\r\n"),
+	ROW(400, "GET / HTTP/1.1\r" H "\r\n"),
+	ROW(400, "GET / HTTP/1.1\r\r\n" H "\r\n"),
+	ROW(400, "GET /\r\n" H "\r\n"),
+	ROW(400, "GET\r\n" H "\r\n"),
+	ROW(400, "GET / \r\n" H "\r\n"),
+	ROW(400, "GET / http/1.1\r\n" H "\r\n"),
+	ROW(400, "GET / HTTP/1\r\n" H "\r\n"),
+	ROW(400, "GET / HTTP/11\r\n" H "\r\n"),
+	ROW(400, "GET / HTTP/1.10\r\n" H "\r\n"),
+	ROW(400, "GET / HTTP/x.1\r\n" H "\r\n"),
+	ROW(400, "GET / XTTP/1.1\r\n" H "\r\n"),
+	ROW(400, "GET / ICE/1.0\r\n" H "\r\n"),
+	ROW(505, "GET / HTTP/0.9\r\n" H "\r\n"),
+	ROW(505, "GET / HTTP/2.0\r\n" H "\r\n"),
+	ROW(505, "GET / HTTP/1.2\r\n" H "\r\n"),
+	ROW(505, "GET / HTTP/3.1\r\n" H "\r\n"),
+	ROW(501, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+	ROW(501, "get / HTTP/1.1\r\n" H "\r\n"),
+	ROW(501, "FETCH / HTTP/1.1\r\n" H "\r\n"),
+	ROW(501, "GETT / HTTP/1.1\r\n" H "\r\n"),
+	ROW(501, "CONNECT a:80 HTTP/1.1\r\n" H "\r\n"),
+	ROW(501, "DESCRIBE rtsp://a/b RTSP/1.0\r\n\r\n"),
+	ROW(501, "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+	ROW(400, "G@T / HTTP/1.1\r\n" H "\r\n"),
+	ROW(400, "G\0T / HTTP/1.1\r\n" H "\r\n"),
+	ROW(400, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+	ROW(400, "GET a HTTP/1.1\r\n" H "\r\n"),
+	ROW(400, "GET http://a/ HTTP/1.1\r\n" H "\r\n"),
+	ROW(400, "GET * HTTP/1.1\r\n" H "\r\n"),
+	ROW(400, "OPTIONS *a HTTP/1.1\r\n" H "\r\n"),
+	ROW(400, "GET /a#b HTTP/1.1\r\n" H "\r\n"),
+	ROW(400, "GET /\0 HTTP/1.1\r\n" H "\r\n"),
+	ROW(400, "GET /\x7f HTTP/1.1\r\n" H "\r\n"),
+	ROW(400, "GET /\xc3\xa4 HTTP/1.1\r\n" H "\r\n"),
+	/* header lines */
+	ROW(400, GET "Host : a\r\n\r\n"),
+	ROW(400, GET "Host\t: a\r\n\r\n"),
+	ROW(400, GET " Host: a\r\n\r\n"),
+	ROW(400, GET H "A: b\r\n c\r\n\r\n"),
+	ROW(400, GET H "A: b\r\n\tc\r\n\r\n"),
+	ROW(400, GET H "A: b\r\n \r\n\r\n"),
+	ROW(400, GET H "A: b\n\r\n"),
+	ROW(400, GET H "A: b\rC: d\r\n\r\n"),
+	ROW(400, GET H "A: b\r\r\n\r\n"),
+	ROW(400, GET H "A: b\r\n\n"),
+	ROW(400, GET H "A: b\r\n\rX"),
+	ROW(400, GET H "A\r\n\r\n"),
+	ROW(400, GET H ": b\r\n\r\n"),
+	ROW(400, GET H "A b: c\r\n\r\n"),
+	ROW(400, GET H "A(b): c\r\n\r\n"),
+	ROW(400, GET H "\xc3\xa4: c\r\n\r\n"),
+	ROW(400, GET H "A\0: c\r\n\r\n"),
+	ROW(400, GET H "A: b\0c\r\n\r\n"),
+	ROW(400, GET H "A: b\x01" "c\r\n\r\n"),
+	ROW(400, GET H "A: b\x1b[31m\r\n\r\n"),
+	ROW(400, GET H "A: b\x7f\r\n\r\n"),
+	ROW(400, GET H "A: b\vc\r\n\r\n"),
+	/* Host */
+	ROW(400, GET "\r\n"),
+	ROW(400, GET "A: b\r\n\r\n"),
+	ROW(400, GET H H "\r\n"),
+	ROW(400, GET H "A: b\r\nHOST: c\r\n\r\n"),
+	ROW(400, "GET / HTTP/1.0\r\n" H H "\r\n"),
+	ROW(400, GET "Host: a, b\r\n\r\n"),
+	ROW(400, GET "Host: a b\r\n\r\n"),
+	ROW(400, GET "Host: u@a\r\n\r\n"),
+	ROW(400, GET "Host: a/b\r\n\r\n"),
+	/* where the body ends */
+	ROW(400, POST "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx"),
+	ROW(400, POST "Content-Length: 1\r\ncontent-length: 2\r\n\r\nxy"),
+	ROW(400, POST "Content-Length: 1, 1\r\n\r\nx"),
+	ROW(400, POST "Content-Length: +1\r\n\r\nx"),
+	ROW(400, POST "Content-Length: -1\r\n\r\nx"),
+	ROW(400, POST "Content-Length: 0x1\r\n\r\nx"),
+	ROW(400, POST "Content-Length: 1 2\r\n\r\nx"),
+	ROW(400, POST "Content-Length: 1.0\r\n\r\nx"),
+	ROW(400, POST "Content-Length:\r\n\r\n"),
+	ROW(400, POST "Content-Length: \"1\"\r\n\r\nx"),
+	ROW(413, POST "Content-Length: 1048577\r\n\r\n"),
+	ROW(413, POST "Content-Length: 4294967297\r\n\r\nx"),
+	ROW(400, POST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+	ROW(400, POST "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n"),
+	ROW(501, POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"),
+	ROW(400, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+	ROW(411, POST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+	ROW(411, POST "transfer-encoding:CHUNKED\r\n\r\n0\r\n\r\n"),
+	ROW(501, POST "Transfer-Encoding: gzip\r\n\r\n"),
+	ROW(501, POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+	ROW(501, POST "Transfer-Encoding: identity\r\n\r\n"),
+	ROW(501, POST "Transfer-Encoding: xchunked\r\n\r\n"),
+	ROW(501, POST "Transfer-Encoding:\r\n\r\n"),
+	ROW(417, POST "Expect: 200-ok\r\nContent-Length: 1\r\n\r\nx"),
+	ROW(417, POST "Expect: 100-continue\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx"),
+	ROW(417, GET H "Expect:\r\n\r\n"),
+	/* an attack must not hide behind an empty line or a folded one */
+	ROW(400, POST "Transfer-Encoding\r\n : chunked\r\n\r\n"),
+	ROW(400, POST "Content-Length : 5\r\n\r\nhello"),
+};
+
+static const struct row good[] = {
+	ROW(200, GET H "\r\n"),
+	ROW(200, "\r\n" GET H "\r\n"),
+	ROW(200, GET "Host:\r\n\r\n"),
+	ROW(200, GET "hOsT: \t [::1]:80 \t\r\n\r\n"),
+	ROW(200, "GET / HTTP/1.0\r\n\r\n"),
+	ROW(200, "GET /a?b=c&d=%00|{}\"<> HTTP/1.1\r\n" H "\r\n"),
+	ROW(200, "OPTIONS * HTTP/1.1\r\n" H "\r\n"),
+	ROW(200, "OPTIONS /a HTTP/1.1\r\n" H "\r\n"),
+	ROW(200, "M-SEARCH / HTTP/1.1\r\n" H "\r\n"),
+	ROW(200, "PATCH / HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n"),
+	ROW(200, POST "Content-Length: 0005\r\n\r\nhello"),
+	ROW(200, POST "Content-Length:5 \r\n\r\na\r\n\0b"),
+	ROW(200, POST "Expect: 100-Continue\r\nContent-Length: 2\r\n\r\nab"),
+	ROW(200, "POST / HTTP/1.0\r\nExpect: anything\r\nContent-Length: 1\r\n\r\nx"),
+	ROW(200, GET H "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+	ROW(200, GET H "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n"),
+	ROW(200, GET H "A:\r\nB: \r\nC:d\r\nD: \xc3\xa4\te\r\n\r\n"),
+	ROW(200, GET H "A: 1\r\nA: 2\r\nX_y.z!#$%&'*+-.^`|~: 3\r\n\r\n"),
+	ROW(0, GET H "\r"),
+	ROW(0, GET H),
+	ROW(0, POST "Content-Length: 2\r\n\r\nx"),
+	ROW(0, ""),
+	ROW(0, "\r\n"),
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Everything that can be said of a stream: statuses and the requests' bytes, one behind the other. */
+struct outcome {
+	char text[1 << 16];
+	size_t bytes;
+	int last; /* as struct row says */
+	unsigned requests;
+};
+
+static const char *slice(const struct mf_abi_request *request, struct mf_abi_slice at)
+{
+	return (const char *)request + at.offset;
+}
+
+static void check_slice(const struct mf_abi_request *request, struct mf_abi_slice at)
+{
+	cr_assert(at.offset >= sizeof(*request));
+	cr_assert(at.offset < request->size_bytes);
+	cr_assert(at.length < request->size_bytes - at.offset);
+	cr_assert(slice(request, at)[at.length] == '\0');
+}
+
+/* What the ABI promises of every request. */
+static void check_request(const struct mf_abi_request *request)
+{
+	const struct mf_abi_slice *pair;
+
+	cr_assert(request->version == MF_ABI_VERSION);
+	cr_assert(request->header_count <= MF_ABI_MAX_HEADERS);
+	cr_assert(request->headers_offset % 8 == 0);
+	cr_assert(request->headers_offset + request->header_count * 16 <= request->size_bytes);
+	check_slice(request, request->method);
+	check_slice(request, request->target);
+	check_slice(request, request->body);
+	cr_assert(request->target.length > 0 && strchr("/*", slice(request, request->target)[0]));
+	pair = (const struct mf_abi_slice *)((const char *)request + request->headers_offset);
+	for (uint32_t i = 0; i < request->header_count; i++, pair += 2) {
+		check_slice(request, pair[0]);
+		check_slice(request, pair[1]);
+		cr_assert(pair[0].length > 0);
+		for (uint32_t k = 0; k < pair[0].length; k++) {
+			unsigned char c = (unsigned char)slice(request, pair[0])[k];
+
+			cr_assert(mf_char_token(c) && !(c >= 'A' && c <= 'Z'));
+		}
+		for (uint32_t k = 0; k < pair[1].length; k++)
+			cr_assert(mf_char_value((unsigned char)slice(request, pair[1])[k]));
+	}
+}
+
+static void note_ready(struct outcome *out, struct mf_http_parser *parser)
+{
+	struct mf_http_message message;
+
+	mf_http_parser_take(parser, &message);
+	check_request(message.request);
+	cr_assert(out->bytes + message.request->size_bytes < sizeof(out->text));
+	memcpy(out->text + out->bytes, message.request, message.request->size_bytes);
+	out->bytes += message.request->size_bytes;
+	out->text[out->bytes++] = (char)('0' + message.keep_alive + 2 * message.is_head);
+	out->requests++;
+	out->last = 200;
+	mf_http_message_finish(&message);
+}
+
+/* Feeds one piece; the piece is copied to its own block so that a sanitizer sees each overrun. */
+static bool feed_piece(struct outcome *out, struct mf_http_parser *parser, const char *data,
+		       size_t size)
+{
+	char *copy = malloc(size ? size : 1);
+	size_t at = 0, used;
+
+	memcpy(copy, data, size);
+	while (at < size && out->last < 400) {
+		enum mf_http_state state = mf_http_parser_feed(parser, copy + at, size - at, &used);
+
+		at += used;
+		if (state == MF_HTTP_READY)
+			note_ready(out, parser);
+		else if (state == MF_HTTP_REFUSED)
+			out->last = parser->status;
+		else if (at == size)
+			out->last = mf_http_parser_begun(parser) ? 0 : out->last;
+	}
+	free(copy);
+	return out->last < 400;
+}
+
+/* `step` 0: pieces of random size */
+static void run(struct outcome *out, const char *data, size_t size, size_t step, unsigned *seed)
+{
+	struct mf_http_parser parser;
+
+	out->bytes = out->requests = 0;
+	out->last = 0;
+	mf_http_parser_init(&parser, NULL);
+	for (size_t at = 0; at < size;) {
+		size_t piece = step ? step : 1 + (size_t)rand_r(seed) % 40;
+
+		piece = piece < size - at ? piece : size - at;
+		if (!feed_piece(out, &parser, data + at, piece))
+			break;
+		at += piece;
+	}
+	mf_http_parser_finish(&parser);
+}
+
+static bool same(const struct outcome *a, const struct outcome *b)
+{
+	return a->last == b->last && a->requests == b->requests && a->bytes == b->bytes &&
+	       memcmp(a->text, b->text, a->bytes) == 0;
+}
+
+static struct outcome whole, split;
+
+static void check_rows(const struct row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		run(&whole, rows[i].text, rows[i].size, SIZE_MAX, NULL);
+		cr_expect(whole.last == rows[i].status, "row %zu: %d, expected %d: %s", i, whole.last,
+			  rows[i].status, rows[i].text);
+		run(&split, rows[i].text, rows[i].size, 1, NULL);
+		cr_expect(same(&whole, &split), "row %zu by bytes: %d", i, split.last);
+	}
+}
+
+Test(http, bad_requests_are_refused_with_the_right_status)
+{
+	cr_assert(COUNT(bad) >= 60);
+	check_rows(bad, COUNT(bad));
+}
+
+Test(http, good_requests_are_accepted)
+{
+	check_rows(good, COUNT(good));
+}
+
+static char big[200 << 10];
+
+/* prefix, then `count` times `unit`, then suffix */
+static size_t make(const char *prefix, const char *unit, size_t count, const char *suffix)
+{
+	char *at = stpcpy(big, prefix);
+
+	while (count-- > 0)
+		at = stpcpy(at, unit);
+	return (size_t)(stpcpy(at, suffix) - big);
+}
+
+static void check_big(size_t size, int status)
+{
+	run(&whole, big, size, SIZE_MAX, NULL);
+	cr_expect(whole.last == status, "%.40s...: %d, expected %d", big, whole.last, status);
+	run(&split, big, size, 1, NULL);
+	cr_expect(same(&whole, &split), "%.40s... by bytes: %d", big, split.last);
+	run(&split, big, size, 1000, NULL);
+	cr_expect(same(&whole, &split), "%.40s... by 1000: %d", big, split.last);
+}
+
+Test(http, limits_hold_exactly)
+{
+	check_big(make("GET /", "a", 8191, " HTTP/1.1\r\n" H "\r\n"), 200);
+	check_big(make("GET /", "a", 8192, " HTTP/1.1\r\n" H "\r\n"), 414);
+	check_big(make("GET /", "a", 100000, ""), 414);
+	check_big(make(GET H, "A: b\r\n", 99, "\r\n"), 200);
+	check_big(make(GET H, "A: b\r\n", 100, "\r\n"), 431);
+	/* 16384 = 16 + 9 + 5 + n + 2 */
+	check_big(make(GET H "A: ", "x", 16384 - 16 - 9 - 3 - 4, "\r\n\r\n"), 200);
+	check_big(make(GET H "A: ", "x", 16384 - 16 - 9 - 3 - 3, "\r\n\r\n"), 431);
+	check_big(make(GET H "A: ", "x", 100000, ""), 431);
+	check_big(make(GET H, "x", 100000, ""), 431);
+	check_big(make(POST "Content-Length: ", "9", 300, "\r\n\r\n"), 400);
+	check_big(make(POST "Content-Length: 40000\r\n\r\n", "b", 40000, ""), 200);
+}
+
+Test(http, an_overflowing_content_length_is_refused)
+{
+	static const char text[] = POST "Content-Length: 18446744073709551617\r\n\r\nx";
+
+	run(&whole, text, sizeof(text) - 1, SIZE_MAX, NULL);
+	cr_assert(whole.last == 400 || whole.last == 413);
+}
+
+static const char stream[] = "POST /one?x=y HTTP/1.1\r\nHost: example.org\r\nX-Mixed-CASE:  a b \r\n"
+			     "Content-Length: 11\r\n\r\nhello\r\nwor\0"
+			     "\r\nGET /two HTTP/1.1\r\nHost: b\r\nConnection: close, x\r\n\r\n"
+			     "HEAD /three HTTP/1.0\r\nConnection: x , Keep-Alive\r\n\r\n";
+
+Test(http, every_split_in_three_gives_the_same_requests)
+{
+	size_t size = sizeof(stream) - 1;
+
+	run(&whole, stream, size, SIZE_MAX, NULL);
+	cr_assert_eq(whole.requests, 3);
+	for (size_t i = 0; i <= size; i++) {
+		for (size_t k = i; k <= size; k += 1 + (k - i) / 8) {
+			struct mf_http_parser parser;
+
+			split.bytes = split.requests = 0;
+			split.last = 0;
+			mf_http_parser_init(&parser, NULL);
+			feed_piece(&split, &parser, stream, i);
+			feed_piece(&split, &parser, stream + i, k - i);
+			feed_piece(&split, &parser, stream + k, size - k);
+			mf_http_parser_finish(&parser);
+			cr_assert(same(&whole, &split), "split at %zu and %zu", i, k);
+		}
+	}
+}
+
+Test(http, the_request_has_the_form_of_the_abi)
+{
+	struct mf_http_parser parser;
+	struct mf_http_message message;
+	const struct mf_abi_request *request;
+	const struct mf_abi_slice *pairs;
+	size_t used;
+
+	mf_http_parser_init(&parser, NULL);
+	cr_assert_eq(mf_http_parser_feed(&parser, stream, sizeof(stream) - 1, &used),
+		     MF_HTTP_READY);
+	mf_http_parser_take(&parser, &message);
+	request = message.request;
+	pairs = (const struct mf_abi_slice *)((const char *)request + request->headers_offset);
+	cr_assert_str_eq(slice(request, request->method), "POST");
+	cr_assert_str_eq(slice(request, request->target), "/one?x=y");
+	cr_assert_eq(request->header_count, 3);
+	cr_assert_str_eq(slice(request, pairs[0]), "host");
+	cr_assert_str_eq(slice(request, pairs[2]), "x-mixed-case");
+	cr_assert_str_eq(slice(request, pairs[3]), "a b");
+	cr_assert_eq(request->body.length, 11);
+	cr_assert(memcmp(slice(request, request->body), "hello\r\nwor\0", 12) == 0);
+	cr_assert(message.keep_alive && !message.is_head);
+	mf_http_message_finish(&message);
+	mf_http_parser_finish(&parser);
+}
+
+static struct mf_http_message frame_one(const char *text)
+{
+	struct mf_http_parser parser;
+	struct mf_http_message message;
+	size_t used;
+
+	mf_http_parser_init(&parser, NULL);
+	cr_assert_eq(mf_http_parser_feed(&parser, text, strlen(text), &used), MF_HTTP_READY);
+	mf_http_parser_take(&parser, &message);
+	mf_http_message_finish(&(struct mf_http_message){.request = message.request});
+	return message;
+}
+
+Test(http, keep_alive_follows_version_and_connection)
+{
+	cr_expect(frame_one(GET H "\r\n").keep_alive);
+	cr_expect(!frame_one(GET H "Connection: close\r\n\r\n").keep_alive);
+	cr_expect(!frame_one(GET H "Connection: x,CLOSE ,y\r\n\r\n").keep_alive);
+	cr_expect(!frame_one(GET H "Connection: keep-alive\r\nConnection: close\r\n\r\n").keep_alive);
+	cr_expect(frame_one(GET H "Connection: closed\r\n\r\n").keep_alive);
+	cr_expect(!frame_one("GET / HTTP/1.0\r\n\r\n").keep_alive);
+	cr_expect(frame_one("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").keep_alive);
+	cr_expect(!frame_one("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n").keep_alive);
+	cr_expect(frame_one("HEAD / HTTP/1.0\r\n\r\n").is_head);
+}
+
+Test(http, continue_is_asked_for_only_while_the_body_is_missing)
+{
+	static const char head[] = POST "Expect: 100-continue\r\nContent-Length: 1\r\n\r\n";
+	static const char both[] = POST "Expect: 100-continue\r\nContent-Length: 1\r\n\r\nx";
+	struct mf_http_parser parser;
+	size_t used;
+
+	mf_http_parser_init(&parser, NULL);
+	cr_assert_eq(mf_http_parser_feed(&parser, head, sizeof(head) - 1, &used),
+		     MF_HTTP_CONTINUE);
+	cr_assert_eq(used, sizeof(head) - 1);
+	cr_assert_eq(mf_http_parser_feed(&parser, "x", 1, &used), MF_HTTP_READY);
+	mf_http_parser_finish(&parser);
+	cr_assert_eq(mf_http_parser_feed(&parser, both, sizeof(both) - 1, &used),
+		     MF_HTTP_READY);
+	mf_http_parser_finish(&parser);
+}
+
+Test(http, a_small_body_limit_holds)
+{
+	const struct mf_http_limits limits = {.head_bytes = 2048, .target_bytes = 4, .body_bytes = 0};
+	static const char none[] = POST "Content-Length: 0\r\n\r\n", one[] = POST "Content-Length: 1\r\n\r\n";
+	struct mf_http_parser parser;
+	size_t used;
+
+	mf_http_parser_init(&parser, &limits);
+	cr_assert_eq(mf_http_parser_feed(&parser, none, sizeof(none) - 1, &used), MF_HTTP_READY);
+	mf_http_parser_finish(&parser);
+	cr_assert_eq(mf_http_parser_feed(&parser, one, sizeof(one) - 1, &used), MF_HTTP_REFUSED);
+	cr_assert_eq(parser.status, 413);
+	cr_assert_eq(mf_http_parser_feed(&parser, one, sizeof(one) - 1, &used), MF_HTTP_REFUSED);
+	cr_assert_eq(used, 0);
+	mf_http_parser_finish(&parser);
+}
+
+/* Changes `data` in place of `size` bytes, `room` at most; returns the new size. */
+static size_t mutate(char *data, size_t size, size_t room, unsigned *seed)
+{
+	static const char spice[] = "\r\n\0 :\t,#*/09AZaz\x80\xff\x7f\x01";
+	size_t at = size ? (size_t)rand_r(seed) % size : 0;
+	size_t span = 1 + (size_t)rand_r(seed) % 12;
+	char c = spice[(size_t)rand_r(seed) % (sizeof(spice) - 1)];
+
+	span = span < size - at ? span : size - at;
+	switch (rand_r(seed) % 6) {
+	case 0:
+		data[at] = c;
+		return size;
+	case 1:
+		data[at] = (char)rand_r(seed);
+		return size;
+	case 2: /* drop */
+		memmove(data + at, data + at + span, size - at - span);
+		return size - span;
+	case 3: /* repeat */
+		if (size + span > room)
+			return size;
+		memmove(data + at + span, data + at, size - at);
+		return size + span;
+	case 4:
+		if (size + 1 > room)
+			return size;
+		memmove(data + at + 1, data + at, size - at);
+		data[at] = c;
+		return size + 1;
+	default:
+		data[at] = (char)(data[at] ^ (1 << (rand_r(seed) & 7)));
+		return size;
+	}
+}
+
+Test(http, mutated_requests_are_judged_the_same_however_split, .timeout = 110)
+{
+	const char *seed_text = getenv("MAYFLY_TEST_SEED"), *is_long = getenv("MAYFLY_TEST_LONG");
+	unsigned seed = seed_text ? (unsigned)strtoul(seed_text, NULL, 0) : (unsigned)time(NULL);
+	int rounds = is_long && *is_long == '1' ? 500000 : 5000;
+	unsigned accepted = 0;
+	static char data[4096];
+
+	printf("MAYFLY_TEST_SEED=%u, %d rounds\n", seed, rounds);
+	fflush(stdout);
+	for (int round = 0; round < rounds; round++) {
+		size_t pick = (size_t)rand_r(&seed) % (COUNT(bad) + COUNT(good) + 8);
+		const struct row *row = pick < COUNT(bad) ? &bad[pick]
+					: pick < COUNT(bad) + COUNT(good)
+						? &good[pick - COUNT(bad)]
+						: &(const struct row)ROW(200, stream);
+		size_t size = row->size;
+
+		memcpy(data, row->text, size);
+		for (int i = rand_r(&seed) % 4; i >= 0; i--)
+			size = mutate(data, size, sizeof(data), &seed);
+		run(&whole, data, size, SIZE_MAX, NULL);
+		run(&split, data, size, 0, &seed);
+		cr_assert(same(&whole, &split), "round %d: %d and %d: %.*s", round, whole.last,
+			  split.last, (int)size, data);
+		run(&split, data, size, 1, NULL);
+		cr_assert(same(&whole, &split), "round %d by bytes", round);
+		accepted += whole.requests;
+	}
+	cr_assert(accepted > (unsigned)rounds / 20, "the mutants are too wild to test much");
+}
