@@ -11,9 +11,9 @@
  *               listen, memfds, the ioctls given here; file calls when a flag asks for them.
  *   an errno    what a C library or an event loop tries by itself and survives: EACCES from the
  *               open family (Landlock's own answer); ENOSYS from calls newer than Debian 12's libc
- *               or with a fallback (clone3, io_uring_*); EPERM for the rest: an
- *               unknown call, or a known one with arguments that are not allowed (an ioctl not on
- *               the list, PROT_EXEC, a signal to another process, setsockopt of the unusual).
+ *               or with a fallback (clone3, io_uring_*); EPERM for the rest: a call on no list, or
+ *               one with arguments that are not allowed (an ioctl that is not listed, PROT_EXEC, a
+ *               signal to another process, an unusual setsockopt).
  *   the end     what only an intruder asks for: execve, fork, ptrace, process_vm_*, pidfd_getfd, a
  *               new socket or connection, mount and namespaces, bpf, perf, userfaultfd, keys,
  *               kernel modules, iopl, personality...: one sentence on stderr, then the whole
@@ -53,13 +53,13 @@ enum mf_confine_flags {
  * stands in both lists.
  */
 struct mf_confine {
-	unsigned flags;                 /* enum mf_confine_flags */
-	const char *const *read_paths;  /* open for reading, list; needs MF_CONFINE_OPEN_FILES */
-	size_t read_path_count;         /* */
+	unsigned flags;                /* enum mf_confine_flags */
+	const char *const *read_paths; /* open for reading, list; needs MF_CONFINE_OPEN_FILES */
+	size_t read_path_count;
 	const char *const *write_paths; /* open for writing; create, remove, rename beneath */
-	size_t write_path_count;        /* */
+	size_t write_path_count;
 	const char *const *unlink_dirs; /* unlink beneath (one's own Unix socket); needs no flag */
-	size_t unlink_dir_count;        /* */
+	size_t unlink_dir_count;
 	const uint32_t *ioctls; /* request numbers, compared in their low 32 bits; besides */
 	size_t ioctl_count;     /*   FIONREAD, FIONBIO, FIOCLEX, TCGETS: always allowed */
 	uint64_t nproc_max;     /* RLIMIT_NPROC, counted by user, KVM's threads too; 0 = leave */
@@ -68,7 +68,7 @@ struct mf_confine {
 
 /* What was applied; for logs and `doctor`. */
 struct mf_confine_report {
-	int landlock_abi;     /* of this kernel; 0: none, then paths are bounded by seccomp only */
+	int landlock_abi;     /* of this kernel; 0: none: with OPEN_FILES any path can be opened */
 	bool landlock_net;    /* TCP bind and connect denied by Landlock too (ABI 4) */
 	bool landlock_scoped; /* no signal or abstract socket out of the process (ABI 6) */
 	bool landlock_all;    /* no thread existed that Landlock does not cover */

@@ -10,6 +10,7 @@
 
 #define MF_VMAS	    1024u
 #define MF_FDS	    256u
+#define MF_DIRS	    64u /* directories open at a time */
 #define MF_SIGNALS  65u
 #define MF_PATH_MAX 1024u
 
@@ -37,15 +38,27 @@ enum mf_fd_kind {
 	MF_FD_CHAR, /* /dev/null, /dev/zero, /dev/urandom: `host` is one of enum mf_char */
 };
 
-struct mf_fd {
-	uint8_t kind; /* enum mf_fd_kind */
-	uint8_t cloexec;
-	uint16_t reserved;
-	int32_t host;	/* host descriptor, or as the kind says */
-	uint32_t flags; /* O_* of the open file description */
-	uint32_t share; /* 0: own; else index+1 of the first descriptor with the same description (dup) */
-	uint64_t offset;
+enum mf_char {
+	MF_CHAR_NULL,
+	MF_CHAR_ZERO,
+	MF_CHAR_RANDOM,
+	MF_CHAR_URANDOM,
 };
+
+/* An open file description: descriptors that were made by dup share one. */
+struct mf_fd {
+	uint8_t kind;	/* enum mf_fd_kind */
+	uint8_t dir;	/* MF_FD_DIR: its name is dirs[dir] */
+	uint16_t users; /* descriptors that refer to it; 0 = free */
+	int32_t host;	/* host descriptor, or as the kind says */
+	uint32_t flags; /* O_* status flags; O_APPEND and O_NONBLOCK are here only, not on the host's */
+	uint32_t reserved;
+	uint64_t offset; /* FILE: bytes; DIR: the host's cookie of the next entry */
+};
+
+/* A descriptor: index + 1 into fds[], and close-on-exec. 0 = not open. */
+#define MF_FD_SLOT_INDEX   0x7fffu
+#define MF_FD_SLOT_CLOEXEC 0x8000u
 
 struct mf_sigaction {
 	uint64_t handler; /* 0 SIG_DFL, 1 SIG_IGN */
@@ -74,10 +87,14 @@ struct mf_linux {
 	uint32_t exit_signal;
 	uint64_t sleep_until_ns; /* a sleep in progress (CLOCK_MONOTONIC), 0 = none */
 	uint64_t nofile;	 /* RLIMIT_NOFILE */
+	uint32_t fds_high;	 /* entries of fds[] from here on were never used */
+	uint32_t reserved;
+	uint16_t fd_slots[MF_FDS];
+	struct mf_fd fds[MF_FDS]; /* the first hundred lie in the first page with all of the above */
 	char cwd[MF_PATH_MAX];
 	struct mf_sigaction sigactions[MF_SIGNALS];
-	struct mf_fd fds[MF_FDS];
 	struct mf_vma vmas[MF_VMAS];
+	char dirs[MF_DIRS][MF_PATH_MAX]; /* absolute names of open directories; empty = free */
 };
 
 #endif

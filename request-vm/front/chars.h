@@ -11,9 +11,10 @@
 /* tchar: what names of methods and headers are made of */
 static inline bool mf_char_token(unsigned char c)
 {
-	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
-		return true;
-	return c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL;
+	/* letters, digits and !#$%&'*+-.^_`|~ */
+	static const unsigned long long set[2] = {0x03ff6cfa00000000ull, 0x57ffffffc7fffffeull};
+
+	return c < 128 && (set[c >> 6] >> (c & 63) & 1);
 }
 
 /* what a header's value may hold: no control character but the tab */

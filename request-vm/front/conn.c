@@ -186,8 +186,7 @@ static void pump(struct conn *conn, const char *data, size_t size)
 
 	conn->pumping = true;
 	while (size > 0 && conn->state == CONN_READING) {
-		enum mf_http_state state =
-			mf_http_parser_feed(&conn->parser, data, size, &used);
+		enum mf_http_state state = mf_http_parser_feed(&conn->parser, data, size, &used);
 
 		data += used;
 		size -= used;
@@ -282,8 +281,8 @@ static void on_shutdown(uv_shutdown_t *shutdown, int status)
 }
 
 /*
- * Closing a socket that holds unread bytes resets it, and the client may lose the answer. So end our
- * side first, and drop what comes until the client ends its own.
+ * Closing a socket that holds unread bytes resets it, and the client may lose the answer. So end
+ * our side first, and drop what comes until the client ends its own.
  */
 static void linger(struct conn *conn)
 {

@@ -10,7 +10,7 @@
 
 #include "request-vm/front/server.h"
 
-#define MF_FRONT_READ_BYTES (64u << 10)
+#define MF_FRONT_READ_BYTES    (64u << 10)
 #define MF_FRONT_PENDING_BYTES (16u << 10)
 
 enum conn_state {
@@ -27,7 +27,7 @@ enum conn_wait { WAIT_NONE, WAIT_IDLE, WAIT_HEAD, WAIT_BODY, WAIT_WRITE, WAIT_LI
 
 struct conn {
 	struct mf_front *front;
-	TAILQ_ENTRY(conn) all;	    /* in front->conns, the longest idle first; or in front->spare */
+	TAILQ_ENTRY(conn) all; /* in front->conns, the longest idle first; or in front->spare */
 	TAILQ_ENTRY(conn) resuming; /* in front->resuming while CONN_RESUMING */
 	union {
 		uv_handle_t handle;
@@ -42,10 +42,10 @@ struct conn {
 	enum conn_state state;
 	enum conn_wait wait;
 	uint8_t open_handles;
-	uint32_t turn; /* of front->turn when it began to resume */
-	bool pumping;	   /* feed is on the stack: an answer must not start the next request */
-	bool stopped;	   /* reading is stopped: pending is full */
-	bool eof;	   /* the client sends no more */
+	uint32_t turn;     /* of front->turn when it began to resume */
+	bool pumping;      /* feed is on the stack: an answer must not start the next request */
+	bool stopped;      /* reading is stopped: pending is full */
+	bool eof;          /* the client sends no more */
 	bool close_after;  /* close when the response is written */
 	bool linger_after; /* but read on for a while */
 	struct mf_http_parser parser;
@@ -105,7 +105,8 @@ void front_resume(uv_idle_t *idle);
 /* Server's: the current `Date`. */
 const char *front_date(struct mf_front *front);
 
-/* write.c: sends head_buffer[0..head_bytes) and the body; goes on in conn_written, perhaps at once. */
+/* write.c: sends head_buffer[0..head_bytes) and the body; goes on in conn_written, perhaps at once.
+ */
 void conn_send(struct conn *conn, size_t head_bytes, const void *body, size_t body_bytes);
 
 /* write.c: sends a sentence of our own, then closes if asked to. */

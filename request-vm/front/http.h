@@ -15,7 +15,8 @@
 #include <mayfly/abi/call.h>
 
 struct mf_http_limits {
-	uint32_t head_bytes;   /* request line and headers; beyond: 431. 1024..1 MiB, default 16 KiB */
+	uint32_t
+		head_bytes; /* request line and headers; beyond: 431. 1024..1 MiB, default 16 KiB */
 	uint32_t target_bytes; /* beyond: 414. 1..head_bytes, default 8 KiB */
 	uint32_t body_bytes;   /* beyond: 413. 0..MF_HTTP_BODY_MAX, default 1 MiB */
 };
@@ -27,37 +28,37 @@ void mf_http_limits_default(struct mf_http_limits *limits);
 /* One framed request. Owner: whoever took it; give it back with mf_http_message_finish. */
 struct mf_http_message {
 	struct mf_abi_request *request; /* malloc'ed, request->size_bytes long; id is 0 */
-	uint8_t minor;			/* HTTP/1.minor: 0 or 1 */
-	bool keep_alive;		/* the client can use the connection again */
-	bool is_head;			/* the method is HEAD: the response has no body */
+	uint8_t minor;                  /* HTTP/1.minor: 0 or 1 */
+	bool keep_alive;                /* the client can use the connection again */
+	bool is_head;                   /* the method is HEAD: the response has no body */
 };
 
 /* Zeroes and frees the request's bytes. Also good for an empty (all zero) message. */
 void mf_http_message_finish(struct mf_http_message *message);
 
 enum mf_http_state {
-	MF_HTTP_MORE,	  /* every byte was taken and the request is not complete */
+	MF_HTTP_MORE,     /* every byte was taken and the request is not complete */
 	MF_HTTP_CONTINUE, /* the client waits for "100 Continue": send it, then feed on */
-	MF_HTTP_READY,	  /* a request is complete: take it. Bytes behind it were not touched */
+	MF_HTTP_READY,    /* a request is complete: take it. Bytes behind it were not touched */
 	MF_HTTP_REFUSED,  /* parser->status says why; the connection must be answered and closed */
 };
 
 /* Fields are the implementation's, except status. */
 struct mf_http_parser {
 	struct mf_http_limits limits;
-	int status;		/* HTTP status of a refusal, else 0 */
-	uint8_t phase;		/* enum phase of http.c */
-	bool cr;		/* the last byte was a CR */
-	bool blank_skipped;	/* the one empty line before a request line was seen */
+	int status;         /* HTTP status of a refusal, else 0 */
+	uint8_t phase;      /* enum phase of http.c */
+	bool blank_skipped; /* the one empty line before a request line was seen */
 	uint8_t method_bytes;
 	uint16_t header_count;
-	uint32_t head_bytes;	/* of the head so far, its first byte counted from the method */
-	uint32_t line_bytes;	/* of the current line so far */
+	bool cr;             /* the last byte was a CR */
+	uint32_t head_bytes; /* of the head so far, its first byte counted from the method */
+	uint32_t line_bytes; /* of the current line so far */
 	uint32_t target_bytes;
-	char *stash;		/* the head so far, when it came in more than one piece */
+	char *stash; /* the head so far, when it came in more than one piece */
 	char version[8];
 	struct mf_http_message message;
-	uint32_t filled_bytes;	/* of message.request */
+	uint32_t filled_bytes; /* of message.request */
 };
 
 /* `limits` NULL means the defaults; values out of range are brought into it. Allocates nothing. */
@@ -70,8 +71,8 @@ void mf_http_parser_finish(struct mf_http_parser *parser);
  * Takes bytes up to the end of one request; *used says how many. After REFUSED it takes nothing
  * more. The data are not kept. Out of memory is a refusal with 503.
  */
-enum mf_http_state mf_http_parser_feed(struct mf_http_parser *parser, const void *data,
-				       size_t size, size_t *used);
+enum mf_http_state mf_http_parser_feed(struct mf_http_parser *parser, const void *data, size_t size,
+				       size_t *used);
 
 /* Hands the complete request to the caller and gets ready for the next. Only after READY. */
 void mf_http_parser_take(struct mf_http_parser *parser, struct mf_http_message *message);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The second half of request framing, private to http.c: what the scanner has let through is read by
- * llhttp, its meaning is checked (framing headers, Host, Expect) and the ABI form is built.
+ * The second half of request framing, private to http.c: what the scanner has let through is read
+ * by llhttp, its meaning is checked (framing headers, Host, Expect) and the ABI form is built.
  */
 #ifndef REQUEST_VM_FRONT_HTTP_HEAD_H
 #define REQUEST_VM_FRONT_HTTP_HEAD_H
@@ -18,7 +18,7 @@ struct mf_http_head_expect {
 
 struct mf_http_head {
 	struct mf_http_message message; /* complete but for the body's bytes */
-	uint32_t body_offset;		/* in message.request */
+	uint32_t body_offset;           /* in message.request */
 	uint32_t body_bytes;
 	bool wants_continue;
 };

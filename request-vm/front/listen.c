@@ -23,12 +23,14 @@ static int parse_unix(struct mf_listen_address *out, const char *path, struct mf
 	size_t length = strlen(path);
 
 	if (length == 0)
-		return mf_error_set(err, -EINVAL, "unix: needs a path, as in unix:/run/mayfly.sock.");
+		return mf_error_set(err, -EINVAL,
+				    "unix: needs a path, as in unix:/run/mayfly.sock.");
 	if (length >= sizeof(un->sun_path))
-		return mf_error_set(err, -ENAMETOOLONG,
-				    "The socket path has %zu bytes and Linux takes at most %zu; use a "
-				    "shorter one or a relative path.",
-				    length, sizeof(un->sun_path) - 1);
+		return mf_error_set(
+			err, -ENAMETOOLONG,
+			"The socket path has %zu bytes and Linux takes at most %zu; use a "
+			"shorter one or a relative path.",
+			length, sizeof(un->sun_path) - 1);
 	un->sun_family = AF_UNIX;
 	memcpy(un->sun_path, path, length + 1);
 	out->sockaddr_bytes = sizeof(*un);
@@ -40,23 +42,24 @@ static int split(const char *text, char host[256], int *port, struct mf_error *e
 {
 	const char *colon = strrchr(text, ':');
 	size_t length = colon ? (size_t)(colon - text) : 0;
-	bool bracketed = length > 2 && text[0] == '[' && text[length - 1] == ']';
+	bool bracketed = length >= 2 && text[0] == '[' && text[length - 1] == ']';
 	char *end;
 	long number;
 
 	if (!colon || strpbrk(text, " \t/"))
 		goto invalid;
-	if (length == 0 || (length == 1 && text[0] == '*'))
-		return mf_error_set(err, -EINVAL,
-				    "\"%s\" names no host; write 127.0.0.1%s for this machine only or "
-				    "0.0.0.0%s for every interface.",
-				    text, colon, colon);
+	if (length == 0 || (length == 1 && text[0] == '*') || (bracketed && length == 2))
+		return mf_error_set(
+			err, -EINVAL,
+			"\"%s\" names no host; write 127.0.0.1%s for this machine only or "
+			"0.0.0.0%s for every interface.",
+			text, colon, colon);
 	if (colon[1] < '0' || colon[1] > '9')
 		goto invalid;
 	number = strtol(colon + 1, &end, 10);
 	if (*end || number > 65535)
-		return mf_error_set(err, -EINVAL, "The port in \"%s\" is not a number from 0 to 65535.",
-				    text);
+		return mf_error_set(err, -EINVAL,
+				    "The port in \"%s\" is not a number from 0 to 65535.", text);
 	if (bracketed) {
 		text++;
 		length -= 2;
@@ -74,7 +77,8 @@ static int split(const char *text, char host[256], int *port, struct mf_error *e
 	return 0;
 invalid:
 	return mf_error_set(err, -EINVAL,
-			    "\"%s\" is not an address; write HOST:PORT, [IPV6]:PORT or unix:PATH.", text);
+			    "\"%s\" is not an address; write HOST:PORT, [IPV6]:PORT or unix:PATH.",
+			    text);
 }
 
 static int look_up(struct mf_listen_address *out, const char *host, int port, int family)
@@ -138,20 +142,22 @@ static int remove_stale(const struct sockaddr_un *path, struct mf_error *err)
 	int code;
 
 	if (lstat(path->sun_path, &st) < 0)
-		return errno == ENOENT ? 0 : mf_error_set(err, -errno, "Cannot look at %s: %m.",
-							  path->sun_path);
+		return errno == ENOENT ? 0
+				       : mf_error_set(err, -errno, "Cannot look at %s: %m.",
+						      path->sun_path);
 	if (!S_ISSOCK(st.st_mode))
-		return mf_error_set(err, -EEXIST,
-				    "%s exists and is not a socket; remove it or choose another path.",
-				    path->sun_path);
+		return mf_error_set(
+			err, -EEXIST,
+			"%s exists and is not a socket; remove it or choose another path.",
+			path->sun_path);
 	code = alive(path);
 	if (code > 0)
 		return mf_error_set(err, -EADDRINUSE,
 				    "Another server listens on %s; stop it or choose another path.",
 				    path->sun_path);
 	if (code < 0)
-		return mf_error_set(err, code, "Cannot tell whether %s is in use: %s.", path->sun_path,
-				    strerror(-code));
+		return mf_error_set(err, code, "Cannot tell whether %s is in use: %s.",
+				    path->sun_path, strerror(-code));
 	if (unlink(path->sun_path) < 0 && errno != ENOENT)
 		return mf_error_set(err, -errno, "Cannot remove the stale socket %s: %m.",
 				    path->sun_path);
@@ -194,6 +200,7 @@ static int bind_unix(struct mf_listener *listener, const struct mf_listen_addres
 	if (lstat(path->sun_path, &st) == 0) {
 		listener->device = st.st_dev;
 		listener->inode = st.st_ino;
+		listener->changed = st.st_ctim;
 	}
 	if (listen(listener->fd, BACKLOG) < 0)
 		return mf_error_set(err, -errno, "Cannot listen on %s: %m.", path->sun_path);
@@ -205,16 +212,16 @@ static int refuse_inet(int code, const char *text, struct mf_error *err)
 {
 	switch (code) {
 	case -EADDRINUSE:
-		return mf_error_set(err, code,
-				    "Another program listens on %s; stop it or choose another port.",
-				    text);
+		return mf_error_set(
+			err, code, "Another program listens on %s; stop it or choose another port.",
+			text);
 	case -EACCES:
-		return mf_error_set(err, code,
-				    "Ports below 1024 need a privilege; choose a higher one than in %s.",
-				    text);
+		return mf_error_set(
+			err, code,
+			"Ports below 1024 need a privilege; choose a higher one than in %s.", text);
 	case -EADDRNOTAVAIL:
-		return mf_error_set(err, code, "No interface of this machine has the address of %s.",
-				    text);
+		return mf_error_set(err, code,
+				    "No interface of this machine has the address of %s.", text);
 	default:
 		return mf_error_set(err, code, "Cannot listen on %s: %s.", text, strerror(-code));
 	}
@@ -280,7 +287,9 @@ void mf_listen_close(struct mf_listener *listener)
 		close(listener->fd);
 	listener->fd = -1;
 	if (listener->inode && lstat(listener->path.sun_path, &st) == 0 &&
-	    st.st_dev == listener->device && st.st_ino == listener->inode)
+	    st.st_dev == listener->device && st.st_ino == listener->inode &&
+	    st.st_ctim.tv_sec == listener->changed.tv_sec &&
+	    st.st_ctim.tv_nsec == listener->changed.tv_nsec)
 		unlink(listener->path.sun_path);
 	listener->inode = 0;
 }

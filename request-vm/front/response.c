@@ -159,35 +159,40 @@ ssize_t mf_http_response_head(char *out, size_t room, const struct mf_http_respo
 	return (ssize_t)at;
 }
 
+static const struct {
+	int status;
+	const char *sentence;
+} sentences[] = {
+	{400, "The request is not valid HTTP/1."},
+	{404, "There is nothing at this address."},
+	{405, "This address knows only GET and HEAD."},
+	{408, "The request took too long to arrive."},
+	{409, "The request conflicted with another one; try again."},
+	{411, "The body must come with a Content-Length; chunks are not taken."},
+	{413, "The body is larger than this server takes."},
+	{414, "The target is longer than this server takes."},
+	{417, "The only expectation that this server meets is 100-continue."},
+	{421, "This server does not serve that host."},
+	{431, "The headers are larger or more than this server takes."},
+	{500, "The server failed."},
+	{501, "This server does not know that method or transfer coding."},
+	{502, "The program gave no valid response."},
+	{503, "The server is busy or going away; try again later."},
+	{504, "The program did not answer before its deadline."},
+	{505, "This server speaks HTTP/1.0 and HTTP/1.1."},
+	{507, "The store is full."},
+};
+
 static const char *sentence(int status, const char *mayfly_error)
 {
 	if (mayfly_error && strcmp(mayfly_error, "crash") == 0)
 		return "The program crashed while it served this request.";
 	if (mayfly_error && strcmp(mayfly_error, "memory") == 0)
 		return "The program ran out of memory while it served this request.";
-	if (mayfly_error && strcmp(mayfly_error, "response") == 0)
-		return "The program gave no valid response.";
-	switch (status) {
-	case 400: return "The request is not valid HTTP/1.";
-	case 404: return "There is nothing at this address.";
-	case 405: return "This address knows only GET and HEAD.";
-	case 408: return "The request took too long to arrive.";
-	case 409: return "The request conflicted with another one; try again.";
-	case 411: return "The body must come with a Content-Length; chunks are not taken.";
-	case 413: return "The body is larger than this server takes.";
-	case 414: return "The target is longer than this server takes.";
-	case 417: return "The only expectation that this server meets is 100-continue.";
-	case 421: return "This server does not serve that host.";
-	case 431: return "The headers are larger or more than this server takes.";
-	case 500: return "The server failed.";
-	case 501: return "This server does not know that method or transfer coding.";
-	case 502: return "The program gave no valid response.";
-	case 503: return "The server is busy or going away; try again later.";
-	case 504: return "The program did not answer before its deadline.";
-	case 505: return "This server speaks HTTP/1.0 and HTTP/1.1.";
-	case 507: return "The store is full.";
-	default: return "The request was not served.";
-	}
+	for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++)
+		if (sentences[i].status == status)
+			return sentences[i].sentence;
+	return "The request was not served.";
 }
 
 ssize_t mf_http_response_error(char *out, size_t room, int status, const char *mayfly_error,

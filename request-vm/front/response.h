@@ -17,7 +17,7 @@
 #define MF_HTTP_RESPONSE_HEAD_MAX (MF_HTTP_RESPONSE_HEADERS_MAX + 512u)
 
 struct mf_http_response {
-	int status;	     /* 200..599 */
+	int status;          /* 200..599 */
 	const char *headers; /* "Name: value\r\n" lines, untrusted; may be NULL */
 	size_t headers_bytes;
 	const void *body;
@@ -26,9 +26,9 @@ struct mf_http_response {
 
 /* What the front door knows about the connection that the response goes to. */
 struct mf_http_response_frame {
-	bool is_head; /* answers HEAD: Content-Length but no body */
-	bool close;   /* say `Connection: close` */
-	bool old;     /* an HTTP/1.0 client that may go on: say `Connection: keep-alive` */
+	bool is_head;     /* answers HEAD: Content-Length but no body */
+	bool close;       /* say `Connection: close` */
+	bool old;         /* an HTTP/1.0 client that may go on: say `Connection: keep-alive` */
 	const char *date; /* IMF-fixdate for `Date`, or NULL; a guest's own Date wins */
 };
 
@@ -40,8 +40,8 @@ struct mf_http_response_frame {
  *           Content-Length that is not the body's, a second Content-Length or Date
  *  -E2BIG   more than MF_HTTP_RESPONSE_HEADERS_MAX bytes or MF_ABI_MAX_HEADERS lines
  *  -ENOSPC  `room` is less than MF_HTTP_RESPONSE_HEAD_MAX
- * Connection, Keep-Alive, Proxy-Connection, Upgrade, TE and Trailer lines are dropped, as is a Content-Length
- * that is right.
+ * Connection, Keep-Alive, Proxy-Connection, Upgrade, TE and Trailer lines are dropped, as is a
+ * Content-Length that is right.
  */
 ssize_t mf_http_response_head(char *out, size_t room, const struct mf_http_response *response,
 			      const struct mf_http_response_frame *frame, size_t *body_bytes);

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -11,7 +12,7 @@
 void mf_front_settings_default(struct mf_front_settings *settings)
 {
 	*settings = (struct mf_front_settings){
-		.max_connections = 1024,
+		.max_connections = 512,
 		.head_timeout_ms = 10 * 1000,
 		.body_timeout_ms = 30 * 1000,
 		.idle_timeout_ms = 60 * 1000,
@@ -79,7 +80,8 @@ static void evict(struct mf_front *front)
 {
 	struct conn *conn;
 
-	TAILQ_FOREACH (conn, &front->conns, all) {
+	TAILQ_FOREACH(conn, &front->conns, all)
+	{
 		if (conn_is_idle(conn) && conn->wait == WAIT_IDLE) {
 			front->stats.evicted++;
 			conn_abort(conn);
@@ -144,17 +146,27 @@ void front_resume(uv_idle_t *idle)
 
 static int check_settings(const struct mf_front_settings *settings, struct mf_error *err)
 {
+	struct rlimit files;
 	const uint32_t times[] = {settings->head_timeout_ms, settings->body_timeout_ms,
 				  settings->idle_timeout_ms, settings->write_timeout_ms,
 				  settings->linger_ms};
 
 	if (settings->max_connections < 1 || settings->max_connections > 65536)
 		return mf_error_set(err, -EINVAL, "The limit of connections must be 1 to 65536.");
+	/* out of descriptors, libuv opens and closes files to get by: never let it come to that */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
+	    files.rlim_cur < settings->max_connections + MF_FRONT_SPARE_FILES)
+		return mf_error_set(
+			err, -EMFILE,
+			"%u connections need more than the %llu descriptors that ulimit -n "
+			"allows; raise it or serve fewer connections.",
+			settings->max_connections, (unsigned long long)files.rlim_cur);
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
 		if (times[i] == 0)
-			return mf_error_set(err, -EINVAL,
-					    "A time limit of the front door is zero; each must be at "
-					    "least 1 ms.");
+			return mf_error_set(
+				err, -EINVAL,
+				"A time limit of the front door is zero; each must be at "
+				"least 1 ms.");
 	return 0;
 }
 

@@ -3,13 +3,14 @@
  * The front door: owns the listening socket and the clients' connections on a libuv loop, frames
  * requests, hands complete ones to a backend and writes the answers. It knows no VM. One request of
  * a connection runs at a time; pipelined ones wait in order. Everything is called on the loop's
- * thread and nothing blocks. After mf_front_open it opens no descriptor but by accept4 (libuv itself
- * reopens "/" when the process has run out of descriptors; that may be refused with an errno).
+ * thread and nothing blocks. After mf_front_open it opens no descriptor but by accept4 (libuv
+ * itself reopens "/" when the process has run out of descriptors; that may be refused with an
+ * errno).
  *
  * Bytes of requests and responses lie in these buffers, each zeroed when it is freed or used again:
  *   the read buffer and the head buffer, one each per front door, shared by its connections;
- *   a head that arrives in pieces, bytes behind the running request, the request itself, and what of
- *   a response the socket did not take at once: on the heap, each of one connection.
+ *   a head that arrives in pieces, bytes behind the running request, the request itself, and what
+ * of a response the socket did not take at once: on the heap, each of one connection.
  */
 #ifndef REQUEST_VM_FRONT_SERVER_H
 #define REQUEST_VM_FRONT_SERVER_H
@@ -29,19 +30,21 @@
 
 struct mf_front;
 
+#define MF_FRONT_SPARE_FILES 32u /* descriptors for everything but connections, at the least */
+
 /* A request that the backend has. Valid until it is answered or cancelled. */
 struct mf_front_request {
 	const struct mf_abi_request *abi; /* owned by the front door; id is set */
-	size_t size_bytes;		  /* of abi, all of it */
-	void *data;			  /* the backend's, NULL at first */
+	size_t size_bytes;                /* of abi, all of it */
+	void *data;                       /* the backend's, NULL at first */
 };
 
 struct mf_front_backend_ops {
 	/*
 	 * Takes a request. Returns 0: the backend answers with mf_front_respond or
 	 * mf_front_respond_error, now or later; -EAGAIN (queue full), -ESHUTDOWN (draining; the
-	 * connection is closed) or another errno: the front door answers 503. Not called from inside
-	 * mf_front_respond*.
+	 * connection is closed) or another errno: the front door answers 503. Not called from
+	 * inside mf_front_respond*.
 	 */
 	int (*submit)(void *backend, struct mf_front_request *request);
 	/* The client went away: the request ends with this call and must not be answered. */
@@ -50,42 +53,43 @@ struct mf_front_backend_ops {
 
 struct mf_front_settings {
 	struct mf_http_limits http;
-	uint32_t max_connections; /* 1..65536, default 1024. At the limit the connection that has
-				   * idled longest is closed; are none idle, new clients wait */
-	uint32_t head_timeout_ms; /* from the first byte (or accept) to the end of the headers:
-				   * then 408. Default 10,000 */
-	uint32_t body_timeout_ms; /* for the whole body. Default 30,000 */
-	uint32_t idle_timeout_ms; /* between requests. Default 60,000 */
+	uint32_t max_connections;  /* 1..65536, default 512. At the limit the connection that has
+				    * idled longest is closed; are none idle, new clients wait */
+	uint32_t head_timeout_ms;  /* from the first byte (or accept) to the end of the headers:
+				    * then 408. Default 10,000 */
+	uint32_t body_timeout_ms;  /* for the whole body. Default 30,000 */
+	uint32_t idle_timeout_ms;  /* between requests. Default 60,000 */
 	uint32_t write_timeout_ms; /* for what of a response the client did not take at once.
 				    * Default 30,000 */
-	uint32_t linger_ms; /* how long a closing connection still reads, so that the client sees the
-			     * answer and no reset. Default 1,000 */
-	bool half_close; /* a client that ends its sending side still gets its answers. Off (the
-			  * default): that is taken for going away, and the request is cancelled */
+	uint32_t linger_ms; /* how long a closing connection still reads, so that the client sees
+			     * the answer and no reset. Default 1,000 */
+	bool half_close;    /* a client that ends its sending side still gets its answers. Off (the
+			     * default): that is taken for going away, and the request is cancelled */
 };
 
 void mf_front_settings_default(struct mf_front_settings *settings);
 
 struct mf_front_stats {
-	uint64_t accepted;    /* connections */
-	uint64_t evicted;     /* idle ones that made room */
-	uint64_t requests;    /* complete requests given to the backend */
-	uint64_t refused;     /* bad requests, answered 4xx or 5xx here */
-	uint64_t unavailable; /* 503, because the backend did not take the request */
-	uint64_t cancelled;   /* clients that went away before the answer */
-	uint64_t invalid;     /* responses of the backend that were not valid: 502 */
-	uint64_t timeouts;    /* slow clients */
+	uint64_t accepted;       /* connections */
+	uint64_t evicted;        /* idle ones that made room */
+	uint64_t requests;       /* complete requests given to the backend */
+	uint64_t refused;        /* bad requests, answered 4xx or 5xx here */
+	uint64_t unavailable;    /* 503, because the backend did not take the request */
+	uint64_t cancelled;      /* clients that went away before the answer */
+	uint64_t invalid;        /* responses of the backend that were not valid: 502 */
+	uint64_t timeouts;       /* slow clients */
 	uint64_t partial_writes; /* responses that needed more than one write */
-	uint32_t connections; /* now open, closing ones included */
-	uint32_t running;     /* requests that the backend has */
+	uint32_t connections;    /* now open, closing ones included */
+	uint32_t running;        /* requests that the backend has */
 };
 
 /*
- * Starts serving `listener`. Its descriptor goes to the front door, also on failure; the caller still
- * calls mf_listen_close at the end, which removes a socket file. `settings` NULL means the defaults.
- * `ops` must outlive the front door. Ignores SIGPIPE for the process. Returns 0, -ENOMEM, -EINVAL
- * (a setting) or what libuv says, with a sentence in err. After a failure run the loop once more, so
- * that libuv can let go of what was begun.
+ * Starts serving `listener`. Its descriptor goes to the front door, also on failure; the caller
+ * still calls mf_listen_close at the end, which removes a socket file. `settings` NULL means the
+ * defaults. `ops` must outlive the front door. Ignores SIGPIPE for the process. Returns 0, -ENOMEM,
+ * -EINVAL (a setting), -EMFILE (RLIMIT_NOFILE is less than max_connections + MF_FRONT_SPARE_FILES)
+ * or what libuv says, with a sentence in err. After a failure run the loop once more, so that libuv
+ * can let go of what was begun.
  */
 int mf_front_open(struct mf_front **out, uv_loop_t *loop, struct mf_listener *listener,
 		  const struct mf_front_settings *settings, const struct mf_front_backend_ops *ops,
@@ -98,9 +102,9 @@ int mf_front_open(struct mf_front **out, uv_loop_t *loop, struct mf_listener *li
  */
 void mf_front_respond(struct mf_front_request *request, const struct mf_http_response *response);
 
-/* Answers with a sentence of the front door's. mayfly_error: "crash", "memory", "response" or NULL. */
-void mf_front_respond_error(struct mf_front_request *request, int status,
-			    const char *mayfly_error);
+/* Answers with a sentence of the front door's. mayfly_error: "crash", "memory", "response" or NULL.
+ */
+void mf_front_respond_error(struct mf_front_request *request, int status, const char *mayfly_error);
 
 /*
  * Stops accepting, closes idle connections, lets begun requests finish (their connections then

@@ -15,9 +15,12 @@ struct row {
 	int status; /* 0: incomplete, 200: a request */
 };
 
-#define ROW(status, text) {(text), sizeof(text) - 1, (status)}
-#define GET "GET / HTTP/1.1\r\n"
-#define H "Host: a\r\n"
+#define ROW(status, text)                          \
+	{                                          \
+		(text), sizeof(text) - 1, (status) \
+	}
+#define GET  "GET / HTTP/1.1\r\n"
+#define H    "Host: a\r\n"
 #define POST "POST / HTTP/1.1\r\n" H
 
 static const struct row bad[] = {
@@ -84,7 +87,8 @@ static const struct row bad[] = {
 	ROW(400, GET H "\xc3\xa4: c\r\n\r\n"),
 	ROW(400, GET H "A\0: c\r\n\r\n"),
 	ROW(400, GET H "A: b\0c\r\n\r\n"),
-	ROW(400, GET H "A: b\x01" "c\r\n\r\n"),
+	ROW(400, GET H "A: b\x01"
+		       "c\r\n\r\n"),
 	ROW(400, GET H "A: b\x1b[31m\r\n\r\n"),
 	ROW(400, GET H "A: b\x7f\r\n\r\n"),
 	ROW(400, GET H "A: b\vc\r\n\r\n"),
@@ -158,7 +162,8 @@ static const struct row good[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Everything that can be said of a stream: statuses and the requests' bytes, one behind the other. */
+/* Everything that can be said of a stream: statuses and the requests' bytes, one behind the other.
+ */
 struct outcome {
 	char text[1 << 16];
 	size_t bytes;
@@ -276,8 +281,8 @@ static void check_rows(const struct row *rows, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		run(&whole, rows[i].text, rows[i].size, SIZE_MAX, NULL);
-		cr_expect(whole.last == rows[i].status, "row %zu: %d, expected %d: %s", i, whole.last,
-			  rows[i].status, rows[i].text);
+		cr_expect(whole.last == rows[i].status, "row %zu: %d, expected %d: %s", i,
+			  whole.last, rows[i].status, rows[i].text);
 		run(&split, rows[i].text, rows[i].size, 1, NULL);
 		cr_expect(same(&whole, &split), "row %zu by bytes: %d", i, split.last);
 	}
@@ -287,6 +292,17 @@ Test(http, bad_requests_are_refused_with_the_right_status)
 {
 	cr_assert(COUNT(bad) >= 60);
 	check_rows(bad, COUNT(bad));
+}
+
+Test(http, token_characters_are_those_of_the_rfc)
+{
+	for (int c = 0; c < 256; c++) {
+		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+		bool token = letter || (c >= '0' && c <= '9') ||
+			     (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+
+		cr_expect_eq(mf_char_token((unsigned char)c), token, "%d", c);
+	}
 }
 
 Test(http, good_requests_are_accepted)
@@ -340,10 +356,11 @@ Test(http, an_overflowing_content_length_is_refused)
 	cr_assert(whole.last == 400 || whole.last == 413);
 }
 
-static const char stream[] = "POST /one?x=y HTTP/1.1\r\nHost: example.org\r\nX-Mixed-CASE:  a b \r\n"
-			     "Content-Length: 11\r\n\r\nhello\r\nwor\0"
-			     "\r\nGET /two HTTP/1.1\r\nHost: b\r\nConnection: close, x\r\n\r\n"
-			     "HEAD /three HTTP/1.0\r\nConnection: x , Keep-Alive\r\n\r\n";
+static const char stream[] =
+	"POST /one?x=y HTTP/1.1\r\nHost: example.org\r\nX-Mixed-CASE:  a b \r\n"
+	"Content-Length: 11\r\n\r\nhello\r\nwor\0"
+	"\r\nGET /two HTTP/1.1\r\nHost: b\r\nConnection: close, x\r\n\r\n"
+	"HEAD /three HTTP/1.0\r\nConnection: x , Keep-Alive\r\n\r\n";
 
 Test(http, every_split_in_three_gives_the_same_requests)
 {
@@ -412,7 +429,8 @@ Test(http, keep_alive_follows_version_and_connection)
 	cr_expect(frame_one(GET H "\r\n").keep_alive);
 	cr_expect(!frame_one(GET H "Connection: close\r\n\r\n").keep_alive);
 	cr_expect(!frame_one(GET H "Connection: x,CLOSE ,y\r\n\r\n").keep_alive);
-	cr_expect(!frame_one(GET H "Connection: keep-alive\r\nConnection: close\r\n\r\n").keep_alive);
+	cr_expect(
+		!frame_one(GET H "Connection: keep-alive\r\nConnection: close\r\n\r\n").keep_alive);
 	cr_expect(frame_one(GET H "Connection: closed\r\n\r\n").keep_alive);
 	cr_expect(!frame_one("GET / HTTP/1.0\r\n\r\n").keep_alive);
 	cr_expect(frame_one("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").keep_alive);
@@ -428,20 +446,20 @@ Test(http, continue_is_asked_for_only_while_the_body_is_missing)
 	size_t used;
 
 	mf_http_parser_init(&parser, NULL);
-	cr_assert_eq(mf_http_parser_feed(&parser, head, sizeof(head) - 1, &used),
-		     MF_HTTP_CONTINUE);
+	cr_assert_eq(mf_http_parser_feed(&parser, head, sizeof(head) - 1, &used), MF_HTTP_CONTINUE);
 	cr_assert_eq(used, sizeof(head) - 1);
 	cr_assert_eq(mf_http_parser_feed(&parser, "x", 1, &used), MF_HTTP_READY);
 	mf_http_parser_finish(&parser);
-	cr_assert_eq(mf_http_parser_feed(&parser, both, sizeof(both) - 1, &used),
-		     MF_HTTP_READY);
+	cr_assert_eq(mf_http_parser_feed(&parser, both, sizeof(both) - 1, &used), MF_HTTP_READY);
 	mf_http_parser_finish(&parser);
 }
 
 Test(http, a_small_body_limit_holds)
 {
-	const struct mf_http_limits limits = {.head_bytes = 2048, .target_bytes = 4, .body_bytes = 0};
-	static const char none[] = POST "Content-Length: 0\r\n\r\n", one[] = POST "Content-Length: 1\r\n\r\n";
+	const struct mf_http_limits limits = {
+		.head_bytes = 2048, .target_bytes = 4, .body_bytes = 0};
+	static const char none[] = POST "Content-Length: 0\r\n\r\n",
+			  one[] = POST "Content-Length: 1\r\n\r\n";
 	struct mf_http_parser parser;
 	size_t used;
 

@@ -28,7 +28,7 @@ static ssize_t write_head(int status, const char *headers, size_t headers_bytes,
 	return bytes;
 }
 
-#define HEAD(status, headers, body, frame)                                                         \
+#define HEAD(status, headers, body, frame) \
 	write_head(status, "" headers, sizeof(headers) - 1, body, frame)
 
 Test(response, a_plain_response_is_framed)
@@ -69,8 +69,10 @@ Test(response, head_204_and_304_have_no_body)
 
 Test(response, framing_headers_of_the_guest_are_dropped_or_refused)
 {
-	cr_assert(HEAD(200, "connection: keep-alive\r\nA: b\r\nKEEP-ALIVE: 5\r\nUpgrade: x\r\n"
-		       "TE: x\r\nTrailer: y\r\nProxy-Connection: z\r\nContent-Length: 02\r\n", "hi", NULL) > 0);
+	cr_assert(HEAD(200,
+		       "connection: keep-alive\r\nA: b\r\nKEEP-ALIVE: 5\r\nUpgrade: x\r\n"
+		       "TE: x\r\nTrailer: y\r\nProxy-Connection: z\r\nContent-Length: 02\r\n",
+		       "hi", NULL) > 0);
 	cr_assert_str_eq(out, "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 2\r\n\r\n");
 	cr_assert_eq(HEAD(200, "Content-Length: 3\r\n", "hi", NULL), -EINVAL);
 	cr_assert_eq(HEAD(200, "Content-Length: 2\r\ncontent-length: 2\r\n", "hi", NULL), -EINVAL);
@@ -150,12 +152,13 @@ Test(response, errors_say_what_happened)
 
 Test(response, dates_are_those_of_gmtime)
 {
-	static const long long times[] = {0, 951782399, 951782400, 951868800, 1709164800, 4107542399,
-					  4107542400, 253402300799};
+	static const long long times[] = {0,          951782399,  951782400,  951868800,
+					  1709164800, 4107542399, 4107542400, 253402300799};
 	char ours[MF_HTTP_DATE_BYTES], libc[64];
 
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]) + 2000; i++) {
-		long long at = i < sizeof(times) / sizeof(times[0]) ? times[i] : (long long)i * 86399 * 7;
+		long long at =
+			i < sizeof(times) / sizeof(times[0]) ? times[i] : (long long)i * 86399 * 7;
 		time_t when = (time_t)at;
 		struct tm tm;
 

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* System calls about time. The vDSO answers most of them inside the guest; these are the rest. */
+#include "engine/linux/syscall.h"
+
+#include <errno.h>
+#include <sys/time.h>
+#include <time.h>
+
+#define SECOND 1000000000ull
+
+static int put_user(struct mf_process *process, uint64_t va, const void *from, size_t bytes)
+{
+	return mf_pt_write(&process->vm.mem, MF_GVA(va), from, bytes);
+}
+
+/* Clocks of the engine's process and threads are none of the guest's business. */
+static bool is_clock(uint64_t id)
+{
+	return id <= CLOCK_BOOTTIME && id != CLOCK_PROCESS_CPUTIME_ID && id != CLOCK_THREAD_CPUTIME_ID;
+}
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
+}
+
+int64_t mf_sys_clock_gettime(struct mf_process *process, const uint64_t arg[6])
+{
+	struct timespec now;
+	uint64_t id = arg[0];
+
+	/* CPU time of the program: the time since boot stands for it. */
+	if (id == CLOCK_PROCESS_CPUTIME_ID || id == CLOCK_THREAD_CPUTIME_ID)
+		id = CLOCK_MONOTONIC;
+	if (!is_clock(id) || clock_gettime((clockid_t)id, &now))
+		return -EINVAL;
+	return put_user(process, arg[1], &now, sizeof(now));
+}
+
+int64_t mf_sys_clock_getres(struct mf_process *process, const uint64_t arg[6])
+{
+	struct timespec one = {.tv_nsec = 1};
+
+	if (!is_clock(arg[0]) && arg[0] > CLOCK_THREAD_CPUTIME_ID)
+		return -EINVAL;
+	return arg[1] ? put_user(process, arg[1], &one, sizeof(one)) : 0;
+}
+
+int64_t mf_sys_gettimeofday(struct mf_process *process, const uint64_t arg[6])
+{
+	struct timeval now;
+	struct timezone zone = {0};
+
+	gettimeofday(&now, NULL);
+	if ((arg[0] && put_user(process, arg[0], &now, sizeof(now))) ||
+	    (arg[1] && put_user(process, arg[1], &zone, sizeof(zone))))
+		return -EFAULT;
+	return 0;
+}
+
+int64_t mf_sys_time(struct mf_process *process, const uint64_t arg[6])
+{
+	time_t now = time(NULL);
+
+	if (arg[0] && put_user(process, arg[0], &now, sizeof(now)))
+		return -EFAULT;
+	return now;
+}
+
+int64_t mf_sys_times(struct mf_process *process, const uint64_t arg[6])
+{
+	uint64_t ticks[4] = {0};
+
+	ticks[0] = now_ns(CLOCK_MONOTONIC) / (SECOND / 100);
+	if (arg[0] && put_user(process, arg[0], ticks, sizeof(ticks)))
+		return -EFAULT;
+	return (int64_t)ticks[0];
+}
+
+/* Park until `until`; the second time round it has passed. */
+static int64_t sleep_until(struct mf_process *process, uint64_t until)
+{
+	if (now_ns(CLOCK_MONOTONIC) >= until) {
+		MF_DIRTY(process, sleep_until_ns) = 0;
+		return 0;
+	}
+	MF_DIRTY(process, sleep_until_ns) = until;
+	process->wait.fd = -1;
+	process->wait.events = 0;
+	process->wait.until_ns = until;
+	return MF_SYS_WAIT;
+}
+
+static int64_t nap(struct mf_process *process, uint64_t va, clockid_t clock, bool absolute)
+{
+	struct timespec span;
+	uint64_t ns;
+
+	if (mf_linux(process)->sleep_until_ns)
+		return sleep_until(process, mf_linux(process)->sleep_until_ns);
+	if (mf_pt_read(&process->vm.mem, MF_GVA(va), &span, sizeof(span)))
+		return -EFAULT;
+	if (span.tv_sec < 0 || span.tv_nsec < 0 || span.tv_nsec >= (long)SECOND)
+		return -EINVAL;
+	if ((uint64_t)span.tv_sec > UINT64_MAX / SECOND / 4)
+		span.tv_sec = (time_t)(UINT64_MAX / SECOND / 4);
+	ns = (uint64_t)span.tv_sec * SECOND + (uint64_t)span.tv_nsec;
+	if (absolute) {
+		uint64_t now = now_ns(clock);
+
+		ns = ns > now ? ns - now : 0;
+	}
+	return ns ? sleep_until(process, now_ns(CLOCK_MONOTONIC) + ns) : 0;
+}
+
+int64_t mf_sys_nanosleep(struct mf_process *process, const uint64_t arg[6])
+{
+	return nap(process, arg[0], CLOCK_MONOTONIC, false);
+}
+
+int64_t mf_sys_clock_nanosleep(struct mf_process *process, const uint64_t arg[6])
+{
+	if (!is_clock(arg[0]) || arg[1] & ~1ull)
+		return -EINVAL;
+	return nap(process, arg[2], (clockid_t)arg[0], arg[1] & 1);
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* System calls about the process itself: identity, limits, machine, end. */
+#include "engine/image/guest.h"
+#include "engine/linux/syscall.h"
+
+#include <asm/prctl.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <sys/times.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#define USER_LIMIT (1ull << 47)
+
+static int put_user(struct mf_process *process, uint64_t va, const void *from, size_t bytes)
+{
+	return mf_pt_write(&process->vm.mem, MF_GVA(va), from, bytes);
+}
+
+int64_t mf_sys_exit(struct mf_process *process, const uint64_t arg[6])
+{
+	MF_DIRTY(process, exited) = 1;
+	MF_DIRTY(process, exit_status) = (int32_t)(arg[0] & 0xff);
+	return MF_SYS_EXIT;
+}
+
+int64_t mf_sys_arch_prctl(struct mf_process *process, const uint64_t arg[6])
+{
+	const struct kvm_sregs *sregs = &process->vm.kvm.run->s.regs.sregs;
+
+	switch (arg[0]) {
+	case ARCH_SET_FS:
+	case ARCH_SET_GS:
+		if (arg[1] >= USER_LIMIT)
+			return -EPERM;
+		if (arg[0] == ARCH_SET_FS)
+			mf_vm_sregs_rw(&process->vm)->fs.base = arg[1];
+		else
+			mf_vm_sregs_rw(&process->vm)->gs.base = arg[1];
+		return 0;
+	case ARCH_GET_FS:
+		return put_user(process, arg[1], &sregs->fs.base, 8);
+	case ARCH_GET_GS:
+		return put_user(process, arg[1], &sregs->gs.base, 8);
+	default:
+		return -EINVAL;
+	}
+}
+
+int64_t mf_sys_set_tid_address(struct mf_process *process, const uint64_t arg[6])
+{
+	MF_DIRTY(process, clear_child_tid) = arg[0];
+	return MF_GUEST_PID;
+}
+
+int64_t mf_sys_set_robust_list(struct mf_process *process, const uint64_t arg[6])
+{
+	if (arg[1] != 24)
+		return -EINVAL;
+	MF_DIRTY(process, robust_list) = arg[0];
+	return 0;
+}
+
+int64_t mf_sys_getpid(struct mf_process *process, const uint64_t arg[6])
+{
+	return MF_GUEST_PID;
+}
+
+int64_t mf_sys_getppid(struct mf_process *process, const uint64_t arg[6])
+{
+	return 1;
+}
+
+int64_t mf_sys_getuid(struct mf_process *process, const uint64_t arg[6])
+{
+	return getuid();
+}
+
+int64_t mf_sys_getgid(struct mf_process *process, const uint64_t arg[6])
+{
+	return getgid();
+}
+
+int64_t mf_sys_getgroups(struct mf_process *process, const uint64_t arg[6])
+{
+	return 0; /* no supplementary groups */
+}
+
+int64_t mf_sys_zero(struct mf_process *process, const uint64_t arg[6])
+{
+	return 0;
+}
+
+int64_t mf_sys_uname(struct mf_process *process, const uint64_t arg[6])
+{
+	struct utsname name = {.sysname = "Linux",
+			       .nodename = "mayfly",
+			       .release = "6.1.0-mayfly",
+			       .version = "#1",
+			       .machine = "x86_64",
+			       .domainname = "(none)"};
+
+	return put_user(process, arg[0], &name, sizeof(name));
+}
+
+int64_t mf_sys_umask(struct mf_process *process, const uint64_t arg[6])
+{
+	uint32_t old = mf_linux(process)->umask;
+
+	MF_DIRTY(process, umask) = arg[0] & 0777;
+	return old;
+}
+
+static bool limit_of(const struct mf_process *process, uint64_t resource, struct rlimit *limit)
+{
+	uint64_t memory = mf_mem_arena(&process->vm.mem)->frames_limit * MF_PAGE;
+
+	limit->rlim_cur = limit->rlim_max = RLIM_INFINITY;
+	switch (resource) {
+	case RLIMIT_STACK:
+		limit->rlim_cur = 8u << 20;
+		break;
+	case RLIMIT_NOFILE:
+		limit->rlim_cur = mf_linux(process)->nofile;
+		limit->rlim_max = MF_FDS;
+		break;
+	case RLIMIT_AS:
+	case RLIMIT_DATA:
+	case RLIMIT_RSS:
+		limit->rlim_cur = limit->rlim_max = memory;
+		break;
+	case RLIMIT_CORE:
+		limit->rlim_cur = limit->rlim_max = 0;
+		break;
+	case RLIMIT_NPROC:
+		limit->rlim_cur = limit->rlim_max = 1;
+		break;
+	default:
+		return resource < RLIM_NLIMITS;
+	}
+	return true;
+}
+
+int64_t mf_sys_getrlimit(struct mf_process *process, const uint64_t arg[6])
+{
+	struct rlimit limit;
+
+	if (!limit_of(process, arg[0], &limit))
+		return -EINVAL;
+	return put_user(process, arg[1], &limit, sizeof(limit));
+}
+
+int64_t mf_sys_prlimit64(struct mf_process *process, const uint64_t arg[6])
+{
+	struct rlimit limit;
+	struct rlimit new;
+
+	if (arg[0] && arg[0] != MF_GUEST_PID)
+		return -ESRCH;
+	if (!limit_of(process, arg[1], &limit))
+		return -EINVAL;
+	if (arg[2]) {
+		if (mf_pt_read(&process->vm.mem, MF_GVA(arg[2]), &new, sizeof(new)))
+			return -EFAULT;
+		if (new.rlim_cur > new.rlim_max)
+			return -EINVAL;
+		/* Only the number of descriptors can be changed from inside. */
+		if (arg[1] != RLIMIT_NOFILE || new.rlim_max > limit.rlim_max)
+			return memcmp(&new, &limit, sizeof(new)) ? -EPERM : 0;
+		MF_DIRTY(process, nofile) = new.rlim_cur;
+	}
+	return arg[3] ? put_user(process, arg[3], &limit, sizeof(limit)) : 0;
+}
+
+int64_t mf_sys_getrandom(struct mf_process *process, const uint64_t arg[6])
+{
+	uint64_t bytes = arg[1] < (1u << 20) ? arg[1] : 1u << 20;
+	uint64_t done = 0;
+
+	if (arg[2] & ~(uint64_t)(GRND_NONBLOCK | GRND_RANDOM | 4))
+		return -EINVAL;
+	while (done < bytes) {
+		void *at;
+		size_t span = mf_pt_span(&process->vm.mem, MF_GVA(arg[0] + done), bytes - done, MF_WRITE, &at);
+		ssize_t got = span ? getrandom(at, span, 0) : -1;
+
+		if (got < 0)
+			return done ? (int64_t)done : -EFAULT;
+		done += (uint64_t)got;
+	}
+	return (int64_t)done;
+}
+
+int64_t mf_sys_getrusage(struct mf_process *process, const uint64_t arg[6])
+{
+	struct rusage usage = {0};
+
+	if ((int)arg[0] < -1 || (int)arg[0] > 1)
+		return -EINVAL;
+	usage.ru_maxrss = (long)(mf_mem_arena(&process->vm.mem)->frames_used * MF_PAGE / 1024);
+	return put_user(process, arg[1], &usage, sizeof(usage));
+}
+
+int64_t mf_sys_sysinfo(struct mf_process *process, const uint64_t arg[6])
+{
+	const struct mf_arena *arena = mf_mem_arena(&process->vm.mem);
+	struct sysinfo info = {.mem_unit = MF_PAGE, .procs = 1};
+
+	info.totalram = arena->frames_limit;
+	info.freeram = arena->frames_limit - arena->frames_used;
+	return put_user(process, arg[0], &info, sizeof(info));
+}
+
+int64_t mf_sys_sched_getaffinity(struct mf_process *process, const uint64_t arg[6])
+{
+	uint64_t one = 1;
+
+	if (arg[1] < 8 || arg[1] % 8)
+		return -EINVAL;
+	return put_user(process, arg[2], &one, 8) ? -EFAULT : 8;
+}
+
+int64_t mf_sys_getcpu(struct mf_process *process, const uint64_t arg[6])
+{
+	uint32_t zero = 0;
+
+	if ((arg[0] && put_user(process, arg[0], &zero, 4)) || (arg[1] && put_user(process, arg[1], &zero, 4)))
+		return -EFAULT;
+	return 0;
+}
+
+int64_t mf_sys_prctl(struct mf_process *process, const uint64_t arg[6])
+{
+	switch (arg[0]) {
+	case 15: /* PR_SET_NAME: the name is seen by nobody */
+		return 0;
+	case 16: /* PR_GET_NAME */
+		return put_user(process, arg[1], "mayfly\0\0\0\0\0\0\0\0\0", 16);
+	case 38: /* PR_SET_NO_NEW_PRIVS: there are none to gain */
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}

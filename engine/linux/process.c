@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/linux/process.h"
+#include "engine/linux/memory.h"
+#include "engine/linux/signal.h"
+#include "engine/linux/syscall.h"
+#include "engine/linux/trace.h"
+
+#include <mayfly/abi/call.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static void ended(struct mf_process *process, struct mf_exit *exit)
+{
+	const struct mf_linux *lx = mf_linux(process);
+
+	exit->kind = lx->exit_signal ? MF_EXIT_SIGNALED : MF_EXIT_EXITED;
+	exit->status = lx->exit_signal ? (int)lx->exit_signal : lx->exit_status;
+	if (lx->exit_signal && !exit->text[0])
+		snprintf(exit->text, sizeof(exit->text), "%s", strsignal((int)lx->exit_signal));
+}
+
+static void parked(struct mf_process *process, struct mf_exit *exit)
+{
+	exit->kind = MF_EXIT_WAIT;
+	exit->wait_fd = process->wait.fd;
+	exit->wait_events = process->wait.events;
+	exit->wait_until_ns = process->wait.until_ns;
+}
+
+/* A parked call is made again: put the vCPU back in front of nothing, only the answer is missing. */
+static bool linux_call(struct mf_process *process, struct mf_exit *exit)
+{
+	const struct kvm_regs *regs = mf_vm_regs(&process->vm);
+	uint64_t arg[6] = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
+	uint64_t number = regs->rax;
+	int64_t result;
+
+	process->syscalls++;
+	result = mf_syscall_dispatch(process, number, arg);
+	if (process->policy->trace)
+		mf_trace_call(process, number, arg, result);
+	process->call_pending = result == MF_SYS_WAIT;
+	if (result == MF_SYS_WAIT) {
+		parked(process, exit);
+		return false;
+	}
+	if (result == MF_SYS_EXIT) {
+		ended(process, exit);
+		return false;
+	}
+	mf_vm_answer(&process->vm, result);
+	return true;
+}
+
+static bool mayfly_call(struct mf_process *process, struct mf_exit *exit)
+{
+	const struct kvm_regs *regs = mf_vm_regs(&process->vm);
+
+	switch (regs->rax) {
+	case MF_CALL_READY:
+		exit->kind = MF_EXIT_READY;
+		break;
+	case MF_CALL_RESPOND:
+		exit->kind = MF_EXIT_RESPOND;
+		break;
+	case MF_CALL_LOG:
+		exit->kind = MF_EXIT_LOG;
+		break;
+	case MF_CALL_RETURN:
+		exit->kind = MF_EXIT_RETURN;
+		break;
+	default:
+		mf_vm_answer(&process->vm, -ENOSYS);
+		return true;
+	}
+	exit->arg[0] = regs->rdi;
+	exit->arg[1] = regs->rsi;
+	exit->arg[2] = regs->rdx;
+	return false;
+}
+
+static bool on_call(struct mf_process *process, struct mf_exit *exit)
+{
+	if (mf_vm_regs(&process->vm)->rax >= MF_CALL_BASE)
+		return mayfly_call(process, exit);
+	return linux_call(process, exit);
+}
+
+/* True when the program may go on. */
+static bool on_fault(struct mf_process *process, const struct mf_vm_exit *vm_exit, struct mf_exit *exit)
+{
+	int signo = mf_signal_of_vector(vm_exit->vector);
+
+	if (vm_exit->vector == 14 && mf_memory_fault(process, vm_exit->address, vm_exit->error_code))
+		return true;
+	MF_DIRTY(process, exit_signal) = (uint32_t)signo;
+	snprintf(exit->text, sizeof(exit->text), "%s at rip 0x%llx, address 0x%llx (vector %u, error 0x%llx)",
+		 strsignal(signo), (unsigned long long)vm_exit->rip, (unsigned long long)vm_exit->address,
+		 vm_exit->vector, (unsigned long long)vm_exit->error_code);
+	if (process->policy->trace)
+		mf_trace_signal(process, signo, vm_exit);
+	ended(process, exit);
+	return false;
+}
+
+static void on_crash(const struct mf_vm_exit *vm_exit, struct mf_exit *exit)
+{
+	exit->kind = MF_EXIT_CRASHED;
+	exit->status = vm_exit->reason == -EFAULT ? SIGBUS : SIGILL;
+	snprintf(exit->text, sizeof(exit->text), "%s at rip 0x%llx", mf_vm_crash_name(vm_exit->reason),
+		 (unsigned long long)vm_exit->rip);
+}
+
+static bool on_kick(struct mf_process *process, struct mf_exit *exit)
+{
+	exit->kind = MF_EXIT_KICKED;
+	exit->kicks = mf_vm_take_kicks(&process->vm);
+	return !exit->kicks;
+}
+
+void mf_process_run(struct mf_process *process, struct mf_exit *exit)
+{
+	struct mf_vm_exit vm_exit;
+	bool go_on = true;
+
+	*exit = (struct mf_exit){.wait_fd = -1};
+	if (process->call_pending && !linux_call(process, exit))
+		return;
+	while (go_on) {
+		mf_vm_run(&process->vm, &vm_exit);
+		switch (vm_exit.kind) {
+		case MF_VM_CALL:
+			go_on = on_call(process, exit);
+			break;
+		case MF_VM_FAULT:
+			go_on = on_fault(process, &vm_exit, exit);
+			break;
+		case MF_VM_KICKED:
+			go_on = on_kick(process, exit);
+			break;
+		case MF_VM_CRASH:
+			on_crash(&vm_exit, exit);
+			go_on = false;
+			break;
+		}
+		/* A program that does nothing but call is stopped here, not inside KVM_RUN. */
+		if (go_on && __atomic_load_n(&process->vm.kicked, __ATOMIC_RELAXED))
+			go_on = on_kick(process, exit);
+	}
+}
+
+int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct mf_error *err)
+{
+	int ret = mf_fd_check_freeze(process, err);
+
+	if (ret) {
+		mf_process_finish(process);
+		return ret;
+	}
+	/* Host descriptors of regular files stay open: the image owns them from now on. */
+	return mf_image_freeze(&process->vm, image, err);
+}
+
+int mf_process_fork(struct mf_process *process, struct mf_image *image, const struct mf_policy *policy,
+		    struct mf_error *err)
+{
+	*process = (struct mf_process){.policy = policy};
+	return mf_vm_fork(&process->vm, image, err);
+}
+
+int mf_process_reset(struct mf_process *process)
+{
+	if (!(process->vm.skip_steps & MF_STEP_DESCRIPTORS))
+		mf_fd_close_own(process);
+	process->call_pending = false;
+	process->output_bytes = 0;
+	return mf_vm_reset(&process->vm);
+}
+
+void mf_process_finish(struct mf_process *process)
+{
+	if (process->vm.mem.base)
+		mf_fd_close_own(process);
+	mf_vm_finish(&process->vm);
+}
