@@ -162,11 +162,8 @@ int mf_guest_install(struct mf_vm *vm)
 	return mf_guest_initial_cpu(vm);
 }
 
-/* Enter in ring 0 at the reload code, with an IRET frame that leads to where the vCPU was. */
-void mf_guest_reload_cr3(struct mf_vm *vm)
+static void enter_reload(struct mf_vm *vm, struct kvm_regs *regs, struct kvm_sregs *sregs)
 {
-	struct kvm_regs *regs = mf_vm_regs_rw(vm);
-	struct kvm_sregs *sregs = mf_vm_sregs_rw(vm);
 	uint64_t frame[5] = {regs->rip, sregs->cs.selector, regs->rflags, regs->rsp, sregs->ss.selector};
 	uint64_t at = STACK_TOP - 64 - sizeof(frame);
 	struct mf_gpa gpa;
@@ -180,4 +177,37 @@ void mf_guest_reload_cr3(struct mf_vm *vm)
 	regs->rip = MF_VA_HANDLERS + (uint64_t)(mf_stub_reload - mf_stub_handlers);
 	regs->rsp = at;
 	regs->rflags = 2;
+}
+
+/*
+ * Where RIP still stands at the `out` of the last exit, KVM would step over it at the next entry; with
+ * RIP replaced it does not. Step over it here: by its opcode, or by letting KVM do it.
+ */
+static void step_over_out(struct mf_vm *vm)
+{
+	const struct kvm_run *run = vm->kvm.run;
+	struct mf_gpa gpa;
+	uint8_t opcode = 0;
+
+	if (vm->kvm.kvm->traits.rip_after_out || run->exit_reason != KVM_EXIT_IO)
+		return;
+	if (mf_pt_lookup(&vm->mem, MF_GVA(mf_vm_regs(vm)->rip), &gpa) && mf_mem_at(&vm->mem, gpa, 1))
+		opcode = vm->mem.guest[gpa.at];
+	if (opcode == 0xe7 || opcode == 0xe6) /* out %eax, imm8; out %al, imm8 */
+		mf_vm_regs_rw(vm)->rip += 2;
+	else
+		mf_kvm_vm_drain(&vm->kvm);
+}
+
+/* Enter in ring 0 at the reload code, with an IRET frame that leads to where the vCPU was. */
+void mf_guest_reload_cr3(struct mf_vm *vm)
+{
+	struct kvm_regs *regs;
+	struct kvm_sregs *sregs;
+
+	if (vm->at_exit)
+		step_over_out(vm);
+	regs = mf_vm_regs_rw(vm);
+	sregs = mf_vm_sregs_rw(vm);
+	enter_reload(vm, regs, sregs);
 }

@@ -91,6 +91,7 @@ static int restore_cpu(struct mf_vm *vm)
 	struct kvm_sync_regs *sync = &vm->kvm.run->s.regs;
 	int ret = 0;
 
+	vm->at_exit = false;
 	if (!skips(vm, MF_STEP_REGS))
 		*mf_vm_regs_rw(vm) = cpu->regs;
 	if (!skips(vm, MF_STEP_SREGS) && !sregs_equal(&sync->sregs, &cpu->sregs))

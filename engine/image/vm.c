@@ -124,6 +124,7 @@ void mf_vm_run(struct mf_vm *vm, struct mf_vm_exit *exit)
 	do {
 		ret = mf_kvm_vm_run(&vm->kvm);
 	} while (ret == -EAGAIN && ++tries < 100);
+	vm->at_exit = true;
 	classify(vm, ret, exit);
 }
 
@@ -158,6 +159,7 @@ int mf_vm_load_cpu(struct mf_vm *vm, const struct mf_cpu_state *state)
 {
 	int ret;
 
+	vm->at_exit = false;
 	*mf_vm_regs_rw(vm) = state->regs;
 	*mf_vm_sregs_rw(vm) = state->sregs;
 	vm->kvm.run->s.regs.events = state->events;

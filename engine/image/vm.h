@@ -59,6 +59,7 @@ struct mf_vm {
 	uint64_t generation;	/* raised by every reset; operations in flight carry it */
 	uint64_t resets;
 	bool unclean;		/* KVM may hold half an instruction: drain before memory is restored */
+	bool at_exit;		/* registers are those of the last exit (reset and fork load others) */
 	bool faulted;		/* an exception was delivered: debug registers may have moved */
 	uint32_t kicked;	/* reasons given to mf_vm_kick, taken by mf_vm_take_kicks */
 	unsigned int skip_steps; /* enum mf_reset_step; tests only */

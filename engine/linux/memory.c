@@ -40,8 +40,10 @@ static int back_range(struct mf_process *process, uint64_t start, uint64_t bytes
 
 	if (!(prot & PROT_ALL))
 		return 0;
-	if (mf_frames_left(mem) < pages + pages / 512 + TABLES_SPARE)
+	if (mf_frames_left(mem) < pages + pages / 512 + TABLES_SPARE) {
+		process->out_of_memory = true;
 		return -ENOMEM;
+	}
 	while (pages) {
 		size_t got;
 

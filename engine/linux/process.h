@@ -59,6 +59,7 @@ struct mf_process {
 	const struct mf_policy *policy;
 	uint64_t output_bytes; /* printed in this run */
 	uint64_t syscalls;     /* handled by the engine */
+	bool out_of_memory;    /* a call was refused for want of guest memory */
 	bool call_pending;     /* a system call waits and is made again at the next run */
 	struct {
 		int fd;

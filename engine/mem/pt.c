@@ -350,6 +350,13 @@ void mf_pt_reset(struct mf_mem *mem)
 	mf_flush_end(&flush, mem);
 }
 
+void mf_pt_flush_all(struct mf_mem *mem)
+{
+	struct mf_flush flush = {.all = true};
+
+	mf_flush_end(&flush, mem);
+}
+
 size_t mf_pt_span(struct mf_mem *mem, struct mf_gva va, size_t bytes, int prot, void **at)
 {
 	struct mf_gpa gpa;

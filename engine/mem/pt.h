@@ -53,6 +53,9 @@ void mf_pt_each_user_page(const struct mf_mem *mem, mf_pt_page_fn *fn, void *coo
 /* Put every table back to the image, with whatever flush that takes. Before mf_mem_copy_back(). */
 void mf_pt_reset(struct mf_mem *mem);
 
+/* After tables were replaced wholesale (a delta): no cached translation may survive. */
+void mf_pt_flush_all(struct mf_mem *mem);
+
 /* Host access to guest memory by virtual address, with ring 3's rights. -EFAULT where they end;
  * bytes before the fault may have been copied. */
 int mf_pt_read(const struct mf_mem *mem, struct mf_gva va, void *to, size_t bytes);

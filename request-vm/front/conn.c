@@ -267,8 +267,8 @@ void conn_resume(struct conn *conn)
 	pump(conn, data, size);
 	explicit_bzero(data, size);
 	free(data);
-	if (conn->stopped && conn->pending_bytes == 0 && conn->state <= CONN_WRITING &&
-	    read_on(conn) < 0)
+	if (conn->stopped && conn->state <= CONN_WRITING &&
+	    (!conn->pending || conn->pending_bytes < conn->pending_room) && read_on(conn) < 0)
 		conn_abort(conn);
 }
 

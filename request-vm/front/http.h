@@ -51,7 +51,6 @@ struct mf_http_parser {
 	bool blank_skipped; /* the one empty line before a request line was seen */
 	uint8_t method_bytes;
 	uint16_t header_count;
-	bool cr;             /* the last byte was a CR */
 	uint32_t head_bytes; /* of the head so far, its first byte counted from the method */
 	uint32_t line_bytes; /* of the current line so far */
 	uint32_t target_bytes;
@@ -59,6 +58,7 @@ struct mf_http_parser {
 	char version[8];
 	struct mf_http_message message;
 	uint32_t filled_bytes; /* of message.request */
+	bool cr; /* the last byte was a CR; far from phase: one load of both stalls on the store */
 };
 
 /* `limits` NULL means the defaults; values out of range are brought into it. Allocates nothing. */

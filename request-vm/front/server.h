@@ -3,14 +3,13 @@
  * The front door: owns the listening socket and the clients' connections on a libuv loop, frames
  * requests, hands complete ones to a backend and writes the answers. It knows no VM. One request of
  * a connection runs at a time; pipelined ones wait in order. Everything is called on the loop's
- * thread and nothing blocks. After mf_front_open it opens no descriptor but by accept4 (libuv
- * itself reopens "/" when the process has run out of descriptors; that may be refused with an
- * errno).
+ * thread and nothing blocks. After mf_front_open it opens no descriptor but by accept4. (Out of
+ * descriptors libuv would reopen "/" and, refused that, spin: mf_front_open checks RLIMIT_NOFILE.)
  *
- * Bytes of requests and responses lie in these buffers, each zeroed when it is freed or used again:
- *   the read buffer and the head buffer, one each per front door, shared by its connections;
- *   a head that arrives in pieces, bytes behind the running request, the request itself, and what
- * of a response the socket did not take at once: on the heap, each of one connection.
+ * Bytes of requests and responses lie in these buffers, each zeroed when it is freed or used again.
+ * One each per front door: the read buffer, the buffer of response heads. Of one connection, on the
+ * heap: a head that arrives in pieces, bytes behind the running request, the request itself, and
+ * what of a response the socket did not take at once.
  */
 #ifndef REQUEST_VM_FRONT_SERVER_H
 #define REQUEST_VM_FRONT_SERVER_H

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/verbs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] = "usage: mayfly VERB [OPTIONS]\n"
+			   "\n"
+			   "  run     run a program in a virtual machine of its own\n"
+			   "  serve   serve HTTP, every request in a fresh virtual machine\n"
+			   "  doctor  say what this host can do, and how to mend it\n"
+			   "\n"
+			   "mayfly VERB --help tells more; mayfly --version its version.\n";
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} verbs[] = {
+	{"run", mf_verb_run},
+	{"serve", mf_verb_serve},
+	{"doctor", mf_verb_doctor},
+};
+
+int main(int argc, char **argv)
+{
+	size_t i;
+
+	if (argc < 2) {
+		fputs(help, stderr);
+		return MF_STATUS_FAILED;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		fputs(help, stdout);
+		return 0;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		puts("mayfly " MF_VERSION);
+		return 0;
+	}
+	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (!strcmp(argv[1], verbs[i].name))
+			return verbs[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "mayfly: there is no verb %s; mayfly --help lists them\n", argv[1]);
+	return MF_STATUS_FAILED;
+}

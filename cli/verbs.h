@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* The verbs of mayfly: argv[0] is the verb; each returns the process's exit status. */
+#ifndef MF_CLI_VERBS_H
+#define MF_CLI_VERBS_H
+
+#include "tenant/run.h"
+
+int mf_verb_run(int argc, char **argv);
+int mf_verb_serve(int argc, char **argv);
+int mf_verb_doctor(int argc, char **argv);
+
+#endif

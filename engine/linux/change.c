@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls that change names and what is kept about files: all need permission to write. Modes and times
+ * are set on a descriptor that was opened under permission, for the host's calls by name would follow
+ * a link that is put there in between.
+ */
+#include "engine/linux/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A name to make or remove: the directory it is in, and its last part. */
+struct place {
+	int dir;
+	char name[NAME_MAX + 2];
+};
+
+static int place_get(struct mf_process *process, uint64_t dirfd, uint64_t va, struct place *place,
+		     struct mf_name *name)
+{
+	const struct mf_permit *permit = process->policy->permit;
+	const char *base = "/";
+	int ret = mf_name_get(process, dirfd, va, name);
+
+	if (ret)
+		return ret;
+	if (!permit)
+		return -EACCES;
+	/* As given, for the last part may be `.` or `..`. */
+	if (name->given[0] != '/')
+		base = (int)dirfd == AT_FDCWD ? mf_linux(process)->cwd
+					      : mf_fd_dir_path(process, dirfd, &ret);
+	place->dir = mf_permit_parent(permit, base, name->given, place->name);
+	return place->dir < 0 ? place->dir : 0;
+}
+
+/* What the host said; the place is let go. */
+static int64_t place_put(struct place *place, int ret)
+{
+	int64_t result = ret ? -errno : 0;
+
+	close(place->dir);
+	return result;
+}
+
+static int64_t make_dir(struct mf_process *process, uint64_t dirfd, uint64_t va, uint64_t mode)
+{
+	mode_t bits = (mode_t)mode & 0777 & ~(mode_t)mf_linux(process)->umask;
+	struct place place;
+	struct mf_name name;
+	int ret = place_get(process, dirfd, va, &place, &name);
+
+	/* What a program makes "if it is not there" is there. */
+	if (ret == -EINVAL || (ret == -EACCES && mf_name_leads_to(process, &name)))
+		return -EEXIST;
+	return ret ? ret : place_put(&place, mkdirat(place.dir, place.name, bits));
+}
+
+int64_t mf_sys_mkdir(struct mf_process *process, const uint64_t arg[6])
+{
+	return make_dir(process, (uint64_t)AT_FDCWD, arg[0], arg[1]);
+}
+
+int64_t mf_sys_mkdirat(struct mf_process *process, const uint64_t arg[6])
+{
+	return make_dir(process, arg[0], arg[1], arg[2]);
+}
+
+static int64_t remove_name(struct mf_process *process, uint64_t dirfd, uint64_t va, uint64_t flags)
+{
+	struct place place;
+	struct mf_name name;
+	int ret;
+
+	if (flags & ~(uint64_t)AT_REMOVEDIR)
+		return -EINVAL;
+	ret = place_get(process, dirfd, va, &place, &name);
+	return ret ? ret : place_put(&place, unlinkat(place.dir, place.name, (int)flags));
+}
+
+int64_t mf_sys_unlink(struct mf_process *process, const uint64_t arg[6])
+{
+	return remove_name(process, (uint64_t)AT_FDCWD, arg[0], 0);
+}
+
+int64_t mf_sys_unlinkat(struct mf_process *process, const uint64_t arg[6])
+{
+	return remove_name(process, arg[0], arg[1], (uint32_t)arg[2]);
+}
+
+int64_t mf_sys_rmdir(struct mf_process *process, const uint64_t arg[6])
+{
+	return remove_name(process, (uint64_t)AT_FDCWD, arg[0], AT_REMOVEDIR);
+}
+
+/* Two names and what is done with them: rename and link. */
+typedef int two_fn(const struct place *from, const struct place *to, unsigned int flags);
+
+static int64_t do_two(struct mf_process *process, const uint64_t arg[6], two_fn *fn,
+		      unsigned int flags)
+{
+	struct place from, to;
+	struct mf_name name;
+	int64_t result;
+	int ret = place_get(process, arg[0], arg[1], &from, &name);
+
+	if (ret)
+		return ret;
+	ret = place_get(process, arg[2], arg[3], &to, &name);
+	if (ret) {
+		close(from.dir);
+		return ret;
+	}
+	result = place_put(&from, fn(&from, &to, flags));
+	close(to.dir);
+	return result;
+}
+
+static int rename_two(const struct place *from, const struct place *to, unsigned int flags)
+{
+	return renameat2(from->dir, from->name, to->dir, to->name, flags);
+}
+
+static int link_two(const struct place *from, const struct place *to, unsigned int flags)
+{
+	return linkat(from->dir, from->name, to->dir, to->name, (int)flags);
+}
+
+int64_t mf_sys_rename(struct mf_process *process, const uint64_t arg[6])
+{
+	const uint64_t full[6] = {(uint64_t)AT_FDCWD, arg[0], (uint64_t)AT_FDCWD, arg[1]};
+
+	return do_two(process, full, rename_two, 0);
+}
+
+int64_t mf_sys_renameat(struct mf_process *process, const uint64_t arg[6])
+{
+	return do_two(process, arg, rename_two, 0);
+}
+
+int64_t mf_sys_renameat2(struct mf_process *process, const uint64_t arg[6])
+{
+	uint32_t flags = (uint32_t)arg[4];
+
+	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return -EINVAL;
+	return do_two(process, arg, rename_two, flags);
+}
+
+/* Both names need permission to write: else a link would make a file writable that is only readable. */
+int64_t mf_sys_link(struct mf_process *process, const uint64_t arg[6])
+{
+	const uint64_t full[6] = {(uint64_t)AT_FDCWD, arg[0], (uint64_t)AT_FDCWD, arg[1]};
+
+	return do_two(process, full, link_two, 0);
+}
+
+int64_t mf_sys_linkat(struct mf_process *process, const uint64_t arg[6])
+{
+	return (uint32_t)arg[4] ? -EINVAL : do_two(process, arg, link_two, 0);
+}
+
+/* A link may say anything: what it leads to is checked when it is followed. */
+static int64_t make_symlink(struct mf_process *process, uint64_t target_va, uint64_t dirfd,
+			    uint64_t va)
+{
+	char target[PATH_MAX];
+	int64_t bytes = mf_guest_string(process, target_va, target, sizeof(target));
+	struct place place;
+	struct mf_name name;
+	int ret;
+
+	if (bytes <= 0)
+		return bytes ? bytes : -ENOENT;
+	ret = place_get(process, dirfd, va, &place, &name);
+	return ret ? ret : place_put(&place, symlinkat(target, place.dir, place.name));
+}
+
+int64_t mf_sys_symlink(struct mf_process *process, const uint64_t arg[6])
+{
+	return make_symlink(process, arg[0], (uint64_t)AT_FDCWD, arg[1]);
+}
+
+int64_t mf_sys_symlinkat(struct mf_process *process, const uint64_t arg[6])
+{
+	return make_symlink(process, arg[0], arg[1], arg[2]);
+}
+
+/* A file or directory opened to change its mode or times; reading or writing, what the host lets. */
+static int open_to_change(const struct mf_process *process, const struct mf_name *name, int flags)
+{
+	int fd = mf_name_open(process, name, MF_PERMIT_WRITE, O_RDONLY | flags, 0);
+
+	return fd == -EACCES ? mf_name_open(process, name, MF_PERMIT_WRITE, O_WRONLY | flags, 0)
+			     : fd;
+}
+
+/*
+ * The same for a descriptor of the program, -EPERM when it was opened under permission to read only.
+ * *ours: to be closed.
+ */
+static int fd_to_change(const struct mf_process *process, uint64_t fd, bool *ours)
+{
+	const struct mf_fd *entry = mf_fd_get(process, fd);
+	struct mf_name name;
+	int opened;
+
+	*ours = false;
+	if (!entry)
+		return -EBADF;
+	if (entry->kind == MF_FD_FILE)
+		return (entry->flags & O_ACCMODE) == O_RDONLY ? -EPERM : entry->host;
+	if (entry->kind != MF_FD_DIR)
+		return -EPERM;
+	strcpy(name.text, mf_linux(process)->dirs[entry->dir]);
+	opened = open_to_change(process, &name, O_DIRECTORY);
+	*ours = opened >= 0;
+	return opened;
+}
+
+/* Set-id bits on the host's files are not a guest's to set. */
+static int64_t set_mode(int fd, uint64_t mode, bool ours)
+{
+	int64_t ret = 0;
+
+	if (mode & 07000)
+		ret = -EPERM;
+	else if (fchmod(fd, (mode_t)mode & 0777))
+		ret = -errno;
+	if (ours)
+		close(fd);
+	return ret;
+}
+
+static int64_t change_mode(struct mf_process *process, uint64_t dirfd, uint64_t va, uint64_t mode)
+{
+	struct mf_name name;
+	int fd = mf_name_get(process, dirfd, va, &name);
+
+	if (!fd)
+		fd = open_to_change(process, &name, 0);
+	return fd < 0 ? fd : set_mode(fd, mode, true);
+}
+
+int64_t mf_sys_chmod(struct mf_process *process, const uint64_t arg[6])
+{
+	return change_mode(process, (uint64_t)AT_FDCWD, arg[0], arg[1]);
+}
+
+int64_t mf_sys_fchmodat(struct mf_process *process, const uint64_t arg[6])
+{
+	return change_mode(process, arg[0], arg[1], arg[2]);
+}
+
+int64_t mf_sys_fchmod(struct mf_process *process, const uint64_t arg[6])
+{
+	bool ours;
+	int fd = fd_to_change(process, arg[0], &ours);
+
+	return fd < 0 ? fd : set_mode(fd, arg[1], ours);
+}
+
+/* Times of a link itself are not supported: -EOPNOTSUPP. */
+int64_t mf_sys_utimensat(struct mf_process *process, const uint64_t arg[6])
+{
+	int nofollow = arg[3] & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0;
+	struct timespec times[2];
+	struct mf_name name;
+	bool ours = true;
+	int64_t ret = 0;
+	int fd;
+
+	if (arg[3] & ~(uint64_t)AT_SYMLINK_NOFOLLOW)
+		return -EINVAL;
+	if (arg[2] && mf_guest_read(process, arg[2], times, sizeof(times)))
+		return -EFAULT;
+	if (arg[1]) {
+		fd = mf_name_get(process, arg[0], arg[1], &name);
+		fd = fd ? fd : open_to_change(process, &name, nofollow);
+	} else {
+		fd = fd_to_change(process, arg[0], &ours);
+	}
+	if (fd < 0)
+		return fd == -ELOOP && nofollow ? -EOPNOTSUPP : fd;
+	if (futimens(fd, arg[2] ? times : NULL))
+		ret = -errno;
+	if (ours)
+		close(fd);
+	return ret;
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+/* System calls about descriptors and what they refer to, other than reading, writing and names. */
+#include "engine/linux/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SETTABLE_FLAGS	  (O_APPEND | O_NONBLOCK)
+#define TERMIOS_BYTES	  36u /* the kernel's struct termios */
+#define CLOSE_RANGE_CLOEXEC_ (1u << 2)
+#define SENDFILE_BYTES	  32768u
+
+static int64_t result(long ret)
+{
+	return ret < 0 ? -errno : ret;
+}
+
+/* A regular file, or NULL with the errno that Linux has for anything else. */
+static const struct mf_fd *regular(const struct mf_process *process, uint64_t fd, int other,
+				   int64_t *ret)
+{
+	const struct mf_fd *entry = mf_fd_get(process, fd);
+
+	*ret = entry ? other : -EBADF;
+	return entry && entry->kind == MF_FD_FILE ? entry : NULL;
+}
+
+static int64_t seek_file(const struct mf_fd *entry, int64_t offset, uint64_t whence)
+{
+	int64_t base = 0;
+	struct stat st;
+
+	if (whence == SEEK_DATA || whence == SEEK_HOLE)
+		return result(lseek(entry->host, offset, (int)whence));
+	if (whence == SEEK_CUR)
+		base = (int64_t)entry->offset;
+	else if (whence == SEEK_END)
+		base = fstat(entry->host, &st) ? -1 : st.st_size;
+	else if (whence != SEEK_SET)
+		return -EINVAL;
+	if (base < 0)
+		return -errno;
+	if (__builtin_add_overflow(base, offset, &base))
+		return -EOVERFLOW;
+	return base < 0 ? -EINVAL : base;
+}
+
+int64_t mf_sys_lseek(struct mf_process *process, const uint64_t arg[6])
+{
+	const struct mf_fd *entry = mf_fd_get(process, arg[0]);
+	int64_t ret;
+
+	if (!entry)
+		return -EBADF;
+	switch (entry->kind) {
+	case MF_FD_FILE:
+		if (entry->flags & O_PATH)
+			return -EBADF;
+		ret = seek_file(entry, (int64_t)arg[1], arg[2]);
+		break;
+	case MF_FD_DIR: /* cookies: only those that getdents64 gave mean anything */
+		ret = arg[2] == SEEK_SET ? (int64_t)arg[1]
+		      : arg[2] == SEEK_CUR && !arg[1] ? (int64_t)entry->offset : -EINVAL;
+		ret = ret < 0 ? -EINVAL : ret;
+		break;
+	case MF_FD_CHAR:
+		return 0;
+	default:
+		return -ESPIPE;
+	}
+	if (ret >= 0 && (uint64_t)ret != entry->offset)
+		mf_fd_rw(process, entry)->offset = (uint64_t)ret;
+	return ret;
+}
+
+int64_t mf_sys_close(struct mf_process *process, const uint64_t arg[6])
+{
+	return mf_fd_close(process, arg[0]);
+}
+
+int64_t mf_sys_close_range(struct mf_process *process, const uint64_t arg[6])
+{
+	uint32_t first = (uint32_t)arg[0];
+	uint32_t last = (uint32_t)arg[1];
+	uint32_t flags = (uint32_t)arg[2];
+	uint32_t fd;
+
+	/* CLOSE_RANGE_UNSHARE (2) means nothing to a program of one process. */
+	if (first > last || flags & ~(CLOSE_RANGE_CLOEXEC_ | 2u))
+		return -EINVAL;
+	for (fd = first; fd <= last && fd < MF_FDS; fd++) {
+		if (flags & CLOSE_RANGE_CLOEXEC_ && mf_fd_get(process, fd))
+			mf_fd_set_cloexec(process, fd, true);
+		else if (!(flags & CLOSE_RANGE_CLOEXEC_))
+			mf_fd_close(process, fd);
+	}
+	return 0;
+}
+
+int64_t mf_sys_dup(struct mf_process *process, const uint64_t arg[6])
+{
+	const struct mf_fd *entry = mf_fd_get(process, arg[0]);
+
+	return entry ? mf_fd_share(process, entry, 0, false) : -EBADF;
+}
+
+int64_t mf_sys_dup2(struct mf_process *process, const uint64_t arg[6])
+{
+	const struct mf_fd *entry = mf_fd_get(process, arg[0]);
+
+	if (!entry)
+		return -EBADF;
+	if ((uint32_t)arg[0] == (uint32_t)arg[1])
+		return (int64_t)(uint32_t)arg[1];
+	return mf_fd_share_at(process, entry, arg[1], false);
+}
+
+int64_t mf_sys_dup3(struct mf_process *process, const uint64_t arg[6])
+{
+	const struct mf_fd *entry = mf_fd_get(process, arg[0]);
+
+	if (arg[2] & ~(uint64_t)O_CLOEXEC || (uint32_t)arg[0] == (uint32_t)arg[1])
+		return -EINVAL;
+	return entry ? mf_fd_share_at(process, entry, arg[1], arg[2] & O_CLOEXEC) : -EBADF;
+}
+
+static int64_t set_flags(struct mf_process *process, const struct mf_fd *entry, uint64_t flags)
+{
+	uint32_t others = O_DIRECT | O_NOATIME | O_ASYNC;
+	uint32_t value = (uint32_t)flags;
+
+	/* Access mode and creation flags are ignored, as Linux does; the rest can only stay. */
+	if ((value ^ entry->flags) & others)
+		return -EINVAL;
+	mf_fd_rw(process, entry)->flags = (entry->flags & ~(uint32_t)SETTABLE_FLAGS) |
+					  (value & SETTABLE_FLAGS);
+	return 0;
+}
+
+int64_t mf_sys_fcntl(struct mf_process *process, const uint64_t arg[6])
+{
+	const struct mf_fd *entry = mf_fd_get(process, arg[0]);
+
+	if (!entry)
+		return -EBADF;
+	switch ((int)arg[1]) {
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		if ((uint32_t)arg[2] >= mf_fd_limit(process))
+			return -EINVAL;
+		return mf_fd_share(process, entry, (uint32_t)arg[2], arg[1] == F_DUPFD_CLOEXEC);
+	case F_GETFD:
+		return mf_fd_cloexec(process, arg[0]) ? FD_CLOEXEC : 0;
+	case F_SETFD:
+		mf_fd_set_cloexec(process, arg[0], arg[2] & FD_CLOEXEC);
+		return 0;
+	case F_GETFL:
+		return entry->flags;
+	case F_SETFL:
+		return set_flags(process, entry, arg[2]);
+	case F_GETLK:
+	case F_SETLK:
+	case F_SETLKW:
+		return -ENOLCK; /* the engine's locks would be shared by all its guests */
+	case F_GETPIPE_SZ:
+		return entry->kind == MF_FD_PIPE ? result(fcntl(entry->host, F_GETPIPE_SZ)) : -EBADF;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* Ask the host about a terminal, if the standard descriptors are the host's. */
+static int64_t ask_terminal(struct mf_process *process, const struct mf_fd *entry,
+			    unsigned long request, uint64_t to, size_t bytes)
+{
+	int host = mf_fd_host(process, entry);
+	char answer[64] = {0};
+
+	if (entry->kind != MF_FD_STDIO || !process->policy->stdio_is_host || host < 0)
+		return -ENOTTY;
+	if (ioctl(host, request, answer))
+		return errno == EPERM ? -ENOTTY : -errno;
+	return mf_guest_write(process, to, answer, bytes);
+}
+
+static int64_t bytes_readable(struct mf_process *process, const struct mf_fd *entry, uint64_t to)
+{
+	int host = mf_fd_host(process, entry);
+	struct stat st;
+	int bytes = 0;
+
+	if (entry->kind == MF_FD_FILE) {
+		int64_t left = fstat(host, &st) ? 0 : st.st_size - (int64_t)entry->offset;
+
+		bytes = left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
+	} else if (host < 0 || entry->kind == MF_FD_DIR) {
+		return -ENOTTY;
+	} else if (entry->kind == MF_FD_STDIO && !process->policy->stdio_is_host) {
+		return -ENOTTY;
+	} else if (ioctl(host, FIONREAD, &bytes)) {
+		return -errno;
+	}
+	return mf_guest_write(process, to, &bytes, sizeof(bytes));
+}
+
+static int64_t set_nonblock(struct mf_process *process, const struct mf_fd *entry, uint64_t from)
+{
+	struct mf_fd *to;
+	int on;
+
+	if (mf_guest_read(process, from, &on, sizeof(on)))
+		return -EFAULT;
+	to = mf_fd_rw(process, entry);
+	to->flags = on ? to->flags | O_NONBLOCK : to->flags & ~(uint32_t)O_NONBLOCK;
+	return 0;
+}
+
+int64_t mf_sys_ioctl(struct mf_process *process, const uint64_t arg[6])
+{
+	const struct mf_fd *entry = mf_fd_get(process, arg[0]);
+
+	if (!entry || entry->flags & O_PATH)
+		return -EBADF;
+	switch ((uint32_t)arg[1]) {
+	case TCGETS:
+		return ask_terminal(process, entry, TCGETS, arg[2], TERMIOS_BYTES);
+	case TIOCGWINSZ:
+		return ask_terminal(process, entry, TIOCGWINSZ, arg[2], sizeof(struct winsize));
+	case FIONREAD:
+		return bytes_readable(process, entry, arg[2]);
+	case FIONBIO:
+		return set_nonblock(process, entry, arg[2]);
+	case FIOCLEX:
+	case FIONCLEX:
+		mf_fd_set_cloexec(process, arg[0], (uint32_t)arg[1] == FIOCLEX);
+		return 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
+static int64_t make_pipe(struct mf_process *process, uint64_t to, uint64_t flags)
+{
+	struct mf_fd entry = {.kind = MF_FD_PIPE};
+	int32_t numbers[2] = {-1, -1};
+	int64_t fd = 0;
+	int host[2];
+	int i;
+
+	if (flags & ~(uint64_t)(O_CLOEXEC | O_NONBLOCK))
+		return -EINVAL;
+	if (pipe2(host, O_CLOEXEC | O_NONBLOCK))
+		return -errno;
+	for (i = 0; i < 2; i++) {
+		entry.host = host[i];
+		entry.flags = (uint32_t)flags | (i ? O_WRONLY : O_RDONLY);
+		fd = mf_fd_install(process, &entry, 0);
+		if (fd < 0)
+			break;
+		numbers[i] = (int32_t)fd;
+	}
+	if (fd >= 0)
+		fd = mf_guest_write(process, to, numbers, sizeof(numbers));
+	if (fd >= 0)
+		return 0;
+	for (i = 0; i < 2; i++) {
+		if (numbers[i] < 0)
+			close(host[i]);
+		else
+			mf_fd_close(process, (uint64_t)numbers[i]);
+	}
+	return fd;
+}
+
+int64_t mf_sys_pipe(struct mf_process *process, const uint64_t arg[6])
+{
+	return make_pipe(process, arg[0], 0);
+}
+
+int64_t mf_sys_pipe2(struct mf_process *process, const uint64_t arg[6])
+{
+	return make_pipe(process, arg[0], (uint32_t)arg[1]);
+}
+
+int64_t mf_sys_ftruncate(struct mf_process *process, const uint64_t arg[6])
+{
+	int64_t ret;
+	const struct mf_fd *entry = regular(process, arg[0], -EINVAL, &ret);
+
+	return entry ? result(ftruncate(entry->host, (off_t)arg[1])) : ret;
+}
+
+int64_t mf_sys_fsync(struct mf_process *process, const uint64_t arg[6])
+{
+	const struct mf_fd *entry = mf_fd_get(process, arg[0]);
+
+	if (!entry)
+		return -EBADF;
+	if (entry->kind != MF_FD_FILE && entry->kind != MF_FD_DIR)
+		return -EINVAL;
+	return result(fsync(entry->host));
+}
+
+int64_t mf_sys_fallocate(struct mf_process *process, const uint64_t arg[6])
+{
+	int64_t ret;
+	const struct mf_fd *entry = regular(process, arg[0], -ENODEV, &ret);
+
+	if (!entry)
+		return ret;
+	return result(fallocate(entry->host, (int)arg[1], (off_t)arg[2], (off_t)arg[3]));
+}
+
+int64_t mf_sys_fadvise64(struct mf_process *process, const uint64_t arg[6])
+{
+	const struct mf_fd *entry = mf_fd_get(process, arg[0]);
+
+	if (!entry)
+		return -EBADF;
+	if (entry->kind == MF_FD_PIPE)
+		return -ESPIPE;
+	if (entry->kind != MF_FD_FILE)
+		return (int)arg[3] < 0 || (int)arg[3] > POSIX_FADV_NOREUSE ? -EINVAL : 0;
+	return -posix_fadvise(entry->host, (off_t)arg[1], (off_t)arg[2], (int)arg[3]);
+}
+
+/* Through a bounce buffer: from `offset` of a file to wherever `out` writes. */
+static int64_t send(struct mf_process *process, const struct mf_fd *out, int host, uint64_t offset,
+		    uint64_t bytes)
+{
+	char buffer[SENDFILE_BYTES];
+	uint64_t done = 0;
+
+	while (done < bytes) {
+		size_t want = bytes - done < sizeof(buffer) ? bytes - done : sizeof(buffer);
+		ssize_t got = TEMP_FAILURE_RETRY(pread(host, buffer, want, (off_t)(offset + done)));
+		struct mf_cursor cursor;
+		int64_t put = got;
+
+		if (got > 0) {
+			mf_cursor_host(&cursor, process, buffer, (size_t)got);
+			put = mf_io_write(process, out, &cursor, MF_OWN_OFFSET);
+		} else if (got < 0) {
+			put = -errno;
+		}
+		if (put == MF_SYS_EXIT || (put < 0 && !done))
+			return put;
+		if (put <= 0)
+			break;
+		done += (uint64_t)put;
+		if (put < got || (size_t)got < want)
+			break;
+	}
+	return (int64_t)done;
+}
+
+int64_t mf_sys_sendfile(struct mf_process *process, const uint64_t arg[6])
+{
+	const struct mf_fd *out = mf_fd_get(process, arg[0]);
+	const struct mf_fd *in = mf_fd_get(process, arg[1]);
+	uint64_t bytes = arg[3] < MF_RW_MAX ? arg[3] : MF_RW_MAX;
+	uint64_t offset;
+	int64_t ret;
+
+	if (!out || !in)
+		return -EBADF;
+	if (in->kind != MF_FD_FILE || out->flags & O_APPEND || arg[3] > INT64_MAX)
+		return -EINVAL;
+	offset = in->offset;
+	if (arg[2] && mf_guest_read(process, arg[2], &offset, sizeof(offset)))
+		return -EFAULT;
+	if (offset > INT64_MAX)
+		return -EINVAL;
+	ret = send(process, out, in->host, offset, bytes);
+	if (ret < 0)
+		return ret;
+	offset += (uint64_t)ret;
+	if (arg[2])
+		return mf_guest_write(process, arg[2], &offset, sizeof(offset)) ? -EFAULT : ret;
+	mf_fd_rw(process, in)->offset = offset;
+	return ret;
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening files, and directories. A descriptor of a directory stands for the directory's name: what
+ * is looked up relative to it is looked up by that name, under the permissions of that name. A change
+ * of directory keeps the name as it was given, as a shell does.
+ */
+#include "engine/linux/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define DENTS_BYTES 16384u
+
+/* Flags of the call, not of the description it makes. */
+#define CREATION_FLAGS (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)
+
+int mf_name_get(struct mf_process *process, uint64_t dirfd, uint64_t va, struct mf_name *name)
+{
+	const char *base = mf_linux(process)->cwd;
+	int64_t got = mf_guest_string(process, va, name->given, sizeof(name->given));
+	int ret;
+
+	if (got <= 0)
+		return got ? (int)got : -ENOENT;
+	if (name->given[0] != '/' && (int)dirfd != AT_FDCWD) {
+		base = mf_fd_dir_path(process, dirfd, &ret);
+		if (!base)
+			return ret;
+	}
+	ret = mf_permit_clean(base, name->given, name->text);
+	return ret < 0 ? ret : 0;
+}
+
+int mf_name_open(const struct mf_process *process, const struct mf_name *name, unsigned int need,
+		 int flags, mode_t mode)
+{
+	const struct mf_permit *permit = process->policy->permit;
+
+	return permit ? mf_permit_open_need(permit, "/", name->text, need, flags, mode) : -EACCES;
+}
+
+int mf_name_char(const struct mf_name *name)
+{
+	static const char *const names[] = {
+		[MF_CHAR_NULL] = "/dev/null",
+		[MF_CHAR_ZERO] = "/dev/zero",
+		[MF_CHAR_RANDOM] = "/dev/random",
+		[MF_CHAR_URANDOM] = "/dev/urandom",
+	};
+	int i;
+
+	for (i = 0; i < (int)(sizeof(names) / sizeof(names[0])); i++) {
+		if (!strcmp(name->text, names[i]))
+			return i;
+	}
+	return -1;
+}
+
+bool mf_name_leads_to(const struct mf_process *process, const struct mf_name *name)
+{
+	const struct mf_permit *permit = process->policy->permit;
+
+	return !strcmp(name->text, "/") || (permit && mf_permit_leads_to(permit, name->text));
+}
+
+static int64_t open_char(struct mf_process *process, int device, int flags)
+{
+	struct mf_fd entry = {.kind = MF_FD_CHAR, .host = device,
+			      .flags = (uint32_t)(flags & ~CREATION_FLAGS)};
+
+	if (flags & O_DIRECTORY)
+		return -ENOTDIR;
+	if (flags & O_CREAT && flags & O_EXCL)
+		return -EEXIST;
+	return mf_fd_install(process, &entry, 0);
+}
+
+static int64_t open_name(struct mf_process *process, uint64_t dirfd, uint64_t va, int flags,
+			 uint64_t mode)
+{
+	const struct mf_permit *permit = process->policy->permit;
+	mode_t bits = (mode_t)mode & 0777 & ~(mode_t)mf_linux(process)->umask;
+	struct mf_name name;
+	int ret;
+
+	if ((flags & O_ACCMODE) == O_ACCMODE || flags & O_ASYNC)
+		return -EINVAL;
+	ret = mf_name_get(process, dirfd, va, &name);
+	if (ret)
+		return ret;
+	flags &= ~0100000; /* O_LARGEFILE: 0 for a 64-bit C library, but musl says it */
+	if (mf_name_char(&name) >= 0)
+		return open_char(process, mf_name_char(&name), flags);
+	if (!permit)
+		return -EACCES;
+	ret = mf_permit_open(permit, "/", name.text, flags & ~(O_APPEND | O_NONBLOCK), bits);
+	if (ret < 0)
+		return ret;
+	return mf_fd_install_host(process, ret, flags & ~CREATION_FLAGS, name.text);
+}
+
+int64_t mf_sys_open(struct mf_process *process, const uint64_t arg[6])
+{
+	return open_name(process, (uint64_t)AT_FDCWD, arg[0], (int)arg[1], arg[2]);
+}
+
+int64_t mf_sys_openat(struct mf_process *process, const uint64_t arg[6])
+{
+	return open_name(process, arg[0], arg[1], (int)arg[2], arg[3]);
+}
+
+int64_t mf_sys_creat(struct mf_process *process, const uint64_t arg[6])
+{
+	return open_name(process, (uint64_t)AT_FDCWD, arg[0], O_CREAT | O_WRONLY | O_TRUNC, arg[1]);
+}
+
+int64_t mf_sys_getcwd(struct mf_process *process, const uint64_t arg[6])
+{
+	const char *cwd = mf_linux(process)->cwd;
+	size_t bytes = strlen(cwd) + 1;
+
+	if (arg[1] < bytes)
+		return -ERANGE;
+	return mf_guest_write(process, arg[0], cwd, bytes) ? -EFAULT : (int64_t)bytes;
+}
+
+static int set_cwd(struct mf_process *process, const char *path)
+{
+	char *cwd = (char *)mf_linux(process)->cwd;
+	size_t bytes = strlen(path);
+
+	if (bytes > 1 && path[bytes - 1] == '/')
+		bytes--;
+	if (bytes >= MF_PATH_MAX)
+		return -ENAMETOOLONG;
+	mf_mem_mark(&process->vm.mem, cwd, bytes + 1);
+	memmove(cwd, path, bytes);
+	cwd[bytes] = 0;
+	return 0;
+}
+
+int64_t mf_sys_chdir(struct mf_process *process, const uint64_t arg[6])
+{
+	struct mf_name name;
+	int ret = mf_name_get(process, (uint64_t)AT_FDCWD, arg[0], &name);
+	int fd;
+
+	if (ret)
+		return ret;
+	if (mf_name_leads_to(process, &name))
+		return set_cwd(process, name.text);
+	fd = mf_name_open(process, &name, MF_PERMIT_EITHER, O_PATH | O_DIRECTORY, 0);
+	if (fd < 0)
+		return fd;
+	if (faccessat(fd, ".", X_OK, 0))
+		ret = -errno;
+	close(fd);
+	return ret ? ret : set_cwd(process, name.text);
+}
+
+int64_t mf_sys_fchdir(struct mf_process *process, const uint64_t arg[6])
+{
+	int ret;
+	const char *path = mf_fd_dir_path(process, arg[0], &ret);
+
+	return path ? set_cwd(process, path) : ret;
+}
+
+/* Entries from `offset` on: bytes, or -errno. Forks share the descriptor: position and read as one. */
+static long read_dents(int host, uint64_t offset, void *to, size_t bytes)
+{
+	static pthread_mutex_t position = PTHREAD_MUTEX_INITIALIZER;
+	long got = -1;
+
+	pthread_mutex_lock(&position);
+	if (lseek(host, (off_t)offset, SEEK_SET) >= 0)
+		got = syscall(SYS_getdents64, host, to, bytes);
+	got = got < 0 ? -errno : got;
+	pthread_mutex_unlock(&position);
+	return got;
+}
+
+/* The cookie after the last entry (struct linux_dirent64: ino, off, reclen, type, name). */
+static uint64_t last_cookie(const uint8_t *dents, long bytes, uint64_t cookie)
+{
+	uint16_t entry_bytes;
+	long at;
+
+	for (at = 0; at < bytes; at += entry_bytes) {
+		memcpy(&cookie, dents + at + 8, sizeof(cookie));
+		memcpy(&entry_bytes, dents + at + 16, sizeof(entry_bytes));
+	}
+	return cookie;
+}
+
+int64_t mf_sys_getdents64(struct mf_process *process, const uint64_t arg[6])
+{
+	const struct mf_fd *entry = mf_fd_get(process, arg[0]);
+	uint32_t room = (uint32_t)arg[2];
+	uint8_t dents[DENTS_BYTES];
+	long got;
+
+	if (!entry || entry->flags & O_PATH)
+		return -EBADF;
+	if (entry->kind != MF_FD_DIR)
+		return -ENOTDIR;
+	got = read_dents(entry->host, entry->offset, dents, room < DENTS_BYTES ? room : DENTS_BYTES);
+	if (got <= 0)
+		return got;
+	if (mf_guest_write(process, arg[1], dents, (size_t)got))
+		return -EFAULT;
+	mf_fd_rw(process, entry)->offset = last_cookie(dents, got, entry->offset);
+	return got;
+}
+
+static int64_t read_link(struct mf_process *process, uint64_t dirfd, uint64_t va, uint64_t to,
+			 int64_t room)
+{
+	struct mf_name name;
+	char target[PATH_MAX];
+	int ret = mf_name_get(process, dirfd, va, &name);
+	ssize_t bytes = -EINVAL;
+	struct stat st;
+	int fd;
+
+	if (ret)
+		return ret;
+	if (room <= 0 || mf_name_char(&name) >= 0)
+		return -EINVAL;
+	fd = mf_name_open(process, &name, MF_PERMIT_EITHER, O_PATH | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return fd == -EACCES && mf_name_leads_to(process, &name) ? -EINVAL : fd;
+	if (!fstat(fd, &st) && S_ISLNK(st.st_mode))
+		bytes = readlinkat(fd, "", target, sizeof(target));
+	if (bytes == -1)
+		bytes = -errno;
+	close(fd);
+	if (bytes < 0)
+		return bytes;
+	bytes = bytes < room ? bytes : room;
+	return mf_guest_write(process, to, target, (size_t)bytes) ? -EFAULT : bytes;
+}
+
+int64_t mf_sys_readlink(struct mf_process *process, const uint64_t arg[6])
+{
+	return read_link(process, (uint64_t)AT_FDCWD, arg[0], arg[1], (int32_t)arg[2]);
+}
+
+int64_t mf_sys_readlinkat(struct mf_process *process, const uint64_t arg[6])
+{
+	return read_link(process, arg[0], arg[1], arg[2], (int32_t)arg[3]);
+}
+
+int64_t mf_sys_truncate(struct mf_process *process, const uint64_t arg[6])
+{
+	struct mf_name name;
+	int ret = mf_name_get(process, (uint64_t)AT_FDCWD, arg[0], &name);
+	int fd;
+
+	if (ret)
+		return ret;
+	fd = mf_name_open(process, &name, MF_PERMIT_WRITE, O_WRONLY, 0);
+	if (fd < 0)
+		return fd;
+	if (ftruncate(fd, (off_t)arg[1]))
+		ret = -errno;
+	close(fd);
+	return ret;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* Names of files as the calls of files.c, stat.c and change.c get them from a guest. */
+#ifndef MF_ENGINE_LINUX_FILES_H
+#define MF_ENGINE_LINUX_FILES_H
+
+#include <limits.h>
+
+#include "engine/linux/fd.h"
+#include "engine/linux/guestmem.h"
+#include "engine/linux/permit.h"
+
+/* Absolute and clean: see permit.h. */
+struct mf_name {
+	char text[PATH_MAX];
+	char given[PATH_MAX];
+};
+
+/* A path at `va`, relative to the directory `dirfd` (AT_FDCWD: the program's). -ENOENT when empty. */
+int mf_name_get(struct mf_process *process, uint64_t dirfd, uint64_t va, struct mf_name *name);
+
+/* mf_permit_open_need on it; -EACCES without any permission. */
+int mf_name_open(const struct mf_process *process, const struct mf_name *name, unsigned int need,
+		 int flags, mode_t mode);
+
+/* The emulated device of that name (enum mf_char), or -1. */
+int mf_name_char(const struct mf_name *name);
+
+/* "/", a directory above a permitted one, or a permitted one. */
+bool mf_name_leads_to(const struct mf_process *process, const struct mf_name *name);
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/linux/guestmem.h"
+#include "engine/linux/memory.h"
+#include "engine/mem/pt.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define FAULT_WRITE_USER 6u /* page fault error code: write, from ring 3 */
+
+/* The host address of one guest byte, or NULL. Marks nothing. */
+static uint8_t *at_byte(struct mf_process *process, uint64_t va, int prot)
+{
+	struct mf_mem *mem = &process->vm.mem;
+	struct mf_gpa gpa;
+
+	if (!mf_pt_translate(mem, MF_GVA(va), prot, &gpa) &&
+	    !(mf_memory_fault(process, va, FAULT_WRITE_USER) &&
+	      mf_pt_translate(mem, MF_GVA(va), prot, &gpa)))
+		return NULL;
+	return mf_mem_at(mem, gpa, 1);
+}
+
+/* The longest run from va that is one piece in host memory; 0 when not even the first byte is. */
+static size_t run_at(struct mf_process *process, uint64_t va, uint64_t bytes, int prot,
+		     uint8_t **start)
+{
+	uint8_t *at = at_byte(process, va, prot);
+	size_t got = 0;
+
+	*start = at;
+	while (at && got < bytes && at == *start + got) {
+		size_t chunk = MF_PAGE - ((va + got) & (MF_PAGE - 1));
+
+		got += chunk < bytes - got ? chunk : bytes - got;
+		if (got < bytes)
+			at = at_byte(process, va + got, prot);
+	}
+	return got;
+}
+
+void mf_cursor_one(struct mf_cursor *cursor, struct mf_process *process, struct mf_guest_iov *one,
+		   uint64_t base, uint64_t bytes, int prot)
+{
+	*one = (struct mf_guest_iov){base, bytes < MF_RW_MAX ? bytes : MF_RW_MAX};
+	*cursor = (struct mf_cursor){.process = process, .iov = one, .count = 1,
+				     .left = one->bytes, .prot = prot};
+}
+
+int mf_cursor_list(struct mf_cursor *cursor, struct mf_process *process, struct mf_guest_iov *iov,
+		   uint64_t at, uint64_t count, int prot)
+{
+	uint64_t total = 0;
+	size_t i;
+
+	if (count > MF_IOVS)
+		return -EINVAL;
+	if (count && mf_guest_read(process, at, iov, count * sizeof(*iov)))
+		return -EFAULT;
+	for (i = 0; i < count; i++) {
+		if (iov[i].bytes > INT64_MAX)
+			return -EINVAL;
+		/* As Linux: what goes beyond the most that one call moves is cut off. */
+		if (iov[i].bytes > MF_RW_MAX - total)
+			iov[i].bytes = MF_RW_MAX - total;
+		total += iov[i].bytes;
+	}
+	*cursor = (struct mf_cursor){.process = process, .iov = iov, .count = count, .left = total,
+				     .prot = prot};
+	return 0;
+}
+
+void mf_cursor_host(struct mf_cursor *cursor, struct mf_process *process, const void *bytes,
+		    size_t count)
+{
+	*cursor = (struct mf_cursor){.process = process, .host = bytes, .left = count,
+				     .prot = MF_READ};
+}
+
+static size_t guest_pieces(const struct mf_cursor *cursor, struct iovec pieces[MF_PIECES],
+			   int *count)
+{
+	uint64_t skip = cursor->skip;
+	size_t got = 0;
+	size_t i = 0;
+
+	while (i < cursor->count && *count < MF_PIECES) {
+		uint64_t want = cursor->iov[i].bytes - skip;
+		uint8_t *at = NULL;
+		size_t run = want ? run_at(cursor->process, cursor->iov[i].base + skip, want,
+					   cursor->prot, &at) : 0;
+
+		if (want && !run)
+			break;
+		if (run)
+			pieces[(*count)++] = (struct iovec){at, run};
+		got += run;
+		skip = run < want ? skip + run : 0;
+		i += run == want;
+	}
+	return got;
+}
+
+size_t mf_cursor_pieces(const struct mf_cursor *cursor, struct iovec pieces[MF_PIECES], int *count)
+{
+	*count = 0;
+	if (!cursor->left)
+		return 0;
+	if (!cursor->host)
+		return guest_pieces(cursor, pieces, count);
+	pieces[(*count)++] = (struct iovec){(void *)cursor->host, cursor->left};
+	return cursor->left;
+}
+
+void mf_cursor_advance(struct mf_cursor *cursor, const struct iovec *pieces, size_t bytes)
+{
+	size_t marked = 0;
+
+	cursor->left -= bytes;
+	if (cursor->host) {
+		cursor->host = (const uint8_t *)cursor->host + bytes;
+		return;
+	}
+	for (; cursor->prot & MF_WRITE && marked < bytes; pieces++) {
+		size_t part = pieces->iov_len < bytes - marked ? pieces->iov_len : bytes - marked;
+
+		mf_mem_mark(&cursor->process->vm.mem, pieces->iov_base, part);
+		marked += part;
+	}
+	cursor->skip += bytes;
+	while (cursor->count && cursor->skip >= cursor->iov->bytes) {
+		cursor->skip -= cursor->iov->bytes;
+		cursor->iov++;
+		cursor->count--;
+	}
+}
+
+int mf_guest_read(struct mf_process *process, uint64_t va, void *to, size_t bytes)
+{
+	while (bytes) {
+		uint8_t *at;
+		size_t run = run_at(process, va, bytes, MF_READ, &at);
+
+		if (!run)
+			return -EFAULT;
+		memcpy(to, at, run);
+		to = (uint8_t *)to + run;
+		va += run;
+		bytes -= run;
+	}
+	return 0;
+}
+
+int mf_guest_write(struct mf_process *process, uint64_t va, const void *from, size_t bytes)
+{
+	while (bytes) {
+		uint8_t *at;
+		size_t run = run_at(process, va, bytes, MF_WRITE, &at);
+
+		if (!run)
+			return -EFAULT;
+		mf_mem_mark(&process->vm.mem, at, run);
+		memcpy(at, from, run);
+		from = (const uint8_t *)from + run;
+		va += run;
+		bytes -= run;
+	}
+	return 0;
+}
+
+int64_t mf_guest_string(struct mf_process *process, uint64_t va, char *to, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		size_t page = MF_PAGE - ((va + done) & (MF_PAGE - 1));
+		size_t want = page < size - done ? page : size - done;
+		uint8_t *at = at_byte(process, va + done, MF_READ);
+		const uint8_t *end;
+
+		if (!at)
+			return -EFAULT;
+		end = memchr(at, 0, want);
+		if (end)
+			want = (size_t)(end - at) + 1;
+		memcpy(to + done, at, want);
+		done += want;
+		if (end)
+			return (int64_t)done - 1;
+	}
+	return -ENAMETOOLONG;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "request-vm/output.h"
+#include "request-vm/watchdog.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void put_line(const char *text, int length)
+{
+	ssize_t ignored = write(STDERR_FILENO, text, (size_t)length);
+
+	(void)ignored; /* a log that nobody reads must not stop the engine */
+}
+
+static void new_second(struct mf_output_meter *meter, uint64_t second)
+{
+	char text[96];
+	int length;
+
+	if (meter->swallowed) {
+		length = snprintf(text, sizeof(text), "mayfly: %u lines of guest output were dropped\n", meter->swallowed);
+		put_line(text, length);
+	}
+	*meter = (struct mf_output_meter){.second = second};
+}
+
+static int may_print(struct mf_output_meter *meter)
+{
+	uint64_t second = mf_now_ns() / 1000000000ull;
+
+	if (second != meter->second)
+		new_second(meter, second);
+	if (meter->lines >= MF_OUTPUT_LINES_A_SECOND) {
+		meter->swallowed++;
+		return 0;
+	}
+	meter->lines++;
+	return 1;
+}
+
+void mf_output_note(struct mf_output *output, const char *text)
+{
+	char line[MF_OUTPUT_LINE + 32];
+	int length;
+
+	if (!may_print(output->meter))
+		return;
+	length = snprintf(line, sizeof(line), "[vm %u] %s\n", output->vm, text);
+	put_line(line, length < (int)sizeof(line) ? length : (int)sizeof(line) - 1);
+}
+
+void mf_output_flush(struct mf_output *output)
+{
+	if (output->used) {
+		output->line[output->used] = 0;
+		mf_output_note(output, output->line);
+	}
+	explicit_bzero(output->line, sizeof(output->line));
+	output->used = 0;
+}
+
+/* Bytes that a terminal would act on become a dot; UTF-8 passes but for C1 controls. */
+static char harmless(char byte)
+{
+	unsigned char c = (unsigned char)byte;
+
+	if (c == '\t')
+		return ' ';
+	return c < 0x20 || c == 0x7f || (c >= 0x80 && c < 0xa0) ? '.' : byte;
+}
+
+ssize_t mf_output_write(void *cookie, int fd, const void *bytes, size_t count)
+{
+	struct mf_output *output = cookie;
+	const char *at = bytes;
+	size_t i;
+
+	(void)fd;
+	for (i = 0; i < count; i++) {
+		if (at[i] == '\n' || output->used == sizeof(output->line) - 1) {
+			if (!output->used)
+				output->line[output->used++] = ' ';
+			mf_output_flush(output);
+		}
+		if (at[i] != '\n')
+			output->line[output->used++] = harmless(at[i]);
+	}
+	return (ssize_t)count;
+}

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: MIT */
+#include "request-vm/slot.h"
+
+#include "engine/image/delta.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A guest runs this long before others of its worker get a turn. */
+#define SLICE_FIRST_NS 20000000ull
+#define SLICE_SLOW_NS  2000000ull
+
+#define SWEEP_MS 50u
+
+static void kick_idle(struct mf_pool *pool);
+static void free_pool(struct mf_pool *pool);
+
+static void push(struct mf_slot **head, struct mf_slot *slot)
+{
+	slot->next = *head;
+	*head = slot;
+}
+
+static struct mf_slot *pop(struct mf_slot **head)
+{
+	struct mf_slot *slot = *head;
+
+	if (slot)
+		*head = slot->next;
+	return slot;
+}
+
+static void append(struct mf_slot **head, struct mf_slot **tail, struct mf_slot *slot)
+{
+	slot->next = NULL;
+	if (*head)
+		(*tail)->next = slot;
+	else
+		*head = slot;
+	*tail = slot;
+}
+
+/* Put a slot into the list that its state says; parked ones and those with open handles in none. */
+static void file(struct mf_slot *slot)
+{
+	struct mf_pool *pool = slot->pool;
+
+	switch (slot->state) {
+	case MF_SLOT_EMPTY:
+		push(&pool->empty, slot);
+		break;
+	case MF_SLOT_CLEAN:
+		push(&pool->clean, slot);
+		break;
+	case MF_SLOT_DIRTY:
+		if (!slot->handles)
+			push(&pool->dirty, slot);
+		break;
+	case MF_SLOT_RUNNABLE:
+		if (slot->slow)
+			append(&pool->slow_head, &pool->slow_tail, slot);
+		else
+			append(&pool->fast_head, &pool->fast_tail, slot);
+		break;
+	case MF_SLOT_PARKED:
+		break;
+	}
+	kick_idle(pool);
+}
+
+/* A wait is over, or the last handle of a slot has closed. */
+void mf_pool_wake(struct mf_slot *slot)
+{
+	struct mf_pool *pool = slot->pool;
+
+	if (pool->closing) {
+		if (!slot->handles && !--pool->closing_handles)
+			free_pool(pool);
+		return;
+	}
+	/* While handles close, the slot is in no list; the last of them files it. */
+	if (!slot->handles)
+		file(slot);
+}
+
+static void run(struct mf_slot *slot, uint64_t slice_ns)
+{
+	mf_slot_run(slot, slice_ns);
+	file(slot);
+}
+
+/* A VM that can take a request now, or NULL. */
+static struct mf_slot *take_clean(struct mf_pool *pool)
+{
+	struct mf_slot *slot = pop(&pool->clean);
+
+	while (!slot && pool->dirty) {
+		slot = pop(&pool->dirty);
+		mf_slot_restore(slot);
+		if (slot->state == MF_SLOT_CLEAN)
+			break;
+		file(slot);
+		slot = NULL;
+	}
+	return slot;
+}
+
+static void begin(struct mf_pool *pool, struct mf_slot *slot, struct mf_job *job)
+{
+	int ret;
+
+	job->slot = slot;
+	ret = mf_slot_begin(slot, job);
+	if (ret) {
+		mf_slot_end(slot, ret == -EMSGSIZE ? MF_OUTCOME_TOO_LARGE : MF_OUTCOME_CRASH, NULL);
+		file(slot);
+		return;
+	}
+	run(slot, SLICE_FIRST_NS);
+}
+
+static struct mf_job *dequeue(struct mf_pool *pool)
+{
+	struct mf_job *job = pool->queue_head;
+
+	if (!job)
+		return NULL;
+	pool->queue_head = job->next;
+	pool->stats.queued--;
+	return job;
+}
+
+static void serve_queue(struct mf_pool *pool)
+{
+	struct mf_slot *slot;
+
+	if (!pool->queue_head)
+		return;
+	slot = take_clean(pool);
+	if (slot)
+		begin(pool, slot, dequeue(pool));
+}
+
+/* Whether there is anything to do without waiting. */
+static bool has_work(const struct mf_pool *pool)
+{
+	return pool->dirty || pool->fast_head || pool->slow_head || (pool->queue_head && pool->clean);
+}
+
+static struct mf_slot *next_runnable(struct mf_pool *pool, uint64_t *slice_ns)
+{
+	struct mf_slot *slot = pop(&pool->fast_head);
+
+	*slice_ns = SLICE_FIRST_NS;
+	if (slot)
+		return slot;
+	*slice_ns = SLICE_SLOW_NS;
+	return pop(&pool->slow_head);
+}
+
+/* One piece of work a turn of the loop, so that clients are looked at in between. */
+static void on_idle(uv_idle_t *handle)
+{
+	struct mf_pool *pool = handle->data;
+	struct mf_slot *slot;
+	uint64_t slice_ns;
+
+	if (pool->dirty) {
+		slot = pop(&pool->dirty);
+		mf_slot_restore(slot);
+		file(slot);
+	}
+	serve_queue(pool);
+	slot = next_runnable(pool, &slice_ns);
+	if (slot)
+		run(slot, slice_ns);
+	if (!has_work(pool))
+		uv_idle_stop(&pool->idle);
+}
+
+static void kick_idle(struct mf_pool *pool)
+{
+	if (!pool->closing && has_work(pool) && !uv_is_active((uv_handle_t *)&pool->idle))
+		uv_idle_start(&pool->idle, on_idle);
+}
+
+/* Requests whose time ran out while they waited for a VM. */
+static void expire_queue(struct mf_pool *pool, uint64_t now)
+{
+	struct mf_job **at = &pool->queue_head;
+
+	pool->queue_tail = NULL;
+	while (*at) {
+		struct mf_job *job = *at;
+
+		if (!job->deadline_ns || now < job->deadline_ns) {
+			pool->queue_tail = job;
+			at = &job->next;
+			continue;
+		}
+		*at = job->next;
+		pool->stats.queued--;
+		pool->stats.outcomes[MF_OUTCOME_DEADLINE]++;
+		job->done(job, MF_OUTCOME_DEADLINE, NULL);
+	}
+}
+
+/* Give one idle VM what the others have learned since it was forked. */
+static void prepare_one(struct mf_pool *pool)
+{
+	size_t learned = __atomic_load_n(&pool->image->learned_pages, __ATOMIC_RELAXED);
+	struct mf_slot *slot;
+
+	if (pool->settings.end == MF_END_KEEP)
+		return;
+	for (slot = pool->clean; slot; slot = slot->next) {
+		if (slot->prepared == learned)
+			continue;
+		slot->prepared = learned;
+		mf_vm_prepare(&slot->process.vm);
+		return;
+	}
+}
+
+static void on_sweep(uv_timer_t *handle)
+{
+	struct mf_pool *pool = handle->data;
+	struct mf_slot *slot = pop(&pool->empty);
+	struct mf_error err;
+
+	expire_queue(pool, mf_now_ns());
+	if (slot) {
+		mf_slot_fork(slot, &err); /* no room now: tried again at the next sweep */
+		file(slot);
+	}
+	if (!has_work(pool))
+		prepare_one(pool);
+	kick_idle(pool);
+}
+
+static void enqueue(struct mf_pool *pool, struct mf_job *job)
+{
+	job->next = NULL;
+	job->slot = NULL;
+	if (pool->queue_head)
+		pool->queue_tail->next = job;
+	else
+		pool->queue_head = job;
+	pool->queue_tail = job;
+	pool->stats.queued++;
+}
+
+int mf_pool_submit(struct mf_pool *pool, struct mf_job *job)
+{
+	uint64_t deadline = pool->settings.deadline_ns;
+	struct mf_slot *slot;
+
+	if (pool->closing)
+		return -ESHUTDOWN;
+	pool->stats.requests++;
+	job->deadline_ns = deadline ? mf_now_ns() + deadline : 0;
+	slot = pool->queue_head ? NULL : take_clean(pool);
+	if (slot) {
+		begin(pool, slot, job);
+		return 0;
+	}
+	if (pool->stats.queued >= pool->settings.queue) {
+		pool->stats.rejected++;
+		return -EAGAIN;
+	}
+	enqueue(pool, job);
+	kick_idle(pool);
+	return 0;
+}
+
+static void unlink_slot(struct mf_slot **head, struct mf_slot **tail, struct mf_slot *slot)
+{
+	struct mf_slot **at = head;
+	struct mf_slot *last = NULL;
+
+	while (*at && *at != slot) {
+		last = *at;
+		at = &(*at)->next;
+	}
+	if (!*at)
+		return;
+	*at = slot->next;
+	if (*tail == slot)
+		*tail = last;
+}
+
+static void cancel_queued(struct mf_pool *pool, struct mf_job *job)
+{
+	struct mf_job **at = &pool->queue_head;
+	struct mf_job *last = NULL;
+
+	while (*at && *at != job) {
+		last = *at;
+		at = &(*at)->next;
+	}
+	if (!*at)
+		return;
+	*at = job->next;
+	if (pool->queue_tail == job)
+		pool->queue_tail = last;
+	pool->stats.queued--;
+}
+
+void mf_pool_cancel(struct mf_pool *pool, struct mf_job *job)
+{
+	struct mf_slot *slot = job->slot;
+
+	if (!slot) {
+		cancel_queued(pool, job);
+		return;
+	}
+	slot->job = NULL;
+	unlink_slot(&pool->fast_head, &pool->fast_tail, slot);
+	unlink_slot(&pool->slow_head, &pool->slow_tail, slot);
+	mf_slot_end(slot, MF_OUTCOME_DEADLINE, NULL);
+	file(slot);
+}
+
+const struct mf_pool_stats *mf_pool_stats(struct mf_pool *pool)
+{
+	return &pool->stats;
+}
+
+static void init_slot(struct mf_pool *pool, unsigned int i, const struct mf_ready_point *ready)
+{
+	struct mf_slot *slot = &pool->slots[i];
+
+	slot->pool = pool;
+	slot->image_ready = *ready;
+	slot->output.meter = &pool->meter;
+	slot->output.vm = pool->settings.first_vm + i;
+	slot->policy = pool->policy;
+	slot->policy.output = mf_output_write;
+	slot->policy.output_cookie = &slot->output;
+	slot->policy.stdin_fd = -1;
+	slot->policy.stdio_is_host = false;
+}
+
+static void finish_slots(struct mf_pool *pool)
+{
+	unsigned int i;
+
+	for (i = 0; i < pool->settings.vms; i++)
+		if (pool->slots[i].state != MF_SLOT_EMPTY)
+			mf_process_finish(&pool->slots[i].process);
+}
+
+int mf_pool_create(struct mf_pool **out, uv_loop_t *loop, struct mf_image *image,
+		   const struct mf_ready_point *ready, const struct mf_policy *policy,
+		   const struct mf_pool_settings *settings, struct mf_watch *watch, struct mf_error *err)
+{
+	struct mf_pool *pool = calloc(1, sizeof(*pool) + settings->vms * sizeof(pool->slots[0]));
+	unsigned int i;
+	int ret = 0;
+
+	if (!pool)
+		return mf_error_set(err, -ENOMEM, "not enough memory for a pool of %u VMs", settings->vms);
+	pool->loop = loop;
+	pool->image = image;
+	pool->policy = *policy;
+	pool->settings = *settings;
+	pool->watch = watch;
+	uv_idle_init(loop, &pool->idle);
+	uv_timer_init(loop, &pool->sweep);
+	pool->idle.data = pool->sweep.data = pool;
+	for (i = 0; i < settings->vms && !ret; i++) {
+		init_slot(pool, i, ready);
+		ret = mf_slot_fork(&pool->slots[i], err);
+		if (!ret)
+			push(&pool->clean, &pool->slots[i]);
+	}
+	if (ret) {
+		pool->settings.vms = i - 1;
+		finish_slots(pool);
+		uv_close((uv_handle_t *)&pool->idle, NULL);
+		uv_close((uv_handle_t *)&pool->sweep, NULL);
+		uv_run(loop, UV_RUN_NOWAIT);
+		free(pool);
+		return ret;
+	}
+	uv_timer_start(&pool->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+	*out = pool;
+	return 0;
+}
+
+static void free_pool(struct mf_pool *pool)
+{
+	void (*done)(void *arg) = pool->closed;
+	void *arg = pool->closed_arg;
+
+	finish_slots(pool);
+	free(pool);
+	done(arg);
+}
+
+static void on_own_handle_closed(uv_handle_t *handle)
+{
+	struct mf_pool *pool = handle->data;
+
+	if (!--pool->closing_handles)
+		free_pool(pool);
+}
+
+void mf_pool_close(struct mf_pool *pool, void (*done)(void *arg), void *arg)
+{
+	unsigned int i;
+
+	pool->closed = done;
+	pool->closed_arg = arg;
+	pool->closing = true;
+	pool->closing_handles = 2;
+	for (i = 0; i < pool->settings.vms; i++) {
+		struct mf_slot *slot = &pool->slots[i];
+
+		if (slot->state == MF_SLOT_PARKED)
+			mf_slot_end(slot, MF_OUTCOME_DEADLINE, NULL);
+		pool->closing_handles += slot->handles != 0;
+	}
+	uv_close((uv_handle_t *)&pool->idle, on_own_handle_closed);
+	uv_close((uv_handle_t *)&pool->sweep, on_own_handle_closed);
+}
+
+const char *mf_outcome_name(enum mf_outcome outcome)
+{
+	static const char *const names[] = {"ok", "crash", "memory", "response", "deadline", "too large"};
+
+	return names[outcome];
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+#include "request-vm/slot.h"
+
+#include "engine/image/delta.h"
+#include "engine/mem/pt.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static void close_parking(struct mf_slot *slot);
+
+static uint64_t faults(const struct mf_slot *slot)
+{
+	const struct mf_kvm_vm *kvm = &slot->process.vm.kvm;
+
+	return mf_kvm_vm_stat(kvm, kvm->kvm->stat_pf_taken);
+}
+
+int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
+{
+	int ret;
+
+	slot->pool->stats.busy++;
+	slot->job = job;
+	slot->answered = false;
+	slot->slow = false;
+	slot->deadline_ns = job->deadline_ns;
+	slot->started_ns = mf_now_ns();
+	slot->exits_before = slot->process.vm.kvm.user_exits;
+	slot->faults_before = faults(slot);
+	slot->process.out_of_memory = false;
+	slot->kept_ready = false;
+	ret = mf_function_deliver(&slot->process, &slot->ready, job->request, job->request_bytes);
+	if (!ret)
+		slot->state = MF_SLOT_RUNNABLE;
+	return ret;
+}
+
+static void answer(struct mf_slot *slot, enum mf_outcome outcome, const struct mf_function_response *response)
+{
+	struct mf_job *job = slot->job;
+
+	slot->job = NULL;
+	slot->answered = true;
+	if (!job)
+		return;
+	slot->pool->stats.outcomes[outcome]++;
+	job->slot = NULL;
+	job->done(job, outcome, response);
+}
+
+void mf_slot_end(struct mf_slot *slot, enum mf_outcome outcome, const struct mf_function_response *response)
+{
+	struct mf_pool_stats *stats = &slot->pool->stats;
+
+	close_parking(slot);
+	stats->user_exits += slot->process.vm.kvm.user_exits - slot->exits_before;
+	stats->page_faults += faults(slot) - slot->faults_before;
+	stats->run_ns += mf_now_ns() - slot->started_ns;
+	answer(slot, outcome, response);
+	mf_output_flush(&slot->output);
+	slot->pool->stats.busy--;
+	slot->state = MF_SLOT_DIRTY;
+}
+
+/* The response of this exit, sent; what is wrong with it is an outcome. */
+static void respond(struct mf_slot *slot, const struct mf_exit *exit, bool last)
+{
+	struct mf_function_response response = {0};
+	enum mf_outcome outcome = MF_OUTCOME_OK;
+
+	if (!slot->answered && mf_function_response(&slot->process, exit, &response))
+		outcome = MF_OUTCOME_RESPONSE;
+	if (last)
+		mf_slot_end(slot, outcome, &response);
+	else
+		answer(slot, outcome, &response);
+	mf_function_response_finish(&response);
+}
+
+static void on_wait_over(struct mf_slot *slot)
+{
+	close_parking(slot);
+	slot->state = MF_SLOT_RUNNABLE;
+	mf_pool_wake(slot);
+}
+
+static void on_poll(uv_poll_t *handle, int status, int events)
+{
+	on_wait_over(handle->data);
+}
+
+static void on_timer(uv_timer_t *handle)
+{
+	struct mf_slot *slot = handle->data;
+
+	if (!slot->deadline_ns || mf_now_ns() < slot->deadline_ns) {
+		on_wait_over(slot);
+		return;
+	}
+	mf_slot_end(slot, MF_OUTCOME_DEADLINE, NULL);
+	mf_pool_wake(slot);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+	struct mf_slot *slot = handle->data;
+
+	slot->handles--;
+	mf_pool_wake(slot);
+}
+
+static void close_parking(struct mf_slot *slot)
+{
+	if (slot->polling)
+		uv_close((uv_handle_t *)&slot->poll, on_handle_closed);
+	if (slot->timing)
+		uv_close((uv_handle_t *)&slot->timer, on_handle_closed);
+	slot->polling = slot->timing = false;
+}
+
+static void start_timer(struct mf_slot *slot, uint64_t until_ns)
+{
+	uint64_t now = mf_now_ns();
+	uint64_t left = until_ns > now ? until_ns - now : 0;
+
+	uv_timer_init(slot->pool->loop, &slot->timer);
+	slot->timer.data = slot;
+	slot->timing = true;
+	slot->handles++;
+	uv_update_time(slot->pool->loop);
+	uv_timer_start(&slot->timer, on_timer, (left + 999999) / 1000000, 0);
+}
+
+/* Wait on the loop for what the program waits for, but never past its deadline. */
+static void park(struct mf_slot *slot, const struct mf_exit *exit)
+{
+	uint64_t until = exit->wait_until_ns;
+	int events = (exit->wait_events & 1 ? UV_READABLE : 0) | (exit->wait_events & 4 ? UV_WRITABLE : 0);
+
+	slot->state = MF_SLOT_PARKED;
+	if (exit->wait_fd >= 0) {
+		if (uv_poll_init(slot->pool->loop, &slot->poll, exit->wait_fd)) {
+			mf_slot_end(slot, MF_OUTCOME_CRASH, NULL);
+			return;
+		}
+		slot->poll.data = slot;
+		slot->polling = true;
+		slot->handles++;
+		uv_poll_start(&slot->poll, events, on_poll);
+	}
+	if (slot->deadline_ns && until > slot->deadline_ns)
+		until = slot->deadline_ns;
+	if (until != UINT64_MAX)
+		start_timer(slot, until);
+}
+
+static bool over_memory(struct mf_slot *slot)
+{
+	uint64_t limit = slot->pool->settings.private_pages;
+	long pages = limit ? mf_mem_private_pages(&slot->process.vm.mem) : 0;
+
+	return pages > 0 && (uint64_t)pages > limit;
+}
+
+static void on_kick(struct mf_slot *slot, uint32_t kicks)
+{
+	if (kicks & (MF_KICK_DEADLINE | MF_KICK_STOP)) {
+		mf_slot_end(slot, MF_OUTCOME_DEADLINE, NULL);
+	} else if (kicks & MF_KICK_MEMORY && over_memory(slot)) {
+		mf_output_note(&slot->output, "request ended: it holds more private memory than --request-memory allows");
+		mf_slot_end(slot, MF_OUTCOME_MEMORY, NULL);
+	} else {
+		slot->slow = true;
+		slot->state = MF_SLOT_RUNNABLE;
+	}
+}
+
+static void on_end(struct mf_slot *slot, const struct mf_exit *exit)
+{
+	char text[224];
+
+	if (exit->kind == MF_EXIT_EXITED)
+		snprintf(text, sizeof(text), "request ended: the program exited with status %d", exit->status);
+	else
+		snprintf(text, sizeof(text), "request ended: %s", exit->text);
+	if (!slot->answered || exit->kind != MF_EXIT_EXITED)
+		mf_output_note(&slot->output, text);
+	mf_slot_end(slot, slot->process.out_of_memory ? MF_OUTCOME_MEMORY : MF_OUTCOME_CRASH, NULL);
+}
+
+static void log_line(struct mf_slot *slot, const struct mf_exit *exit)
+{
+	char text[MF_OUTPUT_LINE];
+	size_t bytes = exit->arg[1] < sizeof(text) ? exit->arg[1] : sizeof(text);
+
+	if (mf_pt_read(&slot->process.vm.mem, MF_GVA(exit->arg[0]), text, bytes)) {
+		mf_vm_answer(&slot->process.vm, -EFAULT);
+		return;
+	}
+	mf_output_write(&slot->output, 2, text, bytes);
+	mf_output_write(&slot->output, 2, "\n", 1);
+	mf_vm_answer(&slot->process.vm, 0);
+}
+
+/* Act on what the program came out with; true when it is to run on at once. */
+static bool on_exit_of(struct mf_slot *slot, const struct mf_exit *exit)
+{
+	switch (exit->kind) {
+	case MF_EXIT_READY:
+		slot->kept_ready = !mf_function_ready(&slot->process, exit, &slot->ready);
+		respond(slot, exit, true);
+		return false;
+	case MF_EXIT_RESPOND:
+		respond(slot, exit, false);
+		mf_vm_answer(&slot->process.vm, 0);
+		return true;
+	case MF_EXIT_LOG:
+		log_line(slot, exit);
+		return true;
+	case MF_EXIT_WAIT:
+		park(slot, exit);
+		return false;
+	case MF_EXIT_KICKED:
+		on_kick(slot, exit->kicks);
+		return false;
+	default:
+		on_end(slot, exit);
+		return false;
+	}
+}
+
+void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
+{
+	uint64_t pages = slot->pool->settings.private_pages;
+	struct mf_watch_limits limits = {.deadline_ns = slot->deadline_ns, .slice_ns = slice_ns};
+	struct mf_exit exit;
+
+	if (pages)
+		limits.faults_max = faults(slot) + pages;
+	mf_watch_enter(slot->pool->watch, &slot->process.vm, &limits);
+	do {
+		mf_process_run(&slot->process, &exit);
+		if (exit.kind != MF_EXIT_RESPOND && exit.kind != MF_EXIT_LOG)
+			mf_watch_leave(slot->pool->watch);
+	} while (on_exit_of(slot, &exit));
+}
+
+static void give_up(struct mf_slot *slot)
+{
+	mf_process_finish(&slot->process);
+	slot->pool->stats.discards++;
+	slot->pool->stats.vms--;
+	slot->state = MF_SLOT_EMPTY;
+}
+
+static bool passes_audit(struct mf_slot *slot)
+{
+	struct mf_error err = {0};
+	char text[sizeof(err.text) + 64];
+
+	slot->pool->stats.audits++;
+	if (!mf_vm_audit(&slot->process.vm, NULL, NULL, &err))
+		return true;
+	slot->pool->stats.audit_failures++;
+	snprintf(text, sizeof(text), "audit failed after reset, the VM is discarded: %s", err.text);
+	mf_output_note(&slot->output, text);
+	return false;
+}
+
+void mf_slot_restore(struct mf_slot *slot)
+{
+	struct mf_pool *pool = slot->pool;
+	uint64_t start = mf_now_ns();
+
+	if (pool->settings.end == MF_END_KEEP && slot->kept_ready) {
+		slot->state = MF_SLOT_CLEAN;
+		return;
+	}
+	if (pool->settings.end == MF_END_DISCARD || mf_process_reset(&slot->process)) {
+		give_up(slot);
+		return;
+	}
+	pool->stats.resets++;
+	pool->stats.pages_copied += slot->process.vm.mem.ws.run_pages;
+	pool->stats.reset_ns += mf_now_ns() - start;
+	slot->ready = slot->image_ready;
+	slot->state = MF_SLOT_CLEAN;
+	if (pool->settings.audit && !passes_audit(slot))
+		give_up(slot);
+}
+
+int mf_slot_fork(struct mf_slot *slot, struct mf_error *err)
+{
+	int ret = mf_process_fork(&slot->process, slot->pool->image, &slot->policy, err);
+
+	if (ret)
+		return ret;
+	ret = mf_vm_prepare(&slot->process.vm);
+	if (ret) {
+		mf_process_finish(&slot->process);
+		return mf_error_set(err, ret, "cannot prepare a VM: %s", strerror(-ret));
+	}
+	slot->prepared = slot->pool->image->learned_pages;
+	slot->ready = slot->image_ready;
+	slot->pool->stats.vms++;
+	slot->state = MF_SLOT_CLEAN;
+	return 0;
+}

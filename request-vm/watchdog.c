@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+#include "request-vm/watchdog.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Any signal with a handler makes KVM_RUN return; this one has no other use. */
+#define KICK_SIGNAL (SIGRTMIN + 3)
+
+/* Ticks without anything running before the thread sleeps for good. */
+#define IDLE_TICKS 50u
+
+struct mf_watch {
+	struct mf_watchdog *dog;
+	pthread_mutex_t lock;
+	pthread_t thread;
+	struct mf_vm *vm; /* NULL: nothing runs */
+	struct mf_watch_limits limits;
+	uint64_t slice_end_ns;
+	uint32_t given; /* kicks sent in this run */
+};
+
+struct mf_watchdog {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool asleep;
+	bool stop;
+	unsigned int workers;
+	struct mf_watch watches[];
+};
+
+uint64_t mf_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+static void kick(struct mf_watch *watch, uint32_t reason)
+{
+	if (watch->given & reason)
+		return;
+	watch->given |= reason;
+	mf_vm_kick(watch->vm, reason);
+	pthread_kill(watch->thread, KICK_SIGNAL);
+}
+
+/* True when something runs. */
+static bool look(struct mf_watch *watch, uint64_t now)
+{
+	bool running;
+
+	pthread_mutex_lock(&watch->lock);
+	running = watch->vm != NULL;
+	if (running) {
+		const struct mf_watch_limits *limits = &watch->limits;
+		const struct mf_kvm_vm *kvm = &watch->vm->kvm;
+
+		if (limits->deadline_ns && now >= limits->deadline_ns)
+			kick(watch, MF_KICK_DEADLINE);
+		else if (watch->slice_end_ns && now >= watch->slice_end_ns)
+			kick(watch, MF_KICK_SLICE);
+		if (limits->faults_max && mf_kvm_vm_stat(kvm, kvm->kvm->stat_pf_taken) > limits->faults_max)
+			kick(watch, MF_KICK_MEMORY);
+	}
+	pthread_mutex_unlock(&watch->lock);
+	return running;
+}
+
+static void sleep_tick(void)
+{
+	struct timespec tick = {.tv_nsec = MF_WATCHDOG_TICK_NS};
+
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &tick, NULL);
+}
+
+/* Nothing has run for a while: wait to be told. False when the watchdog is to end. */
+static bool wait_for_work(struct mf_watchdog *dog, bool idle)
+{
+	bool stop;
+
+	pthread_mutex_lock(&dog->lock);
+	while (idle && !dog->stop) {
+		__atomic_store_n(&dog->asleep, true, __ATOMIC_SEQ_CST);
+		pthread_cond_wait(&dog->wake, &dog->lock);
+		idle = __atomic_load_n(&dog->asleep, __ATOMIC_SEQ_CST);
+	}
+	stop = dog->stop;
+	pthread_mutex_unlock(&dog->lock);
+	return !stop;
+}
+
+static void *watch_all(void *arg)
+{
+	struct mf_watchdog *dog = arg;
+	unsigned int idle = 0;
+
+	while (wait_for_work(dog, idle >= IDLE_TICKS)) {
+		uint64_t now = mf_now_ns();
+		bool running = false;
+		unsigned int i;
+
+		for (i = 0; i < dog->workers; i++)
+			running |= look(&dog->watches[i], now);
+		idle = running ? 0 : (idle >= IDLE_TICKS ? 1 : idle + 1);
+		sleep_tick();
+	}
+	return NULL;
+}
+
+static void on_kick_signal(int signo)
+{
+	(void)signo; /* its arrival is all that matters */
+}
+
+static void init_watches(struct mf_watchdog *dog, unsigned int workers)
+{
+	unsigned int i;
+
+	dog->workers = workers;
+	pthread_mutex_init(&dog->lock, NULL);
+	pthread_cond_init(&dog->wake, NULL);
+	for (i = 0; i < workers; i++) {
+		dog->watches[i].dog = dog;
+		pthread_mutex_init(&dog->watches[i].lock, NULL);
+	}
+}
+
+int mf_watchdog_create(struct mf_watchdog **out, unsigned int workers, struct mf_error *err)
+{
+	struct sigaction action = {.sa_handler = on_kick_signal};
+	struct mf_watchdog *dog = calloc(1, sizeof(*dog) + workers * sizeof(dog->watches[0]));
+	int ret;
+
+	if (!dog)
+		return mf_error_set(err, -ENOMEM, "not enough memory for the watchdog");
+	init_watches(dog, workers);
+	sigaction(KICK_SIGNAL, &action, NULL);
+	ret = pthread_create(&dog->thread, NULL, watch_all, dog);
+	if (ret) {
+		free(dog);
+		return mf_error_set(err, -ret, "cannot start the watchdog thread: %s; raise `ulimit -u`", strerror(ret));
+	}
+	*out = dog;
+	return 0;
+}
+
+void mf_watchdog_destroy(struct mf_watchdog *dog)
+{
+	if (!dog)
+		return;
+	pthread_mutex_lock(&dog->lock);
+	dog->stop = true;
+	pthread_cond_signal(&dog->wake);
+	pthread_mutex_unlock(&dog->lock);
+	pthread_join(dog->thread, NULL);
+	free(dog);
+}
+
+struct mf_watch *mf_watchdog_worker(struct mf_watchdog *dog, unsigned int index)
+{
+	dog->watches[index].thread = pthread_self();
+	return &dog->watches[index];
+}
+
+void mf_watch_enter(struct mf_watch *watch, struct mf_vm *vm, const struct mf_watch_limits *limits)
+{
+	pthread_mutex_lock(&watch->lock);
+	watch->vm = vm;
+	watch->limits = *limits;
+	watch->slice_end_ns = limits->slice_ns ? mf_now_ns() + limits->slice_ns : 0;
+	watch->given = 0;
+	pthread_mutex_unlock(&watch->lock);
+	/* Pairs with the store in wait_for_work(). */
+	if (__atomic_load_n(&watch->dog->asleep, __ATOMIC_SEQ_CST)) {
+		pthread_mutex_lock(&watch->dog->lock);
+		__atomic_store_n(&watch->dog->asleep, false, __ATOMIC_SEQ_CST);
+		pthread_cond_signal(&watch->dog->wake);
+		pthread_mutex_unlock(&watch->dog->lock);
+	}
+}
+
+void mf_watch_leave(struct mf_watch *watch)
+{
+	pthread_mutex_lock(&watch->lock);
+	watch->vm = NULL;
+	pthread_mutex_unlock(&watch->lock);
+}
+
+void mf_watch_stop(struct mf_watchdog *dog)
+{
+	unsigned int i;
+
+	for (i = 0; i < dog->workers; i++) {
+		pthread_mutex_lock(&dog->watches[i].lock);
+		if (dog->watches[i].vm)
+			kick(&dog->watches[i], MF_KICK_STOP);
+		pthread_mutex_unlock(&dog->watches[i].lock);
+	}
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+#include "tenant/program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PROGRAM_MAX_BYTES (4ull << 30)
+
+/* The one ioctl of engine/mem: PAGEMAP_SCAN (include/uapi/linux/fs.h, Linux 6.7). */
+#define PAGEMAP_SCAN_REQUEST _IOWR('f', 16, uint64_t[12])
+
+static int read_all(int fd, uint8_t *to, size_t bytes)
+{
+	while (bytes) {
+		ssize_t got = read(fd, to, bytes);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got < 0 ? -errno : -EIO;
+		to += got;
+		bytes -= (size_t)got;
+	}
+	return 0;
+}
+
+static int cannot_read(const char *path, int code, struct mf_error *err)
+{
+	if (code == -ENOENT)
+		return mf_error_set(err, code, "there is no file %s; name the program by its path", path);
+	return mf_error_set(err, code, "cannot read the program %s: %s", path, strerror(-code));
+}
+
+static int read_program(struct mf_program *program, const char *path, struct mf_error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	int ret;
+
+	if (fd < 0)
+		return cannot_read(path, -errno, err);
+	ret = fstat(fd, &st) ? -errno : 0;
+	if (!ret && !S_ISREG(st.st_mode))
+		ret = mf_error_set(err, -EISDIR, "%s is not a regular file", path);
+	else if (!ret && (!st.st_size || (uint64_t)st.st_size > PROGRAM_MAX_BYTES))
+		ret = mf_error_set(err, -ENOEXEC, "%s is %s", path, st.st_size ? "larger than 4 GiB" : "empty");
+	else if (ret)
+		cannot_read(path, ret, err);
+	if (!ret) {
+		program->elf_bytes = (size_t)st.st_size;
+		program->elf = malloc(program->elf_bytes);
+		ret = program->elf ? read_all(fd, program->elf, program->elf_bytes) : -ENOMEM;
+		if (ret)
+			cannot_read(path, ret, err);
+	}
+	close(fd);
+	return ret;
+}
+
+static int make_permit(struct mf_program *program, struct mf_error *err)
+{
+	const struct mf_program_options *options = program->options;
+	struct mf_permit_paths reads = {options->read_all, options->read_paths, options->read_count};
+	struct mf_permit_paths writes = {options->write_all, options->write_paths, options->write_count};
+
+	if (!reads.all && !reads.count && !writes.all && !writes.count)
+		return 0;
+	return mf_permit_create(&program->permit, &reads, &writes, err);
+}
+
+int mf_program_open(struct mf_program *program, const struct mf_program_options *options,
+		    struct mf_error *err)
+{
+	int ret;
+
+	*program = (struct mf_program){.options = options, .kvm.fd = -1, .kvm.pagemap_fd = -1};
+	ret = read_program(program, options->argv[0], err);
+	if (!ret)
+		ret = make_permit(program, err);
+	if (!ret)
+		ret = mf_kvm_open(&program->kvm, NULL, err);
+	program->policy = (struct mf_policy){
+		.permit = program->permit,
+		.stdin_fd = -1,
+		.trace = options->trace ? stderr : NULL,
+		.output_limit = options->output_bytes,
+	};
+	if (ret)
+		mf_program_close(program);
+	return ret;
+}
+
+void mf_program_close(struct mf_program *program)
+{
+	mf_kvm_close(&program->kvm);
+	mf_permit_destroy(program->permit);
+	free(program->elf);
+	*program = (struct mf_program){.kvm.fd = -1, .kvm.pagemap_fd = -1};
+}
+
+static size_t list_ioctls(uint32_t *list, size_t room)
+{
+	size_t count = 0;
+
+	for (; count < mf_kvm_ioctls_count && count + 2 < room; count++)
+		list[count] = (uint32_t)mf_kvm_ioctls[count];
+	list[count++] = (uint32_t)PAGEMAP_SCAN_REQUEST;
+	list[count++] = TIOCGWINSZ;
+	return count;
+}
+
+int mf_program_confine(const struct mf_program *program, const char *unlink_dir, struct mf_error *err)
+{
+	static const char *const everything[] = {"/"};
+	const struct mf_program_options *options = program->options;
+	uint32_t ioctls[64];
+	struct mf_confine confine = {.ioctls = ioctls, .unlink_dirs = &unlink_dir, .unlink_dir_count = unlink_dir != NULL};
+
+	confine.ioctl_count = list_ioctls(ioctls, 64);
+	if (program->permit) {
+		confine.flags |= MF_CONFINE_OPEN_FILES;
+		confine.read_paths = mf_permit_paths(program->permit, false, &confine.read_path_count);
+		confine.write_paths = mf_permit_paths(program->permit, true, &confine.write_path_count);
+		if (options->read_all) {
+			confine.read_paths = everything;
+			confine.read_path_count = 1;
+		}
+		if (options->write_all) {
+			confine.write_paths = everything;
+			confine.write_path_count = 1;
+		}
+		if (confine.write_path_count)
+			confine.flags |= MF_CONFINE_CHANGE_FILES;
+	}
+	return mf_confine_enter(&confine, NULL, err);
+}
+
+int mf_program_exec(struct mf_program *program, struct mf_process *process, struct mf_error *err)
+{
+	const struct mf_program_options *options = program->options;
+	struct mf_exec exec = {
+		.elf = program->elf,
+		.elf_bytes = program->elf_bytes,
+		.exec_name = options->argv[0],
+		.argv = options->argv,
+		.envp = (char *const *)options->env,
+		.cwd = options->cwd,
+		.limit_bytes = options->memory_bytes,
+	};
+
+	return mf_process_exec(process, &program->kvm, &program->policy, &exec, err);
+}
+
+/* Wait for what the program waits for. False when the deadline came first. */
+static bool wait_for(const struct mf_exit *exit, uint64_t deadline_ns)
+{
+	struct pollfd fd = {.fd = exit->wait_fd, .events = exit->wait_events};
+	uint64_t until = exit->wait_until_ns;
+	struct timespec span;
+	uint64_t now = mf_now_ns();
+
+	if (deadline_ns && deadline_ns < until)
+		until = deadline_ns;
+	if (until > now && until != UINT64_MAX) {
+		span.tv_sec = (time_t)((until - now) / 1000000000ull);
+		span.tv_nsec = (long)((until - now) % 1000000000ull);
+	} else {
+		span = (struct timespec){0};
+	}
+	ppoll(&fd, fd.fd >= 0, until == UINT64_MAX ? NULL : &span, NULL);
+	return !deadline_ns || mf_now_ns() < deadline_ns;
+}
+
+void mf_program_drive(struct mf_process *process, struct mf_watch *watch, uint64_t deadline_ns,
+		      struct mf_exit *exit)
+{
+	struct mf_watch_limits limits = {.deadline_ns = deadline_ns};
+
+	for (;;) {
+		mf_watch_enter(watch, &process->vm, &limits);
+		mf_process_run(process, exit);
+		mf_watch_leave(watch);
+		if (exit->kind != MF_EXIT_WAIT)
+			return;
+		if (!wait_for(exit, deadline_ns)) {
+			exit->kind = MF_EXIT_KICKED;
+			exit->kicks = MF_KICK_DEADLINE;
+			return;
+		}
+	}
+}
+
+static int not_ready(const struct mf_program *program, const struct mf_exit *exit, struct mf_error *err)
+{
+	const char *name = program->options->argv[0];
+
+	switch (exit->kind) {
+	case MF_EXIT_KICKED:
+		return mf_error_set(err, -ETIMEDOUT,
+				    "%s did not become ready in time; raise --boot-deadline or see what it waits "
+				    "for with `mayfly run --trace-syscalls`",
+				    name);
+	case MF_EXIT_EXITED:
+		return mf_error_set(err, -ENOEXEC,
+				    "%s ended with status %d before it was ready; a program to be served calls "
+				    "mf_wait() of <mayfly/sdk.h>",
+				    name, exit->status);
+	default:
+		return mf_error_set(err, -ENOEXEC, "%s died before it was ready: %s", name, exit->text);
+	}
+}
+
+/* Log lines on the way to the ready point go to stderr as they are printed. */
+static void boot(struct mf_process *process, struct mf_watch *watch, uint64_t deadline, struct mf_exit *exit)
+{
+	do {
+		mf_program_drive(process, watch, deadline, exit);
+		if (exit->kind == MF_EXIT_LOG)
+			mf_vm_answer(&process->vm, 0);
+	} while (exit->kind == MF_EXIT_LOG);
+}
+
+int mf_program_build(struct mf_program *program, struct mf_watch *watch, struct mf_image *image,
+		     struct mf_ready_point *ready, struct mf_error *err)
+{
+	uint64_t limit = program->options->boot_deadline_ns;
+	struct mf_process process;
+	struct mf_exit exit;
+	int ret = mf_program_exec(program, &process, err);
+
+	if (ret)
+		return ret;
+	boot(&process, watch, limit ? mf_now_ns() + limit : 0, &exit);
+	if (exit.kind != MF_EXIT_READY)
+		ret = not_ready(program, &exit, err);
+	else if (mf_function_ready(&process, &exit, ready))
+		ret = mf_error_set(err, -ENOEXEC,
+				   "%s asks for requests in a way that this version does not know; rebuild it "
+				   "with this version's SDK",
+				   program->options->argv[0]);
+	if (ret) {
+		mf_process_finish(&process);
+		return ret;
+	}
+	return mf_process_freeze(&process, image, err);
+}

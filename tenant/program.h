@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What `run` and `serve` share: a program's file, its permissions, the confinement that fits them, and
+ * the way from a file to a process or an image.
+ */
+#ifndef MF_TENANT_PROGRAM_H
+#define MF_TENANT_PROGRAM_H
+
+#include "engine/linux/permit.h"
+#include "engine/linux/process.h"
+#include "request-vm/function.h"
+#include "request-vm/watchdog.h"
+#include "tenant/confine.h"
+
+#define MF_PATHS_MAX 64u
+
+/* What the command line says about a program. All pointers are the caller's. */
+struct mf_program_options {
+	char **argv;		/* argv[0] = the program's file; NULL-ended */
+	const char **env;	/* K=V, NULL-ended */
+	const char *cwd;	/* NULL = "/" */
+	uint64_t memory_bytes;	/* guest memory */
+	uint64_t boot_deadline_ns; /* for reaching the ready point; 0 = none */
+	bool read_all;
+	bool write_all;
+	const char *read_paths[MF_PATHS_MAX];
+	size_t read_count;
+	const char *write_paths[MF_PATHS_MAX];
+	size_t write_count;
+	bool trace;
+	uint64_t output_bytes; /* limit; 0 = none */
+};
+
+struct mf_program {
+	struct mf_kvm kvm;
+	struct mf_policy policy;
+	struct mf_permit *permit;
+	uint8_t *elf; /* owned: the file, mapped privately or read */
+	size_t elf_bytes;
+	const struct mf_program_options *options;
+};
+
+/*
+ * Set-up phase: open KVM, read the file, resolve the permissions. -errno with a sentence; nothing is
+ * left behind on failure.
+ */
+int mf_program_open(struct mf_program *program, const struct mf_program_options *options,
+		    struct mf_error *err);
+void mf_program_close(struct mf_program *program);
+
+/*
+ * Lock the process in for this program. unlink_dir: where a Unix socket is to be removed at the end, or
+ * NULL. After this no guest instruction runs unconfined. Single-threaded.
+ */
+int mf_program_confine(const struct mf_program *program, const char *unlink_dir, struct mf_error *err);
+
+/* Load it into a blank VM. */
+int mf_program_exec(struct mf_program *program, struct mf_process *process, struct mf_error *err);
+
+/*
+ * Load it, run it to its ready point and freeze it there. -ETIMEDOUT, -ENOEXEC (it ended, died or
+ * cannot be frozen) with a sentence.
+ */
+int mf_program_build(struct mf_program *program, struct mf_watch *watch, struct mf_image *image,
+		     struct mf_ready_point *ready, struct mf_error *err);
+
+/*
+ * Run until something that is not a wait: waits are waited for here, on this thread, until the deadline
+ * (0 = none), which ends as MF_EXIT_KICKED with MF_KICK_DEADLINE.
+ */
+void mf_program_drive(struct mf_process *process, struct mf_watch *watch, uint64_t deadline_ns,
+		      struct mf_exit *exit);
+
+#endif

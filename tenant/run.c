@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+#include "tenant/run.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct streams {
+	bool always[3]; /* writing to it never blocks: a file */
+};
+
+static ssize_t write_stream(void *cookie, int fd, const void *bytes, size_t count)
+{
+	const struct streams *streams = cookie;
+	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+	ssize_t done;
+
+	if (!streams->always[fd]) {
+		if (poll(&poll_fd, 1, 0) == 0)
+			return -EAGAIN;
+		count = count < PIPE_BUF ? count : PIPE_BUF; /* as much as surely fits */
+	}
+	done = write(fd, bytes, count);
+	return done < 0 ? -errno : done;
+}
+
+static void look_at_streams(struct streams *streams)
+{
+	struct stat st;
+	int fd;
+
+	for (fd = 0; fd < 3; fd++)
+		streams->always[fd] = !fstat(fd, &st) && S_ISREG(st.st_mode);
+}
+
+static int status_of(const struct mf_exit *exit, const char *name, struct mf_error *err)
+{
+	switch (exit->kind) {
+	case MF_EXIT_EXITED:
+		return exit->status;
+	case MF_EXIT_SIGNALED:
+	case MF_EXIT_CRASHED:
+		mf_error_set(err, 0, "%s died: %s", name, exit->text);
+		return 128 + exit->status;
+	case MF_EXIT_KICKED:
+		mf_error_set(err, 0, "%s was ended at its deadline", name);
+		return MF_STATUS_DEADLINE;
+	default:
+		mf_error_set(err, 0, "%s waits for requests; serve it: mayfly serve --listen ADDR -- %s", name, name);
+		return MF_STATUS_FAILED;
+	}
+}
+
+static int run_confined(struct mf_program *program, const struct mf_run_options *options, struct mf_error *err)
+{
+	struct mf_watchdog *dog = NULL;
+	struct mf_process process;
+	struct mf_exit exit;
+	int status = MF_STATUS_FAILED;
+
+	if (mf_watchdog_create(&dog, 1, err))
+		return status;
+	if (!mf_program_exec(program, &process, err)) {
+		uint64_t deadline = options->deadline_ns ? mf_now_ns() + options->deadline_ns : 0;
+
+		do {
+			mf_program_drive(&process, mf_watchdog_worker(dog, 0), deadline, &exit);
+			if (exit.kind == MF_EXIT_LOG)
+				mf_vm_answer(&process.vm, 0);
+		} while (exit.kind == MF_EXIT_LOG);
+		status = status_of(&exit, options->program.argv[0], err);
+		mf_process_finish(&process);
+	}
+	mf_watchdog_destroy(dog);
+	return status;
+}
+
+int mf_run(const struct mf_run_options *options, struct mf_error *err)
+{
+	struct streams streams;
+	struct mf_program program;
+	int status = MF_STATUS_FAILED;
+
+	signal(SIGPIPE, SIG_IGN);
+	look_at_streams(&streams);
+	if (mf_program_open(&program, &options->program, err))
+		return status;
+	program.policy.output = write_stream;
+	program.policy.output_cookie = &streams;
+	program.policy.stdin_fd = STDIN_FILENO;
+	program.policy.stdio_is_host = true;
+	if (!mf_program_confine(&program, NULL, err))
+		status = run_confined(&program, options, err);
+	mf_program_close(&program);
+	return status;
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+#include "tenant/serve.h"
+#include "tenant/run.h"
+#include "tenant/worker.h"
+
+#include "request-vm/front/health.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* VM, vCPU and statistics. */
+#define FILES_A_VM 3u
+
+struct server {
+	const struct mf_serve_options *options;
+	struct mf_program program;
+	struct mf_listener listener;
+	struct mf_listener health_listener;
+	struct mf_watchdog *watchdog;
+	struct mf_image image;
+	struct mf_ready_point ready;
+	uv_loop_t loop; /* of the main thread: signals, health, shutdown */
+	uv_signal_t signals[2];
+	uv_timer_t patience;
+	uv_async_t joined;
+	struct mf_health *health;
+	unsigned int worker_count;
+	unsigned int started;
+	struct mf_worker *workers;
+	bool draining;
+};
+
+static unsigned int choose_workers(const struct mf_serve_options *options)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned int count = options->workers ? options->workers : (unsigned int)(cores > 0 ? cores : 1);
+
+	return count < options->pool.vms ? count : options->pool.vms;
+}
+
+/* Enough descriptors for VMs and connections, or a sentence. */
+static int check_files(const struct mf_serve_options *options, unsigned int workers, struct mf_error *err)
+{
+	uint64_t need = (uint64_t)options->pool.vms * FILES_A_VM +
+			(uint64_t)(options->connections + MF_FRONT_SPARE_FILES) * workers + 64;
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_max < need)
+		return mf_error_set(err, -EMFILE,
+				    "%u VMs and %u connections need %llu file descriptors, the limit is %llu; raise "
+				    "it (`ulimit -Hn`), or lower --vms or --connections",
+				    options->pool.vms, options->connections, (unsigned long long)need,
+				    (unsigned long long)limit.rlim_max);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	return 0;
+}
+
+static int open_sockets(struct server *server, struct mf_error *err)
+{
+	int ret = mf_listen_open(&server->listener, server->options->listen, err);
+
+	if (!ret && server->options->health) {
+		ret = mf_listen_open(&server->health_listener, server->options->health, err);
+		if (ret)
+			mf_listen_close(&server->listener);
+	}
+	return ret;
+}
+
+static const char *not_ready_reason(void *arg)
+{
+	const struct server *server = arg;
+
+	return server->draining ? "draining\n" : NULL;
+}
+
+static void end_loop(struct server *server)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		uv_close((uv_handle_t *)&server->signals[i], NULL);
+	uv_close((uv_handle_t *)&server->patience, NULL);
+	if (server->health)
+		mf_health_close(server->health, NULL, NULL);
+	server->health = NULL;
+}
+
+static void stop_workers(struct server *server, bool hurry)
+{
+	unsigned int i;
+
+	for (i = 0; i < server->started; i++)
+		mf_worker_stop(&server->workers[i], hurry);
+}
+
+static void on_impatient(uv_timer_t *timer)
+{
+	struct server *server = timer->data;
+
+	stop_workers(server, true);
+	mf_watch_stop(server->watchdog);
+}
+
+/* The first signal drains, the second hurries. Workers are joined once the loop has ended. */
+static void on_signal(uv_signal_t *handle, int signo)
+{
+	struct server *server = handle->data;
+
+	if (server->draining) {
+		on_impatient(&server->patience);
+		return;
+	}
+	server->draining = true;
+	if (!server->options->quiet)
+		fprintf(stderr, "mayfly: %s: finishing what runs, taking nothing new\n", strsignal(signo));
+	stop_workers(server, false);
+	uv_timer_start(&server->patience, on_impatient, server->options->drain_ns / 1000000, 0);
+}
+
+static void *join_workers(void *arg)
+{
+	struct server *server = arg;
+	unsigned int i;
+
+	for (i = 0; i < server->started; i++)
+		mf_worker_join(&server->workers[i]);
+	uv_async_send(&server->joined);
+	return NULL;
+}
+
+static void on_joined(uv_async_t *handle)
+{
+	struct server *server = handle->data;
+
+	uv_close((uv_handle_t *)&server->joined, NULL);
+	end_loop(server);
+}
+
+/* No body that the program's buffer cannot take; heads are small beside it. */
+static uint32_t body_limit(const struct server *server)
+{
+	uint64_t room = server->ready.buffer_bytes;
+
+	return (uint32_t)(room < MF_HTTP_BODY_MAX ? room : MF_HTTP_BODY_MAX);
+}
+
+static int open_workers(struct server *server, struct mf_error *err)
+{
+	const struct mf_serve_options *options = server->options;
+	unsigned int first = 0;
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < server->worker_count && !ret; i++) {
+		struct mf_worker *worker = &server->workers[i];
+		unsigned int left = server->worker_count - i;
+
+		worker->index = i;
+		worker->settings = options->pool;
+		worker->settings.vms = (options->pool.vms - first + left - 1) / left;
+		worker->settings.queue = options->pool.queue / server->worker_count +
+					 (i < options->pool.queue % server->worker_count);
+		worker->settings.first_vm = first;
+		first += worker->settings.vms;
+		mf_front_settings_default(&worker->front_settings);
+		worker->front_settings.max_connections = options->connections;
+		worker->front_settings.http.body_bytes = body_limit(server);
+		worker->image = &server->image;
+		worker->ready = &server->ready;
+		worker->policy = &server->program.policy;
+		worker->watchdog = server->watchdog;
+		worker->listen_fd = fcntl(server->listener.fd, F_DUPFD_CLOEXEC, 0);
+		if (worker->listen_fd < 0)
+			ret = mf_error_set(err, -errno, "cannot share the listening socket: %s", strerror(errno));
+		else
+			ret = mf_worker_open(worker, err);
+		if (!ret)
+			ret = mf_worker_start(worker, err);
+		if (!ret)
+			server->started++;
+	}
+	return ret;
+}
+
+static void init_main_loop(struct server *server)
+{
+	static const int signals[2] = {SIGTERM, SIGINT};
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		uv_signal_init(&server->loop, &server->signals[i]);
+		server->signals[i].data = server;
+		uv_signal_start(&server->signals[i], on_signal, signals[i]);
+	}
+	uv_timer_init(&server->loop, &server->patience);
+	server->patience.data = server;
+	uv_async_init(&server->loop, &server->joined, on_joined);
+	server->joined.data = server;
+}
+
+static void say_start(const struct server *server)
+{
+	const struct mf_serve_options *options = server->options;
+
+	if (options->quiet)
+		return;
+	fprintf(stderr, "mayfly: %s on %s: %u VMs on %u workers, image %.1f MiB, %s KVM\n",
+		options->program.argv[0], server->listener.name, options->pool.vms, server->worker_count,
+		(double)server->image.backing.bytes / 1048576, mf_family_name(server->program.kvm.traits.family));
+}
+
+static void say_end(const struct server *server)
+{
+	uint64_t requests = 0;
+	uint64_t failed = 0;
+	uint64_t resets = 0;
+	uint64_t audits = 0;
+	uint64_t unclean = 0;
+	unsigned int i;
+
+	for (i = 0; i < server->started; i++) {
+		const struct mf_pool_stats *stats = &server->workers[i].pool_stats;
+
+		requests += stats->requests;
+		failed += stats->requests - stats->outcomes[MF_OUTCOME_OK];
+		resets += stats->resets;
+		audits += stats->audits;
+		unclean += stats->audit_failures;
+	}
+	if (server->options->quiet)
+		return;
+	fprintf(stderr, "mayfly: %llu requests, %llu of them failed, %llu resets", (unsigned long long)requests,
+		(unsigned long long)failed, (unsigned long long)resets);
+	if (server->options->pool.audit)
+		fprintf(stderr, ", %llu audits, %llu unclean", (unsigned long long)audits, (unsigned long long)unclean);
+	fputc('\n', stderr);
+}
+
+/* Everything from here on runs confined. */
+static int serve(struct server *server, struct mf_error *err)
+{
+	pthread_t joiner;
+	int ret;
+
+	init_main_loop(server);
+	ret = open_workers(server, err);
+	if (!ret && server->options->health)
+		ret = mf_health_open(&server->health, &server->loop, &server->health_listener, not_ready_reason,
+				     server, err);
+	if (ret)
+		stop_workers(server, true);
+	else
+		say_start(server);
+	if (pthread_create(&joiner, NULL, join_workers, server)) {
+		mf_error_set(err, -EAGAIN, "cannot start a thread; raise `ulimit -u`");
+		_exit(MF_STATUS_FAILED);
+	}
+	uv_run(&server->loop, UV_RUN_DEFAULT);
+	pthread_join(joiner, NULL);
+	if (!ret)
+		say_end(server);
+	return ret;
+}
+
+static int build_and_serve(struct server *server, struct mf_error *err)
+{
+	int ret = mf_watchdog_create(&server->watchdog, server->worker_count, err);
+
+	if (ret)
+		return ret;
+	ret = mf_program_build(&server->program, mf_watchdog_worker(server->watchdog, 0), &server->image,
+			       &server->ready, err);
+	if (!ret) {
+		ret = serve(server, err);
+		mf_image_finish(&server->image);
+	}
+	mf_watchdog_destroy(server->watchdog);
+	return ret;
+}
+
+static const char *socket_folder(const struct mf_listener *listener, char *buffer, size_t room)
+{
+	if (!listener->is_unix)
+		return NULL;
+	snprintf(buffer, room, "%s", listener->path.sun_path);
+	return dirname(buffer);
+}
+
+static int set_up(struct server *server, struct mf_error *err)
+{
+	char folder[128];
+	int ret = mf_program_open(&server->program, &server->options->program, err);
+
+	if (ret)
+		return ret;
+	ret = open_sockets(server, err);
+	if (!ret) {
+		ret = mf_program_confine(&server->program, socket_folder(&server->listener, folder, sizeof(folder)), err);
+		if (!ret)
+			ret = build_and_serve(server, err);
+		mf_listen_close(&server->listener);
+		mf_listen_close(&server->health_listener);
+	}
+	mf_program_close(&server->program);
+	return ret;
+}
+
+int mf_serve(const struct mf_serve_options *options, struct mf_error *err)
+{
+	struct server server = {
+		.options = options,
+		.listener.fd = -1,
+		.health_listener.fd = -1,
+		.worker_count = choose_workers(options),
+	};
+	int ret;
+
+	signal(SIGPIPE, SIG_IGN);
+	server.workers = calloc(server.worker_count, sizeof(*server.workers));
+	if (!server.workers || uv_loop_init(&server.loop))
+		return mf_error_set(err, -ENOMEM, "not enough memory to start"), MF_STATUS_FAILED;
+	ret = check_files(options, server.worker_count, err);
+	if (!ret)
+		ret = set_up(&server, err);
+	uv_loop_close(&server.loop);
+	free(server.workers);
+	return ret ? MF_STATUS_FAILED : 0;
+}

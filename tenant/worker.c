@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+#include "tenant/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct job {
+	struct mf_job base;
+	struct mf_front_request *request;
+};
+
+/* What a client is told: the status table of docs/design.md. */
+static void answer(struct mf_front_request *request, enum mf_outcome outcome,
+		   const struct mf_function_response *response)
+{
+	struct mf_http_response http;
+
+	switch (outcome) {
+	case MF_OUTCOME_OK:
+		http = (struct mf_http_response){response->status, response->headers, response->headers_bytes,
+						 response->body, response->body_bytes};
+		mf_front_respond(request, &http);
+		break;
+	case MF_OUTCOME_DEADLINE:
+		mf_front_respond_error(request, 504, NULL);
+		break;
+	case MF_OUTCOME_TOO_LARGE:
+		mf_front_respond_error(request, 413, NULL);
+		break;
+	default:
+		mf_front_respond_error(request, 502, mf_outcome_name(outcome));
+	}
+}
+
+static void on_done(struct mf_job *base, enum mf_outcome outcome, const struct mf_function_response *response)
+{
+	struct job *job = (struct job *)base;
+
+	answer(job->request, outcome, response);
+	free(job);
+}
+
+static int on_submit(void *backend, struct mf_front_request *request)
+{
+	struct mf_worker *worker = backend;
+	struct job *job = calloc(1, sizeof(*job));
+	int ret;
+
+	if (!job)
+		return -ENOMEM;
+	job->base.request = request->abi;
+	job->base.request_bytes = request->size_bytes;
+	job->base.done = on_done;
+	job->request = request;
+	request->data = job;
+	ret = mf_pool_submit(worker->pool, &job->base);
+	if (ret)
+		free(job);
+	return ret;
+}
+
+static void on_cancel(void *backend, struct mf_front_request *request)
+{
+	struct mf_worker *worker = backend;
+	struct job *job = request->data;
+
+	mf_pool_cancel(worker->pool, &job->base);
+	free(job);
+}
+
+static const struct mf_front_backend_ops backend_ops = {.submit = on_submit, .cancel = on_cancel};
+
+static void on_pool_closed(void *arg)
+{
+	struct mf_worker *worker = arg;
+
+	worker->pool = NULL;
+	uv_close((uv_handle_t *)&worker->stop, NULL);
+}
+
+static void on_front_closed(void *arg)
+{
+	struct mf_worker *worker = arg;
+
+	worker->front_stats = *mf_front_stats(worker->front);
+	worker->pool_stats = *mf_pool_stats(worker->pool);
+	mf_front_destroy(worker->front);
+	worker->front = NULL;
+	mf_pool_close(worker->pool, on_pool_closed, worker);
+}
+
+static void on_stop(uv_async_t *handle)
+{
+	struct mf_worker *worker = handle->data;
+
+	if (!worker->front)
+		return;
+	if (__atomic_load_n(&worker->hurry, __ATOMIC_ACQUIRE))
+		mf_front_close(worker->front, on_front_closed, worker);
+	else
+		mf_front_drain(worker->front, on_front_closed, worker);
+}
+
+static int open_front(struct mf_worker *worker, struct mf_error *err)
+{
+	struct mf_listener listener = {.fd = worker->listen_fd};
+	int ret;
+
+	worker->listen_fd = -1;
+	ret = mf_front_open(&worker->front, &worker->loop, &listener, &worker->front_settings, &backend_ops,
+			    worker, err);
+	if (ret)
+		mf_pool_close(worker->pool, on_pool_closed, worker);
+	return ret;
+}
+
+int mf_worker_open(struct mf_worker *worker, struct mf_error *err)
+{
+	int ret = uv_loop_init(&worker->loop);
+
+	if (ret) {
+		close(worker->listen_fd);
+		return mf_error_set(err, ret, "cannot make an event loop: %s", uv_strerror(ret));
+	}
+	uv_async_init(&worker->loop, &worker->stop, on_stop);
+	worker->stop.data = worker;
+	ret = mf_pool_create(&worker->pool, &worker->loop, worker->image, worker->ready, worker->policy,
+			     &worker->settings, mf_watchdog_worker(worker->watchdog, worker->index), err);
+	if (ret) {
+		close(worker->listen_fd);
+		uv_close((uv_handle_t *)&worker->stop, NULL);
+	} else {
+		ret = open_front(worker, err);
+	}
+	if (ret) {
+		uv_run(&worker->loop, UV_RUN_DEFAULT);
+		uv_loop_close(&worker->loop);
+	}
+	return ret;
+}
+
+static void *work(void *arg)
+{
+	struct mf_worker *worker = arg;
+
+	mf_watchdog_worker(worker->watchdog, worker->index);
+	uv_run(&worker->loop, UV_RUN_DEFAULT);
+	return NULL;
+}
+
+int mf_worker_start(struct mf_worker *worker, struct mf_error *err)
+{
+	int ret = pthread_create(&worker->thread, NULL, work, worker);
+
+	return ret ? mf_error_set(err, -ret, "cannot start a worker thread: %s; raise `ulimit -u`", strerror(ret)) : 0;
+}
+
+void mf_worker_stop(struct mf_worker *worker, bool hurry)
+{
+	if (hurry)
+		__atomic_store_n(&worker->hurry, true, __ATOMIC_RELEASE);
+	uv_async_send(&worker->stop);
+}
+
+void mf_worker_join(struct mf_worker *worker)
+{
+	pthread_join(worker->thread, NULL);
+	uv_loop_close(&worker->loop);
+}
