@@ -339,6 +339,7 @@ static void init_slot(struct mf_pool *pool, unsigned int i, const struct mf_read
 	slot->policy.output = mf_output_write;
 	slot->policy.output_cookie = &slot->output;
 	slot->policy.stdin_fd = -1;
+	slot->policy.private_pages = pool->settings.private_pages;
 	slot->policy.stdio_is_host = false;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/image/vm.h"
 #include "engine/image/guest.h"
+#include "engine/image/layout.h"
 #include "engine/mem/pt.h"
 
 #include <mayfly/abi/call.h>
@@ -54,7 +55,7 @@ static void read_fault(struct mf_vm *vm, struct mf_vm_exit *exit)
 {
 	const struct kvm_sregs *sregs = &vm->kvm.run->s.regs.sregs;
 	struct fault_frame frame = {0};
-	uint64_t at = mf_vm_regs(vm)->rsp;
+	uint64_t at = mf_vm_regs(vm)->rsp - MF_VA_STACK;
 	struct mf_gpa gpa;
 	uint8_t *page;
 
@@ -62,16 +63,18 @@ static void read_fault(struct mf_vm *vm, struct mf_vm_exit *exit)
 	exit->vector = (uint8_t)(vm->kvm.run->io.port - MF_ABI_FAULT_PORT);
 	exit->address = exit->vector == 14 ? sregs->cr2 : 0;
 	vm->faulted = true;
-	/* Delivery writes the stack without a fault that would be counted: covered by marking it. */
-	if (!mf_pt_lookup(&vm->mem, MF_GVA(at), &gpa) || (at & (MF_PAGE - 1)) > MF_PAGE - 48)
+	if (!mf_pt_lookup(&vm->mem, MF_GVA(MF_VA_STACK), &gpa))
 		return;
+	/* Delivery writes the stack without a fault that would be counted: covered by marking it. */
 	page = vm->mem.guest + gpa.at;
-	mf_mem_mark(&vm->mem, page, sizeof(frame) + 8);
-	if (has_error_code(exit->vector)) {
-		memcpy(&exit->error_code, page, 8);
-		page += 8;
+	mf_mem_mark(&vm->mem, page, MF_PAGE);
+	if (at < MF_PAGE && has_error_code(exit->vector)) {
+		memcpy(&exit->error_code, page + at, at <= MF_PAGE - 8 ? 8 : 0);
+		at += 8;
 	}
-	memcpy(&frame, page, sizeof(frame));
+	if (at > MF_PAGE - sizeof(frame))
+		return;
+	memcpy(&frame, page + at, sizeof(frame));
 	exit->rip = frame.rip;
 	exit->rsp = frame.rsp;
 }

@@ -146,7 +146,7 @@ int64_t mf_sys_renameat2(struct mf_process *process, const uint64_t arg[6])
 {
 	uint32_t flags = (uint32_t)arg[4];
 
-	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE))
+	if (flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
 	return do_two(process, arg, rename_two, flags);
 }

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
-#include <stdint.h>
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -42,7 +42,10 @@ static size_t prefix(const char *name, const char *path)
 	return bytes;
 }
 
-/* The entry with the longest prefix of the path, and what follows it (never starts with '/'). */
+/*
+ * The entry with the longest prefix of the path, and what follows it and a slash: may be empty, and
+ * the byte before is the path's, too.
+ */
 static const struct permit_entry *find(const struct permit_list *list, const char *path,
 				       const char **rest)
 {
@@ -71,7 +74,7 @@ static const struct permit_entry *find(const struct permit_list *list, const cha
 
 static int open_beneath(const struct permit_entry *entry, const char *rest, int flags, mode_t mode)
 {
-	struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC)};
+	struct open_how how = {.flags = (unsigned int)(flags | O_CLOEXEC)};
 	int tries = RENAMES_MAX;
 	long fd;
 
@@ -216,7 +219,7 @@ static int run(struct lookup *lookup)
 
 		if (!entry)
 			return -EACCES;
-		if (entry->file && *rest)
+		if (entry->file && rest[-1] == '/')
 			return -ENOTDIR;
 		ret = open_checked(entry, rest, lookup->flags, lookup->mode);
 		if (ret != -EXDEV)

@@ -167,8 +167,18 @@ int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct
 int mf_process_fork(struct mf_process *process, struct mf_image *image, const struct mf_policy *policy,
 		    struct mf_error *err)
 {
+	struct mf_mem *mem = &process->vm.mem;
+	uint64_t cap;
+	int ret;
+
 	*process = (struct mf_process){.policy = policy};
-	return mf_vm_fork(&process->vm, image, err);
+	ret = mf_vm_fork(&process->vm, image, err);
+	if (ret || !policy->private_pages)
+		return ret;
+	cap = mf_mem_arena(mem)->frames_used + policy->private_pages;
+	if (cap < mem->frames_cap)
+		mem->frames_cap = cap;
+	return 0;
 }
 
 int mf_process_reset(struct mf_process *process)

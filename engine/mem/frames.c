@@ -76,7 +76,8 @@ size_t mf_frames_take(struct mf_mem *mem, size_t want, struct mf_gpa *first)
 {
 	struct mf_arena *arena;
 	uint64_t frame;
-	size_t count = find_run(mem, want, &frame);
+	uint64_t left = mf_frames_left(mem);
+	size_t count = find_run(mem, want < left ? want : left, &frame);
 
 	if (!count || mf_mem_grow(mem, frame + count))
 		return 0;

@@ -19,7 +19,9 @@ void mf_frames_give(struct mf_mem *mem, struct mf_gpa first, size_t count);
 
 static inline uint64_t mf_frames_left(const struct mf_mem *mem)
 {
-	return mf_mem_arena(mem)->frames_limit - mf_mem_arena(mem)->frames_used;
+	uint64_t used = mf_mem_arena(mem)->frames_used;
+
+	return used < mem->frames_cap ? mem->frames_cap - used : 0;
 }
 
 /* Zero every free frame below the high-water mark: a frozen image's free frames read as zero. */

@@ -85,6 +85,7 @@ int mf_mem_create_blank(struct mf_mem *mem, struct mf_kvm_vm *vm, size_t limit_b
 		return mf_error_set(err, ret, "cannot set up a VM's memory: %s", strerror(-ret));
 	}
 	memcpy(mem->base, &arena, sizeof(arena));
+	mem->frames_cap = arena.frames_limit;
 	return 0;
 }
 
@@ -102,6 +103,7 @@ int mf_mem_create_fork(struct mf_mem *mem, struct mf_kvm_vm *vm, const struct mf
 		ret = mf_ws_init(&mem->ws, mem->reserved_bytes / MF_PAGE);
 	if (!ret) {
 		mem->guest_bytes = backing->bytes - backing->arena_bytes;
+		mem->frames_cap = mf_mem_arena(mem)->frames_limit;
 		ret = mf_kvm_vm_slot(vm, mem->slots++, 0, mem->guest_bytes, mem->guest);
 	}
 	if (ret) {

@@ -30,6 +30,7 @@ struct mf_mem {
 	uint8_t *guest;		/* guest-physical 0 */
 	size_t arena_bytes;
 	size_t reserved_bytes;	/* address space held: arena + limit */
+	uint64_t frames_cap;	/* frames that may be in use; at most the arena's limit */
 	size_t guest_bytes;	/* of guest memory mapped and in slots */
 	int memfd;		/* while an image is built, else -1 */
 	const struct mf_backing *backing; /* NULL while an image is built */
