@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls that change names and what is kept about files: all need permission to write. Modes and times
- * are set on a descriptor that was opened under permission, for the host's calls by name would follow
- * a link that is put there in between.
+ * Calls that change names and what is kept about files: all need permission to write. Modes and
+ * times are set on a descriptor that was opened under permission, for the host's calls by name
+ * would follow a link that is put there in between.
  */
 #include "engine/linux/files.h"
 
@@ -151,7 +151,8 @@ int64_t mf_sys_renameat2(struct mf_process *process, const uint64_t arg[6])
 	return do_two(process, arg, rename_two, flags);
 }
 
-/* Both names need permission to write: else a link would make a file writable that is only readable. */
+/* Both names need permission to write: else a link would make a file writable that is only
+ * readable. */
 int64_t mf_sys_link(struct mf_process *process, const uint64_t arg[6])
 {
 	const uint64_t full[6] = {(uint64_t)AT_FDCWD, arg[0], (uint64_t)AT_FDCWD, arg[1]};
@@ -190,7 +191,8 @@ int64_t mf_sys_symlinkat(struct mf_process *process, const uint64_t arg[6])
 	return make_symlink(process, arg[0], arg[1], arg[2]);
 }
 
-/* A file or directory opened to change its mode or times; reading or writing, what the host lets. */
+/* A file or directory opened to change its mode or times; reading or writing, what the host lets.
+ */
 static int open_to_change(const struct mf_process *process, const struct mf_name *name, int flags)
 {
 	int fd = mf_name_open(process, name, MF_PERMIT_WRITE, O_RDONLY | flags, 0);
@@ -200,8 +202,8 @@ static int open_to_change(const struct mf_process *process, const struct mf_name
 }
 
 /*
- * The same for a descriptor of the program, -EPERM when it was opened under permission to read only.
- * *ours: to be closed.
+ * The same for a descriptor of the program, -EPERM when it was opened under permission to read
+ * only. *ours: to be closed.
  */
 static int fd_to_change(const struct mf_process *process, uint64_t fd, bool *ours)
 {

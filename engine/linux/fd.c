@@ -283,8 +283,8 @@ ssize_t mf_fd_pread(const struct mf_process *process, uint64_t fd, void *to, siz
 	if (entry->kind != MF_FD_FILE)
 		return -EACCES;
 	while (done < bytes) {
-		ssize_t got = pread(entry->host, (char *)to + done, bytes - done,
-				    (off_t)(offset + done));
+		ssize_t got =
+			pread(entry->host, (char *)to + done, bytes - done, (off_t)(offset + done));
 
 		if (got < 0 && errno == EINTR)
 			continue;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptors and open file descriptions, as the calls of io.c, poll.c, stat.c and files.c use them.
- * What others need stands in syscall.h. A description points to a host descriptor; the ones that the
- * image has belong to the image and are never closed by a fork.
+ * Descriptors and open file descriptions, as the calls of io.c, poll.c, stat.c and files.c use
+ * them. What others need stands in syscall.h. A description points to a host descriptor; the ones
+ * that the image has belong to the image and are never closed by a fork.
  */
 #ifndef MF_ENGINE_LINUX_FD_H
 #define MF_ENGINE_LINUX_FD_H

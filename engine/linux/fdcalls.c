@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SETTABLE_FLAGS	  (O_APPEND | O_NONBLOCK)
-#define TERMIOS_BYTES	  36u /* the kernel's struct termios */
+#define SETTABLE_FLAGS       (O_APPEND | O_NONBLOCK)
+#define TERMIOS_BYTES        36u /* the kernel's struct termios */
 #define CLOSE_RANGE_CLOEXEC_ (1u << 2)
-#define SENDFILE_BYTES	  32768u
+#define SENDFILE_BYTES       32768u
 
 static int64_t result(long ret)
 {
@@ -63,8 +63,9 @@ int64_t mf_sys_lseek(struct mf_process *process, const uint64_t arg[6])
 		ret = seek_file(entry, (int64_t)arg[1], arg[2]);
 		break;
 	case MF_FD_DIR: /* cookies: only those that getdents64 gave mean anything */
-		ret = arg[2] == SEEK_SET ? (int64_t)arg[1]
-		      : arg[2] == SEEK_CUR && !arg[1] ? (int64_t)entry->offset : -EINVAL;
+		ret = arg[2] == SEEK_SET              ? (int64_t)arg[1]
+		      : arg[2] == SEEK_CUR && !arg[1] ? (int64_t)entry->offset
+						      : -EINVAL;
 		ret = ret < 0 ? -EINVAL : ret;
 		break;
 	case MF_FD_CHAR:
@@ -136,8 +137,8 @@ static int64_t set_flags(struct mf_process *process, const struct mf_fd *entry, 
 	/* Access mode and creation flags are ignored, as Linux does; the rest can only stay. */
 	if ((value ^ entry->flags) & others)
 		return -EINVAL;
-	mf_fd_rw(process, entry)->flags = (entry->flags & ~(uint32_t)SETTABLE_FLAGS) |
-					  (value & SETTABLE_FLAGS);
+	mf_fd_rw(process, entry)->flags =
+		(entry->flags & ~(uint32_t)SETTABLE_FLAGS) | (value & SETTABLE_FLAGS);
 	return 0;
 }
 
@@ -167,7 +168,8 @@ int64_t mf_sys_fcntl(struct mf_process *process, const uint64_t arg[6])
 	case F_SETLKW:
 		return -ENOLCK; /* the engine's locks would be shared by all its guests */
 	case F_GETPIPE_SZ:
-		return entry->kind == MF_FD_PIPE ? result(fcntl(entry->host, F_GETPIPE_SZ)) : -EBADF;
+		return entry->kind == MF_FD_PIPE ? result(fcntl(entry->host, F_GETPIPE_SZ))
+						 : -EBADF;
 	default:
 		return -EINVAL;
 	}

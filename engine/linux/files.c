@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Opening files, and directories. A descriptor of a directory stands for the directory's name: what
- * is looked up relative to it is looked up by that name, under the permissions of that name. A change
- * of directory keeps the name as it was given, as a shell does.
+ * is looked up relative to it is looked up by that name, under the permissions of that name. A
+ * change of directory keeps the name as it was given, as a shell does.
  */
 #include "engine/linux/files.h"
 
@@ -70,8 +70,8 @@ bool mf_name_leads_to(const struct mf_process *process, const struct mf_name *na
 
 static int64_t open_char(struct mf_process *process, int device, int flags)
 {
-	struct mf_fd entry = {.kind = MF_FD_CHAR, .host = device,
-			      .flags = (uint32_t)(flags & ~CREATION_FLAGS)};
+	struct mf_fd entry = {
+		.kind = MF_FD_CHAR, .host = device, .flags = (uint32_t)(flags & ~CREATION_FLAGS)};
 
 	if (flags & O_DIRECTORY)
 		return -ENOTDIR;
@@ -171,7 +171,8 @@ int64_t mf_sys_fchdir(struct mf_process *process, const uint64_t arg[6])
 	return path ? set_cwd(process, path) : ret;
 }
 
-/* Entries from `offset` on: bytes, or -errno. Forks share the descriptor: position and read as one. */
+/* Entries from `offset` on: bytes, or -errno. Forks share the descriptor: position and read as one.
+ */
 static long read_dents(int host, uint64_t offset, void *to, size_t bytes)
 {
 	static pthread_mutex_t position = PTHREAD_MUTEX_INITIALIZER;
@@ -209,7 +210,8 @@ int64_t mf_sys_getdents64(struct mf_process *process, const uint64_t arg[6])
 		return -EBADF;
 	if (entry->kind != MF_FD_DIR)
 		return -ENOTDIR;
-	got = read_dents(entry->host, entry->offset, dents, room < DENTS_BYTES ? room : DENTS_BYTES);
+	got = read_dents(entry->host, entry->offset, dents,
+			 room < DENTS_BYTES ? room : DENTS_BYTES);
 	if (got <= 0)
 		return got;
 	if (mf_guest_write(process, arg[1], dents, (size_t)got))

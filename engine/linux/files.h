@@ -15,7 +15,8 @@ struct mf_name {
 	char given[PATH_MAX];
 };
 
-/* A path at `va`, relative to the directory `dirfd` (AT_FDCWD: the program's). -ENOENT when empty. */
+/* A path at `va`, relative to the directory `dirfd` (AT_FDCWD: the program's). -ENOENT when empty.
+ */
 int mf_name_get(struct mf_process *process, uint64_t dirfd, uint64_t va, struct mf_name *name);
 
 /* mf_permit_open_need on it; -EACCES without any permission. */

@@ -43,8 +43,8 @@ void mf_cursor_one(struct mf_cursor *cursor, struct mf_process *process, struct 
 		   uint64_t base, uint64_t bytes, int prot)
 {
 	*one = (struct mf_guest_iov){base, bytes < MF_RW_MAX ? bytes : MF_RW_MAX};
-	*cursor = (struct mf_cursor){.process = process, .iov = one, .count = 1,
-				     .left = one->bytes, .prot = prot};
+	*cursor = (struct mf_cursor){
+		.process = process, .iov = one, .count = 1, .left = one->bytes, .prot = prot};
 }
 
 int mf_cursor_list(struct mf_cursor *cursor, struct mf_process *process, struct mf_guest_iov *iov,
@@ -65,16 +65,16 @@ int mf_cursor_list(struct mf_cursor *cursor, struct mf_process *process, struct 
 			iov[i].bytes = MF_RW_MAX - total;
 		total += iov[i].bytes;
 	}
-	*cursor = (struct mf_cursor){.process = process, .iov = iov, .count = count, .left = total,
-				     .prot = prot};
+	*cursor = (struct mf_cursor){
+		.process = process, .iov = iov, .count = count, .left = total, .prot = prot};
 	return 0;
 }
 
 void mf_cursor_host(struct mf_cursor *cursor, struct mf_process *process, const void *bytes,
 		    size_t count)
 {
-	*cursor = (struct mf_cursor){.process = process, .host = bytes, .left = count,
-				     .prot = MF_READ};
+	*cursor = (struct mf_cursor){
+		.process = process, .host = bytes, .left = count, .prot = MF_READ};
 }
 
 static size_t guest_pieces(const struct mf_cursor *cursor, struct iovec pieces[MF_PIECES],
@@ -88,7 +88,8 @@ static size_t guest_pieces(const struct mf_cursor *cursor, struct iovec pieces[M
 		uint64_t want = cursor->iov[i].bytes - skip;
 		uint8_t *at = NULL;
 		size_t run = want ? run_at(cursor->process, cursor->iov[i].base + skip, want,
-					   cursor->prot, &at) : 0;
+					   cursor->prot, &at)
+				  : 0;
 
 		if (want && !run)
 			break;

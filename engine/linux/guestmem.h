@@ -11,9 +11,9 @@
 
 #include "engine/linux/process.h"
 
-#define MF_RW_MAX  0x7ffff000ull /* Linux' MAX_RW_COUNT: the most that one call moves */
-#define MF_IOVS	   1024u	 /* Linux' UIO_MAXIOV */
-#define MF_PIECES  64
+#define MF_RW_MAX 0x7ffff000ull /* Linux' MAX_RW_COUNT: the most that one call moves */
+#define MF_IOVS   1024u         /* Linux' UIO_MAXIOV */
+#define MF_PIECES 64
 
 /* struct iovec as the guest has it. */
 struct mf_guest_iov {
@@ -25,7 +25,7 @@ struct mf_guest_iov {
 struct mf_cursor {
 	struct mf_process *process;
 	const struct mf_guest_iov *iov;
-	size_t count; /* of iov, from the current one on */
+	size_t count;  /* of iov, from the current one on */
 	uint64_t skip; /* bytes done of iov[0] */
 	uint64_t left; /* bytes in all, bounded by MF_RW_MAX */
 	const void *host;
@@ -45,8 +45,8 @@ void mf_cursor_host(struct mf_cursor *cursor, struct mf_process *process, const 
 		    size_t count);
 
 /*
- * The next pieces, at most MF_PIECES of them: bytes in them. 0 with bytes left: the address there is
- * not the program's (-EFAULT when nothing was done before). *count: pieces.
+ * The next pieces, at most MF_PIECES of them: bytes in them. 0 with bytes left: the address there
+ * is not the program's (-EFAULT when nothing was done before). *count: pieces.
  */
 size_t mf_cursor_pieces(const struct mf_cursor *cursor, struct iovec pieces[MF_PIECES], int *count);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading and writing. Regular files are read and written at an explicit offset, so that forks which
- * share a host descriptor share no position; appending is a flag of each write for the same reason.
- * A blocking write to a pipe may be short: its only reader is the program itself.
+ * Reading and writing. Regular files are read and written at an explicit offset, so that forks
+ * which share a host descriptor share no position; appending is a flag of each write for the same
+ * reason. A blocking write to a pipe may be short: its only reader is the program itself.
  */
 #include "engine/linux/io.h"
 #include "engine/linux/signal.h"
@@ -36,7 +36,8 @@ static int64_t broken_pipe(struct mf_process *process)
 	return mf_process_signal(process, SIGPIPE) == MF_SYS_EXIT ? MF_SYS_EXIT : -EPIPE;
 }
 
-/* What a call returns that moved `done` bytes and then met `error` (0: the end, or a bad address). */
+/* What a call returns that moved `done` bytes and then met `error` (0: the end, or a bad address).
+ */
 static int64_t outcome(const struct mf_cursor *cursor, uint64_t done, int64_t error, bool fault)
 {
 	if (done)
@@ -67,7 +68,8 @@ static int64_t read_file(struct mf_process *process, const struct mf_fd *entry,
 		bytes = mf_cursor_pieces(cursor, pieces, &count);
 		if (!bytes && (done || cursor->left))
 			break;
-		got = TEMP_FAILURE_RETRY(preadv(entry->host, pieces, count, (off_t)(offset + done)));
+		got = TEMP_FAILURE_RETRY(
+			preadv(entry->host, pieces, count, (off_t)(offset + done)));
 		if (got < 0)
 			error = -errno;
 		if (got <= 0)

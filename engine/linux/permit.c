@@ -28,8 +28,8 @@ static void list_finish(struct permit_list *list)
 }
 
 /*
- * realpath of `path`, whose clean form is `clean`; where its last part is missing and may be, of the
- * directory, with that part: then *missing. NULL with errno.
+ * realpath of `path`, whose clean form is `clean`; where its last part is missing and may be, of
+ * the directory, with that part: then *missing. NULL with errno.
  */
 static char *real_name(const char *path, const char *clean, bool may_miss, bool *missing)
 {

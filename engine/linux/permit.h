@@ -7,10 +7,10 @@
  * concurrent rename leads out. Knows no guest memory and no descriptors of a guest.
  *
  * Names: a path is made absolute with `cwd` and cleaned of `.`, `..` and `//` as text, before any
- * link is followed: `link/..` is where the link stands. A link that leads out of an entry (absolute,
- * or through `..`) is followed only if what it names is permitted by its own name. An entry can be
- * named as it was given and as realpath says. Directories above the entries can be asked about
- * (they are directories) and nothing else.
+ * link is followed: `link/..` is where the link stands. A link that leads out of an entry
+ * (absolute, or through `..`) is followed only if what it names is permitted by its own name. An
+ * entry can be named as it was given and as realpath says. Directories above the entries can be
+ * asked about (they are directories) and nothing else.
  *
  * Never reachable, whatever is permitted: devices, sockets and FIFOs (their names can be asked
  * about, not opened), and all of procfs, through which one would reach the engine itself.
@@ -67,10 +67,10 @@ const char *const *mf_permit_paths(const struct mf_permit *permit, bool writable
 int mf_permit_clean(const char *cwd, const char *path, char out[PATH_MAX]);
 
 /*
- * Open for a guest: a regular file or a directory, with O_CLOEXEC. Needs what the flags say: reading,
- * or writing, or both. O_PATH opens anything that may be read or written, to ask about it. Flags
- * that openat2 does not know are -EINVAL, O_TMPFILE is -EOPNOTSUPP. Returns a host descriptor, the
- * caller's.
+ * Open for a guest: a regular file or a directory, with O_CLOEXEC. Needs what the flags say:
+ * reading, or writing, or both. O_PATH opens anything that may be read or written, to ask about it.
+ * Flags that openat2 does not know are -EINVAL, O_TMPFILE is -EOPNOTSUPP. Returns a host
+ * descriptor, the caller's.
  */
 int mf_permit_open(const struct mf_permit *permit, const char *cwd, const char *path, int flags,
 		   mode_t mode);
@@ -80,9 +80,9 @@ int mf_permit_open_need(const struct mf_permit *permit, const char *cwd, const c
 			unsigned int need, int flags, mode_t mode);
 
 /*
- * The directory of a name that is to be made, removed or renamed: an O_PATH descriptor, the caller's,
- * and in `name` the last part (with its trailing slash, if any). Needs writing beneath an entry: for
- * the entry itself it is -EACCES. -EINVAL when the last part is `.` or `..`.
+ * The directory of a name that is to be made, removed or renamed: an O_PATH descriptor, the
+ * caller's, and in `name` the last part (with its trailing slash, if any). Needs writing beneath an
+ * entry: for the entry itself it is -EACCES. -EINVAL when the last part is `.` or `..`.
  */
 int mf_permit_parent(const struct mf_permit *permit, const char *cwd, const char *path,
 		     char name[NAME_MAX + 2]);

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
-
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,8 +16,8 @@
 #define RENAMES_MAX 64 /* lookups that a concurrent rename may spoil (openat2(2): EAGAIN) */
 
 #define TMPFILE_FLAG (O_TMPFILE & ~O_DIRECTORY)
-#define OPEN_FLAGS                                                                                 \
-	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC |     \
+#define OPEN_FLAGS                                                                             \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC | \
 	 O_SYNC | O_DIRECT | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH)
 #define PATH_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
@@ -180,8 +179,8 @@ static int splice_link(struct lookup *lookup, const struct permit_entry *entry, 
  */
 static int step_over_link(struct lookup *lookup, const struct permit_entry *entry, const char *rest)
 {
-	bool keep_last = lookup->flags & O_NOFOLLOW ||
-			 (lookup->flags & O_CREAT && lookup->flags & O_EXCL);
+	bool keep_last =
+		lookup->flags & O_NOFOLLOW || (lookup->flags & O_CREAT && lookup->flags & O_EXCL);
 	char target[PATH_MAX];
 	char part[PATH_MAX];
 	size_t end = 0;
@@ -348,11 +347,9 @@ static bool list_leads_to(const struct permit_list *list, const char *clean)
 	for (i = 0; i < list->count; i++) {
 		const struct permit_entry *entry = &list->entries[i];
 
-		if (prefix(bare, entry->path) &&
-		    !(entry->file && !strcmp(bare, entry->path)))
+		if (prefix(bare, entry->path) && !(entry->file && !strcmp(bare, entry->path)))
 			return true;
-		if (prefix(bare, entry->real) &&
-		    !(entry->file && !strcmp(bare, entry->real)))
+		if (prefix(bare, entry->real) && !(entry->file && !strcmp(bare, entry->real)))
 			return true;
 	}
 	return false;

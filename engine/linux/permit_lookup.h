@@ -8,7 +8,7 @@
 struct permit_entry {
 	char *path; /* as given: absolute, clean, no trailing slash but in "/" */
 	char *real; /* the same by realpath */
-	int fd;	    /* O_PATH: the directory, or the directory of the file */
+	int fd;     /* O_PATH: the directory, or the directory of the file */
 	char *file; /* the file's name in there; NULL: a directory */
 };
 

@@ -14,7 +14,7 @@
 
 #define SECOND_NS 1000000000ull
 #define REPOLL_NS 5000000ull
-#define FOREVER	  UINT64_MAX
+#define FOREVER   UINT64_MAX
 
 #define ALWAYS_READY (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM)
 
@@ -106,7 +106,8 @@ static int64_t park(struct mf_process *process, const struct watch *watch, uint6
 	return MF_SYS_WAIT;
 }
 
-/* The call comes back here with the same arguments until it is over; the deadline is in the arena. */
+/* The call comes back here with the same arguments until it is over; the deadline is in the arena.
+ */
 static int64_t wait_for(struct mf_process *process, struct watch *watch, uint64_t timeout_ns)
 {
 	uint64_t until = mf_linux(process)->sleep_until_ns;
@@ -252,8 +253,7 @@ static int64_t select_sets(struct mf_process *process, const uint64_t arg[6], ui
 	if ((int32_t)count < 0)
 		return -EINVAL;
 	for (set = 0; set < 3; set++) {
-		if (arg[1 + set] &&
-		    mf_guest_read(process, arg[1 + set], sets.words[set], bytes))
+		if (arg[1 + set] && mf_guest_read(process, arg[1 + set], sets.words[set], bytes))
 			return -EFAULT;
 	}
 	ret = sets_to_watch(process, &sets, count < MF_FDS ? count : MF_FDS, &watch);
@@ -263,8 +263,7 @@ static int64_t select_sets(struct mf_process *process, const uint64_t arg[6], ui
 		return ret;
 	ret = watch_to_sets(&watch, &sets);
 	for (set = 0; set < 3; set++) {
-		if (arg[1 + set] &&
-		    mf_guest_write(process, arg[1 + set], sets.words[set], bytes))
+		if (arg[1 + set] && mf_guest_write(process, arg[1 + set], sets.words[set], bytes))
 			return -EFAULT;
 	}
 	return ret;

@@ -23,18 +23,23 @@ _Static_assert(sizeof(struct statfs) == 120, "struct statfs is the kernel's");
 
 /* What was asked about: a host descriptor, or an answer that is known without. */
 struct subject {
-	int fd; /* -1: see st */
+	int fd;    /* -1: see st */
 	bool ours; /* close it */
 	struct stat st;
 };
 
 static void describe_char(struct stat *st, enum mf_char device)
 {
-	static const unsigned int minors[] = {
-		[MF_CHAR_NULL] = 3, [MF_CHAR_ZERO] = 5, [MF_CHAR_RANDOM] = 8, [MF_CHAR_URANDOM] = 9};
+	static const unsigned int minors[] = {[MF_CHAR_NULL] = 3,
+					      [MF_CHAR_ZERO] = 5,
+					      [MF_CHAR_RANDOM] = 8,
+					      [MF_CHAR_URANDOM] = 9};
 
-	*st = (struct stat){.st_mode = S_IFCHR | 0666, .st_nlink = 1, .st_blksize = MF_PAGE,
-			    .st_rdev = makedev(1, minors[device]), .st_ino = 1 + minors[device]};
+	*st = (struct stat){.st_mode = S_IFCHR | 0666,
+			    .st_nlink = 1,
+			    .st_blksize = MF_PAGE,
+			    .st_rdev = makedev(1, minors[device]),
+			    .st_ino = 1 + minors[device]};
 }
 
 /* A directory above permitted ones: that it is one is all that is told. */
@@ -44,8 +49,8 @@ static void describe_above(struct stat *st, const char *path)
 
 	for (; *path; path++)
 		hash = (hash ^ (uint8_t)*path) * 0x100000001b3ull;
-	*st = (struct stat){.st_mode = S_IFDIR | 0555, .st_nlink = 2, .st_blksize = MF_PAGE,
-			    .st_ino = hash};
+	*st = (struct stat){
+		.st_mode = S_IFDIR | 0555, .st_nlink = 2, .st_blksize = MF_PAGE, .st_ino = hash};
 }
 
 static int find_fd(struct mf_process *process, uint64_t fd, struct subject *subject)
@@ -201,7 +206,8 @@ static int64_t access_described(const struct stat *st, uint64_t mode)
 static int64_t access_name(struct mf_process *process, uint64_t dirfd, uint64_t va, uint64_t mode,
 			   int flags)
 {
-	unsigned int need = (mode & R_OK ? MF_PERMIT_READ : 0) | (mode & W_OK ? MF_PERMIT_WRITE : 0);
+	unsigned int need =
+		(mode & R_OK ? MF_PERMIT_READ : 0) | (mode & W_OK ? MF_PERMIT_WRITE : 0);
 	struct subject subject;
 	struct mf_name name;
 	int64_t ret;

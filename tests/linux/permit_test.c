@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Permissions on files: a tree with a permitted part and a forbidden one, and every way that is known
- * from the first to the second. What is forbidden must not open whatever the name is made of.
+ * Permissions on files: a tree with a permitted part and a forbidden one, and every way that is
+ * known from the first to the second. What is forbidden must not open whatever the name is made of.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -122,11 +122,11 @@ static int try_parent(const struct mf_permit *permit, const char *path, char *na
 	return 0;
 }
 
-#define OPENS(permit, name, flags)                                                                 \
-	cr_expect_eq(try_open(permit, in_base(5, name), flags), 0, "%s: %s", name,                 \
+#define OPENS(permit, name, flags)                                                 \
+	cr_expect_eq(try_open(permit, in_base(5, name), flags), 0, "%s: %s", name, \
 		     strerror(-try_open(permit, in_base(5, name), flags)))
-#define FAILS(permit, name, flags, error)                                                          \
-	cr_expect_eq(try_open(permit, in_base(5, name), flags), -(error), "%s: %d", name,          \
+#define FAILS(permit, name, flags, error)                                                 \
+	cr_expect_eq(try_open(permit, in_base(5, name), flags), -(error), "%s: %d", name, \
 		     try_open(permit, in_base(5, name), flags))
 
 Test(permit, nothing_is_permitted_by_default)
@@ -369,9 +369,17 @@ Test(permit, an_entry_that_is_a_link_stands_for_what_it_led_to)
 Test(permit, procfs_is_out_of_reach_even_with_all)
 {
 	static const char *const names[] = {
-		"/proc/self/root/etc/passwd", "/proc/self/mem", "/proc/self/environ",
-		"/proc/self/fd/0", "/proc/self/exe", "/proc/self/cwd/x", "/proc/self",
-		"/proc", "/dev/fd/0", "/dev/stdin", "/proc/thread-self/root/tmp",
+		"/proc/self/root/etc/passwd",
+		"/proc/self/mem",
+		"/proc/self/environ",
+		"/proc/self/fd/0",
+		"/proc/self/exe",
+		"/proc/self/cwd/x",
+		"/proc/self",
+		"/proc",
+		"/dev/fd/0",
+		"/dev/stdin",
+		"/proc/thread-self/root/tmp",
 	};
 	struct mf_permit *permit = read_all();
 	size_t i;
@@ -452,11 +460,21 @@ Test(permit, names_are_cleaned_as_text)
 	static const struct {
 		const char *cwd, *path, *clean;
 	} rows[] = {
-		{"/", "/", "/"}, {"/", "a", "/a"}, {"/x", "a", "/x/a"}, {"/x", "/a", "/a"},
-		{"/x", ".", "/x/"}, {"/x", "..", "/"}, {"/x/y", "..", "/x/"},
-		{"/", "../../..", "/"}, {"/", "/a//b/", "/a/b/"}, {"/", "/a/./b", "/a/b"},
-		{"/", "/a/b/..", "/a/"}, {"/", "/a/...", "/a/..."}, {"/", "/.a/..b", "/.a/..b"},
-		{"/", "//", "/"}, {"/x/", "a", "/x/a"},
+		{"/", "/", "/"},
+		{"/", "a", "/a"},
+		{"/x", "a", "/x/a"},
+		{"/x", "/a", "/a"},
+		{"/x", ".", "/x/"},
+		{"/x", "..", "/"},
+		{"/x/y", "..", "/x/"},
+		{"/", "../../..", "/"},
+		{"/", "/a//b/", "/a/b/"},
+		{"/", "/a/./b", "/a/b"},
+		{"/", "/a/b/..", "/a/"},
+		{"/", "/a/...", "/a/..."},
+		{"/", "/.a/..b", "/.a/..b"},
+		{"/", "//", "/"},
+		{"/x/", "a", "/x/a"},
 	};
 	char clean[PATH_MAX];
 
