@@ -209,7 +209,7 @@ static void expire_queue(struct mf_pool *pool, uint64_t now)
 /* Give one idle VM what the others have learned since it was forked. */
 static void prepare_one(struct mf_pool *pool)
 {
-	size_t learned = __atomic_load_n(&pool->image->learned_pages, __ATOMIC_RELAXED);
+	size_t learned = __atomic_load_n(&pool->image->lessons, __ATOMIC_RELAXED);
 	struct mf_slot *slot;
 
 	if (pool->settings.end == MF_END_KEEP)

@@ -303,7 +303,7 @@ int mf_slot_fork(struct mf_slot *slot, struct mf_error *err)
 		mf_process_finish(&slot->process);
 		return mf_error_set(err, ret, "cannot prepare a VM: %s", strerror(-ret));
 	}
-	slot->prepared = slot->pool->image->learned_pages;
+	slot->prepared = slot->pool->image->lessons;
 	slot->ready = slot->image_ready;
 	slot->pool->stats.vms++;
 	slot->state = MF_SLOT_CLEAN;

@@ -21,7 +21,7 @@ struct mf_slot {
 	struct mf_output output;
 	struct mf_ready_point image_ready; /* of the frozen program */
 	struct mf_ready_point ready;	   /* where it waits now */
-	size_t prepared; /* the image's learned pages when this VM was prepared */
+	size_t prepared; /* the image's lessons when this VM was prepared */
 	bool kept_ready; /* MF_END_KEEP: it waits for the next request */
 	enum mf_slot_state state;
 	bool answered;	/* the client has its response, the program works on */

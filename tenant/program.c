@@ -105,6 +105,12 @@ void mf_program_close(struct mf_program *program)
 	*program = (struct mf_program){.kvm.fd = -1, .kvm.pagemap_fd = -1};
 }
 
+void mf_program_calm_host(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+}
+
 static size_t list_ioctls(uint32_t *list, size_t room)
 {
 	size_t count = 0;
@@ -139,6 +145,7 @@ int mf_program_confine(const struct mf_program *program, const char *unlink_dir,
 		if (confine.write_path_count)
 			confine.flags |= MF_CONFINE_CHANGE_FILES;
 	}
+	umask(0); /* a guest's own alone decides; sockets are made already */
 	return mf_confine_enter(&confine, NULL, err);
 }
 

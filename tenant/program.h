@@ -54,6 +54,9 @@ void mf_program_close(struct mf_program *program);
  */
 int mf_program_confine(const struct mf_program *program, const char *unlink_dir, struct mf_error *err);
 
+/* A guest's writes must not end the engine: ignore SIGPIPE and SIGXFSZ. */
+void mf_program_calm_host(void);
+
 /* Load it into a blank VM. */
 int mf_program_exec(struct mf_program *program, struct mf_process *process, struct mf_error *err);
 

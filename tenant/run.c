@@ -85,7 +85,7 @@ int mf_run(const struct mf_run_options *options, struct mf_error *err)
 	struct mf_program program;
 	int status = MF_STATUS_FAILED;
 
-	signal(SIGPIPE, SIG_IGN);
+	mf_program_calm_host();
 	look_at_streams(&streams);
 	if (mf_program_open(&program, &options->program, err))
 		return status;

@@ -325,7 +325,7 @@ int mf_serve(const struct mf_serve_options *options, struct mf_error *err)
 	};
 	int ret;
 
-	signal(SIGPIPE, SIG_IGN);
+	mf_program_calm_host();
 	server.workers = calloc(server.worker_count, sizeof(*server.workers));
 	if (!server.workers || uv_loop_init(&server.loop))
 		return mf_error_set(err, -ENOMEM, "not enough memory to start"), MF_STATUS_FAILED;

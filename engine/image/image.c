@@ -44,7 +44,8 @@ int mf_image_freeze(struct mf_vm *vm, struct mf_image *image, struct mf_error *e
 	image->pages = image->backing.bytes / MF_PAGE;
 	image->hits = calloc(limit_pages, 1);
 	image->learned = calloc((limit_pages + 63) / 64, sizeof(*image->learned));
-	if (!image->hits || !image->learned) {
+	image->touched = calloc((limit_pages + 63) / 64, sizeof(*image->touched));
+	if (!image->hits || !image->learned || !image->touched) {
 		mf_image_finish(image);
 		return mf_error_set(err, -ENOMEM, "not enough memory for the image's page account");
 	}
@@ -56,8 +57,9 @@ void mf_image_finish(struct mf_image *image)
 	mf_backing_finish(&image->backing);
 	free(image->hits);
 	free(image->learned);
+	free(image->touched);
 	image->hits = NULL;
-	image->learned = NULL;
+	image->learned = image->touched = NULL;
 }
 
 int mf_vm_fork(struct mf_vm *vm, struct mf_image *image, struct mf_error *err)

@@ -17,6 +17,8 @@ struct mf_image {
 	uint8_t *hits;	     /* a page's claim to the learned set; atomic */
 	uint64_t *learned;   /* bit a page: worth having private before the first request; atomic */
 	size_t learned_pages;
+	uint64_t *touched; /* bit a page: requests read or write it; atomic */
+	size_t lessons;	   /* counts up whenever a request taught anything; atomic */
 };
 
 /*

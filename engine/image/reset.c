@@ -7,65 +7,70 @@
 #include <mayfly/abi/call.h>
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* A page that this many VMs made private is made private beforehand in every new one. */
-#define HITS_LEARNED 2
+/*
+ * A page with this many votes is made private beforehand in every new VM. A request that made few
+ * pages private has both votes; one that made many (a flood?) needs a second VM to agree.
+ */
+#define VOTES_LEARNED 2
+#define FEW_PAGES     256u
 
 /* A working set this much above the learned one is looked at, every so many resets. */
 #define BLOAT_PAGES 256u
 #define BLOAT_EVERY 4u
 
 #define TOUCH_BATCH 256u
+#define TOUCH_MAX   8192u /* pages of the image that a new VM reads once */
 
 static bool skips(const struct mf_vm *vm, enum mf_reset_step step)
 {
 	return vm->skip_steps & step;
 }
 
-static void vote(struct mf_image *image, size_t page)
+static void vote(struct mf_image *image, size_t page, uint8_t votes)
 {
 	uint64_t bit = 1ull << (page % 64);
-	uint8_t hits = __atomic_load_n(&image->hits[page], __ATOMIC_RELAXED);
 
-	if (hits >= HITS_LEARNED)
+	if (__atomic_load_n(&image->hits[page], __ATOMIC_RELAXED) >= VOTES_LEARNED)
 		return;
-	hits = __atomic_add_fetch(&image->hits[page], 1, __ATOMIC_RELAXED);
-	if (hits == HITS_LEARNED) {
-		__atomic_or_fetch(&image->learned[page / 64], bit, __ATOMIC_RELAXED);
+	if (__atomic_add_fetch(&image->hits[page], votes, __ATOMIC_RELAXED) < VOTES_LEARNED)
+		return;
+	if (!(__atomic_fetch_or(&image->learned[page / 64], bit, __ATOMIC_RELAXED) & bit))
 		__atomic_add_fetch(&image->learned_pages, 1, __ATOMIC_RELAXED);
-	}
 }
 
-/* New pages in this VM's working set count towards the learned set of all. */
-static void vote_new(struct mf_vm *vm, const uint64_t *before, size_t words)
+/* What this VM holds privately, and the learned set lacks: a word of the bitmap. */
+static uint64_t unlearned(const struct mf_vm *vm, size_t word)
 {
+	return vm->mem.ws.bits[word] & ~__atomic_load_n(&vm->image->learned[word], __ATOMIC_RELAXED);
+}
+
+/* Pages of this VM's working set count towards the learned set of all. */
+static void vote_all(struct mf_vm *vm)
+{
+	size_t words = (vm->mem.ws.pages + 63) / 64;
+	size_t pages = 0;
 	size_t word;
 
+	for (word = 0; word < words; word++)
+		pages += (size_t)__builtin_popcountll(unlearned(vm, word));
 	for (word = 0; word < words; word++) {
-		uint64_t fresh = vm->mem.ws.bits[word] & ~before[word];
+		uint64_t bits = unlearned(vm, word);
 
-		for (; fresh; fresh &= fresh - 1)
-			vote(vm->image, word * 64 + (size_t)__builtin_ctzll(fresh));
+		for (; bits; bits &= bits - 1)
+			vote(vm->image, word * 64 + (size_t)__builtin_ctzll(bits),
+			     pages <= FEW_PAGES ? VOTES_LEARNED : 1);
 	}
 }
 
 static void learn(struct mf_vm *vm)
 {
-	const struct mf_kvm *kvm = vm->kvm.kvm;
-	size_t words = (vm->mem.ws.pages + 63) / 64;
-	uint64_t *before;
-
-	if (kvm->traits.binary_stats &&
-	    mf_kvm_vm_stat(&vm->kvm, kvm->stat_pf_taken) == vm->mem.ws.faults_seen)
+	if (!mf_mem_learn(&vm->mem))
 		return;
-	before = malloc(words * 8);
-	if (before)
-		memcpy(before, vm->mem.ws.bits, words * 8);
-	if (mf_mem_learn(&vm->mem) && before)
-		vote_new(vm, before, words);
-	free(before);
+	vote_all(vm);
+	mf_mem_touched(&vm->mem, vm->image->touched);
+	__atomic_add_fetch(&vm->image->lessons, 1, __ATOMIC_RELAXED);
 }
 
 static void restore_memory(struct mf_vm *vm)
@@ -147,6 +152,7 @@ struct toucher {
 	struct mf_vm *vm;
 	uint64_t batch[TOUCH_BATCH];
 	size_t count;
+	size_t total;
 	int ret;
 };
 
@@ -156,8 +162,10 @@ static void touch_page(void *cookie, struct mf_gva va, struct mf_gpa gpa)
 	struct mf_vm *vm = toucher->vm;
 	size_t page = (vm->mem.arena_bytes + gpa.at) / MF_PAGE;
 
-	if (toucher->ret || !mf_ws_has(&vm->mem.ws, page))
+	if (toucher->ret || toucher->total == TOUCH_MAX ||
+	    !(__atomic_load_n(&vm->image->touched[page / 64], __ATOMIC_RELAXED) >> (page % 64) & 1))
 		return;
+	toucher->total++;
 	toucher->batch[toucher->count++] = va.at;
 	if (toucher->count == TOUCH_BATCH) {
 		toucher->ret = touch(vm, toucher->batch, toucher->count);
@@ -169,7 +177,7 @@ int mf_vm_prepare(struct mf_vm *vm)
 {
 	struct toucher toucher = {.vm = vm};
 
-	if (!__atomic_load_n(&vm->image->learned_pages, __ATOMIC_RELAXED))
+	if (!__atomic_load_n(&vm->image->lessons, __ATOMIC_RELAXED))
 		return 0;
 	mf_mem_populate(&vm->mem, vm->image->learned);
 	mf_pt_each_user_page(&vm->mem, touch_page, &toucher);

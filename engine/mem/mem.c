@@ -245,7 +245,7 @@ static void count_run(void *cookie, size_t first, size_t count)
 	*(long *)cookie += (long)count;
 }
 
-static int scan(struct mf_mem *mem, mf_private_fn *fn, void *cookie)
+static int scan(struct mf_mem *mem, mf_page_run_fn *fn, void *cookie)
 {
 	const struct mf_kvm *kvm = mem->vm->kvm;
 
@@ -271,7 +271,23 @@ bool mf_mem_learn(struct mf_mem *mem)
 		return false;
 	scan(mem, learn_run, &mem->ws);
 	mem->ws.faults_seen = faults;
-	return mem->ws.stale;
+	return true;
+}
+
+static void touch_run(void *cookie, size_t first, size_t count)
+{
+	uint64_t *pages = cookie;
+
+	for (; count; first++, count--)
+		__atomic_or_fetch(&pages[first / 64], 1ull << (first % 64), __ATOMIC_RELAXED);
+}
+
+void mf_mem_touched(struct mf_mem *mem, uint64_t *pages)
+{
+	const struct mf_kvm *kvm = mem->vm->kvm;
+
+	mf_present_scan(kvm->pagemap_fd, kvm->traits.pagemap_scan, mem->base,
+			(mem->arena_bytes + mem->guest_bytes) / MF_PAGE, touch_run, pages);
 }
 
 static const uint64_t *image_tables(const struct mf_mem *mem)

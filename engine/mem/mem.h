@@ -95,8 +95,11 @@ void *mf_mem_at(const struct mf_mem *mem, struct mf_gpa gpa, size_t bytes);
 /* Pages of which this VM holds a copy that it may have changed, right now. Costs a scan. */
 long mf_mem_private_pages(struct mf_mem *mem);
 
-/* Find out what became private since the last time; true when anything did. Free when nothing. */
+/* Find out what became private since the last time. False, and nearly free, when the vCPU met no fault. */
 bool mf_mem_learn(struct mf_mem *mem);
+
+/* Add to `pages` (one bit a page of the mapping, atomic) every page that was ever read or written. */
+void mf_mem_touched(struct mf_mem *mem, uint64_t *pages);
 
 /* Put every page of the working set back to the image; page tables must have been reset before. */
 void mf_mem_copy_back(struct mf_mem *mem);

@@ -148,7 +148,8 @@ int mf_ws_update_runs(struct mf_ws *ws, const uint64_t *except, size_t except_bi
 	return 0;
 }
 
-static int scan_by_ioctl(int fd, const void *base, size_t pages, mf_private_fn *fn, void *cookie)
+static int scan_by_ioctl(int fd, const void *base, size_t pages, uint64_t not_wanted, mf_page_run_fn *fn,
+			 void *cookie)
 {
 	struct page_region regions[REGIONS];
 	uint64_t start = (uint64_t)(uintptr_t)base;
@@ -158,8 +159,8 @@ static int scan_by_ioctl(int fd, const void *base, size_t pages, mf_private_fn *
 		.end = start + pages * PAGE_BYTES,
 		.vec = (uint64_t)(uintptr_t)regions,
 		.vec_len = REGIONS,
-		.category_inverted = PAGE_IS_FILE | PAGE_IS_PFNZERO,
-		.category_mask = PAGE_IS_FILE | PAGE_IS_PFNZERO,
+		.category_inverted = not_wanted,
+		.category_mask = not_wanted,
 		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
 		.return_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
 	};
@@ -181,12 +182,12 @@ static int scan_by_ioctl(int fd, const void *base, size_t pages, mf_private_fn *
 }
 
 /* Documentation/admin-guide/mm/pagemap.rst: bit 63 present, 62 swapped, 61 file page. */
-static bool is_private(uint64_t entry)
+static bool is_wanted(uint64_t entry, bool files)
 {
-	return (entry >> 62 & 3) && !(entry >> 61 & 1);
+	return (entry >> 62 & 3) && (files || !(entry >> 61 & 1));
 }
 
-static int scan_by_file(int fd, const void *base, size_t pages, mf_private_fn *fn, void *cookie)
+static int scan_by_file(int fd, const void *base, size_t pages, bool files, mf_page_run_fn *fn, void *cookie)
 {
 	uint64_t entries[512];
 	size_t first = (size_t)((uintptr_t)base / PAGE_BYTES);
@@ -202,7 +203,7 @@ static int scan_by_file(int fd, const void *base, size_t pages, mf_private_fn *f
 		if (got < 8)
 			return got < 0 ? -errno : -EIO;
 		for (i = 0; i < (size_t)got / 8; i++)
-			if (is_private(entries[i]))
+			if (is_wanted(entries[i], files))
 				fn(cookie, page + i, 1);
 		page += (size_t)got / 8;
 	}
@@ -210,9 +211,17 @@ static int scan_by_file(int fd, const void *base, size_t pages, mf_private_fn *f
 }
 
 int mf_private_scan(int pagemap_fd, bool use_scan_ioctl, const void *base, size_t pages,
-		    mf_private_fn *fn, void *cookie)
+		    mf_page_run_fn *fn, void *cookie)
 {
 	if (use_scan_ioctl)
-		return scan_by_ioctl(pagemap_fd, base, pages, fn, cookie);
-	return scan_by_file(pagemap_fd, base, pages, fn, cookie);
+		return scan_by_ioctl(pagemap_fd, base, pages, PAGE_IS_FILE | PAGE_IS_PFNZERO, fn, cookie);
+	return scan_by_file(pagemap_fd, base, pages, false, fn, cookie);
+}
+
+int mf_present_scan(int pagemap_fd, bool use_scan_ioctl, const void *base, size_t pages,
+		    mf_page_run_fn *fn, void *cookie)
+{
+	if (use_scan_ioctl)
+		return scan_by_ioctl(pagemap_fd, base, pages, 0, fn, cookie);
+	return scan_by_file(pagemap_fd, base, pages, true, fn, cookie);
 }

@@ -48,9 +48,13 @@ bool mf_ws_set_idle(struct mf_ws *ws, size_t page, bool idle);
 int mf_ws_update_runs(struct mf_ws *ws, const uint64_t *except, size_t except_bits,
 		      size_t first_except);
 
-/* Visit each maximal run of private pages of [base, base + pages). 0 or -errno. */
-typedef void mf_private_fn(void *cookie, size_t first_page, size_t count);
+/* Visit each run of private pages of [base, base + pages). 0 or -errno. */
+typedef void mf_page_run_fn(void *cookie, size_t first_page, size_t count);
 int mf_private_scan(int pagemap_fd, bool use_scan_ioctl, const void *base, size_t pages,
-		    mf_private_fn *fn, void *cookie);
+		    mf_page_run_fn *fn, void *cookie);
+
+/* The same for pages that are mapped at all: private, or the file's own after a read. */
+int mf_present_scan(int pagemap_fd, bool use_scan_ioctl, const void *base, size_t pages,
+		    mf_page_run_fn *fn, void *cookie);
 
 #endif
