@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""Running the command line: build/cli/mayfly with guests of this folder. Used by the script tests."""
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "house"))
+sys.dont_write_bytecode = True
+from claims import EMULATED, fail  # noqa: E402
+
+BUILD = os.environ.get("MAYFLY_BUILD", os.path.join(os.path.dirname(os.path.dirname(HERE)), "build"))
+MAYFLY = os.environ.get("MAYFLY_PROGRAM", os.path.join(BUILD, "cli/mayfly"))
+GUESTS = os.environ.get("MAYFLY_GUESTS", os.path.join(BUILD, "tests/cli"))
+SLOWER = 10 if EMULATED else 1
+STATIC = os.path.join(GUESTS, "guest-static")
+FLAVOURS = [path for path in (STATIC, STATIC + "-pie", os.path.join(GUESTS, "guest-musl")) if os.path.exists(path)]
+FAILED = 125
+DEADLINE = 124
+
+
+class Run:
+    """How a process ended: status (negative: a signal), out, err."""
+
+    def __init__(self, status, out, err):
+        self.status, self.out, self.err = status, out, err
+
+    def __str__(self):
+        return f"status {self.status}\nstdout: {self.out[:600]}\nstderr: {self.err.decode(errors='replace')[:1500]}"
+
+
+def command(args, stdin=b"", seconds=20, env=None, before=None):
+    """Runs a command to its end. stdin: bytes, or a descriptor. It is ended, and the test fails, after some time."""
+    given = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
+    try:
+        done = subprocess.run(args, capture_output=True, timeout=seconds * SLOWER, env=env, preexec_fn=before, **given)
+    except subprocess.TimeoutExpired as late:
+        fail(f"still runs after {seconds * SLOWER} s: {' '.join(map(str, args))}", late.stdout or b"", late.stderr or b"")
+    return Run(done.returncode, done.stdout, done.stderr)
+
+
+def run(*args, guest=STATIC, options=(), **more):
+    """mayfly run [options] -- guest args"""
+    return command([MAYFLY, "run", *options, "--", guest, *args], **more)
+
+
+def expect(done, status, what):
+    if done.status != status:
+        fail(f"{what}: status {done.status}, should be {status}", done)
+    return done
+
+
+def folder():
+    return tempfile.TemporaryDirectory(prefix="mayfly-cli-")
+
+
+def children_of(pid):
+    """Processes whose parent is pid."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat") as file:
+                    if int(file.read().rpartition(")")[2].split()[1]) == pid:
+                        found.append(int(name))
+            except OSError:
+                pass
+    return found
+
+
+def status_line(pid, name):
+    with open(f"/proc/{pid}/status") as file:
+        for line in file:
+            if line.startswith(name + ":"):
+                return line.split(":", 1)[1].strip()
+    return None
+
+
+def end(process, how=signal.SIGKILL):
+    if process.poll() is None:
+        process.send_signal(how)
+    process.wait()
