@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/verbs.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char help[] = "usage: mayfly VERB [OPTIONS]\n"
 			   "\n"
@@ -21,10 +23,23 @@ static const struct {
 	{"doctor", mf_verb_doctor},
 };
 
+/* Else the first files that are opened become what a guest prints on. */
+static int open_missing_streams(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	return fd < 0 ? -1 : close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	size_t i;
 
+	if (open_missing_streams())
+		return MF_STATUS_FAILED;
 	if (argc < 2) {
 		fputs(help, stderr);
 		return MF_STATUS_FAILED;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/options.h"
 #include "cli/verbs.h"
+#include "request-vm/output.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -154,6 +155,17 @@ int mf_cli_program_option(struct mf_cli_program *program, int option, const char
 
 int mf_cli_fail(const char *verb, const struct mf_error *err)
 {
-	fprintf(stderr, "mayfly %s: %s\n", verb, err->text[0] ? err->text : "failed");
+	mf_output_say(MF_CLI_PATIENCE_MS, "mayfly %s: %s\n", verb, err->text[0] ? err->text : "failed");
 	return MF_STATUS_FAILED;
+}
+
+int mf_cli_bad_option(const char *verb, int option, char **argv, struct mf_error *err)
+{
+	char one[3] = {'-', (char)optopt, 0};
+	/* A letter may stand in the middle of a word; long options have numbers above those of letters. */
+	const char *name = optopt > ' ' && optopt < 0x7f ? one : argv[optind - 1];
+
+	if (option == ':')
+		return mf_error_set(err, -EINVAL, "%s needs a value; see mayfly %s --help", name, verb);
+	return mf_error_set(err, -EINVAL, "unknown option %s; see mayfly %s --help", name, verb);
 }

@@ -64,7 +64,13 @@ void mf_cli_program_finish(struct mf_cli_program *program);
 /* One option; 1 = not one of ours, 0 = taken, -EINVAL with a sentence. */
 int mf_cli_program_option(struct mf_cli_program *program, int option, const char *value, struct mf_error *err);
 
-/* Print "mayfly VERB: sentence" and where help is; returns the status for failure. */
+/* How long a last sentence waits for somebody to read it. */
+#define MF_CLI_PATIENCE_MS 1000
+
+/* Print "mayfly VERB: sentence"; returns the status for failure. */
 int mf_cli_fail(const char *verb, const struct mf_error *err);
+
+/* What getopt_long() did not understand (its '?' and ':'), as a sentence; returns -EINVAL. */
+int mf_cli_bad_option(const char *verb, int option, char **argv, struct mf_error *err);
 
 #endif

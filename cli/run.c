@@ -38,10 +38,8 @@ static int parse(int argc, char **argv, struct mf_cli_program *program, struct m
 			ret = mf_parse_duration("deadline", optarg, &options->deadline_ns, err);
 		else if (option == OPT_HELP || option == 'h')
 			*help_wanted = true;
-		else if (option == ':')
-			ret = mf_error_set(err, -1, "%s needs a value; see mayfly run --help", argv[optind - 1]);
-		else if (option == '?')
-			ret = mf_error_set(err, -1, "unknown option %s; see mayfly run --help", argv[optind - 1]);
+		else if (option == ':' || option == '?')
+			ret = mf_cli_bad_option("run", option, argv, err);
 		else
 			ret = mf_cli_program_option(program, option, optarg, err);
 	}
@@ -69,7 +67,7 @@ int mf_verb_run(int argc, char **argv)
 		options.program = program.options;
 		status = mf_run(&options, &err);
 		if (err.text[0])
-			fprintf(stderr, "mayfly run: %s\n", err.text);
+			mf_cli_fail("run", &err);
 	}
 	mf_cli_program_finish(&program);
 	return status;

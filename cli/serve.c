@@ -139,10 +139,8 @@ static int parse(int argc, char **argv, struct mf_cli_program *program, struct m
 			*help_wanted = true;
 			return 0;
 		}
-		if (option == ':')
-			return mf_error_set(err, -1, "%s needs a value; see mayfly serve --help", argv[optind - 1]);
-		if (option == '?')
-			return mf_error_set(err, -1, "unknown option %s; see mayfly serve --help", argv[optind - 1]);
+		if (option == ':' || option == '?')
+			return mf_cli_bad_option("serve", option, argv, err);
 		ret = parse_own(option, options, err);
 		if (ret == 1)
 			ret = mf_cli_program_option(program, option, optarg, err);
@@ -179,7 +177,7 @@ int mf_verb_serve(int argc, char **argv)
 			options.pool.queue = 4 * options.pool.vms;
 		status = mf_serve(&options, &err);
 		if (err.text[0])
-			fprintf(stderr, "mayfly serve: %s\n", err.text);
+			mf_cli_fail("serve", &err);
 	}
 	mf_cli_program_finish(&program);
 	return status;

@@ -2,15 +2,41 @@
 #include "request-vm/output.h"
 #include "request-vm/watchdog.h"
 
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-static void put_line(const char *text, int length)
-{
-	ssize_t ignored = write(STDERR_FILENO, text, (size_t)length);
+_Static_assert(MF_OUTPUT_LINE + 64 <= PIPE_BUF, "a pipe that can be written takes a whole line");
 
-	(void)ignored; /* a log that nobody reads must not stop the engine */
+/* A write after poll() blocks only if another thread took the room in between: they take turns. */
+static int put_line(const char *text, size_t bytes, int patience_ms)
+{
+	static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+	struct pollfd log = {.fd = STDERR_FILENO, .events = POLLOUT};
+	int put = 0;
+
+	pthread_mutex_lock(&turn);
+	if (poll(&log, 1, patience_ms) > 0)
+		put = write(STDERR_FILENO, text, bytes) >= 0;
+	pthread_mutex_unlock(&turn);
+	return put;
+}
+
+void mf_output_say(int patience_ms, const char *format, ...)
+{
+	char text[2048];
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (length > 0)
+		put_line(text, length < (int)sizeof(text) ? (size_t)length : sizeof(text) - 1, patience_ms);
 }
 
 static void new_second(struct mf_output_meter *meter, uint64_t second)
@@ -20,7 +46,7 @@ static void new_second(struct mf_output_meter *meter, uint64_t second)
 
 	if (meter->swallowed) {
 		length = snprintf(text, sizeof(text), "mayfly: %u lines of guest output were dropped\n", meter->swallowed);
-		put_line(text, length);
+		put_line(text, (size_t)length, 0);
 	}
 	*meter = (struct mf_output_meter){.second = second};
 }
@@ -47,7 +73,8 @@ void mf_output_note(struct mf_output *output, const char *text)
 	if (!may_print(output->meter))
 		return;
 	length = snprintf(line, sizeof(line), "[vm %u] %s\n", output->vm, text);
-	put_line(line, length < (int)sizeof(line) ? length : (int)sizeof(line) - 1);
+	if (!put_line(line, length < (int)sizeof(line) ? (size_t)length : sizeof(line) - 1, 0))
+		output->meter->swallowed++;
 }
 
 void mf_output_flush(struct mf_output *output)

@@ -33,6 +33,12 @@ ssize_t mf_output_write(void *output, int fd, const void *bytes, size_t count);
 /* Print a begun line, forget it. At the end of a request. */
 void mf_output_flush(struct mf_output *output);
 
+/*
+ * A sentence of the engine on stderr. When nobody reads what is there (a full pipe), it waits at most
+ * so long and then says nothing: a log must not stop the engine. Any thread.
+ */
+void mf_output_say(int patience_ms, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* One line of the engine about a VM, under the same limit. */
 void mf_output_note(struct mf_output *output, const char *text);
 

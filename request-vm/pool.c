@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* A guest runs this long before others of its worker get a turn. */
-#define SLICE_FIRST_NS 20000000ull
+#define SLICE_FIRST_NS 4000000ull
 #define SLICE_SLOW_NS  2000000ull
 
 #define SWEEP_MS 50u

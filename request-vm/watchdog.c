@@ -42,12 +42,14 @@ uint64_t mf_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
+/* At the deadline the signal is sent at every tick: one may come just before a system call that blocks. */
 static void kick(struct mf_watch *watch, uint32_t reason)
 {
-	if (watch->given & reason)
+	if (!(watch->given & reason))
+		mf_vm_kick(watch->vm, reason);
+	else if (!(reason & (MF_KICK_DEADLINE | MF_KICK_STOP)))
 		return;
 	watch->given |= reason;
-	mf_vm_kick(watch->vm, reason);
 	pthread_kill(watch->thread, KICK_SIGNAL);
 }
 

@@ -13,19 +13,28 @@ struct streams {
 	bool always[3]; /* writing to it never blocks: a file */
 };
 
+/* As much as goes without waiting. */
 static ssize_t write_stream(void *cookie, int fd, const void *bytes, size_t count)
 {
 	const struct streams *streams = cookie;
 	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
-	ssize_t done;
+	size_t done = 0;
 
-	if (!streams->always[fd]) {
-		if (poll(&poll_fd, 1, 0) == 0)
-			return -EAGAIN;
-		count = count < PIPE_BUF ? count : PIPE_BUF; /* as much as surely fits */
+	while (done < count) {
+		size_t part = count - done;
+		ssize_t put;
+
+		if (!streams->always[fd]) {
+			if (poll(&poll_fd, 1, 0) == 0)
+				return done ? (ssize_t)done : -EAGAIN;
+			part = part < PIPE_BUF ? part : PIPE_BUF; /* that much surely fits */
+		}
+		put = write(fd, (const char *)bytes + done, part);
+		if (put < 0)
+			return done ? (ssize_t)done : errno == EINTR ? -EAGAIN : -errno;
+		done += (size_t)put;
 	}
-	done = write(fd, bytes, count);
-	return done < 0 ? -errno : done;
+	return (ssize_t)done;
 }
 
 static void look_at_streams(struct streams *streams)
@@ -37,14 +46,15 @@ static void look_at_streams(struct streams *streams)
 		streams->always[fd] = !fstat(fd, &st) && S_ISREG(st.st_mode);
 }
 
-static int status_of(const struct mf_exit *exit, const char *name, struct mf_error *err)
+static int status_of(const struct mf_exit *exit, const char *name, bool out_of_memory, struct mf_error *err)
 {
 	switch (exit->kind) {
 	case MF_EXIT_EXITED:
 		return exit->status;
 	case MF_EXIT_SIGNALED:
 	case MF_EXIT_CRASHED:
-		mf_error_set(err, 0, "%s died: %s", name, exit->text);
+		mf_error_set(err, 0, "%s died: %s%s", name, exit->text,
+			     out_of_memory ? "; it had been refused memory: raise --memory" : "");
 		return 128 + exit->status;
 	case MF_EXIT_KICKED:
 		mf_error_set(err, 0, "%s was ended at its deadline", name);
@@ -72,7 +82,7 @@ static int run_confined(struct mf_program *program, const struct mf_run_options 
 			if (exit.kind == MF_EXIT_LOG)
 				mf_vm_answer(&process.vm, 0);
 		} while (exit.kind == MF_EXIT_LOG);
-		status = status_of(&exit, options->program.argv[0], err);
+		status = status_of(&exit, options->program.argv[0], process.out_of_memory, err);
 		mf_process_finish(&process);
 	}
 	mf_watchdog_destroy(dog);

@@ -390,7 +390,7 @@ static int search_table(struct reader *r, const Elf64_Shdr *table, const Elf64_S
 	    !in_file(r, names->sh_offset, names->sh_size))
 		return refuse(r, "the symbol table lies beyond the end of the file");
 	for (uint64_t i = 0; i < table->sh_size / sizeof(Elf64_Sym); i++) {
-		Elf64_Sym symbol;
+		Elf64_Sym symbol = {0};
 
 		memcpy(&symbol, r->bytes + table->sh_offset + i * sizeof(symbol), sizeof(symbol));
 		if (rank_of(&symbol) <= best || !has_name(r, names, symbol.st_name, name, length))
@@ -416,7 +416,7 @@ int mf_elf_symbol(const uint8_t *bytes, size_t size, const char *name, uint64_t 
 		return rc;
 	for (uint64_t i = 0; i < count; i++) {
 		Elf64_Shdr table = section_header(&r, i), names;
-		Elf64_Sym symbol;
+		Elf64_Sym symbol = {0};
 
 		if (table.sh_type != SHT_SYMTAB) /* the gABI allows one */
 			continue;

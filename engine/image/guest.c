@@ -168,7 +168,6 @@ static void enter_reload(struct mf_vm *vm, struct kvm_regs *regs, struct kvm_sre
 	uint64_t at = STACK_TOP - 64 - sizeof(frame);
 	struct mf_gpa gpa;
 
-	sregs->tr.type = vm->kvm.kvm->traits.tss_type;
 	if (!mf_pt_lookup(&vm->mem, MF_GVA(at), &gpa))
 		return;
 	mf_mem_mark(&vm->mem, vm->mem.guest + gpa.at, sizeof(frame));

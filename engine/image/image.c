@@ -26,7 +26,7 @@ static void settle_arena(struct mf_vm *vm)
 
 int mf_image_freeze(struct mf_vm *vm, struct mf_image *image, struct mf_error *err)
 {
-	size_t limit_pages = vm->mem.reserved_bytes / MF_PAGE;
+	size_t limit_pages = (vm->mem.arena_bytes + vm->mem.limit_bytes) / MF_PAGE;
 	int ret;
 
 	*image = (struct mf_image){.kvm = vm->kvm.kvm, .backing.memfd = -1};

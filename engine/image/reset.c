@@ -162,7 +162,7 @@ static void touch_page(void *cookie, struct mf_gva va, struct mf_gpa gpa)
 	struct mf_vm *vm = toucher->vm;
 	size_t page = (vm->mem.arena_bytes + gpa.at) / MF_PAGE;
 
-	if (toucher->ret || toucher->total == TOUCH_MAX ||
+	if (toucher->ret || toucher->total == TOUCH_MAX || mf_mem_is_file(&vm->mem, gpa) ||
 	    !(__atomic_load_n(&vm->image->touched[page / 64], __ATOMIC_RELAXED) >> (page % 64) & 1))
 		return;
 	toucher->total++;

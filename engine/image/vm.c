@@ -122,8 +122,6 @@ void mf_vm_run(struct mf_vm *vm, struct mf_vm_exit *exit)
 		mf_guest_reload_cr3(vm);
 		vm->mem.flush_pending = false;
 	}
-	if (vm->kvm.run->kvm_dirty_regs & KVM_SYNC_X86_SREGS)
-		vm->kvm.run->s.regs.sregs.tr.type = vm->kvm.kvm->traits.tss_type;
 	do {
 		ret = mf_kvm_vm_run(&vm->kvm);
 	} while (ret == -EAGAIN && ++tries < 100);

@@ -296,3 +296,20 @@ ssize_t mf_fd_pread(const struct mf_process *process, uint64_t fd, void *to, siz
 	}
 	return (ssize_t)done;
 }
+
+int mf_fd_file(const struct mf_process *process, uint64_t fd, uint64_t *size_bytes)
+{
+	const struct mf_fd *entry = mf_fd_get(process, fd);
+	struct stat st;
+
+	if (!entry)
+		return -EBADF;
+	if (entry->kind != MF_FD_FILE)
+		return -ENODEV;
+	if ((entry->flags & O_ACCMODE) == O_WRONLY)
+		return -EACCES;
+	if (fstat(entry->host, &st))
+		return -errno;
+	*size_bytes = (uint64_t)st.st_size;
+	return entry->host;
+}

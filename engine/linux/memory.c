@@ -13,6 +13,8 @@
 #define PROT_ALL   (PROT_READ | PROT_WRITE | PROT_EXEC)
 /* Page-table frames that a mapping may need on top of its pages. */
 #define TABLES_SPARE 4u
+/* Read-only file mappings from this size on are the page cache itself, not a copy. */
+#define FILE_MAP_BYTES (256u << 10)
 
 static uint64_t round_up(uint64_t bytes)
 {
@@ -176,7 +178,80 @@ static int check_mmap(struct mf_process *process, const uint64_t arg[6])
 	if (!mf_fd_get(process, arg[4]))
 		return -EBADF;
 	/* Writing back through the page cache is not there: say so instead of pretending. */
-	return type == MAP_SHARED ? -ENODEV : 0;
+	return type == MAP_SHARED && arg[2] & PROT_WRITE ? -ENODEV : 0;
+}
+
+/*
+ * Map a file's pages themselves, read-only. 1: not for this mapping (small, writable, a fork, no room):
+ * copy it. What lies behind the end of the file stays absent: touching it ends the program.
+ */
+static int map_file_itself(struct mf_process *process, uint64_t start, uint64_t bytes, const uint64_t arg[6])
+{
+	struct mf_mem *mem = &process->vm.mem;
+	struct mf_vma vma = {start, start + bytes, (uint32_t)arg[2], MF_VMA_FILE};
+	uint64_t size;
+	uint64_t inside;
+	struct mf_gpa gpa;
+	int host = mf_fd_file(process, arg[4], &size);
+
+	if (host < 0)
+		return host;
+	inside = size > arg[5] ? round_up(size - arg[5]) : 0;
+	inside = inside < bytes ? inside : bytes;
+	if (mem->backing || arg[2] & PROT_WRITE || inside < FILE_MAP_BYTES ||
+	    mf_mem_map_file(mem, host, arg[5], inside, &gpa))
+		return 1;
+	if (mf_pt_map(mem, MF_GVA(start), gpa, inside / MF_PAGE,
+		      mf_memory_prot((uint32_t)arg[2]) | MF_ENGINE) ||
+	    mf_vma_add(process, vma)) {
+		mf_pt_unmap(mem, MF_GVA(start), bytes / MF_PAGE);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Give pages that are a file's own a frame and a copy each, because they are to become writable. */
+static int copy_file_pages(struct mf_process *process, uint64_t start, uint64_t bytes)
+{
+	struct mf_mem *mem = &process->vm.mem;
+	uint64_t at;
+
+	for (at = start; at < start + bytes; at += MF_PAGE) {
+		struct mf_gpa file;
+		struct mf_gpa copy;
+
+		if (!mf_pt_lookup(mem, MF_GVA(at), &file) || !mf_mem_is_file(mem, file))
+			continue;
+		if (!mf_frames_left(mem) || !mf_frames_take(mem, 1, &copy)) {
+			process->out_of_memory = true;
+			return -ENOMEM;
+		}
+		mf_mem_mark(mem, mem->guest + copy.at, MF_PAGE);
+		__builtin_memcpy(mem->guest + copy.at, mem->guest + file.at, MF_PAGE);
+		mf_pt_unmap(mem, MF_GVA(at), 1);
+		if (mf_pt_map(mem, MF_GVA(at), copy, 1, MF_READ))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* A mapping of the program's own: fresh memory, with a copy of the file where there is one. */
+static int map_own(struct mf_process *process, uint64_t start, uint64_t bytes, const uint64_t arg[6])
+{
+	int ret = mf_memory_map(process, start, bytes, (uint32_t)arg[2], MF_VMA_MMAP);
+
+	if (ret || arg[3] & MAP_ANONYMOUS)
+		return ret;
+	/* A mapping without access still has the file's bytes once it is given access. */
+	if (!(arg[2] & PROT_ALL))
+		ret = back_range(process, start, bytes, PROT_READ);
+	if (!ret)
+		ret = fill_from_file(process, start, bytes, arg[4], arg[5]);
+	if (!ret && !(arg[2] & PROT_ALL))
+		mf_pt_protect(&process->vm.mem, MF_GVA(start), bytes / MF_PAGE, 0);
+	if (ret)
+		mf_memory_unmap(process, start, bytes);
+	return ret;
 }
 
 int64_t mf_sys_mmap(struct mf_process *process, const uint64_t arg[6])
@@ -190,23 +265,13 @@ int64_t mf_sys_mmap(struct mf_process *process, const uint64_t arg[6])
 	start = choose_address(process, arg[0], bytes, arg[3]);
 	if (start < 0)
 		return start;
-	ret = mf_memory_map(process, (uint64_t)start, bytes, (uint32_t)arg[2], MF_VMA_MMAP);
-	if (ret)
-		return ret;
-	if (!(arg[3] & MAP_ANONYMOUS)) {
-		/* A mapping without access still has the file's bytes once it is given access. */
-		if (!(arg[2] & PROT_ALL))
-			ret = back_range(process, (uint64_t)start, bytes, PROT_READ);
-		if (!ret)
-			ret = fill_from_file(process, (uint64_t)start, bytes, arg[4], arg[5]);
-		if (!ret && !(arg[2] & PROT_ALL))
-			mf_pt_protect(&process->vm.mem, MF_GVA((uint64_t)start), bytes / MF_PAGE, 0);
-	}
-	if (ret) {
-		mf_memory_unmap(process, (uint64_t)start, bytes);
-		return ret;
-	}
-	return start;
+	ret = arg[3] & MAP_ANONYMOUS ? 1 : map_file_itself(process, (uint64_t)start, bytes, arg);
+	/* A copy is no shared mapping: it would not see what others write. */
+	if (ret == 1 && (arg[3] & (MAP_TYPE | MAP_ANONYMOUS)) == MAP_SHARED)
+		ret = -ENODEV;
+	if (ret == 1)
+		ret = map_own(process, (uint64_t)start, bytes, arg);
+	return ret ? ret : start;
 }
 
 int64_t mf_sys_munmap(struct mf_process *process, const uint64_t arg[6])
@@ -229,7 +294,8 @@ int64_t mf_sys_mprotect(struct mf_process *process, const uint64_t arg[6])
 		return 0;
 	if (!is_user_range(arg[0], bytes) || !mf_vma_covers(process, arg[0], arg[0] + bytes))
 		return -ENOMEM;
-	if (back_range(process, arg[0], bytes, prot) ||
+	if ((prot & PROT_WRITE && copy_file_pages(process, arg[0], bytes)) ||
+	    back_range(process, arg[0], bytes, prot) ||
 	    mf_vma_protect(process, arg[0], arg[0] + bytes, prot))
 		return -ENOMEM;
 	mf_pt_protect(&process->vm.mem, MF_GVA(arg[0]), bytes / MF_PAGE, mf_memory_prot(prot));
@@ -308,7 +374,7 @@ int64_t mf_sys_madvise(struct mf_process *process, const uint64_t arg[6])
 		return 0;
 	case MADV_DONTNEED: /* the bytes must read as zero */
 		for (at = arg[0]; at < arg[0] + bytes; at += MF_PAGE) {
-			if (!mf_pt_lookup(mem, MF_GVA(at), &gpa))
+			if (!mf_pt_lookup(mem, MF_GVA(at), &gpa) || mf_mem_is_file(mem, gpa))
 				continue;
 			mf_mem_mark(mem, mem->guest + gpa.at, MF_PAGE);
 			__builtin_memset(mem->guest + gpa.at, 0, MF_PAGE);

@@ -21,7 +21,10 @@ static void flip(struct mf_flush *flush, struct mf_mem *mem)
 	uint8_t *at = mem->guest + flush->first;
 	size_t bytes = flush->pages * MF_PAGE;
 
-	if (flush->pages && (mprotect(at, bytes, PROT_READ) || mprotect(at, bytes, PROT_READ | PROT_WRITE)))
+	bool file = mf_mem_is_file(mem, MF_GPA(flush->first)); /* mapped read-only by the host */
+
+	if (flush->pages && (mprotect(at, bytes, file ? PROT_NONE : PROT_READ) ||
+			     mprotect(at, bytes, file ? PROT_READ : PROT_READ | PROT_WRITE)))
 		flush->all = true;
 	flush->pages = 0;
 }

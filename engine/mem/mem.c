@@ -4,12 +4,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 /* Memory grows by at least this much at a time: a slot is cheap, many slots are not. */
 #define GROW_PAGES 512u
+
+/* Address space for file maps while an image is built; forks hold what was used of it. */
+#define FILE_ROOM (64ull << 30)
+#define FILE_SLOT 256u /* slot of the first file map */
 
 static size_t round_page(size_t bytes)
 {
@@ -61,6 +66,72 @@ static size_t layout_arena(struct mf_arena *arena, size_t frames, size_t linux_b
 	return at;
 }
 
+/* One past the last guest-physical address in use by frames or files. */
+static uint64_t files_end(const struct mf_file_map *files, size_t count, uint64_t limit_bytes)
+{
+	return count ? files[count - 1].gpa + files[count - 1].bytes : limit_bytes;
+}
+
+static const struct mf_file_map *files_of(const struct mf_mem *mem)
+{
+	return mem->backing ? mem->backing->files : mem->files;
+}
+
+static int map_one_file(struct mf_mem *mem, size_t i)
+{
+	const struct mf_file_map *file = &files_of(mem)[i];
+	void *at = mmap(mem->guest + file->gpa, file->bytes, PROT_READ, MAP_SHARED | MAP_FIXED, file->fd,
+			(off_t)file->offset);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	return mf_kvm_vm_slot(mem->vm, FILE_SLOT + (uint32_t)i, file->gpa, file->bytes, at);
+}
+
+static int map_files(struct mf_mem *mem)
+{
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < mem->file_count && !ret; i++)
+		ret = map_one_file(mem, i);
+	return ret;
+}
+
+static void close_files(struct mf_file_map *files, size_t count)
+{
+	while (count)
+		close(files[--count].fd);
+}
+
+int mf_mem_map_file(struct mf_mem *mem, int fd, uint64_t offset, size_t bytes, struct mf_gpa *gpa)
+{
+	struct mf_file_map *file;
+	uint64_t at = files_end(mem->files, mem->file_count, mem->limit_bytes);
+	int ret;
+
+	if (mem->backing)
+		return -ENOTSUP;
+	if (mem->file_count == MF_FILE_MAPS || at + bytes > mem->reserved_bytes - mem->arena_bytes)
+		return -ENOSPC;
+	if (!mem->files)
+		mem->files = calloc(MF_FILE_MAPS, sizeof(*mem->files));
+	if (!mem->files)
+		return -ENOMEM;
+	file = &mem->files[mem->file_count];
+	*file = (struct mf_file_map){fcntl(fd, F_DUPFD_CLOEXEC, 3), offset, bytes, at};
+	if (file->fd < 0)
+		return -errno;
+	ret = map_one_file(mem, mem->file_count);
+	if (ret) {
+		close(file->fd);
+		return ret;
+	}
+	mem->file_count++;
+	*gpa = MF_GPA(at);
+	return 0;
+}
+
 int mf_mem_create_blank(struct mf_mem *mem, struct mf_kvm_vm *vm, size_t limit_bytes,
 			size_t linux_bytes, struct mf_error *err)
 {
@@ -70,7 +141,8 @@ int mf_mem_create_blank(struct mf_mem *mem, struct mf_kvm_vm *vm, size_t limit_b
 
 	*mem = (struct mf_mem){.vm = vm, .memfd = -1};
 	mem->arena_bytes = layout_arena(&arena, frames, linux_bytes);
-	if (reserve(mem, mem->arena_bytes + frames * MF_PAGE))
+	mem->limit_bytes = frames * MF_PAGE;
+	if (reserve(mem, mem->arena_bytes + mem->limit_bytes + FILE_ROOM))
 		return out_of_memory(err, "a VM's address space");
 	mem->memfd = memfd_create("mayfly-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	ret = mem->memfd < 0 ? -errno : 0;
@@ -79,7 +151,7 @@ int mf_mem_create_blank(struct mf_mem *mem, struct mf_kvm_vm *vm, size_t limit_b
 	if (!ret)
 		ret = map_file(mem, mem->memfd, MAP_SHARED, 0, mem->arena_bytes);
 	if (!ret)
-		ret = mf_ws_init(&mem->ws, mem->reserved_bytes / MF_PAGE);
+		ret = mf_ws_init(&mem->ws, (mem->arena_bytes + mem->limit_bytes) / MF_PAGE);
 	if (ret) {
 		mf_mem_destroy(mem);
 		return mf_error_set(err, ret, "cannot set up a VM's memory: %s", strerror(-ret));
@@ -95,17 +167,25 @@ int mf_mem_create_fork(struct mf_mem *mem, struct mf_kvm_vm *vm, const struct mf
 	int ret;
 
 	*mem = (struct mf_mem){
-		.vm = vm, .memfd = -1, .backing = backing, .arena_bytes = backing->arena_bytes};
-	if (reserve(mem, backing->arena_bytes + backing->limit_bytes))
+		.vm = vm,
+		.memfd = -1,
+		.backing = backing,
+		.arena_bytes = backing->arena_bytes,
+		.limit_bytes = backing->limit_bytes,
+		.file_count = backing->file_count,
+	};
+	if (reserve(mem, backing->arena_bytes + files_end(backing->files, backing->file_count, backing->limit_bytes)))
 		return out_of_memory(err, "a VM's address space");
 	ret = map_file(mem, backing->memfd, MAP_PRIVATE, 0, backing->bytes);
 	if (!ret)
-		ret = mf_ws_init(&mem->ws, mem->reserved_bytes / MF_PAGE);
+		ret = mf_ws_init(&mem->ws, (mem->arena_bytes + mem->limit_bytes) / MF_PAGE);
 	if (!ret) {
 		mem->guest_bytes = backing->bytes - backing->arena_bytes;
 		mem->frames_cap = mf_mem_arena(mem)->frames_limit;
 		ret = mf_kvm_vm_slot(vm, mem->slots++, 0, mem->guest_bytes, mem->guest);
 	}
+	if (!ret)
+		ret = map_files(mem);
 	if (ret) {
 		mf_mem_destroy(mem);
 		return mf_error_set(err, ret, "cannot map the image into a VM: %s", strerror(-ret));
@@ -119,6 +199,9 @@ void mf_mem_destroy(struct mf_mem *mem)
 		munmap(mem->base, mem->reserved_bytes);
 	if (mem->memfd >= 0)
 		close(mem->memfd);
+	if (!mem->backing)
+		close_files(mem->files, mem->file_count);
+	free(mem->files);
 	mf_ws_finish(&mem->ws);
 	*mem = (struct mf_mem){.memfd = -1};
 }
@@ -149,13 +232,18 @@ int mf_mem_freeze(struct mf_mem *mem, struct mf_backing *backing, struct mf_erro
 	*backing = (struct mf_backing){
 		.memfd = -1,
 		.arena_bytes = mem->arena_bytes,
-		.limit_bytes = mem->reserved_bytes - mem->arena_bytes,
+		.limit_bytes = mem->limit_bytes,
+		.file_count = mem->file_count,
 	};
+	if (mem->file_count)
+		memcpy(backing->files, mem->files, mem->file_count * sizeof(*mem->files));
+	mem->file_count = 0; /* they are the backing's now */
 	mem->memfd = -1;
 	mf_mem_destroy(mem); /* sealing needs every writable shared map gone */
 	ret = seal(memfd, bytes, backing);
 	if (ret) {
 		close(memfd);
+		close_files(backing->files, backing->file_count);
 		return mf_error_set(err, ret, "cannot seal the image: %s", strerror(-ret));
 	}
 	return 0;
@@ -167,6 +255,7 @@ void mf_backing_finish(struct mf_backing *backing)
 		munmap((void *)backing->map, backing->bytes);
 	if (backing->memfd >= 0)
 		close(backing->memfd);
+	close_files(backing->files, backing->file_count);
 	*backing = (struct mf_backing){.memfd = -1};
 }
 
@@ -229,7 +318,17 @@ struct mf_arena *mf_mem_arena_rw(struct mf_mem *mem)
 
 void *mf_mem_at(const struct mf_mem *mem, struct mf_gpa gpa, size_t bytes)
 {
-	if (gpa.at > mem->guest_bytes || bytes > mem->guest_bytes - gpa.at)
+	uint64_t start = 0;
+	uint64_t end = mem->guest_bytes;
+	size_t i;
+
+	for (i = 0; mf_mem_is_file(mem, gpa) && i < mem->file_count; i++) {
+		start = files_of(mem)[i].gpa;
+		end = start + files_of(mem)[i].bytes;
+		if (gpa.at < end)
+			break;
+	}
+	if (gpa.at < start || gpa.at > end || bytes > end - gpa.at)
 		return NULL;
 	return mem->guest + gpa.at;
 }

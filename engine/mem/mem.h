@@ -15,6 +15,19 @@
 #include "engine/mem/arena.h"
 #include "engine/mem/ws.h"
 
+/*
+ * A read-only piece of a file that is guest memory straight from the page cache: never copied, never in
+ * the image, a slot of its own. Guest-physical addresses of such pieces lie above the frames.
+ */
+struct mf_file_map {
+	int fd; /* owned */
+	uint64_t offset;
+	uint64_t bytes;
+	uint64_t gpa;
+};
+
+#define MF_FILE_MAPS 32u
+
 /* What forks map: owned by engine/image, immutable, shared by threads. */
 struct mf_backing {
 	int memfd;	     /* sealed */
@@ -22,6 +35,8 @@ struct mf_backing {
 	size_t bytes;	     /* arena + guest memory in use at the freeze, whole pages */
 	size_t arena_bytes;
 	size_t limit_bytes;  /* guest memory that a fork may have */
+	size_t file_count;
+	struct mf_file_map files[MF_FILE_MAPS];
 };
 
 struct mf_mem {
@@ -29,13 +44,16 @@ struct mf_mem {
 	uint8_t *base;		/* the arena */
 	uint8_t *guest;		/* guest-physical 0 */
 	size_t arena_bytes;
-	size_t reserved_bytes;	/* address space held: arena + limit */
+	size_t reserved_bytes;	/* address space held: arena + limit + room for file maps */
+	size_t limit_bytes;	/* of guest frames */
 	uint64_t frames_cap;	/* frames that may be in use; at most the arena's limit */
 	size_t guest_bytes;	/* of guest memory mapped and in slots */
 	int memfd;		/* while an image is built, else -1 */
 	const struct mf_backing *backing; /* NULL while an image is built */
 	uint32_t slots;
 	uint32_t slot_moves;	/* position of the dummy slot that flushes translations */
+	size_t file_count;	/* of `files`, or of the backing's in a fork */
+	struct mf_file_map *files; /* while an image is built: owned */
 	bool flush_pending;	/* hardware: the next entry must reload CR3 */
 	struct mf_ws ws;
 };
@@ -60,6 +78,18 @@ void mf_mem_destroy(struct mf_mem *mem);
  */
 int mf_mem_freeze(struct mf_mem *mem, struct mf_backing *backing, struct mf_error *err);
 void mf_backing_finish(struct mf_backing *backing);
+
+/*
+ * Make a piece of a file guest memory (whole pages, read-only), while an image is built. Takes its own
+ * reference to fd. -ENOSPC: no room for another; -ENOTSUP: in a fork.
+ */
+int mf_mem_map_file(struct mf_mem *mem, int fd, uint64_t offset, size_t bytes, struct mf_gpa *gpa);
+
+/* Whether gpa is a file's and not a frame's. */
+static inline bool mf_mem_is_file(const struct mf_mem *mem, struct mf_gpa gpa)
+{
+	return gpa.at >= mem->limit_bytes;
+}
 
 /* Make the first `frames` frames present (mapped, in a slot). -ENOMEM at the limit or the host's end. */
 int mf_mem_grow(struct mf_mem *mem, uint64_t frames);

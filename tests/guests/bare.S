@@ -23,7 +23,7 @@ _start:
 	lea	result(%rip), %rax
 	mov	%rax, 24 + 24 + ready(%rip)	/* response.body */
 	movq	$8, 24 + 32 + ready(%rip)	/* response.body_bytes */
-	movl	$MF_READY_RESPONSE, 4 + ready(%rip)
+	movl	$1, 4 + ready(%rip)		/* MF_READY_RESPONSE */
 	jmp	_start
 
 	.balign	16

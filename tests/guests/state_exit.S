@@ -65,7 +65,7 @@ mf_sdk_exit:
 	kmovw	rubbish(%rip), %k\n
 	.endr
 1:	unless	4, 1f			/* selectors */
-	xor	%ebx, %ebx
+	mov	$0x2b, %ebx		/* a code segment that may be read */
 	mov	%ebx, %ds
 	mov	%ebx, %es
 	mov	%ebx, %fs

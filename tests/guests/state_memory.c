@@ -138,6 +138,7 @@ static void look_heap(void)
 {
 	char *fresh = malloc(500);
 
+	__asm__ volatile("" : : "r"(fresh) : "memory");
 	say("%d %p %d", heap[2999], (void *)fresh, fresh[400]);
 }
 

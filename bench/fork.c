@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Forks: a new VM up to the answer of its first request, and the first request of one that was prepared
+ * before. The yardstick is what a process with as much resident memory pays for fork(), _exit() in the
+ * child and wait(). Preparing and finishing are reported as counts, in ns.
+ */
+#include "bench/world.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A process of a given size that forks when told to and says how long it took. */
+struct forker {
+	pid_t pid;
+	int to;
+	int from;
+};
+
+static void forker_child(int in, int out, size_t bytes)
+{
+	uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char byte;
+
+	if (memory == MAP_FAILED)
+		_exit(1);
+	madvise(memory, bytes, MADV_NOHUGEPAGE);
+	memset(memory, 1, bytes);
+	while (read(in, &byte, 1) == 1) {
+		uint64_t start = bench_now_ns();
+		uint64_t took;
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(0);
+		waitpid(pid, NULL, 0);
+		took = bench_now_ns() - start;
+		if (write(out, &took, sizeof(took)) != sizeof(took))
+			break;
+	}
+	_exit(0);
+}
+
+static bool forker_open(struct forker *forker, unsigned int mib)
+{
+	int there[2];
+	int back[2];
+
+	if (pipe(there) || pipe(back))
+		return false;
+	forker->pid = fork();
+	if (!forker->pid) {
+		close(there[1]);
+		close(back[0]);
+		forker_child(there[0], back[1], (size_t)mib << 20);
+	}
+	close(there[0]);
+	close(back[1]);
+	forker->to = there[1];
+	forker->from = back[0];
+	return forker->pid > 0;
+}
+
+static double forker_time(const struct forker *forker)
+{
+	uint64_t took = 0;
+
+	if (write(forker->to, "", 1) != 1 || read(forker->from, &took, sizeof(took)) != sizeof(took))
+		return 0;
+	return (double)took;
+}
+
+static void forker_close(struct forker *forker)
+{
+	close(forker->to);
+	close(forker->from);
+	waitpid(forker->pid, NULL, 0);
+}
+
+struct parts {
+	struct bench_samples fork_ns;
+	struct bench_samples prepare_ns;
+	struct bench_samples request_ns;
+	struct bench_samples finish_ns;
+	double user_exits;
+	double page_faults;
+	double rounds;
+};
+
+static void add_part(struct bench_samples *samples, bool measured, uint64_t from, uint64_t to)
+{
+	if (measured)
+		bench_add(samples, (double)(to - from));
+}
+
+/* One fork's life. Returns what counts for the case, in ns; negative when something failed. */
+static double one_life(struct bench_world *world, const struct bench_request *request, bool pooled, bool measured,
+		       struct parts *parts)
+{
+	struct bench_tally before = {0};
+	struct bench_tally after;
+	struct mf_process vm;
+	uint64_t at[5];
+	int ret;
+
+	at[0] = bench_now_ns();
+	if (bench_fork(world, &vm))
+		return -1;
+	at[1] = bench_now_ns();
+	ret = pooled ? mf_vm_prepare(&vm.vm) : 0;
+	if (pooled)
+		bench_tally(&vm, &before);
+	at[2] = bench_now_ns();
+	if (!ret)
+		ret = bench_serve(world, &vm, request);
+	at[3] = bench_now_ns();
+	bench_tally(&vm, &after);
+	parts->user_exits += (double)(after.user_exits - before.user_exits);
+	parts->page_faults += (double)(after.page_faults - before.page_faults);
+	parts->rounds++;
+	mf_process_finish(&vm);
+	at[4] = bench_now_ns();
+	add_part(&parts->fork_ns, measured, at[0], at[1]);
+	add_part(&parts->prepare_ns, measured, at[1], at[2]);
+	add_part(&parts->request_ns, measured, at[2], at[3]);
+	add_part(&parts->finish_ns, measured, at[3], at[4]);
+	if (ret)
+		return -1;
+	return (double)(pooled ? at[3] - at[2] : at[3] - at[0]);
+}
+
+static void count_parts(struct bench_report *report, struct parts *parts, struct bench_world *world, bool pooled)
+{
+	bench_count(report, "user_exits", parts->user_exits / parts->rounds);
+	bench_count(report, "page_faults", parts->page_faults / parts->rounds);
+	bench_count(report, "fork_p50", bench_percentile(&parts->fork_ns, 0.5));
+	if (pooled)
+		bench_count(report, "prepare_p50", bench_percentile(&parts->prepare_ns, 0.5));
+	bench_count(report, "request_p50", bench_percentile(&parts->request_ns, 0.5));
+	bench_count(report, "finish_p50", bench_percentile(&parts->finish_ns, 0.5));
+	bench_count(report, "learned_pages", (double)world->image.learned_pages);
+	bench_free(&parts->fork_ns);
+	bench_free(&parts->prepare_ns);
+	bench_free(&parts->request_ns);
+	bench_free(&parts->finish_ns);
+}
+
+/* Teach the image what requests write, as a pool's first VMs do. */
+static int teach(struct bench_world *world, const struct bench_request *request)
+{
+	struct mf_process vm[2];
+	int ret = bench_fork_warm(world, &vm[0], request);
+
+	if (ret)
+		return ret;
+	ret = bench_fork_warm(world, &vm[1], request);
+	if (!ret)
+		mf_process_finish(&vm[1]);
+	mf_process_finish(&vm[0]);
+	return ret;
+}
+
+static int measure(const struct bench_case *self, struct bench_world *world, const struct forker *forker)
+{
+	struct bench_report report = {.name = self->name, .unit = "ns", .yardstick = "fork+exit+wait"};
+	struct bench_loop loop = {.rounds = 1000, .seconds = 5};
+	struct bench_request request;
+	struct parts parts = {0};
+	bool pooled = self->arg;
+
+	bench_request_make(&request, "/dirty", 8);
+	if (teach(world, &request))
+		return bench_fail(self, "a request of the warm-up failed");
+	while (bench_next(&loop)) {
+		bool measured = bench_measured(&loop);
+		double took = one_life(world, &request, pooled, measured, &parts);
+
+		if (took < 0)
+			return bench_fail(self, "a fork or its first request failed");
+		if (!measured)
+			continue;
+		bench_add(&report.samples, took);
+		bench_add(&report.yard, forker_time(forker));
+	}
+	count_parts(&report, &parts, world, pooled);
+	bench_print(&report);
+	return 0;
+}
+
+static int fork_case(const struct bench_case *self)
+{
+	struct bench_world *world;
+	struct forker forker;
+	int ret;
+
+	/* Before there is any VM: the forking process shall have nothing of one. */
+	if (!forker_open(&forker, self->mib))
+		return bench_fail(self, "cannot start the process to compare with");
+	ret = bench_world_open(&world, self, self->mib);
+	if (!ret)
+		ret = measure(self, world, &forker);
+	bench_world_close(world);
+	forker_close(&forker);
+	return ret;
+}
+
+const struct bench_case bench_cases[] = {
+	{.name = "fork/cold/16M", .run = fork_case, .mib = 16, .arg = 0, .quick = true},
+	{.name = "fork/pooled/16M", .run = fork_case, .mib = 16, .arg = 1, .quick = true},
+	{.name = "fork/cold/256M", .run = fork_case, .mib = 256, .arg = 0},
+	{.name = "fork/pooled/256M", .run = fork_case, .mib = 256, .arg = 1},
+	{.name = "fork/cold/1G", .run = fork_case, .mib = 1024, .arg = 0},
+	{.name = "fork/pooled/1G", .run = fork_case, .mib = 1024, .arg = 1},
+	{0},
+};

@@ -1,0 +1,113 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The engine process as it runs: without privileges, under seccomp, and as a user that has nothing but /dev/kvm."""
+import os
+import subprocess
+import time
+
+from mayfly import MAYFLY, STATIC, command, end, expect, folder, status_line
+from claims import check, claim, main, matches, same
+
+NOBODY = "setpriv --reuid 65534 --regid {group} --clear-groups --bounding-set=-all --inh-caps=-all"
+GROUP = 64999  # its own: the machine's groups stay as they are
+SERVED = os.path.join(os.path.dirname(os.path.dirname(STATIC)), "pool/pool-guest")
+
+
+def is_confined(pid, what):
+    tasks = os.listdir(f"/proc/{pid}/task")
+    for task in tasks:
+        name = f"{what}, thread {status_line(f'{pid}/task/{task}', 'Name')}"
+        if status_line(f"{pid}/task/{task}", "Name").startswith("kvm-"):
+            continue  # the kernel's own
+        same(status_line(f"{pid}/task/{task}", "NoNewPrivs"), "1", name)
+        same(status_line(f"{pid}/task/{task}", "Seccomp"), "2", name)
+
+
+def wait_until(condition, what, seconds=10):
+    until = time.monotonic() + seconds
+    while not condition():
+        check(time.monotonic() < until, f"waited in vain: {what}")
+        time.sleep(0.02)
+
+
+@claim
+def run_is_confined_while_the_guest_runs():
+    for behaviour in ("busy", "nap"):
+        process = subprocess.Popen([MAYFLY, "run", "--deadline", "20s", "--", STATIC, behaviour])
+        try:
+            wait_until(lambda: len(os.listdir(f"/proc/{process.pid}/task")) > 1, "its threads")
+            time.sleep(0.1)
+            is_confined(process.pid, behaviour)
+        finally:
+            end(process)
+
+
+@claim
+def run_with_files_allowed_is_confined():
+    process = subprocess.Popen([MAYFLY, "run", "--deadline", "20s", "--allow-read", "--allow-write", "--", STATIC, "nap"])
+    try:
+        wait_until(lambda: len(os.listdir(f"/proc/{process.pid}/task")) > 1, "its threads")
+        time.sleep(0.1)
+        is_confined(process.pid, "nap")
+    finally:
+        end(process)
+
+
+@claim
+def serve_is_confined_in_all_its_threads():
+    with folder() as root:
+        process = subprocess.Popen([MAYFLY, "serve", "--listen", f"unix:{root}/s", "--health", f"unix:{root}/h",
+                                    "--vms", "4", "--quiet", "--", SERVED])
+        try:
+            wait_until(lambda: subprocess.run(["curl", "-fsS", "--unix-socket", f"{root}/h", "http://x/readyz"],
+                                              capture_output=True).returncode == 0, "readiness")
+            is_confined(process.pid, "serve")
+        finally:
+            end(process)
+
+
+def as_nobody(root, args):
+    """The shell command that runs args as a user whose only right is group access to a /dev/kvm of its own."""
+    node = f"{root}/kvm"
+    return ["unshare", "-m", "/bin/sh", "-c",
+            f"mknod {node} c 10 232 && chown 0:{GROUP} {node} && chmod 660 {node} && mount --bind {node} /dev/kvm && "
+            f"exec {NOBODY.format(group=GROUP)} \"$0\" \"$@\"", *args]
+
+
+@claim
+def an_ordinary_user_of_the_devices_group_can_run():
+    with folder() as root:
+        os.chmod(root, 0o755)
+        expect(command(as_nobody(root, [MAYFLY, "run", "--", STATIC, "exit", "17"])), 17, "run as nobody")
+        done = expect(command(as_nobody(root, [MAYFLY, "doctor"])), 0, "doctor as nobody")
+        matches("KVM family", done.out)
+        with open(f"{root}/file", "w") as file:
+            file.write("text")
+        done = command(as_nobody(root, [MAYFLY, "run", f"--allow-read={root}/file", "--", STATIC, "show", f"{root}/file"]))
+        same(done.out, b"text", f"a file read as nobody {done}")
+
+
+@claim
+def an_ordinary_user_of_the_devices_group_can_serve():
+    with folder() as root:
+        os.chmod(root, 0o755)
+        os.mkdir(f"{root}/own")
+        os.chown(f"{root}/own", 65534, GROUP)
+        address = f"{root}/own/s"
+        process = subprocess.Popen(as_nobody(root, [MAYFLY, "serve", "--listen", f"unix:{address}", "--vms", "4", "--quiet",
+                                                    "--", SERVED]))
+        try:
+            wait_until(lambda: os.path.exists(address), "the socket")
+            done = command(["curl", "-sS", "--max-time", "10", "--unix-socket", address, "http://x/count"])
+            same(done.out, b"1", f"the answer {done}")
+            same(status_line(process.pid, "Uid").split()[0], "65534", "the server's user")
+            same(int(status_line(process.pid, "CapBnd"), 16), 0, "its bounding set")
+            is_confined(process.pid, "serve as nobody")
+            process.terminate()
+            same(process.wait(15), 0, "the server's end")
+            check(not os.path.exists(address), "the socket is left")
+        finally:
+            end(process)
+
+
+main()
