@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/kvm/kvm.h"
 
+#include <asm/prctl.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define SYNC_REGS (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
@@ -155,6 +157,23 @@ int mf_kvm_vm_slot(struct mf_kvm_vm *vm, uint32_t slot, uint64_t gpa, uint64_t b
 	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
 }
 
+/*
+ * Software KVM runs ring 3 with this thread's own data segment registers: what a guest loads there is
+ * neither in its sregs nor put back by KVM, and the next guest of the thread would see it. The kernel
+ * itself clears FS, for a signal between the selector and its base would meet a thread without TLS.
+ */
+static void clear_selectors(void)
+{
+	unsigned int ds, es, fs, gs;
+
+	__asm__ volatile("mov %%ds, %0; mov %%es, %1; mov %%fs, %2; mov %%gs, %3"
+			 : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
+	if (ds | es | gs)
+		__asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%gs" : : "r"(0));
+	if (fs)
+		syscall(SYS_arch_prctl, ARCH_SET_FS, __builtin_thread_pointer());
+}
+
 int mf_kvm_vm_run(struct mf_kvm_vm *vm)
 {
 	int ret;
@@ -163,9 +182,11 @@ int mf_kvm_vm_run(struct mf_kvm_vm *vm)
 	if (vm->run->kvm_dirty_regs & KVM_SYNC_X86_SREGS)
 		vm->run->s.regs.sregs.tr.type = vm->kvm->traits.tss_type;
 	vm->run->exit_reason = MF_EXIT_REASON_NONE;
-	ret = ioctl(vm->vcpu_fd, KVM_RUN, 0);
+	ret = ioctl(vm->vcpu_fd, KVM_RUN, 0) < 0 ? -errno : 0;
 	vm->user_exits++;
-	return ret < 0 ? -errno : 0;
+	if (vm->kvm->traits.family == MF_FAMILY_SOFTWARE)
+		clear_selectors();
+	return ret;
 }
 
 int mf_kvm_vm_drain(struct mf_kvm_vm *vm)

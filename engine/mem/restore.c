@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* What a VM holds privately: learning it, putting it back, giving it up. */
+#include "engine/mem/mem.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+static void learn_run(void *cookie, size_t first, size_t count)
+{
+	mf_ws_mark(cookie, first, count);
+}
+
+static void count_run(void *cookie, size_t first, size_t count)
+{
+	(void)first;
+	*(long *)cookie += (long)count;
+}
+
+static int scan(struct mf_mem *mem, mf_page_run_fn *fn, void *cookie)
+{
+	const struct mf_kvm *kvm = mem->vm->kvm;
+
+	return mf_private_scan(kvm->pagemap_fd, kvm->traits.pagemap_scan, mem->base,
+			       (mem->arena_bytes + mem->guest_bytes) / MF_PAGE, fn, cookie);
+}
+
+long mf_mem_private_pages(struct mf_mem *mem)
+{
+	long pages = 0;
+	int ret = scan(mem, count_run, &pages);
+
+	return ret ? ret : pages;
+}
+
+/* The fault counter says for 175 ns whether the scan can be spared. */
+bool mf_mem_learn(struct mf_mem *mem)
+{
+	const struct mf_kvm *kvm = mem->vm->kvm;
+	uint64_t faults = mf_kvm_vm_stat(mem->vm, kvm->stat_pf_taken);
+
+	if (kvm->traits.binary_stats && faults == mem->ws.faults_seen)
+		return false;
+	scan(mem, learn_run, &mem->ws);
+	mem->ws.faults_seen = faults;
+	return true;
+}
+
+static void touch_run(void *cookie, size_t first, size_t count)
+{
+	uint64_t *pages = cookie;
+
+	for (; count; first++, count--)
+		__atomic_or_fetch(&pages[first / 64], 1ull << (first % 64), __ATOMIC_RELAXED);
+}
+
+void mf_mem_touched(struct mf_mem *mem, uint64_t *pages)
+{
+	const struct mf_kvm *kvm = mem->vm->kvm;
+
+	mf_present_scan(kvm->pagemap_fd, kvm->traits.pagemap_scan, mem->base,
+			(mem->arena_bytes + mem->guest_bytes) / MF_PAGE, touch_run, pages);
+}
+
+static const uint64_t *image_tables(const struct mf_mem *mem)
+{
+	const struct mf_arena *image = (const struct mf_arena *)mem->backing->map;
+
+	return (const uint64_t *)(mem->backing->map + image->map_offset[MF_FRAMES_TABLE]);
+}
+
+/* Page tables are no part of the runs: engine/mem/pt.c puts them back. */
+static int update_runs(struct mf_mem *mem)
+{
+	const struct mf_arena *image = (const struct mf_arena *)mem->backing->map;
+
+	return mf_ws_update_runs(&mem->ws, image_tables(mem), image->frames_limit,
+				 mem->arena_bytes / MF_PAGE);
+}
+
+static void copy_run(struct mf_mem *mem, size_t from, size_t bytes)
+{
+	size_t file = mem->backing->bytes;
+	size_t in_file = from >= file ? 0 : (bytes < file - from ? bytes : file - from);
+
+	memcpy(mem->base + from, mem->backing->map + from, in_file);
+	memset(mem->base + from + in_file, 0, bytes - in_file);
+}
+
+static void drop_page(struct mf_mem *mem, size_t page)
+{
+	madvise(mem->base + page * MF_PAGE, MF_PAGE, MADV_DONTNEED);
+	mf_ws_clear(&mem->ws, page, 1);
+}
+
+void mf_mem_drop(struct mf_mem *mem)
+{
+	const uint64_t *tables = image_tables(mem);
+	size_t arena_pages = mem->arena_bytes / MF_PAGE;
+	size_t page;
+
+	for (page = 0; page < mem->ws.pages; page++) {
+		size_t frame = page - arena_pages;
+
+		if (!mf_ws_has(&mem->ws, page))
+			continue;
+		if (page < arena_pages || !(tables[frame / 64] >> (frame % 64) & 1))
+			drop_page(mem, page);
+	}
+}
+
+void mf_mem_copy_back(struct mf_mem *mem)
+{
+	size_t i;
+
+	if (update_runs(mem)) {
+		mf_mem_drop(mem); /* no memory for the list: give everything back instead */
+		return;
+	}
+	for (i = 0; i < mem->ws.run_count; i++)
+		copy_run(mem, (size_t)mem->ws.runs[i].page * MF_PAGE,
+			 (size_t)mem->ws.runs[i].count * MF_PAGE);
+}
+
+static bool equals_image(const struct mf_mem *mem, size_t page)
+{
+	static const uint8_t zero[MF_PAGE];
+	size_t at = page * MF_PAGE;
+
+	return !memcmp(mem->base + at, at < mem->backing->bytes ? mem->backing->map + at : zero, MF_PAGE);
+}
+
+static void look_at_page(struct mf_mem *mem, size_t page)
+{
+	if (!equals_image(mem, page)) {
+		mf_ws_set_idle(&mem->ws, page, false);
+		copy_run(mem, page * MF_PAGE, MF_PAGE);
+	} else if (mf_ws_set_idle(&mem->ws, page, true)) {
+		drop_page(mem, page);
+	}
+}
+
+void mf_mem_copy_back_and_trim(struct mf_mem *mem)
+{
+	size_t i;
+
+	if (update_runs(mem) || mf_ws_init_idle(&mem->ws)) {
+		mf_mem_drop(mem);
+		return;
+	}
+	for (i = 0; i < mem->ws.run_count; i++) {
+		size_t page = mem->ws.runs[i].page;
+		size_t end = page + mem->ws.runs[i].count;
+
+		for (; page < end; page++)
+			look_at_page(mem, page);
+	}
+}
+
+/* MADV_POPULATE_WRITE is Linux 5.14; Debian 12's glibc does not name it yet. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+void mf_mem_populate(struct mf_mem *mem, const uint64_t *pages)
+{
+	size_t last = (mem->arena_bytes + mem->guest_bytes) / MF_PAGE;
+	size_t page = 0;
+
+	while (page < last) {
+		size_t first = page;
+
+		while (page < last && pages[page / 64] >> (page % 64) & 1)
+			page++;
+		if (page > first) {
+			madvise(mem->base + first * MF_PAGE, (page - first) * MF_PAGE, MADV_POPULATE_WRITE);
+			mf_ws_mark(&mem->ws, first, page - first);
+		} else {
+			page += pages[page / 64] ? 1 : 64 - page % 64;
+		}
+	}
+}
