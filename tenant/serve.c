@@ -4,6 +4,7 @@
 #include "tenant/worker.h"
 
 #include "request-vm/front/health.h"
+#include "request-vm/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -122,7 +123,7 @@ static void on_signal(uv_signal_t *handle, int signo)
 	}
 	server->draining = true;
 	if (!server->options->quiet)
-		fprintf(stderr, "mayfly: %s: finishing what runs, taking nothing new\n", strsignal(signo));
+		mf_output_say(0, "mayfly: %s: finishing what runs, taking nothing new\n", strsignal(signo));
 	stop_workers(server, false);
 	uv_timer_start(&server->patience, on_impatient, server->options->drain_ns / 1000000, 0);
 }
@@ -214,7 +215,7 @@ static void say_start(const struct server *server)
 
 	if (options->quiet)
 		return;
-	fprintf(stderr, "mayfly: %s on %s: %u VMs on %u workers, image %.1f MiB, %s KVM\n",
+	mf_output_say(0, "mayfly: %s on %s: %u VMs on %u workers, image %.1f MiB, %s KVM\n",
 		options->program.argv[0], server->listener.name, options->pool.vms, server->worker_count,
 		(double)server->image.backing.bytes / 1048576, mf_family_name(server->program.kvm.traits.family));
 }
@@ -226,6 +227,7 @@ static void say_end(const struct server *server)
 	uint64_t resets = 0;
 	uint64_t audits = 0;
 	uint64_t unclean = 0;
+	char audited[80] = "";
 	unsigned int i;
 
 	for (i = 0; i < server->started; i++) {
@@ -239,11 +241,11 @@ static void say_end(const struct server *server)
 	}
 	if (server->options->quiet)
 		return;
-	fprintf(stderr, "mayfly: %llu requests, %llu of them failed, %llu resets", (unsigned long long)requests,
-		(unsigned long long)failed, (unsigned long long)resets);
 	if (server->options->pool.audit)
-		fprintf(stderr, ", %llu audits, %llu unclean", (unsigned long long)audits, (unsigned long long)unclean);
-	fputc('\n', stderr);
+		snprintf(audited, sizeof(audited), ", %llu audits, %llu unclean", (unsigned long long)audits,
+			 (unsigned long long)unclean);
+	mf_output_say(1000, "mayfly: %llu requests, %llu of them failed, %llu resets%s\n",
+		      (unsigned long long)requests, (unsigned long long)failed, (unsigned long long)resets, audited);
 }
 
 /* Everything from here on runs confined. */

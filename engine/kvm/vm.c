@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/kvm/kvm.h"
 
-#include <asm/prctl.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define SYNC_REGS (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
@@ -158,9 +157,23 @@ int mf_kvm_vm_slot(struct mf_kvm_vm *vm, uint32_t slot, uint64_t gpa, uint64_t b
 }
 
 /*
+ * Clear FS and keep its base, which is the thread's TLS: a signal handler must not run in between.
+ * Every CPU that software KVM runs on has WRFSBASE (the guest's FS base is set with it).
+ */
+static void clear_fs(void)
+{
+	sigset_t all;
+	sigset_t old;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	__asm__ volatile("mov %0, %%fs; wrfsbase %1" : : "r"(0), "r"(__builtin_thread_pointer()));
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+/*
  * Software KVM runs ring 3 with this thread's own data segment registers: what a guest loads there is
- * neither in its sregs nor put back by KVM, and the next guest of the thread would see it. The kernel
- * itself clears FS, for a signal between the selector and its base would meet a thread without TLS.
+ * not in its sregs and put back by nobody, and the thread's next guest would see it.
  */
 static void clear_selectors(void)
 {
@@ -171,7 +184,7 @@ static void clear_selectors(void)
 	if (ds | es | gs)
 		__asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%gs" : : "r"(0));
 	if (fs)
-		syscall(SYS_arch_prctl, ARCH_SET_FS, __builtin_thread_pointer());
+		clear_fs();
 }
 
 int mf_kvm_vm_run(struct mf_kvm_vm *vm)

@@ -31,7 +31,7 @@ def show(path, *options):
 def nothing_can_be_read_without_permission():
     with folder() as root:
         tree(root)
-        for path in (f"{root}/open/file", "/etc/passwd", "/proc/self/mem", "/dev/kvm", "/dev/null", "/"):
+        for path in (f"{root}/open/file", "/etc/passwd", "/proc/self/mem", "/dev/kvm", "/dev/tty", "/"):
             check(show(path) in REFUSED, f"{path} was opened: {show(path)}")
 
 
@@ -121,11 +121,11 @@ def writing_does_not_allow_reading():
 
 
 @claim
-def behind_the_end_of_a_mapped_file_is_a_bus_error():
+def behind_the_end_of_a_mapped_file_is_death_or_zeroes():
     with folder() as root:
         tree(root)
         done = run("past-end", f"{root}/open/file", options=[f"--allow-read={root}/open"])
-        check(done.status in (128 + 7, 128 + 11), "status", done)
+        check(done.status in (0, 128 + 7, 128 + 11), "status", done)
 
 
 @claim

@@ -180,7 +180,9 @@ def what_is_no_file_is_refused():
 
 @claim(emulated=True)
 def a_memory_that_is_too_small_is_told():
-    for memory in ("1", "1K", "0", "1M"):
+    done = expect(run("exit", "0", options=["--memory", "1M"]), 128 + 11, "1M: the C library dies of it")
+    matches("refused memory: raise --memory", done.err, "1M")
+    for memory in ("1", "1K", "0", "1023K"):
         refused(run("exit", "0", options=["--memory", memory]), "--memory", memory)
     for memory in ("65G", "99999999G", "18446744073709551616"):
         refused(run("exit", "0", options=["--memory", memory]), "--memory", memory)
@@ -266,7 +268,7 @@ def too_little_address_space_is_told():
 
 
 SETS = {
-    "group kvm": "mknod {0}/kvm c 10 232 && chmod 600 {0}/kvm && mount --bind {0}/kvm /dev/kvm && "
+    "group kvm": "rm -f {0}/kvm && mknod {0}/kvm c 10 232 && chmod 600 {0}/kvm && mount --bind {0}/kvm /dev/kvm && "
                  "exec setpriv --reuid 65534 --regid 65534 --clear-groups ",
     "is not there.*modprobe": "mount -t tmpfs none /dev && exec ",
     "not a KVM device|Inappropriate|KVM": "mount --bind /dev/null /dev/kvm && exec ",

@@ -101,6 +101,19 @@ def the_deadline_ends_a_write_to_a_full_pipe():
 
 
 @claim
+def the_deadline_ends_a_trace_that_nobody_reads():
+    process = subprocess.Popen([MAYFLY, "run", "--deadline", "300ms", "--trace-syscalls", "--", STATIC, "flood", "1"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        same(process.wait(10), DEADLINE, "status")
+    except subprocess.TimeoutExpired:
+        fail("still runs")
+    finally:
+        end(process)
+        process.stderr.close()
+
+
+@claim
 def the_deadline_ends_a_write_to_a_full_socket_and_a_terminal():
     master, slave = pty.openpty()
     process = subprocess.Popen([MAYFLY, "run", "--deadline", "300ms", "--", STATIC, "flood", "1"],

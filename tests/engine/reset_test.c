@@ -63,7 +63,10 @@ static void is_restored(const char *name)
 	guest_reset_and_audit(&guest, name);
 	dirty(name);
 	strcpy(changed, ask("look", name)); /* without a reset */
-	cr_expect_str_neq(image, changed, "%s: the change cannot be seen even without a reset: %s", name, image);
+	/* Software KVM: the engine clears selectors at every exit, so this change is gone at once. */
+	if (strcmp(name, "selectors") || lab.kvm.traits.family == MF_FAMILY_HARDWARE)
+		cr_expect_str_neq(image, changed, "%s: the change cannot be seen even without a reset: %s",
+				  name, image);
 	guest_reset_and_audit(&guest, name);
 	cr_expect_str_eq(ask("look", name), image, "%s: seen %s, the image has %s", name, guest.answer, image);
 	guest_reset(&guest);

@@ -165,14 +165,14 @@ void anatomy_show(const struct tour *tour, const char *secret)
 		return;
 	if (mf_process_fork(&vm, &lab.image, &lab.program.policy, &err) == 0) {
 		claim(warm_up(&lab, &vm, tour), "the engine in this process serves as the server does");
-		say("");
+		say_blank();
 		say("  One VM in the engine   ends     -- changed by the request ----------------  reset copies and leaves");
 		say("  request                with         bytes  pages  registers                pages    bytes");
 		for (int i = 0; i < CASES; i++) {
 			examine(&lab, &vm, secret, &cases[i]);
 			show(&cases[i]);
 		}
-		say("");
+		say_blank();
 		judge(cases);
 		mf_process_finish(&vm);
 	} else {

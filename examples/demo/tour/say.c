@@ -39,6 +39,11 @@ void say(const char *format, ...)
 	fflush(stdout);
 }
 
+void say_blank(void)
+{
+	printf("\n");
+}
+
 void say_progress(const char *what, size_t done, size_t all)
 {
 	static uint64_t last;

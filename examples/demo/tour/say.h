@@ -11,6 +11,8 @@ void say_scene(int number, const char *title);
 /* One line of a scene. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+void say_blank(void);
+
 /* How far long work is: a line that is overwritten, or a line every few seconds. Nothing when done. */
 void say_progress(const char *what, size_t done, size_t all);
 

@@ -165,12 +165,12 @@ void scene_crowd(const struct tour *tour)
 	run(crowded, HONEST + MODES, tour, server.port);
 	if (!server_stop(&server, &end))
 		return;
-	say("");
+	say_blank();
 	say("  honest clients  requests           p50           p99   wrong");
 	show("alone", &alone[0], tour->emulated);
 	show("beside a crowd", &crowded[0], tour->emulated);
 	unexpected = show_crowd(crowded + HONEST);
-	say("");
+	say_blank();
 	claim(alone[0].asked && alone[0].wrong == 0 && crowded[0].asked && crowded[0].wrong == 0,
 	      "every honest answer was the native one, byte by byte");
 	claim(everybody_asked(crowded, HONEST + MODES) && unexpected == 0,

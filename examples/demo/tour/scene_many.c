@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/image/delta.h"
 #include "lab.h"
 #include "say.h"
 #include "times.h"

@@ -180,7 +180,7 @@ void scene_table(const struct tour *tour)
 	count_mayfly(&ways[2], tour);
 	native_us = times_us(&ways[0].times, 50);
 	say("One client, one connection, %s stanzas each way.", with_commas(counts_of(tour).requests));
-	say("");
+	say_blank();
 	say("  %-26s %9s %9s %10s %12s %15s", "", "p50", "x native", "user exits", "page faults", "own memory");
 	for (int i = 0; i < 3; i++) {
 		show(&ways[i], native_us, tour->emulated);
@@ -188,7 +188,7 @@ void scene_table(const struct tour *tour)
 		measured &= ways[i].measured;
 		times_finish(&ways[i].times);
 	}
-	say("");
+	say_blank();
 	say("A user exit is a return from the VM to the engine. Exits and faults are a request's; own");
 	say("memory is what the serving process or VM shares with no other (kernel's part: scene 4).");
 	claim(measured && wrong == 0, "the same answers every way: %zu wrong", wrong);

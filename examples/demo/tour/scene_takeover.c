@@ -111,17 +111,17 @@ void scene_takeover(const struct tour *tour)
 	say("On one VM, one after the other: a client with a secret; one whose stanza overflows a");
 	say("buffer and jumps into the program (examples/demo/exploit.c) to steal it; one that plants a");
 	say("text for those to come; and one that says hello.");
-	say("");
+	say_blank();
 	say("  server            secret         planted text  requests that this VM remembers");
 	rob_server(tour, "never", secret, &never);
 	rob_server(tour, "request", secret, &reset);
-	say("");
+	say_blank();
 	claim(never.answered && never.stolen && never.planted && never.served == 4,
 	      "without reset the attack works: it is real");
 	claim(reset.answered && !reset.stolen && !reset.planted && reset.served == 1,
 	      "with reset it runs as well, and finds and leaves nothing");
 	claim(reset.end.audits == 4 && reset.end.unclean == 0, "%llu audits of the VM after those, %llu unclean",
 	      reset.end.audits, reset.end.unclean);
-	say("");
+	say_blank();
 	anatomy_show(tour, secret);
 }

@@ -36,14 +36,14 @@ void scene_visit(const struct tour *tour)
 	if (!server_start(&server, tour, options))
 		return;
 	say("http://127.0.0.1:%u/ is up. In another terminal:", server.port);
-	say("");
+	say_blank();
 	say("  curl http://127.0.0.1:%u/", server.port);
 	say("  head -n 20 %s | sed '/^$/q' | curl --data-binary @- http://127.0.0.1:%u/", STANZAS_FILE, server.port);
 	say("  curl -i http://127.0.0.1:%u/hostile/crash", server.port);
-	say("");
+	say_blank();
 	try_them(tour, server.port);
 	if (tour->wait) {
-		say("");
+		say_blank();
 		say("Press Enter to end it.");
 		while (getchar() != '\n' && !feof(stdin))
 			;

@@ -51,7 +51,7 @@ static int die(const char *how)
 	else if (!strcmp(how, "abrt"))
 		abort();
 	else if (!strcmp(how, "fpe"))
-		return 1 / zero;
+		return atoi("100") / zero;
 	else if (!strcmp(how, "ill"))
 		__asm__ volatile("ud2");
 	else if (!strcmp(how, "bus"))
@@ -102,8 +102,9 @@ static int flood(int to)
 
 static int busy(void)
 {
-	for (;;)
-		zero = 0;
+	while (!zero)
+		;
+	return 0;
 }
 
 static int nap(void)

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+#include "bench/client.h"
+#include "bench/socket.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char request[] = "GET /hello HTTP/1.1\r\nHost: bench\r\n\r\n";
+
+static void become(char *const *argv, int cpu)
+{
+	int nothing = open("/dev/null", O_RDWR);
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	dup2(nothing, 0);
+	dup2(nothing, 1);
+	if (!getenv("BENCH_VERBOSE"))
+		dup2(nothing, 2);
+	bench_pin(cpu);
+	execv(argv[0], argv);
+	_exit(127);
+}
+
+static bool send_request(int fd)
+{
+	return write(fd, request, sizeof(request) - 1) == (ssize_t)sizeof(request) - 1;
+}
+
+/* Read one whole answer; true when it is a 200. */
+static bool read_answer(int fd)
+{
+	char buffer[2048];
+	size_t have = 0;
+
+	while (have < sizeof(buffer) - 1) {
+		ssize_t got = read(fd, buffer + have, sizeof(buffer) - 1 - have);
+		const char *length;
+		const char *end;
+
+		if (got <= 0)
+			return false;
+		have += (size_t)got;
+		buffer[have] = '\0';
+		end = strstr(buffer, "\r\n\r\n");
+		if (!end)
+			continue;
+		length = strcasestr(buffer, "\r\nContent-Length:");
+		if (!length || length > end)
+			return false;
+		if (have >= (size_t)(end + 4 - buffer) + strtoul(length + 17, NULL, 10))
+			return !strncmp(buffer, "HTTP/1.1 200", 12);
+	}
+	return false;
+}
+
+/* Up to a minute, and in the emulated machine it can take one. */
+static bool wait_until_up(struct bench_server *server)
+{
+	const struct timespec pause = {.tv_nsec = 20000000};
+	int i;
+
+	for (i = 0; i < 3000; i++) {
+		int fd = bench_connect(server->address);
+		bool good = fd >= 0 && send_request(fd) && read_answer(fd);
+
+		if (fd >= 0)
+			close(fd);
+		if (good)
+			return true;
+		if (waitpid(server->pid, NULL, WNOHANG) == server->pid) {
+			server->pid = 0;
+			return false;
+		}
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
+bool bench_server_start(struct bench_server *server, const char *address, char *const *argv, int cpu,
+			unsigned int clients)
+{
+	unsigned int i;
+
+	*server = (struct bench_server){0};
+	snprintf(server->address, sizeof(server->address), "%s", address);
+	server->pid = fork();
+	if (!server->pid)
+		become(argv, cpu);
+	if (server->pid < 0 || !wait_until_up(server))
+		return false;
+	for (i = 0; i < clients; i++) {
+		int fd = bench_connect(address);
+
+		if (fd < 0)
+			return false;
+		server->clients[server->client_count++] = fd;
+	}
+	return true;
+}
+
+void bench_server_stop(struct bench_server *server)
+{
+	while (server->client_count)
+		close(server->clients[--server->client_count]);
+	if (server->pid > 0) {
+		kill(server->pid, SIGTERM);
+		waitpid(server->pid, NULL, 0);
+	}
+	server->pid = 0;
+	if (!strncmp(server->address, "unix:", 5))
+		unlink(server->address + 5);
+	bench_free(&server->samples);
+}
+
+static bool burst_one(struct bench_server *server, unsigned int requests, bool measured)
+{
+	int fd = server->clients[0];
+
+	while (requests--) {
+		uint64_t start = bench_now_ns();
+
+		if (!send_request(fd) || !read_answer(fd))
+			return false;
+		if (measured)
+			bench_add(&server->samples, (double)(bench_now_ns() - start));
+	}
+	return true;
+}
+
+struct crowd {
+	struct bench_server *server;
+	unsigned int left[BENCH_CLIENTS_MAX];
+	uint64_t start_ns[BENCH_CLIENTS_MAX];
+	unsigned int waiting;
+	bool measured;
+};
+
+static bool crowd_send(struct crowd *crowd, unsigned int client)
+{
+	crowd->start_ns[client] = bench_now_ns();
+	return send_request(crowd->server->clients[client]);
+}
+
+static bool crowd_answered(struct crowd *crowd, unsigned int client)
+{
+	if (!read_answer(crowd->server->clients[client]))
+		return false;
+	if (crowd->measured)
+		bench_add(&crowd->server->samples, (double)(bench_now_ns() - crowd->start_ns[client]));
+	if (--crowd->left[client])
+		return crowd_send(crowd, client);
+	crowd->waiting--;
+	return true;
+}
+
+static bool crowd_run(struct crowd *crowd)
+{
+	struct pollfd fds[BENCH_CLIENTS_MAX];
+	unsigned int i;
+
+	for (i = 0; i < crowd->waiting; i++) {
+		fds[i] = (struct pollfd){.fd = crowd->server->clients[i], .events = POLLIN};
+		if (!crowd_send(crowd, i))
+			return false;
+	}
+	while (crowd->waiting) {
+		if (poll(fds, crowd->server->client_count, 60000) <= 0)
+			return false;
+		for (i = 0; i < crowd->server->client_count; i++)
+			if (fds[i].revents && !crowd_answered(crowd, i))
+				return false;
+	}
+	return true;
+}
+
+bool bench_burst(struct bench_server *server, unsigned int requests, bool measured)
+{
+	struct crowd crowd = {.server = server, .waiting = server->client_count, .measured = measured};
+	uint64_t start = bench_now_ns();
+	unsigned int i;
+	bool good;
+
+	for (i = 0; i < server->client_count; i++)
+		crowd.left[i] = requests;
+	if (server->client_count == 1)
+		good = burst_one(server, requests, measured);
+	else
+		good = crowd_run(&crowd);
+	if (measured)
+		server->busy_ns += (double)(bench_now_ns() - start);
+	return good;
+}
