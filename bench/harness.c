@@ -304,6 +304,8 @@ int main(int argc, char **argv)
 	choose_cpus();
 	if (machine) {
 		bench_machine(json);
+		printf("%-26s %-5s %6s %11s %11s %11s %11s  yardstick p50\n", "case", "unit", "n", "p50", "p99",
+		       "p99.9", "max");
 		return 0;
 	}
 	return run_cases(only, list);

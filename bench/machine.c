@@ -66,6 +66,7 @@ void bench_machine(FILE *json)
 	if (json)
 		fprintf(json,
 			"{\"machine\":{\"cpu\":\"%s\",\"cpus\":%ld,\"memory_gib\":%.1f,\"kernel\":\"%s\",\"kvm\":\"%s\","
-			"\"emulated\":%s,\"load\":%.2f}}\n",
-			model, cpus, gib, name.release, family, emulated ? "true" : "false", load());
+			"\"emulated\":%s,\"scaled_down\":%s,\"load\":%.2f}}\n",
+			model, cpus, gib, name.release, family, emulated ? "true" : "false",
+			bench.quick ? "true" : "false", load());
 }

@@ -20,8 +20,12 @@ struct bench_world {
 	char guest[4096];
 };
 
-/* Build the image: `mib` MiB filled before the ready point. 0, or the case's result after saying why. */
+/*
+ * An image with `mib` MiB filled before the ready point, built or taken from the last case of that size
+ * with all that it has learned forgotten. 0, or the case's result after saying why.
+ */
 int bench_world_open(struct bench_world **out, const struct bench_case *self, unsigned int mib);
+/* Keeps it for the next case. */
 void bench_world_close(struct bench_world *world);
 
 struct bench_request {

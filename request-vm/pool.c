@@ -41,6 +41,19 @@ static void append(struct mf_slot **head, struct mf_slot **tail, struct mf_slot 
 	*tail = slot;
 }
 
+static void count_waiting(struct mf_pool *pool, int change)
+{
+	pool->stats.queued += (unsigned int)change;
+	if (pool->settings.waiting)
+		__atomic_add_fetch(pool->settings.waiting, change, __ATOMIC_RELAXED);
+}
+
+/* Requests that wait for a VM, in all pools that share the bound. */
+static unsigned int waiting(const struct mf_pool *pool)
+{
+	return pool->settings.waiting ? __atomic_load_n(pool->settings.waiting, __ATOMIC_RELAXED) : pool->stats.queued;
+}
+
 /* Put a slot into the list that its state says; parked ones and those with open handles in none. */
 static void file(struct mf_slot *slot)
 {
@@ -127,7 +140,7 @@ static struct mf_job *dequeue(struct mf_pool *pool)
 	if (!job)
 		return NULL;
 	pool->queue_head = job->next;
-	pool->stats.queued--;
+	count_waiting(pool, -1);
 	return job;
 }
 
@@ -200,7 +213,7 @@ static void expire_queue(struct mf_pool *pool, uint64_t now)
 			continue;
 		}
 		*at = job->next;
-		pool->stats.queued--;
+		count_waiting(pool, -1);
 		pool->stats.outcomes[MF_OUTCOME_DEADLINE]++;
 		job->done(job, MF_OUTCOME_DEADLINE, NULL);
 	}
@@ -248,7 +261,7 @@ static void enqueue(struct mf_pool *pool, struct mf_job *job)
 	else
 		pool->queue_head = job;
 	pool->queue_tail = job;
-	pool->stats.queued++;
+	count_waiting(pool, 1);
 }
 
 int mf_pool_submit(struct mf_pool *pool, struct mf_job *job)
@@ -265,7 +278,7 @@ int mf_pool_submit(struct mf_pool *pool, struct mf_job *job)
 		begin(pool, slot, job);
 		return 0;
 	}
-	if (pool->stats.queued >= pool->settings.queue) {
+	if (waiting(pool) >= pool->settings.queue) {
 		pool->stats.rejected++;
 		return -EAGAIN;
 	}
@@ -304,7 +317,7 @@ static void cancel_queued(struct mf_pool *pool, struct mf_job *job)
 	*at = job->next;
 	if (pool->queue_tail == job)
 		pool->queue_tail = last;
-	pool->stats.queued--;
+	count_waiting(pool, -1);
 }
 
 void mf_pool_cancel(struct mf_pool *pool, struct mf_job *job)

@@ -22,6 +22,7 @@ enum mf_end {
 struct mf_pool_settings {
 	unsigned int vms;	 /* 1..65536 */
 	unsigned int queue;	 /* requests that may wait for a VM */
+	unsigned int *waiting;	 /* how many do, counted by all pools that share the bound; NULL: this one alone */
 	uint64_t deadline_ns;	 /* from the request's arrival to its answer; 0 = none */
 	uint64_t private_pages;	 /* a request may make private; 0 = no limit */
 	enum mf_end end;

@@ -122,13 +122,15 @@ static size_t list_ioctls(uint32_t *list, size_t room)
 	return count;
 }
 
-int mf_program_confine(const struct mf_program *program, const char *unlink_dir, struct mf_error *err)
+int mf_program_confine(const struct mf_program *program, const char *const *unlink_dirs, struct mf_error *err)
 {
 	static const char *const everything[] = {"/"};
 	const struct mf_program_options *options = program->options;
 	uint32_t ioctls[64];
-	struct mf_confine confine = {.ioctls = ioctls, .unlink_dirs = &unlink_dir, .unlink_dir_count = unlink_dir != NULL};
+	struct mf_confine confine = {.ioctls = ioctls, .unlink_dirs = unlink_dirs};
 
+	while (unlink_dirs && unlink_dirs[confine.unlink_dir_count])
+		confine.unlink_dir_count++;
 	confine.ioctl_count = list_ioctls(ioctls, 64);
 	if (program->permit) {
 		confine.flags |= MF_CONFINE_OPEN_FILES;

@@ -49,10 +49,10 @@ int mf_program_open(struct mf_program *program, const struct mf_program_options 
 void mf_program_close(struct mf_program *program);
 
 /*
- * Lock the process in for this program. unlink_dir: where a Unix socket is to be removed at the end, or
- * NULL. After this no guest instruction runs unconfined. Single-threaded.
+ * Lock the process in for this program. unlink_dirs: where Unix sockets are to be removed at the end,
+ * NULL-ended; NULL = none. After this no guest instruction runs unconfined. Single-threaded.
  */
-int mf_program_confine(const struct mf_program *program, const char *unlink_dir, struct mf_error *err);
+int mf_program_confine(const struct mf_program *program, const char *const *unlink_dirs, struct mf_error *err);
 
 /* A guest's writes must not end the engine: ignore SIGPIPE and SIGXFSZ. */
 void mf_program_calm_host(void);

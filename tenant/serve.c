@@ -34,6 +34,7 @@ struct server {
 	struct mf_health *health;
 	unsigned int worker_count;
 	unsigned int started;
+	unsigned int waiting; /* requests in the queues of all workers */
 	struct mf_worker *workers;
 	bool draining;
 };
@@ -169,8 +170,7 @@ static int open_workers(struct server *server, struct mf_error *err)
 		worker->index = i;
 		worker->settings = options->pool;
 		worker->settings.vms = (options->pool.vms - first + left - 1) / left;
-		worker->settings.queue = options->pool.queue / server->worker_count +
-					 (i < options->pool.queue % server->worker_count);
+		worker->settings.waiting = &server->waiting;
 		worker->settings.first_vm = first;
 		first += worker->settings.vms;
 		mf_front_settings_default(&worker->front_settings);
@@ -290,24 +290,35 @@ static int build_and_serve(struct server *server, struct mf_error *err)
 	return ret;
 }
 
-static const char *socket_folder(const struct mf_listener *listener, char *buffer, size_t room)
+/* The folder of a Unix socket is one of those where the confined process may remove files. */
+static void add_socket_folder(const struct mf_listener *listener, char buffer[128], const char **folders, size_t *count)
 {
 	if (!listener->is_unix)
-		return NULL;
-	snprintf(buffer, room, "%s", listener->path.sun_path);
-	return dirname(buffer);
+		return;
+	snprintf(buffer, 128, "%s", listener->path.sun_path);
+	folders[(*count)++] = dirname(buffer);
+}
+
+static int confine(struct server *server, struct mf_error *err)
+{
+	char buffers[2][128];
+	const char *folders[3] = {NULL};
+	size_t count = 0;
+
+	add_socket_folder(&server->listener, buffers[0], folders, &count);
+	add_socket_folder(&server->health_listener, buffers[1], folders, &count);
+	return mf_program_confine(&server->program, folders, err);
 }
 
 static int set_up(struct server *server, struct mf_error *err)
 {
-	char folder[128];
 	int ret = mf_program_open(&server->program, &server->options->program, err);
 
 	if (ret)
 		return ret;
 	ret = open_sockets(server, err);
 	if (!ret) {
-		ret = mf_program_confine(&server->program, socket_folder(&server->listener, folder, sizeof(folder)), err);
+		ret = confine(server, err);
 		if (!ret)
 			ret = build_and_serve(server, err);
 		mf_listen_close(&server->listener);

@@ -77,7 +77,10 @@ static void on_pool_closed(void *arg)
 	struct mf_worker *worker = arg;
 
 	worker->pool = NULL;
+	pthread_mutex_lock(&worker->lock);
+	worker->ended = true;
 	uv_close((uv_handle_t *)&worker->stop, NULL);
+	pthread_mutex_unlock(&worker->lock);
 }
 
 static void on_front_closed(void *arg)
@@ -124,6 +127,7 @@ int mf_worker_open(struct mf_worker *worker, struct mf_error *err)
 		close(worker->listen_fd);
 		return mf_error_set(err, ret, "cannot make an event loop: %s", uv_strerror(ret));
 	}
+	pthread_mutex_init(&worker->lock, NULL);
 	uv_async_init(&worker->loop, &worker->stop, on_stop);
 	worker->stop.data = worker;
 	ret = mf_pool_create(&worker->pool, &worker->loop, worker->image, worker->ready, worker->policy,
@@ -161,7 +165,10 @@ void mf_worker_stop(struct mf_worker *worker, bool hurry)
 {
 	if (hurry)
 		__atomic_store_n(&worker->hurry, true, __ATOMIC_RELEASE);
-	uv_async_send(&worker->stop);
+	pthread_mutex_lock(&worker->lock);
+	if (!worker->ended)
+		uv_async_send(&worker->stop);
+	pthread_mutex_unlock(&worker->lock);
 }
 
 void mf_worker_join(struct mf_worker *worker)

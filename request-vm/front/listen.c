@@ -188,7 +188,6 @@ static int bind_unix(struct mf_listener *listener, const struct mf_listen_addres
 		     struct mf_error *err)
 {
 	struct sockaddr_un *path = &listener->path;
-	struct stat st;
 	int code;
 
 	memcpy(path, &address->sockaddr, sizeof(*path));
@@ -197,11 +196,7 @@ static int bind_unix(struct mf_listener *listener, const struct mf_listen_addres
 		return code;
 	if (bind(listener->fd, (const struct sockaddr *)path, sizeof(*path)) < 0)
 		return mf_error_set(err, -errno, "Cannot make the socket %s: %m.", path->sun_path);
-	if (lstat(path->sun_path, &st) == 0) {
-		listener->device = st.st_dev;
-		listener->inode = st.st_ino;
-		listener->changed = st.st_ctim;
-	}
+	listener->file_fd = open(path->sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (listen(listener->fd, BACKLOG) < 0)
 		return mf_error_set(err, -errno, "Cannot listen on %s: %m.", path->sun_path);
 	snprintf(listener->name, sizeof(listener->name), "unix:%s", path->sun_path);
@@ -258,7 +253,7 @@ int mf_listen_open(struct mf_listener *out, const char *text, struct mf_error *e
 	struct mf_listen_address address;
 	int code, lock = -1;
 
-	*out = (struct mf_listener){.fd = -1};
+	*out = (struct mf_listener){.fd = -1, .file_fd = -1};
 	code = mf_listen_parse(&address, text, err);
 	if (code)
 		return code;
@@ -286,10 +281,11 @@ void mf_listen_close(struct mf_listener *listener)
 	if (listener->fd >= 0)
 		close(listener->fd);
 	listener->fd = -1;
-	if (listener->inode && lstat(listener->path.sun_path, &st) == 0 &&
-	    st.st_dev == listener->device && st.st_ino == listener->inode &&
-	    st.st_ctim.tv_sec == listener->changed.tv_sec &&
-	    st.st_ctim.tv_nsec == listener->changed.tv_nsec)
+	if (!listener->is_unix || listener->file_fd < 0)
+		return;
+	/* A file that was removed or replaced has no name left. A confined process may ask that, not stat a path. */
+	if (fstat(listener->file_fd, &st) == 0 && st.st_nlink)
 		unlink(listener->path.sun_path);
-	listener->inode = 0;
+	close(listener->file_fd);
+	listener->file_fd = -1;
 }

@@ -10,7 +10,7 @@ from claims import check, claim, main, matches, same
 
 NOBODY = "setpriv --reuid 65534 --regid {group} --clear-groups --bounding-set=-all --inh-caps=-all"
 GROUP = 64999  # its own: the machine's groups stay as they are
-SERVED = os.path.join(os.path.dirname(os.path.dirname(STATIC)), "pool/pool-guest")
+SERVED = os.environ.get("MAYFLY_SERVED", os.path.join(os.path.dirname(os.path.dirname(STATIC)), "pool/pool-guest"))
 
 
 def is_confined(pid, what):

@@ -7,15 +7,23 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #define WAIT_MAX_NS 10000000000ull
+
+/* A request that runs longer is stopped, as a deadline does: reason KICK_TIME. */
+#define RUN_MAX_SECONDS 3
+#define KICK_TIME	1u
+
+static struct mf_vm *running;
 
 static uint8_t request_bytes[1 << 20];
 
@@ -200,6 +208,9 @@ static void describe(struct guest *guest)
 	case MF_EXIT_SIGNALED:
 		snprintf(guest->answer, ANSWER_BYTES, "signal %d %s", exit->status, exit->text);
 		break;
+	case MF_EXIT_KICKED:
+		snprintf(guest->answer, ANSWER_BYTES, "kicked %x", exit->kicks);
+		break;
 	case MF_EXIT_CRASHED:
 		snprintf(guest->answer, ANSWER_BYTES, "crashed %s", exit->text);
 		break;
@@ -207,6 +218,25 @@ static void describe(struct guest *guest)
 		snprintf(guest->answer, ANSWER_BYTES, "kind %d status %d", exit->kind, exit->status);
 		break;
 	}
+}
+
+static void on_alarm(int signo)
+{
+	(void)signo;
+	mf_vm_kick(running, KICK_TIME);
+}
+
+static void watch(struct mf_vm *vm, unsigned int seconds)
+{
+	static bool installed;
+	struct itimerval timer = {.it_value.tv_sec = seconds};
+
+	if (!installed)
+		signal(SIGALRM, on_alarm);
+	installed = true;
+	if (vm)
+		running = vm;
+	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
 void guest_deliver(struct guest *guest, const char *target, const void *body, size_t bytes)
@@ -224,6 +254,7 @@ void guest_go_on(struct guest *guest, bool stop_at_wait)
 {
 	struct mf_kvm_vm *kvm = &guest->process.vm.kvm;
 
+	watch(&guest->process.vm, RUN_MAX_SECONDS);
 	for (;;) {
 		mf_process_run(&guest->process, &guest->exit);
 		if (guest->exit.kind == MF_EXIT_LOG || guest->exit.kind == MF_EXIT_RESPOND)
@@ -233,6 +264,7 @@ void guest_go_on(struct guest *guest, bool stop_at_wait)
 		else
 			break;
 	}
+	watch(NULL, 0);
 	describe(guest);
 	guest->user_exits = kvm->user_exits - guest->user_exits;
 	guest->faults = mf_kvm_vm_stat(kvm, kvm->kvm->stat_pf_taken) - guest->faults;

@@ -161,13 +161,18 @@ void anatomy_show(const struct tour *tour, const char *secret)
 	struct lab lab;
 	bool ready = prepare(cases, tour, secret);
 
-	if (!claim(ready, "requests built: %d", CASES) || !lab_open(&lab, tour->stanza))
+	if (!ready) {
+		claim(false, "the requests cannot be built");
+		return;
+	}
+	if (!lab_open(&lab, tour->stanza))
 		return;
 	if (mf_process_fork(&vm, &lab.image, &lab.program.policy, &err) == 0) {
 		claim(warm_up(&lab, &vm, tour), "the engine in this process serves as the server does");
 		say_blank();
-		say("  One VM in the engine   ends     -- changed by the request ----------------  reset copies and leaves");
-		say("  request                with         bytes  pages  registers                pages    bytes");
+		say("  One VM, in the engine          |------- changed by the request -------|  copied    left");
+		say("  %-20s %-9s %9s %6s  %-22s %6s %8s", "request", "ends with", "bytes", "pages",
+		    "registers", "pages", "bytes");
 		for (int i = 0; i < CASES; i++) {
 			examine(&lab, &vm, secret, &cases[i]);
 			show(&cases[i]);

@@ -12,7 +12,7 @@
 #include "times.h"
 #include "tour.h"
 
-#define HONEST		 2
+#define HONEST		 4
 #define RUN_NS		 4000000000ull
 #define RUN_EMULATED_NS 15000000000ull
 

@@ -108,10 +108,10 @@ void scene_honest(const struct tour *tour)
 	start = now_ns() - start;
 	if (!server_stop(&server, &end))
 		return;
-	say("%d clients posted %s stanzas, %s bytes, and got %s bytes of JSON%s", CLIENTS, with_commas(count),
-	    with_commas(work.bytes_in), with_commas(work.bytes_out), tour->emulated ? "" : ":");
+	say("%d clients posted %s stanzas, %s bytes, and got %s bytes of JSON.", CLIENTS, with_commas(count),
+	    with_commas(work.bytes_in), with_commas(work.bytes_out));
 	if (!tour->emulated)
-		say("%.1f s, %s requests a second, each in a VM that was reset and audited after it",
+		say("%.2f s: %s requests a second, each in a VM that was reset and audited after it.",
 		    (double)start / 1e9, with_commas((unsigned long long)((double)count * 1e9 / (double)start)));
 	claim(work.wrong == 0, "answers that differ from the native ones by any byte: %zu", work.wrong);
 	run_natively(tour);

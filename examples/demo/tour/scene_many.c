@@ -102,6 +102,7 @@ static void measure(struct lab *lab, struct mf_process *vms, size_t wanted, cons
 	size_t served = 0;
 	size_t count = fork_all(lab, vms, wanted, tour, &served);
 	double seconds = (double)(now_ns() - start) / 1e9;
+	struct mf_error unclean = {0};
 	size_t pages = 0, clean = 0, again;
 	long long taken;
 
@@ -115,11 +116,12 @@ static void measure(struct lab *lab, struct mf_process *vms, size_t wanted, cons
 		long private = mf_mem_private_pages(&vms[i].vm.mem);
 
 		pages += private > 0 ? (size_t)private : 0;
-		clean += mf_vm_audit(&vms[i].vm, NULL, NULL, NULL) == 0;
+		clean += mf_vm_audit(&vms[i].vm, NULL, NULL, &unclean) == 0;
 	}
 	claim(again == count, "all of them alive at the same time, each has served another: %s right answers",
 	      with_commas(served + again));
-	claim(clean == count, "audits of all of them: %zu unclean", count - clean);
+	claim(clean == count, "audits of all of them: %zu unclean%s%s", count - clean, clean == count ? "" : ": ",
+	      unclean.text);
 	claim(taken > 0, "available memory fell by %.1f MiB: a VM costs %lld KiB all in", (double)taken / 1024,
 	      taken / (long long)count);
 	say("      of it %zu KiB are pages of its own; the rest is KVM's", pages * 4 / count);
@@ -137,7 +139,9 @@ void scene_many(const struct tour *tour)
 	struct mf_process *vms = calloc(wanted, sizeof(*vms));
 	struct lab lab;
 
-	if (claim(vms != NULL, "room for %s VMs", with_commas(wanted)) && lab_open(&lab, tour->stanza)) {
+	if (!vms)
+		claim(false, "no memory");
+	else if (lab_open(&lab, tour->stanza)) {
 		measure(&lab, vms, wanted, tour, meminfo);
 		lab_close(&lab);
 	}

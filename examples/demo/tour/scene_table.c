@@ -81,8 +81,10 @@ static void measure_native(struct way *way, const struct tour *tour, bool fork_p
 	long before, after;
 
 	way->exits = -1;
-	if (!claim(native_start(&native, fork_per_request) == 0, "server started: %s", way->name))
+	if (native_start(&native, fork_per_request) < 0) {
+		claim(false, "the server does not start: %s", way->name);
 		return;
+	}
 	client_init(&client, native.port);
 	warm_up(way, tour, &client);
 	way->measured = ask_usage(&client, tour, &before, &way->private_kib);
@@ -139,8 +141,10 @@ static void count_mayfly(struct way *way, const struct tour *tour)
 	way->measured &= lab_open(&lab, tour->stanza);
 	if (!way->measured)
 		return;
-	if (!claim(mf_process_fork(&vm, &lab.image, &lab.program.policy, &err) == 0, "a VM of our own, to count in"))
+	if (mf_process_fork(&vm, &lab.image, &lab.program.policy, &err) < 0) {
+		claim(false, "fork: %s", err.text);
 		return;
+	}
 	for (size_t i = 0; i < counts.warm_up + counts.requests; i++) {
 		if (i == counts.warm_up)
 			exits = faults = 0;

@@ -111,6 +111,15 @@ bool server_start(struct server *server, const struct tour *tour, const char *co
 	return claim(false, "mayfly serve did not start: %s", text);
 }
 
+/* The sentence of the last audit that failed. */
+static void note_audit(const char *text, char *why, size_t room)
+{
+	static const char sign[] = "audit failed";
+
+	for (const char *at = text; (at = strstr(at, sign)); at++)
+		snprintf(why, room, "%.*s", (int)strcspn(at, "\n"), at);
+}
+
 static bool parse_end(const char *text, struct server_end *end)
 {
 	const char *at = NULL;
@@ -134,8 +143,12 @@ bool server_stop(struct server *server, struct server_end *end)
 		;
 	read_log(server->log, text, sizeof(text));
 	close(server->log);
-	if (status == 0 && parse_end(text, end))
+	note_audit(text, end->why, sizeof(end->why));
+	if (status == 0 && parse_end(text, end)) {
+		if (end->unclean)
+			say("%s", end->why);
 		return true;
+	}
 	return claim(false, "mayfly serve did not end well (status 0x%x): %s", status, text);
 }
 

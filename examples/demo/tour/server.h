@@ -25,6 +25,7 @@ struct server_end {
 	unsigned long long resets;
 	unsigned long long audits; /* 0 without --audit */
 	unsigned long long unclean;
+	char why[160]; /* of an audit that failed, the last; else empty */
 };
 
 /* `mayfly serve` over the demo's program with these options (NULL-ended). A failed claim when it does not come up. */

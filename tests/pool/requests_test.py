@@ -1,0 +1,277 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""What clients of a pool see: fresh VMs, bounds, deadlines, crashes, limits, keep-alive and its opposite."""
+import socket
+import time
+
+from serving import EMULATED, SLOWER, Server, wait_until
+from claims import check, claim, fail, main, matches, same
+
+
+def answers_with(answer, status, error, what):
+    if isinstance(answer, Exception):
+        fail(f"{what}: no answer but {answer!r}")
+    if (answer.status, answer.error) != (status, error):
+        fail(f"{what}: {answer}, should be {status} {error}")
+
+
+@claim(emulated=True)
+def a_burst_of_four_times_the_pool_is_served():
+    with Server(vms=16) as server:
+        for target in ("/count", "/sleep?20", "/busy?5"):
+            answers = server.ask_all([target] * 64)
+            for answer in answers:
+                answers_with(answer, 200, None, target)
+            if target == "/count":
+                same({answer.body for answer in answers}, {b"1"}, "counters")
+
+
+@claim
+def a_burst_on_two_workers_is_served_however_the_connections_fall():
+    """One worker may get more than its share of connections; the pool's bound is for all together."""
+    for _ in range(3):
+        with Server("--workers", "2", "--queue", "24", vms=8) as server:
+            answers = server.ask_all(["/sleep?100"] * 32)
+            bad = [str(answer) for answer in answers if isinstance(answer, Exception) or answer.status != 200]
+            same(len(bad), 0, "requests refused though 8 run and 24 may wait", *bad[:3])
+
+
+@claim(emulated=True)
+def beyond_the_queue_it_is_503_with_retry_after():
+    with Server("--queue", "3", "--workers", "1", vms=2) as server:
+        began = time.monotonic()
+        answers = server.ask_all([f"/sleep?{400 * SLOWER}"] * 12)
+        statuses = sorted(answer.status for answer in answers if not isinstance(answer, Exception))
+        same(statuses, [200] * 5 + [503] * 7, "2 run, 3 wait, 7 are refused")
+        for answer in answers:
+            if answer.status == 503:
+                check(int(answer.headers["Retry-After"]) > 0, "Retry-After")
+        check(time.monotonic() - began < 4 * SLOWER, "it took too long")
+        answers_with(server.ask("/count"), 200, None, "afterwards")
+
+
+@claim(emulated=True)
+def the_deadline_is_504_for_busy_and_for_sleeping_requests():
+    with Server("--deadline", "300ms") as server:
+        for target in ("/busy", "/sleep", "/logs"):
+            began = time.monotonic()
+            answers_with(server.ask(target), 504, None, target)
+            took = time.monotonic() - began
+            check(0.25 < took < 0.8 * SLOWER, f"{target}: took {took:.2f} s")
+        same(server.ask("/count").body, b"1", "afterwards")
+
+
+@claim(emulated=True)
+def the_deadline_counts_while_a_request_waits():
+    with Server("--deadline", "400ms", "--workers", "1", vms=1) as server:
+        began = time.monotonic()
+        answers = server.ask_all(["/busy", "/busy", "/sleep", "/count"])
+        took = time.monotonic() - began
+        same(sorted(a.status for a in answers).count(504) >= 3, True, str([str(a) for a in answers]))
+        check(took < 1.2 * SLOWER, f"took {took:.2f} s: deadlines were added up")
+        answers_with(server.ask("/count"), 200, None, "afterwards")
+
+
+@claim(emulated=True)
+def a_busy_request_does_not_hold_up_a_short_one():
+    with Server("--workers", "1", vms=4) as server:
+        sock = server.send_only("/busy?3000")
+        time.sleep(0.1)
+        began = time.monotonic()
+        same(server.ask("/count").body, b"1", "the short one")
+        check(time.monotonic() - began < 1 * SLOWER, "the short one waited")
+        sock.close()
+
+
+@claim(emulated=True)
+def every_kind_of_crash_is_502_and_leaves_a_clean_vm():
+    with Server("--audit", vms=2) as server:
+        for number in range(8):
+            answers_with(server.ask(f"/crash?{number}"), 502, "crash", f"crash {number}")
+            same(server.ask("/count").body, b"1", f"after crash {number}")
+        for number in (0, 1, 255):
+            answers_with(server.ask(f"/exit?{number}"), 502, "crash", f"exit({number})")
+        answers_with(server.ask("/none"), 502, "response", "no response")
+        same(server.ask("/count").body, b"1", "afterwards")
+        same(server.stop(), 0, "exit status")
+        matches(r"\b0 unclean", server.log())
+        matches(r"request ended: Segmentation fault", server.log())
+
+
+@claim(emulated=True)
+def a_memory_bomb_is_502_memory_or_an_error_inside_and_hurts_nobody():
+    with Server("--memory", "64M", "--request-memory", "8M", vms=4) as server:
+        sock = server.send_only("/sleep?1500")
+        for _ in range(1 if EMULATED else 6):
+            answer = server.ask("/eat")
+            if (answer.status, answer.body) != (200, b"ENOMEM"):
+                answers_with(answer, 502, "memory", "the bomb")
+            same(server.ask("/count").body, b"1", "another request")
+        check(sock.recv(4096).startswith(b"HTTP/1.1 200"), "the request beside it")
+        sock.close()
+        rss = server.footprint()[0]
+        check(rss < 200 << 10, f"the server holds {rss} KiB")
+
+
+@claim(emulated=True)
+def request_memory_bounds_pages_without_a_system_call():
+    with Server("--request-memory", "2M", vms=2) as server:
+        answers_with(server.ask("/touch?100"), 200, None, "400 KiB")
+        answers_with(server.ask("/touch?2000"), 502, "memory", "8 MiB")
+        answers_with(server.ask("/touch?100"), 200, None, "400 KiB afterwards")
+        same(server.ask("/count").body, b"1", "afterwards")
+
+
+@claim(emulated=True)
+def a_request_that_the_program_has_no_room_for_is_413():
+    with Server(vms=2) as server:
+        same(len(server.ask("/echo", b"x" * (1 << 20)).body), 1 << 20, "1 MiB, which fits")
+        room = (1 << 20) + (64 << 10)
+        for size in (room - 200, room, room + 4096, 3 << 20):
+            answer = server.ask("/echo", b"x" * size)
+            if size < room + 4096:
+                check(answer.status in (200, 413), f"{size} bytes: {answer}")
+            else:
+                same(answer.status, 413, f"{size} bytes")
+        for size in range(room - 600, room + 200, 50):
+            answer = server.ask("/echo", b"x" * size)
+            check(answer.status == 413 or (answer.status == 200 and len(answer.body) == size), f"{size} bytes: {answer}")
+        same(server.ask("/count").body, b"1", "afterwards")
+
+
+@claim(emulated=True)
+def large_responses_arrive_whole():
+    with Server(vms=2) as server:
+        for size in (0, 1, 4095, 4096, 100000, 8 << 20):
+            answer = server.ask(f"/large?{size}")
+            answers_with(answer, 200, None, str(size))
+            check(answer.body == b"b" * size, f"{size} bytes: {len(answer.body)} came")
+
+
+@claim(emulated=True)
+def a_client_that_goes_away_frees_the_vm():
+    with Server("--deadline", "60s", "--workers", "1", vms=2) as server:
+        for target in ("/sleep", "/busy"):
+            for _ in range(3):
+                socks = [server.send_only(target) for _ in range(2)]
+                time.sleep(0.1)
+                for sock in socks:
+                    sock.close()
+                began = time.monotonic()
+                answers_with(server.ask("/count"), 200, None, f"after {target}")
+                check(time.monotonic() - began < 2 * SLOWER, "the VM was not freed")
+
+
+@claim
+def a_client_that_goes_away_leaves_the_queue():
+    with Server("--deadline", "60s", "--workers", "1", "--queue", "4", vms=1) as server:
+        running = server.send_only("/sleep")
+        time.sleep(0.1)
+        waiting = [server.send_only("/sleep") for _ in range(4)]
+        time.sleep(0.1)
+        same(server.ask("/count").status, 503, "while the queue is full")
+        for sock in (*waiting[1:3], waiting[0], waiting[3], running):
+            sock.close()
+        wait_until(lambda: server.ask("/count").status == 200, "a free VM")
+
+
+@claim(emulated=True)
+def every_request_of_a_connection_gets_a_fresh_vm():
+    with Server(vms=4) as server:
+        client = server.client()
+        for _ in range(5 if EMULATED else 50):
+            same(client.ask("/count").body, b"1", "the counter")
+        client.close()
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(server.path)
+        sock.settimeout(10 * SLOWER)
+        sock.sendall(b"GET /count HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        got = b""
+        while got.count(b"HTTP/1.1 200") < 20 or not got.endswith(b"\r\n\r\n1"):
+            part = sock.recv(65536)
+            check(part, f"closed after {got.count(b'HTTP/1.1 200')} answers")
+            got += part
+        same(got.count(b"\r\n\r\n1"), 20, "fresh counters among pipelined requests")
+        sock.close()
+
+
+@claim(emulated=True)
+def nothing_that_one_request_knew_is_known_to_the_next():
+    with Server("--workers", "1", vms=1) as server:
+        same(server.ask("/remember", b"SECRET").body, b"SECRET", "remember")
+        same(server.ask("/recall").body, b"nothing", "recall")
+
+
+@claim(emulated=True)
+def reset_never_lets_state_pile_up():
+    with Server("--reset", "never", "--workers", "1", vms=1) as server:
+        for number in range(1, 6):
+            same(server.ask("/count").body, str(number).encode(), "the counter")
+        same(server.ask("/remember", b"kept").body, b"kept", "remember")
+        same(server.ask("/recall").body, b"kept", "recall")
+        answers_with(server.ask("/crash"), 502, "crash", "a crash")
+        same(server.ask("/count").body, b"1", "after a crash: the image")
+
+
+@claim
+def reset_never_survives_deadlines_at_the_very_end_of_a_request():
+    with Server("--reset", "never", "--deadline", "30ms", "--workers", "1", vms=1) as server:
+        for i in range(60):
+            server.ask(f"/busy?{26 + i % 8}")
+            answers_with(server.ask("/count"), 200, None, "the request after one that nearly met its deadline")
+
+
+@claim(emulated=True)
+def work_after_the_response_goes_on_and_the_vm_is_taken_meanwhile():
+    with Server("--workers", "1", "--deadline", "3s", vms=1) as server:
+        began = time.monotonic()
+        answers_with(server.ask(f"/after?{600 * SLOWER}"), 200, None, "the response")
+        check(time.monotonic() - began < 0.4 * SLOWER, "the response waited for the work")
+        same(server.ask("/count").body, b"1", "the next request, in a fresh VM")
+        if not EMULATED:
+            took = time.monotonic() - began
+            check(0.5 < took < 2, f"the only VM was free after {took:.2f} s")
+
+
+@claim
+def work_after_the_response_is_ended_by_the_deadline():
+    with Server("--workers", "1", "--deadline", "500ms", "--queue", "1", vms=1) as server:
+        began = time.monotonic()
+        answers_with(server.ask("/after"), 200, None, "the response")
+        wait_until(lambda: server.ask("/count").status == 200, "the VM", 3)
+        took = time.monotonic() - began
+        check(0.4 < took < 1.5, f"free after {took:.2f} s")
+        same(server.ask("/count").body, b"1", "afterwards")
+
+
+@claim(emulated=True)
+def a_crash_after_the_response_does_not_reach_the_client():
+    with Server("--workers", "1", vms=1) as server:
+        for number in (0, 2, 4):
+            answers_with(server.ask(f"/crash-after?{number}"), 200, None, "the response")
+            same(server.ask("/count").body, b"1", "afterwards")
+
+
+@claim
+def health_answers_while_all_vms_are_busy():
+    with Server("--workers", "1", vms=1) as server:
+        socks = [server.send_only("/busy?2000") for _ in range(3)]
+        for target, status in (("/healthz", 200), ("/readyz", 200), ("/none", 404)):
+            began = time.monotonic()
+            same(server.ready(target), status, target)
+            check(time.monotonic() - began < 1, f"{target} waited")
+        for sock in socks:
+            sock.close()
+
+
+@claim
+def odd_responses_are_answered_properly():
+    with Server(vms=1) as server:
+        answers_with(server.ask("/header?0"), 200, None, "a header")
+        check(server.ask("/header?1").status in (200, 502), "a tab in the type")
+        answer = server.ask("/header?2")
+        check(answer.status in (204, 502), f"204 with a body: {answer}")
+        same(server.ask("/count").body, b"1", "afterwards")
+
+
+main()

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""A mayfly serve of one's own on Unix sockets, and clients of it. Used by the tests of this folder."""
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "cli"))
+sys.dont_write_bytecode = True
+from mayfly import BUILD, EMULATED, MAYFLY, SLOWER  # noqa: E402
+from claims import LONG, check, fail  # noqa: E402
+
+GUEST = os.environ.get("MAYFLY_SERVED", os.path.join(BUILD, "tests/pool/pool-guest"))
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def error(self):
+        return self.headers.get("Mayfly-Error")
+
+    def __str__(self):
+        return f"{self.status} {self.error or ''} {self.body[:60]}"
+
+
+class Client(http.client.HTTPConnection):
+    """A connection that is kept."""
+
+    def __init__(self, path, seconds=20):
+        super().__init__("mayfly", timeout=seconds * SLOWER)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+    def ask(self, target, body=None, method=None, headers=()):
+        self.request(method or ("GET" if body is None else "POST"), target, body, dict(headers))
+        answer = self.getresponse()
+        return Answer(answer.status, answer.headers, answer.read())
+
+
+class Server:
+    """With-statement: a server that is ready; it is ended at the end, and its stderr is in .log()."""
+
+    def __init__(self, *options, guest=GUEST, vms=4, before=None, stderr=None, wait=True):
+        self.folder = tempfile.TemporaryDirectory(prefix="mayfly-pool-")
+        self.path, self.health = f"{self.folder.name}/socket", f"{self.folder.name}/health"
+        self.log_name = f"{self.folder.name}/log"
+        with open(self.log_name, "wb") as log:
+            self.process = subprocess.Popen(
+                [MAYFLY, "serve", "--listen", f"unix:{self.path}", "--health", f"unix:{self.health}", "--vms", str(vms),
+                 *options, "--", guest], stdin=subprocess.DEVNULL, stderr=stderr or log, preexec_fn=before)
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self):
+        until = time.monotonic() + 20 * SLOWER
+        while self.ready() != 200:
+            if self.process.poll() is not None or time.monotonic() > until:
+                self.process.kill()
+                fail("the server did not become ready", self.log())
+            time.sleep(0.02)
+
+    def ready(self, target="/readyz"):
+        """The status of /readyz, None when nobody answers."""
+        client = Client(self.health, 5)
+        try:
+            return client.ask(target).status
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            client.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            died = None
+        else:
+            died = self.process.returncode
+        self.process.wait()
+        log = self.log()
+        self.folder.cleanup()
+        if died is not None and died < 0 and kind is None:
+            fail(f"the server died of signal {-died}", log)
+
+    def client(self, seconds=20):
+        return Client(self.path, seconds)
+
+    def ask(self, target, body=None, **more):
+        """One request on a connection of its own."""
+        client = self.client()
+        try:
+            return client.ask(target, body, **more)
+        finally:
+            client.close()
+
+    def ask_all(self, targets):
+        """All at once, each on its own connection and thread; answers in order, an exception where there is none."""
+        answers = [None] * len(targets)
+
+        def one(i):
+            try:
+                answers[i] = self.ask(targets[i])
+            except Exception as error:
+                answers[i] = error
+
+        threads = [threading.Thread(target=one, args=(i,)) for i in range(len(targets))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return answers
+
+    def send_only(self, target):
+        """A request whose answer is not waited for; returns the socket."""
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(20 * SLOWER)
+        sock.connect(self.path)
+        sock.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return sock
+
+    def log(self):
+        with open(self.log_name, "rb") as file:
+            return file.read()
+
+    def stop(self, how=signal.SIGTERM, seconds=15):
+        """Its exit status."""
+        self.process.send_signal(how)
+        return self.wait(seconds)
+
+    def wait(self, seconds=15):
+        try:
+            return self.process.wait(seconds * SLOWER)
+        except subprocess.TimeoutExpired:
+            fail(f"the server still runs {seconds} s after it was told to end", self.log())
+
+    def footprint(self):
+        """(resident KiB, descriptors, threads)"""
+        pid = self.process.pid
+        with open(f"/proc/{pid}/status") as file:
+            facts = dict(line.split(":", 1) for line in file)
+        return int(facts["VmRSS"].split()[0]), len(os.listdir(f"/proc/{pid}/fd")), int(facts["Threads"])
+
+
+def wait_until(condition, what, seconds=5):
+    until = time.monotonic() + seconds * SLOWER
+    while not condition():
+        check(time.monotonic() < until, f"waited in vain: {what}")
+        time.sleep(0.01)
