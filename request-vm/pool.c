@@ -222,18 +222,18 @@ static void expire_queue(struct mf_pool *pool, uint64_t now)
 /* Give one idle VM what the others have learned since it was forked. */
 static void prepare_one(struct mf_pool *pool)
 {
-	size_t learned = __atomic_load_n(&pool->image->lessons, __ATOMIC_RELAXED);
+	size_t lessons = __atomic_load_n(&pool->image->lessons, __ATOMIC_RELAXED);
+	struct mf_slot **at = &pool->clean;
 	struct mf_slot *slot;
 
-	if (pool->settings.end == MF_END_KEEP)
+	while (*at && (*at)->prepared == lessons)
+		at = &(*at)->next;
+	slot = *at;
+	if (!slot || pool->settings.end == MF_END_KEEP)
 		return;
-	for (slot = pool->clean; slot; slot = slot->next) {
-		if (slot->prepared == learned)
-			continue;
-		slot->prepared = learned;
-		mf_vm_prepare(&slot->process.vm);
-		return;
-	}
+	*at = slot->next;
+	mf_slot_prepare(slot);
+	file(slot);
 }
 
 static void on_sweep(uv_timer_t *handle)

@@ -30,6 +30,8 @@ int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
 	slot->started_ns = mf_now_ns();
 	slot->exits_before = slot->process.vm.kvm.user_exits;
 	slot->faults_before = faults(slot);
+	slot->faults_max = slot->pool->settings.private_pages ?
+				   slot->faults_before + slot->pool->settings.private_pages : 0;
 	slot->process.out_of_memory = false;
 	slot->kept_ready = false;
 	ret = mf_function_deliver(&slot->process, &slot->ready, job->request, job->request_bytes);
@@ -157,12 +159,16 @@ static void park(struct mf_slot *slot, const struct mf_exit *exit)
 		start_timer(slot, until);
 }
 
+/* Each page that becomes private takes a fault at the least: so many more until it is worth a look. */
 static bool over_memory(struct mf_slot *slot)
 {
 	uint64_t limit = slot->pool->settings.private_pages;
-	long pages = limit ? mf_mem_private_pages(&slot->process.vm.mem) : 0;
+	long pages = mf_mem_private_pages(&slot->process.vm.mem);
 
-	return pages > 0 && (uint64_t)pages > limit;
+	if (pages < 0 || (uint64_t)pages > limit)
+		return true;
+	slot->faults_max = faults(slot) + limit - (uint64_t)pages;
+	return false;
 }
 
 static void on_kick(struct mf_slot *slot, uint32_t kicks)
@@ -234,12 +240,10 @@ static bool on_exit_of(struct mf_slot *slot, const struct mf_exit *exit)
 
 void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
 {
-	uint64_t pages = slot->pool->settings.private_pages;
-	struct mf_watch_limits limits = {.deadline_ns = slot->deadline_ns, .slice_ns = slice_ns};
+	struct mf_watch_limits limits = {
+		.deadline_ns = slot->deadline_ns, .slice_ns = slice_ns, .faults_max = slot->faults_max};
 	struct mf_exit exit;
 
-	if (pages)
-		limits.faults_max = faults(slot) + pages;
 	mf_watch_enter(slot->pool->watch, &slot->process.vm, &limits);
 	do {
 		mf_process_run(&slot->process, &exit);
@@ -293,20 +297,24 @@ void mf_slot_restore(struct mf_slot *slot)
 		give_up(slot);
 }
 
+void mf_slot_prepare(struct mf_slot *slot)
+{
+	slot->prepared = __atomic_load_n(&slot->pool->image->lessons, __ATOMIC_RELAXED);
+	if (mf_vm_prepare(&slot->process.vm))
+		give_up(slot);
+}
+
 int mf_slot_fork(struct mf_slot *slot, struct mf_error *err)
 {
 	int ret = mf_process_fork(&slot->process, slot->pool->image, &slot->policy, err);
 
 	if (ret)
 		return ret;
-	ret = mf_vm_prepare(&slot->process.vm);
-	if (ret) {
-		mf_process_finish(&slot->process);
-		return mf_error_set(err, ret, "cannot prepare a VM: %s", strerror(-ret));
-	}
-	slot->prepared = slot->pool->image->lessons;
-	slot->ready = slot->image_ready;
 	slot->pool->stats.vms++;
+	slot->ready = slot->image_ready;
 	slot->state = MF_SLOT_CLEAN;
-	return 0;
+	mf_slot_prepare(slot);
+	if (slot->state == MF_SLOT_CLEAN)
+		return 0;
+	return mf_error_set(err, -EIO, "cannot prepare a VM: KVM does not let it be put back");
 }

@@ -30,6 +30,7 @@ struct mf_slot {
 	uint64_t deadline_ns;
 	uint64_t exits_before;
 	uint64_t faults_before;
+	uint64_t faults_max; /* at this many it is looked at what the request holds */
 	uint64_t started_ns;
 	struct mf_slot *next; /* in the list of its state */
 	uv_poll_t poll;	      /* open while parked on a descriptor */
@@ -50,6 +51,9 @@ void mf_slot_end(struct mf_slot *slot, enum mf_outcome outcome, const struct mf_
 
 /* Put a dirty slot back: CLEAN, or EMPTY when the VM had to be given up. */
 void mf_slot_restore(struct mf_slot *slot);
+
+/* Give a clean slot what the image has learned: CLEAN, or EMPTY when the VM had to be given up. */
+void mf_slot_prepare(struct mf_slot *slot);
 
 /* Fork an empty slot: CLEAN on success. */
 int mf_slot_fork(struct mf_slot *slot, struct mf_error *err);

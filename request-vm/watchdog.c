@@ -82,6 +82,19 @@ static void sleep_tick(void)
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &tick, NULL);
 }
 
+static bool anything_runs(struct mf_watchdog *dog)
+{
+	bool running = false;
+	unsigned int i;
+
+	for (i = 0; i < dog->workers; i++) {
+		pthread_mutex_lock(&dog->watches[i].lock);
+		running |= dog->watches[i].vm != NULL;
+		pthread_mutex_unlock(&dog->watches[i].lock);
+	}
+	return running;
+}
+
 /* Nothing has run for a while: wait to be told. False when the watchdog is to end. */
 static bool wait_for_work(struct mf_watchdog *dog, bool idle)
 {
@@ -90,7 +103,11 @@ static bool wait_for_work(struct mf_watchdog *dog, bool idle)
 	pthread_mutex_lock(&dog->lock);
 	while (idle && !dog->stop) {
 		__atomic_store_n(&dog->asleep, true, __ATOMIC_SEQ_CST);
-		pthread_cond_wait(&dog->wake, &dog->lock);
+		/* Who entered before that store saw nobody asleep and woke nobody. */
+		if (anything_runs(dog))
+			__atomic_store_n(&dog->asleep, false, __ATOMIC_SEQ_CST);
+		else
+			pthread_cond_wait(&dog->wake, &dog->lock);
 		idle = __atomic_load_n(&dog->asleep, __ATOMIC_SEQ_CST);
 	}
 	stop = dog->stop;
@@ -138,13 +155,19 @@ int mf_watchdog_create(struct mf_watchdog **out, unsigned int workers, struct mf
 {
 	struct sigaction action = {.sa_handler = on_kick_signal};
 	struct mf_watchdog *dog = calloc(1, sizeof(*dog) + workers * sizeof(dog->watches[0]));
+	sigset_t all;
+	sigset_t before;
 	int ret;
 
 	if (!dog)
 		return mf_error_set(err, -ENOMEM, "not enough memory for the watchdog");
 	init_watches(dog, workers);
 	sigaction(KICK_SIGNAL, &action, NULL);
+	/* Signals of the process are for other threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	ret = pthread_create(&dog->thread, NULL, watch_all, dog);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (ret) {
 		free(dog);
 		return mf_error_set(err, -ret, "cannot start the watchdog thread: %s; raise `ulimit -u`", strerror(ret));

@@ -85,10 +85,23 @@ static const char *not_ready_reason(void *arg)
 	return server->draining ? "draining\n" : NULL;
 }
 
+/* Hold back, or let in again, the signals that end the server; for this thread and those that it makes. */
+static void hold_signals(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(how, &set, NULL);
+}
+
+/* From here on another signal has nothing to hurry, and must not kill the process before it has tidied up. */
 static void end_loop(struct server *server)
 {
 	unsigned int i;
 
+	hold_signals(SIG_BLOCK);
 	for (i = 0; i < 2; i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
 	uv_close((uv_handle_t *)&server->patience, NULL);
@@ -263,10 +276,12 @@ static int serve(struct server *server, struct mf_error *err)
 		stop_workers(server, true);
 	else
 		say_start(server);
+	hold_signals(SIG_BLOCK);
 	if (pthread_create(&joiner, NULL, join_workers, server)) {
-		mf_error_set(err, -EAGAIN, "cannot start a thread; raise `ulimit -u`");
+		mf_output_say(0, "mayfly serve: cannot start a thread; raise `ulimit -u`\n");
 		_exit(MF_STATUS_FAILED);
 	}
+	hold_signals(SIG_UNBLOCK);
 	uv_run(&server->loop, UV_RUN_DEFAULT);
 	pthread_join(joiner, NULL);
 	if (!ret)

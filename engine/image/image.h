@@ -32,7 +32,7 @@ void mf_image_finish(struct mf_image *image);
 int mf_vm_fork(struct mf_vm *vm, struct mf_image *image, struct mf_error *err);
 
 /* Make the learned set private and touch it once in the guest: the first request then meets no
- * fault. Call on a fresh fork or after a reset. */
+ * fault. Call on a fresh fork or after a reset. Returns what mf_vm_reset does. */
 int mf_vm_prepare(struct mf_vm *vm);
 
 /*

@@ -125,7 +125,7 @@ int mf_vm_reset(struct mf_vm *vm)
 		learn(vm);
 	if (!skips(vm, MF_STEP_MEMORY))
 		restore_memory(vm);
-	if (restore_cpu(vm))
+	if (restore_cpu(vm) || vm->mem.broken)
 		return -EIO;
 	vm->unclean = false;
 	vm->faulted = false;
@@ -179,9 +179,10 @@ int mf_vm_prepare(struct mf_vm *vm)
 
 	if (!__atomic_load_n(&vm->image->lessons, __ATOMIC_RELAXED))
 		return 0;
+	/* What cannot be touched, because there is no stack or a signal came, costs the first request a fault. */
 	mf_mem_populate(&vm->mem, vm->image->learned);
 	mf_pt_each_user_page(&vm->mem, touch_page, &toucher);
 	if (!toucher.ret && toucher.count)
-		toucher.ret = touch(vm, toucher.batch, toucher.count);
-	return toucher.ret ? toucher.ret : mf_vm_reset(vm);
+		touch(vm, toucher.batch, toucher.count);
+	return mf_vm_reset(vm);
 }

@@ -118,6 +118,11 @@ void mf_vm_run(struct mf_vm *vm, struct mf_vm_exit *exit)
 	unsigned int tries = 0;
 	int ret;
 
+	if (vm->mem.broken) {
+		*exit = (struct mf_vm_exit){.kind = MF_VM_CRASH, .reason = -EIO};
+		return;
+	}
+
 	if (vm->mem.flush_pending) {
 		mf_guest_reload_cr3(vm);
 		vm->mem.flush_pending = false;

@@ -56,10 +56,16 @@ void mf_flush_gain(struct mf_mem *mem)
 
 static void move_dummy(struct mf_mem *mem)
 {
+	int ret = 0;
+
 	if (!mem->slot_moves)
-		mf_kvm_vm_slot(mem->vm, DUMMY_SLOT, DUMMY_GPA, MF_PAGE, mem->base);
+		ret = mf_kvm_vm_slot(mem->vm, DUMMY_SLOT, DUMMY_GPA, MF_PAGE, mem->base);
 	mem->slot_moves++;
-	mf_kvm_vm_slot(mem->vm, DUMMY_SLOT, DUMMY_GPA + (mem->slot_moves & 1) * MF_PAGE, MF_PAGE, mem->base);
+	if (!ret)
+		ret = mf_kvm_vm_slot(mem->vm, DUMMY_SLOT, DUMMY_GPA + (mem->slot_moves & 1) * MF_PAGE,
+				     MF_PAGE, mem->base);
+	if (ret)
+		mem->broken = true; /* old translations may live on */
 }
 
 void mf_flush_end(struct mf_flush *flush, struct mf_mem *mem)

@@ -330,5 +330,7 @@ void *mf_mem_at(const struct mf_mem *mem, struct mf_gpa gpa, size_t bytes)
 	}
 	if (gpa.at < start || gpa.at > end || bytes > end - gpa.at)
 		return NULL;
+	if (start)
+		mf_mem_guard_files(mem);
 	return mem->guest + gpa.at;
 }

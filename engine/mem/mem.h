@@ -54,6 +54,7 @@ struct mf_mem {
 	uint32_t slot_moves;	/* position of the dummy slot that flushes translations */
 	size_t file_count;	/* of `files`, or of the backing's in a fork */
 	struct mf_file_map *files; /* while an image is built: owned */
+	bool broken; /* the host refused a flush or a scan: this VM must not serve again */
 	bool flush_pending;	/* hardware: the next entry must reload CR3 */
 	struct mf_ws ws;
 };
@@ -119,14 +120,22 @@ void mf_mem_mark(struct mf_mem *mem, const void *at, size_t bytes);
 /* The arena for writing: header marked. */
 struct mf_arena *mf_mem_arena_rw(struct mf_mem *mem);
 
-/* Host pointer of guest-physical [gpa, gpa+bytes), or NULL where that is not memory. */
+/* Host pointer of guest-physical [gpa, gpa+bytes), or NULL where that is not memory. Of a file map it is
+ * for this thread, until it asks for another VM's (mf_mem_guard_files). */
 void *mf_mem_at(const struct mf_mem *mem, struct mf_gpa gpa, size_t bytes);
 
 /* Pages of which this VM holds a copy that it may have changed, right now. Costs a scan. */
 long mf_mem_private_pages(struct mf_mem *mem);
 
-/* Find out what became private since the last time. False, and nearly free, when the vCPU met no fault. */
+/* Find out what became private since the last time. False, and nearly free, when the vCPU met no fault.
+ * When the host cannot tell, the memory is `broken`. */
 bool mf_mem_learn(struct mf_mem *mem);
+
+/*
+ * This thread is about to read file maps of `mem`: a file that is cut short under us then reads as zero
+ * instead of ending the engine (SIGBUS). Cheap; holds until the next call.
+ */
+void mf_mem_guard_files(const struct mf_mem *mem);
 
 /* Add to `pages` (one bit a page of the mapping, atomic) every page that was ever read or written. */
 void mf_mem_touched(struct mf_mem *mem, uint64_t *pages);

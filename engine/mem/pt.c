@@ -6,12 +6,13 @@
 #include <errno.h>
 #include <string.h>
 
-/* Intel SDM vol. 3, 4.5.4: 4-level paging entries. Bit 9 is ours to use. */
+/* Intel SDM vol. 3, 4.5.4: 4-level paging entries. Bits 9 to 11 are ours to use. */
 #define PTE_P	 0x001ull
 #define PTE_W	 0x002ull
 #define PTE_U	 0x004ull
 #define PTE_A	 0x020ull
 #define PTE_D	 0x040ull
+#define PTE_HELD 0x400ull /* maps something, if only without any access */
 #define PTE_OWN	 0x200ull /* the frame goes back to the allocator at unmap */
 #define PTE_NX	 (1ull << 63)
 #define PTE_ADDR 0x000ffffffffff000ull
@@ -31,7 +32,7 @@ static unsigned int index_of(struct mf_gva va, int level)
 
 static uint64_t entry_for(struct mf_gpa gpa, int prot)
 {
-	uint64_t entry = gpa.at | PTE_A | PTE_D;
+	uint64_t entry = gpa.at | PTE_HELD | PTE_A | PTE_D;
 
 	if (prot & (MF_READ | MF_WRITE | MF_EXEC))
 		entry |= PTE_P;
@@ -48,7 +49,7 @@ static uint64_t entry_for(struct mf_gpa gpa, int prot)
 
 static bool is_absent(uint64_t entry)
 {
-	return !(entry & (PTE_P | PTE_OWN));
+	return !(entry & PTE_HELD);
 }
 
 /* Account for an edit of the table that holds `entry`; then write. */

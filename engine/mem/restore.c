@@ -40,7 +40,8 @@ bool mf_mem_learn(struct mf_mem *mem)
 
 	if (kvm->traits.binary_stats && faults == mem->ws.faults_seen)
 		return false;
-	scan(mem, learn_run, &mem->ws);
+	if (scan(mem, learn_run, &mem->ws))
+		mem->broken = true;
 	mem->ws.faults_seen = faults;
 	return true;
 }

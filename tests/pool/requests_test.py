@@ -61,6 +61,24 @@ def the_deadline_is_504_for_busy_and_for_sleeping_requests():
         same(server.ask("/count").body, b"1", "afterwards")
 
 
+@claim
+def deadlines_fire_however_long_the_server_was_idle():
+    """The watchdog sleeps when nothing runs; it must not fall asleep just as a request begins."""
+    with Server("--deadline", "60ms", "--workers", "1", vms=1) as server:
+        for i in range(60):
+            time.sleep(0.095 + i * 0.0004)
+            began = time.monotonic()
+            client = server.client(2)
+            try:
+                status = client.ask("/busy").status
+            except TimeoutError:
+                fail(f"no deadline after an idle time of {95 + i * 0.4:.1f} ms")
+            finally:
+                client.close()
+            same(status, 504, "status")
+            check(time.monotonic() - began < 0.5, "the deadline came late")
+
+
 @claim(emulated=True)
 def the_deadline_counts_while_a_request_waits():
     with Server("--deadline", "400ms", "--workers", "1", vms=1) as server:
@@ -215,9 +233,9 @@ def reset_never_lets_state_pile_up():
 
 @claim
 def reset_never_survives_deadlines_at_the_very_end_of_a_request():
-    with Server("--reset", "never", "--deadline", "30ms", "--workers", "1", vms=1) as server:
-        for i in range(60):
-            server.ask(f"/busy?{26 + i % 8}")
+    with Server("--reset", "never", "--deadline", "100ms", "--workers", "1", vms=1) as server:
+        for i in range(40):
+            server.ask(f"/busy?{96 + i % 8}")
             answers_with(server.ask("/count"), 200, None, "the request after one that nearly met its deadline")
 
 
