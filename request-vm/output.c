@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -77,24 +78,56 @@ void mf_output_note(struct mf_output *output, const char *text)
 		output->meter->swallowed++;
 }
 
+static bool continues(const unsigned char *at, size_t count)
+{
+	while (count && (at[count] & 0xc0) == 0x80)
+		count--;
+	return !count;
+}
+
+/* Bytes of the well-formed UTF-8 character there (RFC 3629); 0: it is none, or a C1 control. A NUL ends the line. */
+static size_t character(const unsigned char *at)
+{
+	if (at[0] >= 0xc2 && at[0] <= 0xdf)
+		return continues(at, 1) && (at[0] > 0xc2 || at[1] >= 0xa0) ? 2 : 0;
+	if (at[0] >= 0xe0 && at[0] <= 0xef)
+		return continues(at, 2) && (at[0] != 0xe0 || at[1] >= 0xa0) && (at[0] != 0xed || at[1] < 0xa0) ? 3 : 0;
+	if (at[0] >= 0xf0 && at[0] <= 0xf4)
+		return continues(at, 3) && (at[0] != 0xf0 || at[1] >= 0x90) && (at[0] != 0xf4 || at[1] < 0x90) ? 4 : 0;
+	return at[0] < 0x80;
+}
+
+/* What is no character becomes dots: a lone byte from 0x80 to 0x9f is a control to some terminals. */
+static void mend_line(char *line)
+{
+	while (*line) {
+		size_t bytes = character((const unsigned char *)line);
+
+		if (!bytes)
+			*line = '.';
+		line += bytes ? bytes : 1;
+	}
+}
+
 void mf_output_flush(struct mf_output *output)
 {
 	if (output->used) {
 		output->line[output->used] = 0;
+		mend_line(output->line);
 		mf_output_note(output, output->line);
 	}
 	explicit_bzero(output->line, sizeof(output->line));
 	output->used = 0;
 }
 
-/* Bytes that a terminal would act on become a dot; UTF-8 passes but for C1 controls. */
+/* Bytes that a terminal would act on become a dot; those above 0x7f are looked at when the line is whole. */
 static char harmless(char byte)
 {
 	unsigned char c = (unsigned char)byte;
 
 	if (c == '\t')
 		return ' ';
-	return c < 0x20 || c == 0x7f || (c >= 0x80 && c < 0xa0) ? '.' : byte;
+	return c < 0x20 || c == 0x7f ? '.' : byte;
 }
 
 ssize_t mf_output_write(void *cookie, int fd, const void *bytes, size_t count)

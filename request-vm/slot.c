@@ -26,6 +26,7 @@ int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
 	slot->job = job;
 	slot->answered = false;
 	slot->slow = false;
+	slot->spoilt = false;
 	slot->deadline_ns = job->deadline_ns;
 	slot->started_ns = mf_now_ns();
 	slot->exits_before = slot->process.vm.kvm.user_exits;
@@ -61,6 +62,7 @@ void mf_slot_end(struct mf_slot *slot, enum mf_outcome outcome, const struct mf_
 	stats->user_exits += slot->process.vm.kvm.user_exits - slot->exits_before;
 	stats->page_faults += faults(slot) - slot->faults_before;
 	stats->run_ns += mf_now_ns() - slot->started_ns;
+	slot->spoilt = outcome == MF_OUTCOME_MEMORY;
 	answer(slot, outcome, response);
 	mf_output_flush(&slot->output);
 	slot->pool->stats.busy--;
@@ -284,7 +286,7 @@ void mf_slot_restore(struct mf_slot *slot)
 		slot->state = MF_SLOT_CLEAN;
 		return;
 	}
-	if (pool->settings.end == MF_END_DISCARD || mf_process_reset(&slot->process)) {
+	if (pool->settings.end == MF_END_DISCARD || slot->spoilt || mf_process_reset(&slot->process)) {
 		give_up(slot);
 		return;
 	}

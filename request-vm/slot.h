@@ -26,6 +26,7 @@ struct mf_slot {
 	enum mf_slot_state state;
 	bool answered;	/* the client has its response, the program works on */
 	bool slow;	/* has used up a slice: others go first */
+	bool spoilt;	/* reached its memory limit: nothing that it touched is to be kept or learned */
 	struct mf_job *job; /* NULL once answered or cancelled */
 	uint64_t deadline_ns;
 	uint64_t exits_before;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "request-vm/watchdog.h"
+#include "engine/image/clock.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -10,6 +11,9 @@
 
 /* Any signal with a handler makes KVM_RUN return; this one has no other use. */
 #define KICK_SIGNAL (SIGRTMIN + 3)
+
+/* The guests' clock page is brought up to date every so many ticks. */
+#define CLOCK_TICKS 250u
 
 /* Ticks without anything running before the thread sleeps for good. */
 #define IDLE_TICKS 50u
@@ -119,6 +123,7 @@ static void *watch_all(void *arg)
 {
 	struct mf_watchdog *dog = arg;
 	unsigned int idle = 0;
+	unsigned int ticks = 0;
 
 	while (wait_for_work(dog, idle >= IDLE_TICKS)) {
 		uint64_t now = mf_now_ns();
@@ -127,6 +132,8 @@ static void *watch_all(void *arg)
 
 		for (i = 0; i < dog->workers; i++)
 			running |= look(&dog->watches[i], now);
+		if (ticks++ % CLOCK_TICKS == 0)
+			mf_clock_update();
 		idle = running ? 0 : (idle >= IDLE_TICKS ? 1 : idle + 1);
 		sleep_tick();
 	}
@@ -206,6 +213,7 @@ void mf_watch_enter(struct mf_watch *watch, struct mf_vm *vm, const struct mf_wa
 	if (__atomic_load_n(&watch->dog->asleep, __ATOMIC_SEQ_CST)) {
 		pthread_mutex_lock(&watch->dog->lock);
 		__atomic_store_n(&watch->dog->asleep, false, __ATOMIC_SEQ_CST);
+		mf_clock_update(); /* nobody did while nothing ran */
 		pthread_cond_signal(&watch->dog->wake);
 		pthread_mutex_unlock(&watch->dog->lock);
 	}

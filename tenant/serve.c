@@ -276,6 +276,9 @@ static int serve(struct server *server, struct mf_error *err)
 		stop_workers(server, true);
 	else
 		say_start(server);
+	/* The workers have copies: once theirs are closed, new clients are refused. */
+	close(server->listener.fd);
+	server->listener.fd = -1;
 	hold_signals(SIG_BLOCK);
 	if (pthread_create(&joiner, NULL, join_workers, server)) {
 		mf_output_say(0, "mayfly serve: cannot start a thread; raise `ulimit -u`\n");

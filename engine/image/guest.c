@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/image/guest.h"
+#include "engine/image/clock.h"
 #include "engine/image/layout.h"
 #include "engine/kvm/cpu.h"
 #include "engine/mem/frames.h"
@@ -11,9 +12,7 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
 #define HANDLER_STRIDE 16
 #define STACK_TOP      (MF_VA_STACK + MF_PAGE)
@@ -93,25 +92,13 @@ static int install_tables(struct mf_vm *vm)
 	return ret;
 }
 
-void mf_guest_set_clock(struct mf_vm *vm)
+static int install_clock(struct mf_vm *vm)
 {
-	struct mf_abi_clock clock = {.shift = 32};
-	uint64_t khz = vm->kvm.kvm->traits.tsc_khz;
-	struct timespec mono;
-	struct timespec real;
+	int fd = mf_clock_page(vm->kvm.kvm);
 	struct mf_gpa gpa;
+	int ret = fd < 0 ? fd : mf_mem_map_file(&vm->mem, fd, 0, MF_PAGE, &gpa);
 
-	if (!khz || !mf_pt_lookup(&vm->mem, MF_GVA(MF_VA_CLOCK), &gpa))
-		return;
-	clock_gettime(CLOCK_MONOTONIC, &mono);
-	clock.tsc_base = __rdtsc();
-	clock_gettime(CLOCK_REALTIME, &real);
-	clock.mult = (1000000ull << 32) / khz;
-	clock.monotonic_ns = (uint64_t)mono.tv_sec * 1000000000ull + (uint64_t)mono.tv_nsec;
-	clock.realtime_minus_monotonic_ns = (real.tv_sec - mono.tv_sec) * 1000000000ll +
-					    (real.tv_nsec - mono.tv_nsec);
-	mf_mem_mark(&vm->mem, vm->mem.guest + gpa.at, sizeof(clock));
-	memcpy(vm->mem.guest + gpa.at, &clock, sizeof(clock));
+	return ret ? ret : mf_pt_map(&vm->mem, MF_GVA(MF_VA_CLOCK), gpa, 1, MF_READ | MF_ENGINE);
 }
 
 int mf_guest_install_msrs(struct mf_vm *vm)
@@ -140,7 +127,6 @@ int mf_guest_initial_cpu(struct mf_vm *vm)
 
 int mf_guest_install(struct mf_vm *vm)
 {
-	uint8_t *at;
 	struct mf_gpa never;
 	int ret = mf_frames_take(&vm->mem, 1, &never) ? 0 : -ENOMEM; /* frame 0 stays unused */
 
@@ -151,15 +137,12 @@ int mf_guest_install(struct mf_vm *vm)
 	if (!ret)
 		ret = engine_blob(vm, MF_VA_USER, MF_READ | MF_EXEC, mf_stub_user, mf_stub_user_end);
 	if (!ret)
-		ret = engine_page(vm, MF_VA_CLOCK, MF_READ, &at);
+		ret = install_clock(vm);
 	if (!ret)
 		ret = engine_blob(vm, MF_VA_VDSO, MF_READ | MF_EXEC, mf_vdso_start, mf_vdso_end);
 	if (!ret)
 		ret = install_tables(vm);
-	if (ret)
-		return ret;
-	mf_guest_set_clock(vm);
-	return mf_guest_initial_cpu(vm);
+	return ret ? ret : mf_guest_initial_cpu(vm);
 }
 
 static void enter_reload(struct mf_vm *vm, struct kvm_regs *regs, struct kvm_sregs *sregs)

@@ -19,7 +19,4 @@ int mf_guest_initial_cpu(struct mf_vm *vm);
 /* Redirect a vCPU on hardware KVM through the CR3 reload; registers stay as they are. */
 void mf_guest_reload_cr3(struct mf_vm *vm);
 
-/* Refresh the guest's clock page from the host's clocks. */
-void mf_guest_set_clock(struct mf_vm *vm);
-
 #endif

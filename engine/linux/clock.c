@@ -13,12 +13,6 @@ static int put_user(struct mf_process *process, uint64_t va, const void *from, s
 	return mf_pt_write(&process->vm.mem, MF_GVA(va), from, bytes);
 }
 
-/* Clocks of the engine's process and threads are none of the guest's business. */
-static bool is_clock(uint64_t id)
-{
-	return id <= CLOCK_BOOTTIME && id != CLOCK_PROCESS_CPUTIME_ID && id != CLOCK_THREAD_CPUTIME_ID;
-}
-
 static uint64_t now_ns(clockid_t clock)
 {
 	struct timespec now;
@@ -27,14 +21,27 @@ static uint64_t now_ns(clockid_t clock)
 	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
 }
 
+uint64_t mf_cpu_ns(const struct mf_process *process)
+{
+	return process->cpu_ns + (now_ns(CLOCK_MONOTONIC) - process->entered_ns);
+}
+
+/* Clocks of the engine's process and threads are none of the guest's business. */
+static bool is_clock(uint64_t id)
+{
+	return id <= CLOCK_BOOTTIME && id != CLOCK_PROCESS_CPUTIME_ID && id != CLOCK_THREAD_CPUTIME_ID;
+}
+
 int64_t mf_sys_clock_gettime(struct mf_process *process, const uint64_t arg[6])
 {
 	struct timespec now;
 	uint64_t id = arg[0];
 
-	/* CPU time of the program: the time since boot stands for it. */
-	if (id == CLOCK_PROCESS_CPUTIME_ID || id == CLOCK_THREAD_CPUTIME_ID)
-		id = CLOCK_MONOTONIC;
+	if (id == CLOCK_PROCESS_CPUTIME_ID || id == CLOCK_THREAD_CPUTIME_ID) {
+		now.tv_sec = (time_t)(mf_cpu_ns(process) / SECOND);
+		now.tv_nsec = (long)(mf_cpu_ns(process) % SECOND);
+		return put_user(process, arg[1], &now, sizeof(now));
+	}
 	if (!is_clock(id) || clock_gettime((clockid_t)id, &now))
 		return -EINVAL;
 	return put_user(process, arg[1], &now, sizeof(now));
@@ -72,12 +79,11 @@ int64_t mf_sys_time(struct mf_process *process, const uint64_t arg[6])
 
 int64_t mf_sys_times(struct mf_process *process, const uint64_t arg[6])
 {
-	uint64_t ticks[4] = {0};
+	uint64_t ticks[4] = {mf_cpu_ns(process) / (SECOND / 100)}; /* user, system, children's */
 
-	ticks[0] = now_ns(CLOCK_MONOTONIC) / (SECOND / 100);
 	if (arg[0] && put_user(process, arg[0], ticks, sizeof(ticks)))
 		return -EFAULT;
-	return (int64_t)ticks[0];
+	return (int64_t)(now_ns(CLOCK_MONOTONIC) / (SECOND / 100));
 }
 
 /* Park until `until`; the second time round it has passed. */
@@ -94,7 +100,7 @@ static int64_t sleep_until(struct mf_process *process, uint64_t until)
 	return MF_SYS_WAIT;
 }
 
-static int64_t nap(struct mf_process *process, uint64_t va, clockid_t clock, bool absolute)
+int64_t mf_sleep(struct mf_process *process, uint64_t va, int clock, bool absolute)
 {
 	struct timespec span;
 	uint64_t ns;
@@ -118,12 +124,12 @@ static int64_t nap(struct mf_process *process, uint64_t va, clockid_t clock, boo
 
 int64_t mf_sys_nanosleep(struct mf_process *process, const uint64_t arg[6])
 {
-	return nap(process, arg[0], CLOCK_MONOTONIC, false);
+	return mf_sleep(process, arg[0], CLOCK_MONOTONIC, false);
 }
 
 int64_t mf_sys_clock_nanosleep(struct mf_process *process, const uint64_t arg[6])
 {
 	if (!is_clock(arg[0]) || arg[1] & ~1ull)
 		return -EINVAL;
-	return nap(process, arg[2], (clockid_t)arg[0], arg[1] & 1);
+	return mf_sleep(process, arg[2], (int)arg[0], arg[1] & 1);
 }

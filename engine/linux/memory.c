@@ -100,6 +100,7 @@ bool mf_memory_fault(struct mf_process *process, uint64_t address, uint64_t erro
 	const struct mf_linux *lx = mf_linux(process);
 	int want = (error_code & PF_WRITE ? MF_WRITE : MF_READ) | (error_code & PF_FETCH ? MF_EXEC : 0);
 	uint64_t low = (address & ~(uint64_t)(MF_PAGE - 1)) - STACK_STEP + MF_PAGE;
+	const struct mf_vma *vma;
 	struct mf_gpa gpa;
 
 	/* The tables allow it: a cached translation was older than an edit that gave a right. */
@@ -109,7 +110,8 @@ bool mf_memory_fault(struct mf_process *process, uint64_t address, uint64_t erro
 		return false;
 	if (low < lx->stack_end)
 		low = lx->stack_end;
-	if (mf_memory_map(process, low, lx->stack_low - low, PROT_READ | PROT_WRITE, MF_VMA_STACK))
+	vma = mf_vma_find(process, lx->stack_low);
+	if (!vma || mf_memory_map(process, low, lx->stack_low - low, vma->prot, MF_VMA_STACK))
 		return false;
 	MF_DIRTY(process, stack_low) = low;
 	return true;

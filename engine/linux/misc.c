@@ -168,10 +168,12 @@ int64_t mf_sys_prlimit64(struct mf_process *process, const uint64_t arg[6])
 			return -EFAULT;
 		if (new.rlim_cur > new.rlim_max)
 			return -EINVAL;
-		/* Only the number of descriptors can be changed from inside. */
-		if (arg[1] != RLIMIT_NOFILE || new.rlim_max > limit.rlim_max)
-			return memcmp(&new, &limit, sizeof(new)) ? -EPERM : 0;
-		MF_DIRTY(process, nofile) = new.rlim_cur;
+		/* Only the number of descriptors can be changed from inside, below its hard limit. */
+		if (memcmp(&new, &limit, sizeof(new)) &&
+		    (arg[1] != RLIMIT_NOFILE || new.rlim_max != limit.rlim_max))
+			return -EPERM;
+		if (arg[1] == RLIMIT_NOFILE)
+			MF_DIRTY(process, nofile) = new.rlim_cur;
 	}
 	return arg[3] ? put_user(process, arg[3], &limit, sizeof(limit)) : 0;
 }
@@ -198,9 +200,12 @@ int64_t mf_sys_getrandom(struct mf_process *process, const uint64_t arg[6])
 int64_t mf_sys_getrusage(struct mf_process *process, const uint64_t arg[6])
 {
 	struct rusage usage = {0};
+	uint64_t cpu_ns = mf_cpu_ns(process);
 
 	if ((int)arg[0] < -1 || (int)arg[0] > 1)
 		return -EINVAL;
+	usage.ru_utime.tv_sec = (time_t)(cpu_ns / 1000000000ull);
+	usage.ru_utime.tv_usec = (suseconds_t)(cpu_ns % 1000000000ull / 1000);
 	usage.ru_maxrss = (long)(mf_mem_arena(&process->vm.mem)->frames_used * MF_PAGE / 1024);
 	return put_user(process, arg[1], &usage, sizeof(usage));
 }

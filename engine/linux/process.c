@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static void ended(struct mf_process *process, struct mf_exit *exit)
 {
@@ -121,7 +122,15 @@ static bool on_kick(struct mf_process *process, struct mf_exit *exit)
 	return !exit->kicks;
 }
 
-void mf_process_run(struct mf_process *process, struct mf_exit *exit)
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+static void run(struct mf_process *process, struct mf_exit *exit)
 {
 	struct mf_vm_exit vm_exit;
 	bool go_on = true;
@@ -150,6 +159,13 @@ void mf_process_run(struct mf_process *process, struct mf_exit *exit)
 		if (go_on && __atomic_load_n(&process->vm.kicked, __ATOMIC_RELAXED))
 			go_on = on_kick(process, exit);
 	}
+}
+
+void mf_process_run(struct mf_process *process, struct mf_exit *exit)
+{
+	process->entered_ns = monotonic_ns();
+	run(process, exit);
+	process->cpu_ns += monotonic_ns() - process->entered_ns;
 }
 
 int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct mf_error *err)
@@ -187,6 +203,7 @@ int mf_process_reset(struct mf_process *process)
 		mf_fd_close_own(process);
 	process->call_pending = false;
 	process->output_bytes = 0;
+	process->cpu_ns = 0;
 	return mf_vm_reset(&process->vm);
 }
 

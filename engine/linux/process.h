@@ -58,6 +58,8 @@ struct mf_process {
 	struct mf_vm vm;
 	const struct mf_policy *policy;
 	uint64_t output_bytes; /* printed in this run */
+	uint64_t cpu_ns;       /* time spent in earlier runs since fork or reset: its CPU time */
+	uint64_t entered_ns;   /* when this run began (CLOCK_MONOTONIC: needs no system call) */
 	uint64_t syscalls;     /* handled by the engine */
 	bool out_of_memory;    /* a call was refused for want of guest memory */
 	bool call_pending;     /* a system call waits and is made again at the next run */

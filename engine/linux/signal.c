@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <signal.h>
+#include <time.h>
 
 int mf_signal_of_vector(unsigned int vector)
 {
@@ -41,8 +42,10 @@ int64_t mf_process_signal(struct mf_process *process, int signo)
 	if (signo != SIGKILL && signo != SIGSTOP) {
 		if (handler == 1 || (handler == 0 && ignored_by_default(signo)))
 			return 0;
-		if (lx->sigmask >> (signo - 1) & 1)
+		if (lx->sigmask >> (signo - 1) & 1) {
+			MF_DIRTY(process, sigpending) |= 1ull << (signo - 1);
 			return 0;
+		}
 	}
 	MF_DIRTY(process, exited) = 1;
 	MF_DIRTY(process, exit_signal) = (uint32_t)signo;
@@ -66,6 +69,23 @@ int64_t mf_sys_rt_sigaction(struct mf_process *process, const uint64_t arg[6])
 		return -EFAULT;
 	MF_DIRTY(process, sigactions[arg[0]]) = action;
 	return 0;
+}
+
+/* Signals that waited for the mask to let them through. */
+static int64_t deliver_unblocked(struct mf_process *process)
+{
+	const struct mf_linux *lx = mf_linux(process);
+	uint64_t ready = lx->sigpending & ~lx->sigmask;
+	int64_t ret = 0;
+
+	while (ready && !ret) {
+		int bit = __builtin_ctzll(ready);
+
+		ready &= ready - 1;
+		MF_DIRTY(process, sigpending) &= ~(1ull << bit);
+		ret = mf_process_signal(process, bit + 1);
+	}
+	return ret;
 }
 
 int64_t mf_sys_rt_sigprocmask(struct mf_process *process, const uint64_t arg[6])
@@ -96,7 +116,14 @@ int64_t mf_sys_rt_sigprocmask(struct mf_process *process, const uint64_t arg[6])
 	}
 	mask &= ~(1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1));
 	MF_DIRTY(process, sigmask) = mask;
-	return 0;
+	return deliver_unblocked(process);
+}
+
+int64_t mf_sys_rt_sigpending(struct mf_process *process, const uint64_t arg[6])
+{
+	if (arg[1] != 8)
+		return -EINVAL;
+	return mf_pt_write(&process->vm.mem, MF_GVA(arg[0]), &mf_linux(process)->sigpending, 8);
 }
 
 /* stack_t as x86-64 has it. */
@@ -152,6 +179,22 @@ int64_t mf_sys_tgkill(struct mf_process *process, const uint64_t arg[6])
 	return (int)arg[0] == (int)MF_GUEST_PID ? send(process, arg[1], arg[2]) : -ESRCH;
 }
 
+/* A wait without anyone to end it: until its time, or the deadline, as on Linux. */
+static int64_t wait_in_vain(struct mf_process *process, const uint64_t arg[6])
+{
+	bool absolute = (arg[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
+	int64_t ret;
+
+	if (arg[3]) {
+		ret = mf_sleep(process, arg[3], arg[1] & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, absolute);
+		return ret ? ret : -ETIMEDOUT;
+	}
+	process->wait.fd = -1;
+	process->wait.events = 0;
+	process->wait.until_ns = UINT64_MAX;
+	return MF_SYS_WAIT;
+}
+
 /* One thread: nobody waits, and nobody would wake a waiter. */
 int64_t mf_sys_futex(struct mf_process *process, const uint64_t arg[6])
 {
@@ -167,11 +210,7 @@ int64_t mf_sys_futex(struct mf_process *process, const uint64_t arg[6])
 	case FUTEX_WAIT_BITSET:
 		if (value != (uint32_t)arg[2])
 			return -EAGAIN;
-		/* A wait without anyone to end it: sleeps until the deadline, as Linux would. */
-		process->wait.fd = -1;
-		process->wait.events = 0;
-		process->wait.until_ns = UINT64_MAX;
-		return arg[3] ? -ETIMEDOUT : MF_SYS_WAIT;
+		return wait_in_vain(process, arg);
 	default:
 		return -ENOSYS;
 	}

@@ -80,6 +80,7 @@ struct mf_linux {
 	uint64_t clear_child_tid;
 	uint64_t robust_list;
 	uint64_t sigmask;
+	uint64_t sigpending; /* sent while blocked */
 	uint64_t altstack_sp;
 	uint64_t altstack_size;
 	uint32_t altstack_flags;

@@ -46,7 +46,8 @@ mf_syscall_fn mf_sys_clock_getres, mf_sys_gettimeofday, mf_sys_time, mf_sys_nano
 mf_syscall_fn mf_sys_clock_nanosleep, mf_sys_rt_sigaction, mf_sys_rt_sigprocmask, mf_sys_sigaltstack;
 mf_syscall_fn mf_sys_kill, mf_sys_tgkill, mf_sys_tkill, mf_sys_futex, mf_sys_sched_getaffinity;
 mf_syscall_fn mf_sys_getrusage, mf_sys_times, mf_sys_sysinfo, mf_sys_getgroups, mf_sys_getcpu;
-mf_syscall_fn mf_sys_umask, mf_sys_prctl, mf_sys_alarm_none;
+mf_syscall_fn mf_sys_rt_sigpending;
+mf_syscall_fn mf_sys_umask, mf_sys_prctl;
 /* io.c: reading and writing descriptors */
 mf_syscall_fn mf_sys_read, mf_sys_write, mf_sys_readv, mf_sys_writev, mf_sys_pread64, mf_sys_pwrite64;
 mf_syscall_fn mf_sys_preadv, mf_sys_pwritev, mf_sys_lseek, mf_sys_close, mf_sys_close_range, mf_sys_dup;
@@ -61,6 +62,11 @@ mf_syscall_fn mf_sys_readlinkat, mf_sys_mkdir, mf_sys_mkdirat, mf_sys_unlink, mf
 mf_syscall_fn mf_sys_rmdir, mf_sys_rename, mf_sys_renameat, mf_sys_renameat2, mf_sys_truncate;
 mf_syscall_fn mf_sys_statfs, mf_sys_fstatfs, mf_sys_link, mf_sys_linkat, mf_sys_symlink;
 mf_syscall_fn mf_sys_symlinkat, mf_sys_chmod, mf_sys_fchmod, mf_sys_fchmodat, mf_sys_utimensat;
+
+/* clock.c: sleep for the timespec at va, in steps of MF_SYS_WAIT; 0 when it is over, -EFAULT, -EINVAL. */
+int64_t mf_sleep(struct mf_process *process, uint64_t va, int clock, bool absolute);
+/* CPU time that the program has used since its fork or reset. */
+uint64_t mf_cpu_ns(const struct mf_process *process);
 
 /* Descriptors (io.c). The entry, or NULL when fd is not open. */
 const struct mf_fd *mf_fd_get(const struct mf_process *process, uint64_t fd);

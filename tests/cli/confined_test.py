@@ -70,7 +70,7 @@ def as_nobody(root, args):
     """The shell command that runs args as a user whose only right is group access to a /dev/kvm of its own."""
     node = f"{root}/kvm"
     return ["unshare", "-m", "/bin/sh", "-c",
-            f"mknod {node} c 10 232 && chown 0:{GROUP} {node} && chmod 660 {node} && mount --bind {node} /dev/kvm && "
+            f"rm -f {node} && mknod {node} c 10 232 && chown 0:{GROUP} {node} && chmod 660 {node} && mount --bind {node} /dev/kvm && "
             f"exec {NOBODY.format(group=GROUP)} \"$0\" \"$@\"", *args]
 
 

@@ -73,7 +73,11 @@ bool guest_is_clean(struct guest *guest, char why[400]);
 /* Reset, and fail the test when anything is left; `what` names the request. */
 void guest_reset_and_audit(struct guest *guest, const char *what);
 
-/* Form a request (struct mf_abi_request) in `to`; returns its size. */
+/* A request that runs longer is kicked, as a deadline does; 2 seconds unless set. */
+extern uint64_t run_max_us;
+
+/* Form a request (struct mf_abi_request) in `to`; returns its size. A body of 16 bytes or more also comes
+ * with a header "echo" that has its first 16. */
 size_t form_request(uint8_t *to, size_t room, const char *target, const void *body, size_t bytes);
 
 /* Counts of this process, for leak checks. */

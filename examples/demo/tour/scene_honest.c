@@ -106,6 +106,7 @@ void scene_honest(const struct tour *tour)
 	start = now_ns();
 	post_all(&work, count);
 	start = now_ns() - start;
+	server_settle(tour);
 	if (!server_stop(&server, &end))
 		return;
 	say("%d clients posted %s stanzas, %s bytes, and got %s bytes of JSON.", CLIENTS, with_commas(count),

@@ -108,6 +108,7 @@ static void measure_server(struct way *way, const struct tour *tour)
 	warm_up(way, tour, &client);
 	time_requests(way, tour, &client);
 	client_finish(&client);
+	server_settle(tour);
 	way->measured = server_stop(&server, &end) && end.failed == 0 && end.requests == end.resets;
 }
 

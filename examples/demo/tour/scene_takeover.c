@@ -97,6 +97,7 @@ static void rob_server(const struct tour *tour, const char *reset, const char *s
 	client_init(&client, server.port);
 	robbery->answered = rob(tour, &client, secret, robbery);
 	client_finish(&client);
+	server_settle(tour);
 	robbery->answered &= server_stop(&server, &robbery->end);
 	say("  --reset %-8s  %-13s  %-12s  %d", reset, robbery->stolen ? "stolen" : "not found",
 	    robbery->planted ? "shown" : "not there", robbery->served);

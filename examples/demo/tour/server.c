@@ -132,6 +132,13 @@ static bool parse_end(const char *text, struct server_end *end)
 			    &end->requests, &end->failed, &end->resets, &end->audits, &end->unclean) >= 3;
 }
 
+void server_settle(const struct tour *tour)
+{
+	struct timespec nap = {.tv_sec = tour->emulated ? 5 : 0, .tv_nsec = 200000000};
+
+	nanosleep(&nap, NULL);
+}
+
 bool server_stop(struct server *server, struct server_end *end)
 {
 	char text[LOG_KEPT];

@@ -31,6 +31,9 @@ struct server_end {
 /* `mayfly serve` over the demo's program with these options (NULL-ended). A failed claim when it does not come up. */
 bool server_start(struct server *server, const struct tour *tour, const char *const *options);
 
+/* Give it the time to put back and audit what has just served. */
+void server_settle(const struct tour *tour);
+
 /* End it. A failed claim, with its last words, when it did not end well. */
 bool server_stop(struct server *server, struct server_end *end);
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "say.h"
@@ -20,6 +21,7 @@
 #include "tour.h"
 
 #define SLOWER_EMULATED 10 /* time limits */
+#define BURIAL_MAX_NS	15000000000ull
 
 struct scene {
 	const char *title;
@@ -74,11 +76,17 @@ __attribute__((noreturn)) static void play(const struct tour *tour, const struct
 	_exit(claims_failed() ? 1 : 0);
 }
 
-/* Servers whose scene was killed die with it; they are ours to bury. */
-static void bury(void)
+/* Servers whose scene was killed die with it; they are ours to bury. False: one does not die. */
+static bool bury(void)
 {
-	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
-		;
+	struct timespec nap = {.tv_nsec = 5000000};
+	uint64_t until = now_ns() + BURIAL_MAX_NS;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, NULL, WNOHANG)) >= 0 && now_ns() < until)
+		if (pid == 0)
+			nanosleep(&nap, NULL);
+	return pid < 0;
 }
 
 static bool run(const struct tour *tour, int index)
@@ -101,12 +109,13 @@ static bool run(const struct tour *tour, int index)
 		;
 	running = -1;
 	alarm(0);
-	bury();
+	if (!bury())
+		claim(false, "a process that this scene started does not end");
 	if (timed_out)
 		claim(false, "this took longer than %u seconds and was stopped", seconds);
 	else if (!stopped && (!WIFEXITED(status) || WEXITSTATUS(status) > 1))
 		claim(false, "the scene itself died (status 0x%x)", status);
-	return status == 0;
+	return status == 0 && !timed_out;
 }
 
 static int usage(void)
