@@ -143,8 +143,6 @@ int mf_cli_program_option(struct mf_cli_program *program, int option, const char
 		return add_paths(program, value, &options->write_all, options->write_paths, &options->write_count, err);
 	case MF_OPT_OUTPUT:
 		return mf_parse_size("output", value, &options->output_bytes, err);
-	case MF_OPT_BOOT_DEADLINE:
-		return mf_parse_duration("boot-deadline", value, &options->boot_deadline_ns, err);
 	case MF_OPT_TRACE:
 		options->trace = true;
 		return 0;

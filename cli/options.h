@@ -22,7 +22,6 @@ enum {
 	MF_OPT_ALLOW_WRITE,
 	MF_OPT_TRACE,
 	MF_OPT_OUTPUT,
-	MF_OPT_BOOT_DEADLINE,
 	MF_OPT_VERB, /* a verb's own options start here */
 };
 
@@ -33,9 +32,8 @@ enum {
 		{"allow-read", optional_argument, NULL, MF_OPT_ALLOW_READ},                        \
 		{"allow-write", optional_argument, NULL, MF_OPT_ALLOW_WRITE},                      \
 		{"output", required_argument, NULL, MF_OPT_OUTPUT},                                \
-		{"trace-syscalls", no_argument, NULL, MF_OPT_TRACE},                               \
 	{                                                                                          \
-		"boot-deadline", required_argument, NULL, MF_OPT_BOOT_DEADLINE                     \
+		"trace-syscalls", no_argument, NULL, MF_OPT_TRACE                                  \
 	}
 
 #define MF_PROGRAM_HELP                                                                            \

@@ -38,6 +38,7 @@ enum {
 	OPT_REQUEST_MEMORY,
 	OPT_RESET,
 	OPT_AUDIT,
+	OPT_BOOT_DEADLINE,
 	OPT_DRAIN,
 	OPT_QUIET,
 	OPT_HELP,
@@ -54,6 +55,7 @@ static const struct option long_options[] = {
 	{"request-memory", required_argument, NULL, OPT_REQUEST_MEMORY},
 	{"reset", required_argument, NULL, OPT_RESET},
 	{"audit", no_argument, NULL, OPT_AUDIT},
+	{"boot-deadline", required_argument, NULL, OPT_BOOT_DEADLINE},
 	{"drain", required_argument, NULL, OPT_DRAIN},
 	{"quiet", no_argument, NULL, OPT_QUIET},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -141,7 +143,10 @@ static int parse(int argc, char **argv, struct mf_cli_program *program, struct m
 		}
 		if (option == ':' || option == '?')
 			return mf_cli_bad_option("serve", option, argv, err);
-		ret = parse_own(option, options, err);
+		if (option == OPT_BOOT_DEADLINE)
+			ret = mf_parse_duration("boot-deadline", optarg, &program->options.boot_deadline_ns, err);
+		else
+			ret = parse_own(option, options, err);
 		if (ret == 1)
 			ret = mf_cli_program_option(program, option, optarg, err);
 	}

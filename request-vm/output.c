@@ -73,7 +73,7 @@ void mf_output_note(struct mf_output *output, const char *text)
 
 	if (!may_print(output->meter))
 		return;
-	length = snprintf(line, sizeof(line), "[vm %u] %s\n", output->vm, text);
+	length = snprintf(line, sizeof(line), "[%s] %s\n", output->tag, text);
 	if (!put_line(line, length < (int)sizeof(line) ? (size_t)length : sizeof(line) - 1, 0))
 		output->meter->swallowed++;
 }

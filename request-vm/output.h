@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define MF_OUTPUT_LINE	      480u
+#define MF_OUTPUT_LINE	      544u
 #define MF_OUTPUT_LINES_A_SECOND 200u
 
 struct mf_output_meter {
@@ -19,10 +19,10 @@ struct mf_output_meter {
 	uint32_t swallowed; /* not printed in it */
 };
 
-/* One a VM. */
+/* One a VM; `meter` and `tag` set, the rest zero. */
 struct mf_output {
 	struct mf_output_meter *meter;
-	unsigned int vm;
+	char tag[16]; /* "vm 3", "boot" */
 	size_t used;
 	char line[MF_OUTPUT_LINE];
 };

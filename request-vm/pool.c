@@ -4,6 +4,7 @@
 #include "engine/image/delta.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -347,7 +348,7 @@ static void init_slot(struct mf_pool *pool, unsigned int i, const struct mf_read
 	slot->pool = pool;
 	slot->image_ready = *ready;
 	slot->output.meter = &pool->meter;
-	slot->output.vm = pool->settings.first_vm + i;
+	snprintf(slot->output.tag, sizeof(slot->output.tag), "vm %u", pool->settings.first_vm + i);
 	slot->policy = pool->policy;
 	slot->policy.output = mf_output_write;
 	slot->policy.output_cookie = &slot->output;

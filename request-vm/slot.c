@@ -199,20 +199,6 @@ static void on_end(struct mf_slot *slot, const struct mf_exit *exit)
 	mf_slot_end(slot, slot->process.out_of_memory ? MF_OUTCOME_MEMORY : MF_OUTCOME_CRASH, NULL);
 }
 
-static void log_line(struct mf_slot *slot, const struct mf_exit *exit)
-{
-	char text[MF_OUTPUT_LINE];
-	size_t bytes = exit->arg[1] < sizeof(text) ? exit->arg[1] : sizeof(text);
-
-	if (mf_pt_read(&slot->process.vm.mem, MF_GVA(exit->arg[0]), text, bytes)) {
-		mf_vm_answer(&slot->process.vm, -EFAULT);
-		return;
-	}
-	mf_output_write(&slot->output, 2, text, bytes);
-	mf_output_write(&slot->output, 2, "\n", 1);
-	mf_vm_answer(&slot->process.vm, 0);
-}
-
 /* Act on what the program came out with; true when it is to run on at once. */
 static bool on_exit_of(struct mf_slot *slot, const struct mf_exit *exit)
 {
@@ -226,7 +212,7 @@ static bool on_exit_of(struct mf_slot *slot, const struct mf_exit *exit)
 		mf_vm_answer(&slot->process.vm, 0);
 		return true;
 	case MF_EXIT_LOG:
-		log_line(slot, exit);
+		mf_function_log(&slot->process, exit);
 		return true;
 	case MF_EXIT_WAIT:
 		park(slot, exit);

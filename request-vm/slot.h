@@ -31,7 +31,7 @@ struct mf_slot {
 	uint64_t deadline_ns;
 	uint64_t exits_before;
 	uint64_t faults_before;
-	uint64_t faults_max; /* at this many it is looked at what the request holds */
+	uint64_t faults_max; /* the fault counter at which its private memory is looked at; 0 = never */
 	uint64_t started_ns;
 	struct mf_slot *next; /* in the list of its state */
 	uv_poll_t poll;	      /* open while parked on a descriptor */

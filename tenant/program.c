@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tenant/program.h"
 
+#include "request-vm/output.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -126,7 +128,9 @@ int mf_program_confine(const struct mf_program *program, const char *const *unli
 {
 	static const char *const everything[] = {"/"};
 	const struct mf_program_options *options = program->options;
+	struct mf_confine_report report = {0};
 	uint32_t ioctls[64];
+	int ret;
 	struct mf_confine confine = {.ioctls = ioctls, .unlink_dirs = unlink_dirs};
 
 	while (unlink_dirs && unlink_dirs[confine.unlink_dir_count])
@@ -148,7 +152,11 @@ int mf_program_confine(const struct mf_program *program, const char *const *unli
 			confine.flags |= MF_CONFINE_CHANGE_FILES;
 	}
 	umask(0); /* a guest's own alone decides; sockets are made already */
-	return mf_confine_enter(&confine, NULL, err);
+	ret = mf_confine_enter(&confine, &report, err);
+	if (!ret && program->permit && !report.landlock_abi)
+		mf_output_say(0, "mayfly: this kernel has no Landlock: that the program reaches only the files that "
+				 "were allowed rests on openat2 alone\n");
+	return ret;
 }
 
 int mf_program_exec(struct mf_program *program, struct mf_process *process, struct mf_error *err)
@@ -226,14 +234,26 @@ static int not_ready(const struct mf_program *program, const struct mf_exit *exi
 	}
 }
 
-/* Log lines on the way to the ready point go to stderr as they are printed. */
+/* What it prints on the way to the ready point goes to stderr, tagged. */
 static void boot(struct mf_process *process, struct mf_watch *watch, uint64_t deadline, struct mf_exit *exit)
 {
+	const struct mf_policy *quiet = process->policy;
+	struct mf_output_meter meter = {0};
+	struct mf_output output = {.meter = &meter, .tag = "boot"};
+	struct mf_policy loud = *quiet;
+
+	if (!loud.output) {
+		loud.output = mf_output_write;
+		loud.output_cookie = &output;
+	}
+	process->policy = &loud;
 	do {
 		mf_program_drive(process, watch, deadline, exit);
 		if (exit->kind == MF_EXIT_LOG)
-			mf_vm_answer(&process->vm, 0);
+			mf_function_log(process, exit);
 	} while (exit->kind == MF_EXIT_LOG);
+	process->policy = quiet;
+	mf_output_flush(&output);
 }
 
 int mf_program_build(struct mf_program *program, struct mf_watch *watch, struct mf_image *image,

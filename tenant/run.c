@@ -80,7 +80,7 @@ static int run_confined(struct mf_program *program, const struct mf_run_options 
 		do {
 			mf_program_drive(&process, mf_watchdog_worker(dog, 0), deadline, &exit);
 			if (exit.kind == MF_EXIT_LOG)
-				mf_vm_answer(&process.vm, 0);
+				mf_function_log(&process, &exit);
 		} while (exit.kind == MF_EXIT_LOG);
 		status = status_of(&exit, options->program.argv[0], process.out_of_memory, err);
 		mf_process_finish(&process);
