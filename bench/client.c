@@ -84,8 +84,8 @@ static bool wait_until_up(struct bench_server *server)
 	return false;
 }
 
-bool bench_server_start(struct bench_server *server, const char *address, char *const *argv, int cpu,
-			unsigned int clients)
+bool bench_server_start(struct bench_server *server, const char *address, char *const *argv,
+			int cpu, unsigned int clients)
 {
 	unsigned int i;
 
@@ -154,7 +154,8 @@ static bool crowd_answered(struct crowd *crowd, unsigned int client)
 	if (!read_answer(crowd->server->clients[client]))
 		return false;
 	if (crowd->measured)
-		bench_add(&crowd->server->samples, (double)(bench_now_ns() - crowd->start_ns[client]));
+		bench_add(&crowd->server->samples,
+			  (double)(bench_now_ns() - crowd->start_ns[client]));
 	if (--crowd->left[client])
 		return crowd_send(crowd, client);
 	crowd->waiting--;
@@ -183,7 +184,8 @@ static bool crowd_run(struct crowd *crowd)
 
 bool bench_burst(struct bench_server *server, unsigned int requests, bool measured)
 {
-	struct crowd crowd = {.server = server, .waiting = server->client_count, .measured = measured};
+	struct crowd crowd = {
+		.server = server, .waiting = server->client_count, .measured = measured};
 	uint64_t start = bench_now_ns();
 	unsigned int i;
 	bool good;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The client of the request cases: servers as child processes, and closed loops of keep-alive clients. */
+/* The client of the request cases: servers as child processes, and closed loops of keep-alive
+ * clients. */
 #ifndef BENCH_CLIENT_H
 #define BENCH_CLIENT_H
 
@@ -19,12 +20,12 @@ struct bench_server {
 };
 
 /* Start argv on a CPU, its output into nothing; wait until it answers. False when it does not. */
-bool bench_server_start(struct bench_server *server, const char *address, char *const *argv, int cpu,
-			unsigned int clients);
+bool bench_server_start(struct bench_server *server, const char *address, char *const *argv,
+			int cpu, unsigned int clients);
 void bench_server_stop(struct bench_server *server);
 
-/* Each client sends `requests` requests, the next when the answer to the last is there. False when an
- * answer was not 200. */
+/* Each client sends `requests` requests, the next when the answer to the last is there. False when
+ * an answer was not 200. */
 bool bench_burst(struct bench_server *server, unsigned int requests, bool measured);
 
 #endif

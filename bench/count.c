@@ -47,7 +47,8 @@ static uint64_t event_id(const char *event)
 
 static bool add(struct bench_counter *counter, uint64_t id, pid_t tid)
 {
-	struct perf_event_attr attr = {.type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr), .config = id};
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr), .config = id};
 	int fd;
 
 	if (counter->count == sizeof(counter->fds) / sizeof(counter->fds[0]))

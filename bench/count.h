@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Exact counts of kernel events (system calls, user exits) in this thread or in all threads of another
- * process, by perf's tracepoints. Only for passes that are not timed: an open counter slows what it
- * counts. Needs root; where it is refused, nothing is reported.
+ * Exact counts of kernel events (system calls, user exits) in this thread or in all threads of
+ * another process, by perf's tracepoints. Only for passes that are not timed: an open counter slows
+ * what it counts. Needs root; where it is refused, nothing is reported.
  */
 #ifndef BENCH_COUNT_H
 #define BENCH_COUNT_H

@@ -127,7 +127,8 @@ static int exit_log(const struct bench_case *self)
 	return ret ? bench_fail(self, "the guest did not leave as asked") : 0;
 }
 
-static int empty_rounds(struct bench_report *report, struct bench_world *world, struct mf_process *vm)
+static int empty_rounds(struct bench_report *report, struct bench_world *world,
+			struct mf_process *vm)
 {
 	struct bench_loop loop = {.rounds = 10000, .seconds = 5};
 	struct bench_request request;
@@ -160,7 +161,8 @@ static int empty_rounds(struct bench_report *report, struct bench_world *world, 
 /* A request that does nothing, without a reset: in, answer, out. */
 static int exit_request(const struct bench_case *self)
 {
-	struct bench_report report = {.name = self->name, .unit = "ns", .yardstick = "pipe round trip"};
+	struct bench_report report = {
+		.name = self->name, .unit = "ns", .yardstick = "pipe round trip"};
 	struct bench_world *world;
 	struct mf_process vm;
 	int ret = bench_world_open(&world, self, 0);
@@ -195,8 +197,8 @@ static double native_calls(bool clock, unsigned int times)
 }
 
 /* Many calls in one request with one exit, so that a call's share of the exit is nothing. */
-static int call_rounds(struct bench_report *report, struct bench_world *world, struct mf_process *vm,
-		       const struct bench_case *self, bool clock)
+static int call_rounds(struct bench_report *report, struct bench_world *world,
+		       struct mf_process *vm, const struct bench_case *self, bool clock)
 {
 	struct bench_loop loop = {.rounds = 200, .seconds = 5};
 	struct bench_request request;

@@ -14,7 +14,8 @@
 /* Guest-physical and guest-virtual alike. */
 enum { AT_PML4, AT_PDPT, AT_PD, AT_PT, AT_TABLES, AT_TSS, AT_CODE, PAGES };
 
-#define PRESENT 0x67ull /* present, writable, user, accessed, dirty: nothing is left for KVM to set */
+#define PRESENT \
+	0x67ull /* present, writable, user, accessed, dirty: nothing is left for KVM to set */
 
 static void fill(uint8_t *memory)
 {
@@ -50,8 +51,10 @@ static int make_template(struct bench_floor *floor)
 
 static int enter_once(struct mf_kvm_vm *vm)
 {
-	const struct mf_cpu_tables tables = {
-		.cr3 = AT_PML4, .gdt = AT_TABLES * PAGE, .idt = AT_TABLES * PAGE + 2048, .tss = AT_TSS * PAGE};
+	const struct mf_cpu_tables tables = {.cr3 = AT_PML4,
+					     .gdt = AT_TABLES * PAGE,
+					     .idt = AT_TABLES * PAGE + 2048,
+					     .tss = AT_TSS * PAGE};
 	struct kvm_sregs sregs;
 	int ret = mf_kvm_vm_get_sregs(vm, &sregs);
 
@@ -76,7 +79,8 @@ static int make_one(struct bench_floor *floor, struct floor_vm *one, struct mf_e
 	if (ret)
 		return ret;
 	floor->count++;
-	one->memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, floor->memfd, 0);
+	one->memory =
+		mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, floor->memfd, 0);
 	if (one->memory == MAP_FAILED)
 		return mf_error_set(err, -errno, "no memory for a bare VM");
 	ret = mf_kvm_vm_slot(&one->vm, 0, 0, PAGES * PAGE, one->memory);
@@ -85,7 +89,8 @@ static int make_one(struct bench_floor *floor, struct floor_vm *one, struct mf_e
 	return ret ? mf_error_set(err, ret, "a bare VM did not run: %s", strerror(-ret)) : 0;
 }
 
-int bench_floor_open(struct bench_floor *floor, const struct mf_kvm *kvm, size_t count, struct mf_error *err)
+int bench_floor_open(struct bench_floor *floor, const struct mf_kvm *kvm, size_t count,
+		     struct mf_error *err)
 {
 	size_t i;
 	int ret;
@@ -102,7 +107,8 @@ int bench_floor_open(struct bench_floor *floor, const struct mf_kvm *kvm, size_t
 
 int bench_floor_add_slots(struct bench_floor *floor, size_t bytes)
 {
-	void *nothing = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *nothing =
+		mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	int ret = nothing == MAP_FAILED ? -ENOMEM : 0;
 	size_t i;
 

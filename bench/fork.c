@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Forks: a new VM up to the answer of its first request, and the first request of one that was prepared
- * before. The yardstick is what a process with as much resident memory pays for fork(), _exit() in the
- * child and wait(). Preparing and finishing are reported as counts, in ns.
+ * Forks: a new VM up to the answer of its first request, and the first request of one that was
+ * prepared before. The yardstick is what a process with as much resident memory pays for fork(),
+ * _exit() in the child and wait(). Preparing and finishing are reported as counts, in ns.
  */
 #include "bench/world.h"
 
@@ -21,7 +21,8 @@ struct forker {
 
 static void forker_child(int in, int out, size_t bytes)
 {
-	uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char byte;
 
 	if (memory == MAP_FAILED)
@@ -67,7 +68,8 @@ static double forker_time(const struct forker *forker)
 {
 	uint64_t took = 0;
 
-	if (write(forker->to, "", 1) != 1 || read(forker->from, &took, sizeof(took)) != sizeof(took))
+	if (write(forker->to, "", 1) != 1 ||
+	    read(forker->from, &took, sizeof(took)) != sizeof(took))
 		return 0;
 	return (double)took;
 }
@@ -96,8 +98,8 @@ static void add_part(struct bench_samples *samples, bool measured, uint64_t from
 }
 
 /* One fork's life. Returns what counts for the case, in ns; negative when something failed. */
-static double one_life(struct bench_world *world, const struct bench_request *request, bool pooled, bool measured,
-		       struct parts *parts)
+static double one_life(struct bench_world *world, const struct bench_request *request, bool pooled,
+		       bool measured, struct parts *parts)
 {
 	struct bench_tally before = {0};
 	struct bench_tally after;
@@ -131,7 +133,8 @@ static double one_life(struct bench_world *world, const struct bench_request *re
 	return (double)(pooled ? at[3] - at[2] : at[3] - at[0]);
 }
 
-static void count_parts(struct bench_report *report, struct parts *parts, struct bench_world *world, bool pooled)
+static void count_parts(struct bench_report *report, struct parts *parts, struct bench_world *world,
+			bool pooled)
 {
 	bench_count(report, "user_exits", parts->user_exits / parts->rounds);
 	bench_count(report, "page_faults", parts->page_faults / parts->rounds);
@@ -162,9 +165,11 @@ static int teach(struct bench_world *world, const struct bench_request *request)
 	return ret;
 }
 
-static int measure(const struct bench_case *self, struct bench_world *world, const struct forker *forker)
+static int measure(const struct bench_case *self, struct bench_world *world,
+		   const struct forker *forker)
 {
-	struct bench_report report = {.name = self->name, .unit = "ns", .yardstick = "fork+exit+wait"};
+	struct bench_report report = {
+		.name = self->name, .unit = "ns", .yardstick = "fork+exit+wait"};
 	struct bench_loop loop = {.rounds = 1000, .seconds = 5};
 	struct bench_request request;
 	struct parts parts = {0};

@@ -71,6 +71,7 @@ bool bench_next(struct bench_loop *loop)
 {
 	uint64_t now = bench_now_ns();
 
+	loop->now_ns = now;
 	if (!loop->start_ns) {
 		loop->start_ns = now;
 		if (bench.quick)
@@ -79,14 +80,17 @@ bool bench_next(struct bench_loop *loop)
 		return true;
 	}
 	loop->done++;
-	if (loop->done >= 11 && (double)(now - loop->start_ns) > loop->seconds * 1e9)
+	if (loop->done >= 23 && (double)(now - loop->start_ns) > loop->seconds * 1e9)
 		return false;
 	return loop->done < loop->rounds;
 }
 
 bool bench_measured(const struct bench_loop *loop)
 {
-	return loop->done >= loop->rounds / 11 || loop->done >= 100;
+	bool warm_by_time = (double)(loop->now_ns - loop->start_ns) > loop->seconds * 1e8;
+
+	return loop->done >= loop->rounds / 11 || loop->done >= 100 ||
+	       (loop->done >= 3 && warm_by_time);
 }
 
 void bench_count(struct bench_report *report, const char *name, double value)
@@ -116,7 +120,9 @@ static void print_json(struct bench_report *report)
 
 	if (!json)
 		return;
-	fprintf(json, "{\"case\":\"%s\",\"unit\":\"%s\",\"n\":%zu,\"p50\":%s,\"p99\":%s,\"p999\":%s,\"max\":%s",
+	fprintf(json,
+		"{\"case\":\"%s\",\"unit\":\"%s\",\"n\":%zu,\"p50\":%s,\"p99\":%s,\"p999\":%s,"
+		"\"max\":%s",
 		report->name, report->unit, samples->count, number(bench_percentile(samples, 0.5)),
 		number(bench_percentile(samples, 0.99)), number(bench_percentile(samples, 0.999)),
 		number(bench_percentile(samples, 1)));
@@ -125,7 +131,8 @@ static void print_json(struct bench_report *report)
 			number(bench_percentile(&report->yard, 0.5)));
 	fprintf(json, ",\"counts\":{");
 	for (i = 0; i < report->count_count; i++)
-		fprintf(json, "%s\"%s\":%s", i ? "," : "", report->counts[i].name, number(report->counts[i].value));
+		fprintf(json, "%s\"%s\":%s", i ? "," : "", report->counts[i].name,
+			number(report->counts[i].value));
 	fprintf(json, "}}\n");
 	fflush(json);
 }
@@ -137,17 +144,20 @@ static void print_table(struct bench_report *report)
 	double yard = bench_percentile(&report->yard, 0.5);
 	size_t i;
 
-	printf("%-26s %-5s %6zu %11s %11s %11s %11s", report->name, report->unit, samples->count, number(p50),
-	       number(bench_percentile(samples, 0.99)), number(bench_percentile(samples, 0.999)),
-	       number(bench_percentile(samples, 1)));
+	printf("%-26s %-5s %6zu %11s %11s %11s %11s", report->name, report->unit, samples->count,
+	       number(p50), number(bench_percentile(samples, 0.99)),
+	       number(bench_percentile(samples, 0.999)), number(bench_percentile(samples, 1)));
 	if (report->yardstick)
 		printf("  %s %s", report->yardstick, number(yard));
 	if (report->yardstick && yard > 0)
 		printf(" (x%.2f)", p50 / yard);
 	putchar('\n');
 	for (i = 0; i < report->count_count; i++)
-		printf("%s%s=%s", i % 6 ? "  " : i ? "\n    " : "    ", report->counts[i].name,
-		       number(report->counts[i].value));
+		printf("%s%s=%s",
+		       i % 6 ? "  "
+		       : i   ? "\n    "
+			     : "    ",
+		       report->counts[i].name, number(report->counts[i].value));
 	if (report->count_count)
 		putchar('\n');
 	fflush(stdout);
@@ -235,7 +245,8 @@ static bool wanted(const struct bench_case *self, const char *only)
 		return false;
 	if (!length)
 		return true;
-	return !strncmp(self->name, only, length) && (!self->name[length] || self->name[length] == '/');
+	return !strncmp(self->name, only, length) &&
+	       (!self->name[length] || self->name[length] == '/');
 }
 
 static void choose_cpus(void)
@@ -278,12 +289,10 @@ static int run_cases(const char *only, bool list)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {{"only", required_argument, NULL, 'o'},
-						{"json", required_argument, NULL, 'j'},
-						{"quick", no_argument, NULL, 'q'},
-						{"list", no_argument, NULL, 'l'},
-						{"machine", no_argument, NULL, 'm'},
-						{NULL, 0, NULL, 0}};
+	static const struct option options[] = {
+		{"only", required_argument, NULL, 'o'}, {"json", required_argument, NULL, 'j'},
+		{"quick", no_argument, NULL, 'q'},      {"list", no_argument, NULL, 'l'},
+		{"machine", no_argument, NULL, 'm'},    {NULL, 0, NULL, 0}};
 	const char *only = NULL;
 	bool machine = false;
 	bool list = false;
@@ -304,8 +313,8 @@ int main(int argc, char **argv)
 	choose_cpus();
 	if (machine) {
 		bench_machine(json);
-		printf("%-26s %-5s %6s %11s %11s %11s %11s  yardstick p50\n", "case", "unit", "n", "p50", "p99",
-		       "p99.9", "max");
+		printf("%-26s %-5s %6s %11s %11s %11s %11s  yardstick p50\n", "case", "unit", "n",
+		       "p50", "p99", "p99.9", "max");
 		return 0;
 	}
 	return run_cases(only, list);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every benchmark shares: options, the list of cases, samples and their percentiles, a table for
- * people and a JSON object a line for machines. harness.c has main(); a subject has `bench_cases`.
- * Figures are reported, never judged: only a case that could not be measured is a failure.
+ * What every benchmark shares: options, the list of cases, samples and their percentiles, a table
+ * for people and a JSON object a line for machines. harness.c has main(); a subject has
+ * `bench_cases`. Figures are reported, never judged: only a case that could not be measured is a
+ * failure.
  */
 #ifndef BENCH_HARNESS_H
 #define BENCH_HARNESS_H
@@ -14,7 +15,7 @@
 struct bench_case {
 	const char *name;
 	int (*run)(const struct bench_case *self); /* 0, BENCH_SKIPPED, or anything else: failed */
-	unsigned int mib;  /* of the image */
+	unsigned int mib;                          /* of the image */
 	unsigned int arg;
 	bool quick; /* part of the subset for the emulated machine */
 };
@@ -44,14 +45,17 @@ void bench_free(struct bench_samples *samples);
 double bench_percentile(struct bench_samples *samples, double fraction);
 
 /*
- * A measuring loop: true until `rounds` are done or `seconds` are over (but ten are always done); with
- * --quick a tenth of the rounds. The first tenth is warm-up: bench_add only when bench_measured().
+ * A measuring loop: true until `rounds` are done or `seconds` are over (but 23 are always done);
+ * with
+ * --quick a tenth of the rounds. The first tenth, at most a hundred, is warm-up: bench_add only
+ * when bench_measured().
  */
 struct bench_loop {
 	size_t rounds;
 	double seconds;
 	size_t done;
 	uint64_t start_ns;
+	uint64_t now_ns;
 };
 bool bench_next(struct bench_loop *loop);
 bool bench_measured(const struct bench_loop *loop);
@@ -76,9 +80,11 @@ void bench_print(struct bench_report *report);
 /* One figure that was computed, as a case of its own. */
 void bench_print_value(const char *name, const char *unit, double value);
 /* A sentence under the table; returns BENCH_SKIPPED. */
-int bench_skip(const struct bench_case *self, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int bench_skip(const struct bench_case *self, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 /* The same for a failure; returns 1. */
-int bench_fail(const struct bench_case *self, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int bench_fail(const struct bench_case *self, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* Path of a file of this build, seen from the folder of the running benchmark. Not thread-safe. */
 const char *bench_path(const char *relative);

@@ -61,11 +61,13 @@ void bench_machine(FILE *json)
 	uname(&name);
 	cpu_model(model, sizeof(model));
 	kvm_family(family, sizeof(family));
-	printf("machine: %s, %ld CPUs, %.1f GiB, Linux %s, %s KVM%s, load %.2f, pinned to CPU %d\n", model, cpus, gib,
-	       name.release, family, emulated ? ", emulated (times mean nothing)" : "", load(), bench.last_cpu);
+	printf("machine: %s, %ld CPUs, %.1f GiB, Linux %s, %s KVM%s, load %.2f, pinned to CPU %d\n",
+	       model, cpus, gib, name.release, family,
+	       emulated ? ", emulated (times mean nothing)" : "", load(), bench.last_cpu);
 	if (json)
 		fprintf(json,
-			"{\"machine\":{\"cpu\":\"%s\",\"cpus\":%ld,\"memory_gib\":%.1f,\"kernel\":\"%s\",\"kvm\":\"%s\","
+			"{\"machine\":{\"cpu\":\"%s\",\"cpus\":%ld,\"memory_gib\":%.1f,\"kernel\":"
+			"\"%s\",\"kvm\":\"%s\","
 			"\"emulated\":%s,\"scaled_down\":%s,\"load\":%.2f}}\n",
 			model, cpus, gib, name.release, family, emulated ? "true" : "false",
 			bench.quick ? "true" : "false", load());

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a request VM costs in memory: the fall of MemAvailable for many VMs over one image, each of which
- * has served a request, once it stands still, per VM. In the same run, for as many VMs: the floor
- * (bare VMs that ran once), the slot (KVM's bookkeeping for the image's size) and the working set (private
- * pages). What is left is the engine's own.
+ * What a request VM costs in memory: the fall of MemAvailable for many VMs over one image, each of
+ * which has served a request, once it stands still, per VM. In the same run, for as many VMs: the
+ * floor (bare VMs that ran once), the slot (KVM's bookkeeping for the image's size) and the working
+ * set (private pages). What is left is the engine's own.
  */
 #include "bench/floor.h"
 #include "bench/world.h"
@@ -13,9 +13,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define FILES_A_VM 3u
-#define SETTLE_S 5
-#define SETTLE_MAX_S 40
+#define FILES_A_VM    3u
+#define SETTLE_S      5
+#define SETTLE_MAX_S  40
 #define SETTLED_BYTES (1 << 20)
 
 struct herd {
@@ -58,9 +58,10 @@ struct costs {
 	double working_set;
 };
 
-/* The bare VMs stay until the end: what they free would be handed to the next and be missed there. */
-static int measure_floor(struct bench_floor *floor, const struct mf_kvm *kvm, size_t count, size_t slot_bytes,
-			 struct costs *costs, struct mf_error *err)
+/* The bare VMs stay until the end: what they free would be handed to the next and be missed there.
+ */
+static int measure_floor(struct bench_floor *floor, const struct mf_kvm *kvm, size_t count,
+			 size_t slot_bytes, struct costs *costs, struct mf_error *err)
 {
 	double before = settled();
 	double running;
@@ -118,14 +119,16 @@ static void herd_close(struct herd *herd)
 	free(herd->vms);
 }
 
-static int measure_herd(struct bench_world *world, size_t count, struct costs *costs, struct mf_error *err)
+static int measure_herd(struct bench_world *world, size_t count, struct costs *costs,
+			struct mf_error *err)
 {
 	double before = settled();
 	struct herd herd;
 	int ret = herd_open(&herd, world, count);
 
 	if (ret) {
-		mf_error_set(err, ret, "VM %zu of %zu could not be made or did not serve", herd.count, count);
+		mf_error_set(err, ret, "VM %zu of %zu could not be made or did not serve",
+			     herd.count, count);
 	} else {
 		costs->total = (before - settled()) / (double)count;
 		costs->working_set = herd_private_bytes(&herd);
@@ -144,7 +147,8 @@ static void print(const struct bench_case *self, const struct costs *costs, size
 	bench_count(&report, "working_set", costs->working_set);
 	bench_count(&report, "floor", costs->floor);
 	bench_count(&report, "slot", costs->slot);
-	bench_count(&report, "engine", costs->total - costs->working_set - costs->floor - costs->slot);
+	bench_count(&report, "engine",
+		    costs->total - costs->working_set - costs->floor - costs->slot);
 	bench_print(&report);
 }
 
@@ -154,13 +158,14 @@ static int memory_case(const struct bench_case *self)
 	struct mf_error err = {0};
 	struct bench_world *world;
 	struct bench_floor floor;
-	struct costs costs;
+	struct costs costs = {0};
 	int ret = bench_world_open(&world, self, self->mib);
 
 	if (ret)
 		return ret;
 	ret = measure_floor(&floor, &world->program.kvm, count,
-			    world->image.backing.bytes - world->image.backing.arena_bytes, &costs, &err);
+			    world->image.backing.bytes - world->image.backing.arena_bytes, &costs,
+			    &err);
 	if (!ret)
 		ret = measure_herd(world, count, &costs, &err);
 	if (ret)
@@ -175,6 +180,6 @@ static int memory_case(const struct bench_case *self)
 const struct bench_case bench_cases[] = {
 	{.name = "memory/64M", .run = memory_case, .mib = 64, .arg = 2000, .quick = true},
 	{.name = "memory/1G", .run = memory_case, .mib = 1024, .arg = 100},
-	{.name = "memory/4G", .run = memory_case, .mib = 4096, .arg = 20},
+	{.name = "memory/4G", .run = memory_case, .mib = 4096, .arg = 100},
 	{0},
 };

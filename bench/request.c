@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests through the front door: `mayfly serve` and two native servers, the same clients, in turns.
- * Servers run on the last CPU, the clients on the first, so that each pays the same wake-ups.
+ * Requests through the front door: `mayfly serve` and two native servers, the same clients, in
+ * turns. Servers run on the last CPU, the clients on the first, so that each pays the same
+ * wake-ups.
  */
 #include "bench/client.h"
 #include "bench/count.h"
@@ -10,16 +11,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BURST 50u
+#define BURST     50u
 #define GUEST_MIB "16"
-#define COUNTED 200u
+#define COUNTED   200u
 
 enum { MAYFLY, EPOLL, FORK, SERVERS };
 
 static void address_of(char *to, size_t room, bool tcp, unsigned int index)
 {
 	if (tcp)
-		snprintf(to, room, "127.0.0.1:%u", 20000 + (unsigned int)getpid() % 10000 * 3 + index);
+		snprintf(to, room, "127.0.0.1:%u",
+			 20000 + (unsigned int)getpid() % 10000 * 3 + index);
 	else
 		snprintf(to, room, "unix:/tmp/bench-%d-%u.sock", (int)getpid(), index);
 }
@@ -28,15 +30,16 @@ static bool start_mayfly(struct bench_server *server, char *address, unsigned in
 {
 	char mayfly[4096];
 	char guest[4096];
-	char *argv[] = {mayfly, "serve", "--listen", address, "--workers", "1", "--vms", "16", "--memory", "64M",
-			"--", guest, GUEST_MIB, NULL};
+	char *argv[] = {mayfly, "serve",    "--listen", address, "--workers", "1",       "--vms",
+			"16",   "--memory", "64M",      "--",    guest,       GUEST_MIB, NULL};
 
 	snprintf(mayfly, sizeof(mayfly), "%s", bench_path("../cli/mayfly"));
 	snprintf(guest, sizeof(guest), "%s", bench_path("bench-guest"));
 	return bench_server_start(server, address, argv, bench.last_cpu, clients);
 }
 
-static bool start_native(struct bench_server *server, char *address, char *mode, unsigned int clients)
+static bool start_native(struct bench_server *server, char *address, char *mode,
+			 unsigned int clients)
 {
 	char path[4096];
 	char *argv[] = {path, mode, address, GUEST_MIB, NULL};
@@ -75,7 +78,8 @@ static int measure(const struct bench_case *self, struct bench_server *servers)
 }
 
 /* Counts per request in all threads of a server; a pass of its own. */
-static void count_event(struct bench_report *report, struct bench_server *server, const char *name, const char *event)
+static void count_event(struct bench_report *report, struct bench_server *server, const char *name,
+			const char *event)
 {
 	struct bench_counter counter;
 	uint64_t before;
@@ -85,7 +89,8 @@ static void count_event(struct bench_report *report, struct bench_server *server
 	before = bench_counter_read(&counter);
 	if (bench_burst(server, COUNTED, false))
 		bench_count(report, name,
-			    (double)(bench_counter_read(&counter) - before) / (COUNTED * server->client_count));
+			    (double)(bench_counter_read(&counter) - before) /
+				    (COUNTED * server->client_count));
 	bench_counter_close(&counter);
 }
 
@@ -99,14 +104,17 @@ static struct bench_samples copy_of(const struct bench_samples *samples)
 	return copy;
 }
 
-static void print(const char *name, struct bench_server *server, struct bench_server *yard, bool exits)
+static void print(const char *name, struct bench_server *server, struct bench_server *yard,
+		  bool exits)
 {
 	struct bench_report report = {.name = name, .unit = "ns", .yardstick = "epoll server"};
 
 	report.samples = copy_of(&server->samples);
 	report.yard = copy_of(&yard->samples);
-	bench_count(&report, "requests_per_second", (double)server->samples.count / server->busy_ns * 1e9);
-	bench_count(&report, "yardstick_per_second", (double)yard->samples.count / yard->busy_ns * 1e9);
+	bench_count(&report, "requests_per_second",
+		    (double)server->samples.count / server->busy_ns * 1e9);
+	bench_count(&report, "yardstick_per_second",
+		    (double)yard->samples.count / yard->busy_ns * 1e9);
 	if (exits)
 		count_event(&report, server, "user_exits", BENCH_EVENT_USER_EXITS);
 	count_event(&report, server, "syscalls", BENCH_EVENT_SYSCALLS);

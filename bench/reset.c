@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The reset cycle: the reset and what the next request pays in faults because of it. A round is a request
- * that writes to N pages and the reset after it; beside it a VM that is never reset serves the same
- * request. Cycle = reset + (request after a reset - request without one). The yardstick is a memcpy of as
- * many pages, in the same places of buffers as large, in the same round.
+ * The reset cycle: the reset and what the next request pays in faults because of it. A round is a
+ * request that writes to N pages and the reset after it; beside it a VM that is never reset serves
+ * the same request. Cycle = reset + (request after a reset - request without one). The yardstick is
+ * a memcpy of as many pages, in the same places of buffers as large, in the same round.
  */
 #include "bench/count.h"
 #include "bench/world.h"
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define FIXED_NS 15000.0 /* what a reset may cost beside its copying */
+#define FIXED_NS    15000.0 /* what a reset may cost beside its copying */
 #define MAX_SECONDS 6
 
 /* Pages that are copied to measure memcpy. */
@@ -26,7 +26,8 @@ struct copy {
 
 static uint8_t *buffer(size_t bytes)
 {
-	uint8_t *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (at == MAP_FAILED)
 		return NULL;
@@ -43,7 +44,8 @@ static void copy_once(const struct copy *copy)
 		return;
 	}
 	for (i = 0; i < copy->pages; i++)
-		memcpy(copy->to + i * copy->stride * MF_PAGE, copy->from + i * copy->stride * MF_PAGE, MF_PAGE);
+		memcpy(copy->to + i * copy->stride * MF_PAGE,
+		       copy->from + i * copy->stride * MF_PAGE, MF_PAGE);
 }
 
 static int copy_open(struct copy *copy, unsigned int mib, size_t pages, bool spread)
@@ -57,7 +59,8 @@ static int copy_open(struct copy *copy, unsigned int mib, size_t pages, bool spr
 	copy->to = buffer(copy->bytes);
 	if (!copy->from || !copy->to)
 		return 1;
-	/* The pages between are resident too, as they are in an image: caches see the same addresses. */
+	/* The pages between are resident too, as they are in an image: caches see the same
+	 * addresses. */
 	for (i = 0; i < copy->bytes; i += MF_PAGE)
 		copy->from[i] = copy->to[i] = 1;
 	return 0;
@@ -76,14 +79,15 @@ struct pair {
 	struct bench_world *world;
 	struct bench_request request;
 	struct mf_process reset; /* put back after every request */
-	struct mf_process kept;	 /* never */
+	struct mf_process kept;  /* never */
 	bool forked[2];
 	struct bench_samples reset_ns;
 	struct bench_samples after_ns; /* the request after a reset */
 	struct bench_samples kept_ns;  /* the request without one */
 };
 
-static int pair_open(struct pair *pair, const struct bench_case *self, unsigned int mib, size_t pages, bool spread)
+static int pair_open(struct pair *pair, const struct bench_case *self, unsigned int mib,
+		     size_t pages, bool spread)
 {
 	int ret;
 
@@ -182,7 +186,8 @@ static int count_pass(struct bench_report *report, struct pair *pair)
 	}
 	if (counted) {
 		/* One of them is the read of the counter. */
-		bench_count(report, "syscalls", (double)(bench_counter_read(&calls) - first - 1) / 8);
+		bench_count(report, "syscalls",
+			    (double)(bench_counter_read(&calls) - first - 1) / 8);
 		bench_counter_close(&calls);
 	}
 	bench_tally(&pair->reset, &before);
@@ -231,11 +236,13 @@ static int reset_case(const struct bench_case *self, bool spread)
 	double ratio;
 	int ret = pair_open(&pair, self, self->mib, self->arg, spread);
 
-	if (!ret && (copy_open(&copy, self->mib, self->arg, spread) || measure(&pair, &copy, &report)))
+	if (!ret &&
+	    (copy_open(&copy, self->mib, self->arg, spread) || measure(&pair, &copy, &report)))
 		ret = bench_fail(self, "a request or a reset failed");
 	if (!ret) {
 		count_parts(&report, &pair);
-		ratio = bench_percentile(&report.samples, 0.5) / (bench_percentile(&report.yard, 0.5) + FIXED_NS);
+		ratio = bench_percentile(&report.samples, 0.5) /
+			(bench_percentile(&report.yard, 0.5) + FIXED_NS);
 		bench_print(&report);
 		print_ratio(self->name, "over-memcpy+15us", ratio);
 	}
@@ -270,12 +277,14 @@ static int reset_paired(const struct bench_case *self)
 	}
 	ret = pair_open(&small, self, 16, self->arg, false);
 	while (!ret && bench_next(&loop))
-		if (pair_round(&small, bench_measured(&loop)) || pair_round(&large, bench_measured(&loop)))
+		if (pair_round(&small, bench_measured(&loop)) ||
+		    pair_round(&large, bench_measured(&loop)))
 			ret = bench_fail(self, "a request or a reset failed");
 	if (!ret) {
 		pair_cycles(&large, &report.samples);
 		pair_cycles(&small, &report.yard);
-		ratio = bench_percentile(&report.samples, 0.5) / bench_percentile(&report.yard, 0.5);
+		ratio = bench_percentile(&report.samples, 0.5) /
+			bench_percentile(&report.yard, 0.5);
 		bench_print(&report);
 		print_ratio(self->name, "over-16M", ratio);
 	}
@@ -284,11 +293,21 @@ static int reset_paired(const struct bench_case *self)
 	return ret;
 }
 
-#define SIZE(name_, mib_, quick_)                                                                                      \
-	{.name = "reset/0/" name_, .run = reset_dense, .mib = mib_, .arg = 0, .quick = quick_},                        \
-	{.name = "reset/10/" name_, .run = reset_dense, .mib = mib_, .arg = 10, .quick = quick_},                      \
-	{.name = "reset/100/" name_, .run = reset_dense, .mib = mib_, .arg = 100, .quick = quick_},                    \
-	{.name = "reset/1000/" name_, .run = reset_dense, .mib = mib_, .arg = 1000}
+#define SIZE(name_, mib_, quick_)                                                               \
+	{.name = "reset/0/" name_, .run = reset_dense, .mib = mib_, .arg = 0, .quick = quick_}, \
+		{.name = "reset/10/" name_,                                                     \
+		 .run = reset_dense,                                                            \
+		 .mib = mib_,                                                                   \
+		 .arg = 10,                                                                     \
+		 .quick = quick_},                                                              \
+		{.name = "reset/100/" name_,                                                    \
+		 .run = reset_dense,                                                            \
+		 .mib = mib_,                                                                   \
+		 .arg = 100,                                                                    \
+		 .quick = quick_},                                                              \
+	{                                                                                       \
+		.name = "reset/1000/" name_, .run = reset_dense, .mib = mib_, .arg = 1000       \
+	}
 
 const struct bench_case bench_cases[] = {
 	SIZE("16M", 16, true),

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The native yardstick of the request cases: the least HTTP server that keeps connections alive. One
- * thread, one epoll loop. Mode "epoll" answers at once; mode "fork" has a child of its own answer each
- * request: what isolation by processes costs. Third argument: MiB that are to be resident.
+ * The native yardstick of the request cases: the least HTTP server that keeps connections alive.
+ * One thread, one epoll loop. Mode "epoll" answers at once; mode "fork" has a child of its own
+ * answer each request: what isolation by processes costs. Third argument: MiB that are to be
+ * resident.
  */
 #include <errno.h>
 #include <signal.h>
@@ -15,7 +16,8 @@
 
 #include "bench/socket.h"
 
-static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nhello\n";
+static const char answer[] =
+	"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nhello\n";
 
 static void respond(int fd, bool by_fork)
 {

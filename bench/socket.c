@@ -37,7 +37,8 @@ static void no_delay(int fd)
 {
 	int one = 1;
 
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* refused on Unix sockets: fine */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
+		   sizeof(one)); /* refused on Unix sockets: fine */
 }
 
 int bench_listen(const char *address)

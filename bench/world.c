@@ -12,7 +12,8 @@
 
 static const char *no_env[] = {NULL};
 
-/* The last image is kept: cases follow each other by size, and 4 GiB take most of a minute to fill. */
+/* The last image is kept: cases follow each other by size, and 4 GiB take most of a minute to fill.
+ */
 static struct bench_world *kept;
 
 static void set_options(struct bench_world *world, unsigned int mib)
@@ -36,7 +37,8 @@ static int build(struct bench_world *world, struct mf_error *err)
 
 	if (ret)
 		return ret;
-	ret = mf_program_build(&world->program, mf_watchdog_worker(dog, 0), &world->image, &world->ready, err);
+	ret = mf_program_build(&world->program, mf_watchdog_worker(dog, 0), &world->image,
+			       &world->ready, err);
 	mf_watchdog_destroy(dog);
 	return ret;
 }
@@ -85,8 +87,9 @@ int bench_world_open(struct bench_world **out, const struct bench_case *self, un
 	if (*out)
 		return 0;
 	if (bench_available_bytes() < need)
-		return bench_skip(self, "an image of %u MiB needs %.1f GiB of free memory, there are %.1f", mib,
-				  need / (1 << 30), bench_available_bytes() / (1 << 30));
+		return bench_skip(
+			self, "an image of %u MiB needs %.1f GiB of free memory, there are %.1f",
+			mib, need / (1 << 30), bench_available_bytes() / (1 << 30));
 	world = calloc(1, sizeof(*world));
 	if (!world)
 		return bench_fail(self, "no memory");
@@ -139,7 +142,8 @@ void bench_request_make(struct bench_request *request, const char *target, size_
 	memcpy(request->bytes, &abi, sizeof(abi));
 }
 
-int bench_serve(struct bench_world *world, struct mf_process *vm, const struct bench_request *request)
+int bench_serve(struct bench_world *world, struct mf_process *vm,
+		const struct bench_request *request)
 {
 	struct mf_function_response response;
 	struct mf_exit exit;
@@ -169,7 +173,8 @@ int bench_fork(struct bench_world *world, struct mf_process *vm)
 	return ret;
 }
 
-int bench_fork_warm(struct bench_world *world, struct mf_process *vm, const struct bench_request *request)
+int bench_fork_warm(struct bench_world *world, struct mf_process *vm,
+		    const struct bench_request *request)
 {
 	int ret = bench_fork(world, vm);
 	int i;
@@ -200,7 +205,10 @@ void bench_tally(const struct mf_process *vm, struct bench_tally *tally)
 void bench_tally_counts(struct bench_report *report, const struct bench_tally *before,
 			const struct bench_tally *after, double rounds)
 {
-	bench_count(report, "user_exits", (double)(after->user_exits - before->user_exits) / rounds);
-	bench_count(report, "page_faults", (double)(after->page_faults - before->page_faults) / rounds);
-	bench_count(report, "minor_faults", (double)(after->minor_faults - before->minor_faults) / rounds);
+	bench_count(report, "user_exits",
+		    (double)(after->user_exits - before->user_exits) / rounds);
+	bench_count(report, "page_faults",
+		    (double)(after->page_faults - before->page_faults) / rounds);
+	bench_count(report, "minor_faults",
+		    (double)(after->minor_faults - before->minor_faults) / rounds);
 }

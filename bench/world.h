@@ -21,8 +21,8 @@ struct bench_world {
 };
 
 /*
- * An image with `mib` MiB filled before the ready point, built or taken from the last case of that size
- * with all that it has learned forgotten. 0, or the case's result after saying why.
+ * An image with `mib` MiB filled before the ready point, built or taken from the last case of that
+ * size with all that it has learned forgotten. 0, or the case's result after saying why.
  */
 int bench_world_open(struct bench_world **out, const struct bench_case *self, unsigned int mib);
 /* Keeps it for the next case. */
@@ -37,16 +37,18 @@ struct bench_request {
 void bench_request_make(struct bench_request *request, const char *target, size_t times);
 
 /* One request to a VM at a ready point: deliver, run to the answer. 0 when the status was 200. */
-int bench_serve(struct bench_world *world, struct mf_process *vm, const struct bench_request *request);
+int bench_serve(struct bench_world *world, struct mf_process *vm,
+		const struct bench_request *request);
 
 /* A fork; its first requests and resets done, so that the image has learned and the VM is warm. */
 int bench_fork(struct bench_world *world, struct mf_process *vm);
-int bench_fork_warm(struct bench_world *world, struct mf_process *vm, const struct bench_request *request);
+int bench_fork_warm(struct bench_world *world, struct mf_process *vm,
+		    const struct bench_request *request);
 
 /* Counts of a VM and of this thread, for differences. */
 struct bench_tally {
 	uint64_t user_exits;
-	uint64_t page_faults; /* of the vCPU: KVM's pf_taken */
+	uint64_t page_faults;  /* of the vCPU: KVM's pf_taken */
 	uint64_t minor_faults; /* of this thread: getrusage */
 };
 void bench_tally(const struct mf_process *vm, struct bench_tally *tally);

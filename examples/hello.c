@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The smallest program that Mayfly serves: mayfly serve --listen 127.0.0.1:8080 -- build/examples/hello */
+/* The smallest program that Mayfly serves: mayfly serve --listen 127.0.0.1:8080 --
+ * build/examples/hello */
 #include <mayfly/sdk.h>
 
 int main(void)

@@ -47,6 +47,7 @@ enum mf_lib_state {
 	MF_LIB_READY,  /* at its ready point */
 	MF_LIB_CALLED, /* a function has returned */
 	MF_LIB_ENDED,  /* nothing but a reset */
+	MF_LIB_GONE,   /* could not be put back: nothing but its end */
 };
 
 struct mf_lib_vm {
@@ -55,8 +56,8 @@ struct mf_lib_vm {
 	enum mf_lib_state state;
 	struct mf_ready_point ready;
 	struct mf_gva stack; /* of the next call */
-	uint64_t resets;
-	uint64_t pages_copied;
+	bool spoilt; /* reached its memory limit: nothing that it touched is to be kept or learned */
+	struct mf_counters counted; /* resets and pages_copied; of the others what a VM before this one had */
 };
 
 static inline struct mf_lib_image *mf_lib_image(const struct mf_image *image)
@@ -103,19 +104,22 @@ struct mf_lib_run {
 	struct mf_lib_image *image;
 	uint64_t deadline_ns;
 	uint64_t private_pages; /* 0 = no limit */
+	uint64_t faults_max;	/* the fault counter at which they are counted; 0 at first */
 };
 
 /*
  * Run until something that is neither a wait nor a line for the log: those are dealt with in here. A
  * deadline and too much private memory end as MF_EXIT_KICKED with that one reason.
  */
-void mf_lib_run(const struct mf_lib_run *run, struct mf_process *process, struct mf_exit *exit);
+void mf_lib_run(struct mf_lib_run *run, struct mf_process *process, struct mf_exit *exit);
 
 /* What an exit that was not hoped for means: an enum mf_stop with a sentence. */
 int mf_lib_stop(const struct mf_process *process, const struct mf_exit *exit, struct mf_error *err);
 
-/* A guest of this VM is about to run, and has run. -EBUSY when it must be reset before. */
+/* A guest of this VM is about to run. -EBUSY when it must be reset before. */
 int mf_lib_vm_begin(struct mf_lib_vm *vm, struct mf_error *err);
+/* It came to an end: an enum mf_stop, or a negative errno. */
+void mf_lib_vm_ended(struct mf_lib_vm *vm, int why);
 
 /* Lay a message out as struct mf_abi_request; *bytes is malloc'ed. -EINVAL, -EMSGSIZE, -ENOMEM. */
 int mf_lib_message(const struct mf_message *message, uint8_t **bytes, size_t *size, struct mf_error *err);

@@ -130,7 +130,7 @@ static int deliver(struct mf_lib_vm *vm, const struct mf_message *message, struc
 					      "mf_request_capacity()",
 				    (unsigned long long)vm->ready.buffer_bytes, size);
 	if (ret) {
-		vm->state = MF_LIB_ENDED;
+		mf_lib_vm_ended(vm, MF_STOP_CRASH);
 		return mf_error_set(err, MF_STOP_CRASH, "the program's buffer for requests cannot be written");
 	}
 	return 0;
@@ -152,7 +152,7 @@ static int take(struct mf_lib_vm *vm, const struct mf_exit *exit, struct mf_func
 					   : "gave a response that is not valid");
 }
 
-static int serve(struct mf_lib_vm *vm, const struct mf_lib_run *run, struct mf_function_response *response,
+static int serve(struct mf_lib_vm *vm, struct mf_lib_run *run, struct mf_function_response *response,
 		 struct mf_error *err)
 {
 	struct mf_exit exit;
@@ -187,7 +187,7 @@ static int run_request(struct mf_lib_vm *vm, uint64_t timeout_ns, struct mf_func
 	ret = serve(vm, &run, response, err);
 	mf_lib_seat_leave(&seat);
 	if (ret) {
-		vm->state = MF_LIB_ENDED;
+		mf_lib_vm_ended(vm, ret);
 		mf_function_response_finish(response);
 		return ret;
 	}

@@ -56,20 +56,23 @@ static uint64_t faults(const struct mf_process *process)
 	return mf_kvm_vm_stat(kvm, kvm->kvm->stat_pf_taken);
 }
 
-/* The kick is a hint: that many faults. What counts is that many pages. */
-static bool over_memory(struct mf_process *process, uint64_t private_pages)
+/* Each page that becomes private takes a fault at the least: so many more until it is worth a look. */
+static bool over_memory(struct mf_lib_run *run, struct mf_process *process)
 {
 	long pages = mf_mem_private_pages(&process->vm.mem);
 
-	return pages > 0 && (uint64_t)pages > private_pages;
+	if (pages < 0 || (uint64_t)pages > run->private_pages)
+		return true;
+	run->faults_max = faults(process) + run->private_pages - (uint64_t)pages;
+	return false;
 }
 
 /* True when the guest is to end for it. */
-static bool on_kick(const struct mf_lib_run *run, struct mf_process *process, struct mf_exit *exit)
+static bool on_kick(struct mf_lib_run *run, struct mf_process *process, struct mf_exit *exit)
 {
 	if (exit->kicks & MF_KICK_DEADLINE)
 		exit->kicks = MF_KICK_DEADLINE;
-	else if (exit->kicks & MF_KICK_MEMORY && over_memory(process, run->private_pages))
+	else if (exit->kicks & MF_KICK_MEMORY && over_memory(run, process))
 		exit->kicks = MF_KICK_MEMORY;
 	else
 		return false;
@@ -78,17 +81,17 @@ static bool on_kick(const struct mf_lib_run *run, struct mf_process *process, st
 
 static void run_once(const struct mf_lib_run *run, struct mf_process *process, struct mf_exit *exit)
 {
-	struct mf_watch_limits limits = {.deadline_ns = run->deadline_ns};
+	struct mf_watch_limits limits = {.deadline_ns = run->deadline_ns, .faults_max = run->faults_max};
 
-	if (run->private_pages)
-		limits.faults_max = faults(process) + run->private_pages;
 	mf_watch_enter(run->seat->watch, &process->vm, &limits);
 	mf_process_run(process, exit);
 	mf_watch_leave(run->seat->watch);
 }
 
-void mf_lib_run(const struct mf_lib_run *run, struct mf_process *process, struct mf_exit *exit)
+void mf_lib_run(struct mf_lib_run *run, struct mf_process *process, struct mf_exit *exit)
 {
+	if (run->private_pages && !run->faults_max)
+		run->faults_max = faults(process) + run->private_pages;
 	for (;;) {
 		run_once(run, process, exit);
 		if (exit->kind == MF_EXIT_LOG) {

@@ -10,6 +10,7 @@
 static void at_ready_point(struct mf_lib_vm *vm)
 {
 	vm->state = MF_LIB_READY;
+	vm->spoilt = false;
 	vm->ready = vm->image->ready;
 	vm->stack = mf_process_stack(&vm->process);
 }
@@ -59,19 +60,29 @@ void mf_vm_destroy(struct mf_vm *handle)
 	free(vm);
 }
 
-static int must_reset(struct mf_error *err)
+static int check_not_gone(const struct mf_lib_vm *vm, struct mf_error *err)
 {
-	return mf_error_set(err, -EBUSY, "the VM was stopped in the middle; reset it first");
+	if (vm->state != MF_LIB_GONE)
+		return 0;
+	return mf_error_set(err, -EIO, "the VM could not be reset; destroy it and fork another");
 }
 
 int mf_lib_vm_begin(struct mf_lib_vm *vm, struct mf_error *err)
 {
 	if (vm->state == MF_LIB_ENDED)
-		return must_reset(err);
+		return mf_error_set(err, -EBUSY, "the VM was stopped in the middle; reset it first");
+	if (vm->state == MF_LIB_GONE)
+		return check_not_gone(vm, err);
 	/* A deadline that came while the last call was returning is not this one's. */
 	mf_vm_take_kicks(&vm->process.vm);
 	vm->process.out_of_memory = false;
 	return 0;
+}
+
+void mf_lib_vm_ended(struct mf_lib_vm *vm, int why)
+{
+	vm->state = MF_LIB_ENDED;
+	vm->spoilt = why == MF_STOP_MEMORY;
 }
 
 int mf_vm_push(struct mf_vm *handle, const void *bytes, size_t size, uint64_t *address, struct mf_error *err)
@@ -139,8 +150,9 @@ int mf_vm_call(struct mf_vm *handle, uint64_t function, const uint64_t *args, si
 		return cannot_call(vm, ret, err);
 	run_function(vm, timeout_ns, &exit);
 	if (exit.kind != MF_EXIT_RETURN) {
-		vm->state = MF_LIB_ENDED;
-		return mf_lib_stop(&vm->process, &exit, err);
+		ret = mf_lib_stop(&vm->process, &exit, err);
+		mf_lib_vm_ended(vm, ret);
+		return ret;
 	}
 	vm->state = MF_LIB_CALLED;
 	if (result)
@@ -150,6 +162,8 @@ int mf_vm_call(struct mf_vm *handle, uint64_t function, const uint64_t *args, si
 
 int mf_vm_read(struct mf_vm *vm, uint64_t address, void *bytes, size_t size, struct mf_error *err)
 {
+	if (check_not_gone(mf_lib_vm(vm), err))
+		return -EIO;
 	if (!mf_guest_read(&mf_lib_vm(vm)->process, address, bytes, size))
 		return 0;
 	return mf_error_set(err, -EFAULT, "the guest cannot read %zu bytes at 0x%llx", size,
@@ -158,23 +172,43 @@ int mf_vm_read(struct mf_vm *vm, uint64_t address, void *bytes, size_t size, str
 
 int mf_vm_write(struct mf_vm *vm, uint64_t address, const void *bytes, size_t size, struct mf_error *err)
 {
+	if (check_not_gone(mf_lib_vm(vm), err))
+		return -EIO;
 	if (!mf_guest_write(&mf_lib_vm(vm)->process, address, bytes, size))
 		return 0;
 	return mf_error_set(err, -EFAULT, "the guest cannot write %zu bytes at 0x%llx", size,
 			    (unsigned long long)address);
 }
 
+/* A new VM in the old one's place: the handle and what was counted stay. */
+static int replace(struct mf_lib_vm *vm, struct mf_error *err)
+{
+	int ret;
+
+	mf_vm_counters(&vm->process.vm, &vm->counted);
+	mf_process_finish(&vm->process);
+	vm->state = MF_LIB_GONE;
+	ret = fork_process(vm, err);
+	if (!ret)
+		vm->counted.resets++;
+	return ret;
+}
+
 int mf_vm_reset_to_image(struct mf_vm *handle, struct mf_error *err)
 {
 	struct mf_lib_vm *vm = mf_lib_vm(handle);
-	int ret = mf_process_reset(&vm->process);
+	int ret = check_not_gone(vm, err);
 
-	if (ret) {
-		vm->state = MF_LIB_ENDED;
-		return mf_error_set(err, ret, "KVM does not take the VM back; destroy it and fork another");
+	if (ret)
+		return ret;
+	if (vm->spoilt)
+		return replace(vm, err);
+	if (mf_process_reset(&vm->process)) {
+		vm->state = MF_LIB_GONE;
+		return check_not_gone(vm, err);
 	}
-	vm->resets++;
-	vm->pages_copied += vm->process.vm.mem.ws.run_pages;
+	vm->counted.resets++;
+	vm->counted.pages_copied += vm->process.vm.mem.ws.run_pages;
 	at_ready_point(vm);
 	return 0;
 }
@@ -183,11 +217,8 @@ void mf_vm_counters(const struct mf_vm *handle, struct mf_counters *counters)
 {
 	const struct mf_lib_vm *vm = mf_lib_vm(handle);
 
-	*counters = (struct mf_counters){
-		.user_exits = handle->kvm.user_exits,
-		.page_faults = mf_kvm_vm_stat(&handle->kvm, handle->kvm.kvm->stat_pf_taken),
-		.syscalls = vm->process.syscalls,
-		.resets = vm->resets,
-		.pages_copied = vm->pages_copied,
-	};
+	*counters = vm->counted;
+	counters->user_exits += handle->kvm.user_exits;
+	counters->page_faults += mf_kvm_vm_stat(&handle->kvm, handle->kvm.kvm->stat_pf_taken);
+	counters->syscalls += vm->process.syscalls;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The benchmarks' guest. Argument: MiB of memory to fill before the ready point. The target says what
- * a request does, its body how often: /hello, /dirty (write to that many pages, side by side), /spread
- * (the same, apart), /log (exits), /getpid and /clock (calls that are answered inside).
+ * The benchmarks' guest. Argument: MiB of memory to fill before the ready point. The target says
+ * what a request does, its body how often: /hello, /dirty (write to that many pages, side by side),
+ * /spread (the same, apart), /log (exits), /getpid and /clock (calls that are answered inside).
  */
 #include <stdbool.h>
 #include <stdint.h>

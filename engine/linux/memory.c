@@ -32,6 +32,41 @@ int mf_memory_prot(uint32_t prot)
 	       (prot & PROT_EXEC ? MF_READ | MF_EXEC : 0);
 }
 
+/* The absent pages that follow `at`, at most `pages`; 0 when `at` itself is there. */
+static size_t absent_run(const struct mf_mem *mem, uint64_t at, size_t pages)
+{
+	struct mf_gpa gpa;
+	size_t count = 0;
+
+	while (count < pages && !mf_pt_lookup(mem, MF_GVA(at + count * MF_PAGE), &gpa))
+		count++;
+	return count;
+}
+
+static bool has_room(struct mf_process *process, uint64_t start, size_t pages)
+{
+	const struct mf_mem *mem = &process->vm.mem;
+	uint64_t left = mf_frames_left(mem);
+	size_t needed = 0;
+	size_t i = 0;
+
+	/* More pages than the VM can have at all: do not even count them. */
+	if (pages > (mem->reserved_bytes / MF_PAGE)) {
+		process->out_of_memory = true;
+		return false;
+	}
+	while (i < pages) {
+		size_t run = absent_run(mem, start + i * MF_PAGE, pages - i);
+
+		needed += run;
+		i += run ? run : 1;
+	}
+	if (!needed || left >= needed + needed / 512 + TABLES_SPARE)
+		return true;
+	process->out_of_memory = true;
+	return false;
+}
+
 /* Give every absent page of the range a frame. A range without access gets none: it costs nothing. */
 static int back_range(struct mf_process *process, uint64_t start, uint64_t bytes, uint32_t prot)
 {
@@ -42,20 +77,16 @@ static int back_range(struct mf_process *process, uint64_t start, uint64_t bytes
 
 	if (!(prot & PROT_ALL))
 		return 0;
-	if (mf_frames_left(mem) < pages + pages / 512 + TABLES_SPARE) {
-		process->out_of_memory = true;
+	if (!has_room(process, start, pages))
 		return -ENOMEM;
-	}
 	while (pages) {
-		size_t got;
+		size_t got = absent_run(mem, at, pages);
 
-		if (mf_pt_lookup(mem, MF_GVA(at), &gpa)) {
+		if (!got) {
 			at += MF_PAGE;
 			pages--;
 			continue;
 		}
-		for (got = 1; got < pages && !mf_pt_lookup(mem, MF_GVA(at + got * MF_PAGE), &gpa);)
-			got++;
 		got = mf_frames_take(mem, got, &gpa);
 		if (!got || mf_pt_map(mem, MF_GVA(at), gpa, got, mf_memory_prot(prot))) {
 			if (got)
@@ -296,8 +327,8 @@ int64_t mf_sys_mprotect(struct mf_process *process, const uint64_t arg[6])
 		return 0;
 	if (!is_user_range(arg[0], bytes) || !mf_vma_covers(process, arg[0], arg[0] + bytes))
 		return -ENOMEM;
-	if ((prot & PROT_WRITE && copy_file_pages(process, arg[0], bytes)) ||
-	    back_range(process, arg[0], bytes, prot) ||
+	if (back_range(process, arg[0], bytes, prot) ||
+	    (prot & PROT_WRITE && copy_file_pages(process, arg[0], bytes)) ||
 	    mf_vma_protect(process, arg[0], arg[0] + bytes, prot))
 		return -ENOMEM;
 	mf_pt_protect(&process->vm.mem, MF_GVA(arg[0]), bytes / MF_PAGE, mf_memory_prot(prot));
@@ -352,10 +383,7 @@ int64_t mf_sys_mremap(struct mf_process *process, const uint64_t arg[6])
 
 int64_t mf_sys_madvise(struct mf_process *process, const uint64_t arg[6])
 {
-	struct mf_mem *mem = &process->vm.mem;
 	uint64_t bytes = round_up(arg[1]);
-	uint64_t at;
-	struct mf_gpa gpa;
 
 	if (arg[0] % MF_PAGE)
 		return -EINVAL;
@@ -375,12 +403,7 @@ int64_t mf_sys_madvise(struct mf_process *process, const uint64_t arg[6])
 	case MADV_FREE: /* may keep the bytes: Linux gives them back only when it is short of memory */
 		return 0;
 	case MADV_DONTNEED: /* the bytes must read as zero */
-		for (at = arg[0]; at < arg[0] + bytes; at += MF_PAGE) {
-			if (!mf_pt_lookup(mem, MF_GVA(at), &gpa) || mf_mem_is_file(mem, gpa))
-				continue;
-			mf_mem_mark(mem, mem->guest + gpa.at, MF_PAGE);
-			__builtin_memset(mem->guest + gpa.at, 0, MF_PAGE);
-		}
+		mf_pt_zero(&process->vm.mem, MF_GVA(arg[0]), bytes / MF_PAGE);
 		return 0;
 	default:
 		return -EINVAL;

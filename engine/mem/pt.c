@@ -86,8 +86,11 @@ int mf_pt_init(struct mf_mem *mem)
 	return ret;
 }
 
-/* The leaf table of va, made if need be; NULL when absent (or no memory). */
-static uint64_t *leaf_table(struct mf_mem *mem, struct mf_gva va, bool make)
+/*
+ * The leaf table of va, made if need be; NULL when absent (or no memory), and then *next is the first
+ * address behind the hole: whole levels of nothing are passed at once.
+ */
+static uint64_t *walk(struct mf_mem *mem, struct mf_gva va, bool make, uint64_t *next)
 {
 	uint64_t *table = table_at(mem, mf_mem_arena(mem)->pt_root);
 	int level;
@@ -97,13 +100,22 @@ static uint64_t *leaf_table(struct mf_mem *mem, struct mf_gva va, bool make)
 		struct mf_gpa gpa;
 
 		if (!(*entry & PTE_P)) {
-			if (!make || new_table(mem, &gpa))
+			if (!make || new_table(mem, &gpa)) {
+				*next = (va.at | ((1ull << (12 + 9 * level)) - 1)) + 1;
 				return NULL;
+			}
 			set_entry(mem, entry, gpa.at | TABLE);
 		}
 		table = table_at(mem, *entry);
 	}
 	return table;
+}
+
+static uint64_t *leaf_table(struct mf_mem *mem, struct mf_gva va, bool make)
+{
+	uint64_t next;
+
+	return walk(mem, va, make, &next);
 }
 
 static uint64_t find_entry(const struct mf_mem *mem, struct mf_gva va)
@@ -166,11 +178,12 @@ static void edit_range(struct mf_mem *mem, struct mf_gva va, size_t pages, edit_
 	uint64_t end = va.at + pages * MF_PAGE;
 
 	while (va.at < end) {
-		uint64_t *table = leaf_table(mem, va, false);
+		uint64_t next;
+		uint64_t *table = walk(mem, va, false, &next);
 		uint64_t *entry;
 
 		if (!table) {
-			va.at = (va.at | 0x1fffffull) + 1;
+			va.at = next;
 			continue;
 		}
 		entry = &table[index_of(va, 0)];
@@ -179,6 +192,23 @@ static void edit_range(struct mf_mem *mem, struct mf_gva va, size_t pages, edit_
 		va.at += MF_PAGE;
 	}
 	mf_flush_end(&flush, mem);
+}
+
+static uint64_t edit_zero(void *cookie, struct mf_mem *mem, uint64_t old)
+{
+	struct mf_gpa gpa = MF_GPA(old & PTE_ADDR);
+
+	(void)cookie;
+	if (old & PTE_OWN) {
+		mf_mem_mark(mem, mem->guest + gpa.at, MF_PAGE);
+		memset(mem->guest + gpa.at, 0, MF_PAGE);
+	}
+	return old;
+}
+
+void mf_pt_zero(struct mf_mem *mem, struct mf_gva va, size_t pages)
+{
+	edit_range(mem, va, pages, edit_zero, NULL);
 }
 
 static uint64_t edit_protect(void *cookie, struct mf_mem *mem, uint64_t old)
@@ -236,15 +266,21 @@ void mf_pt_unmap(struct mf_mem *mem, struct mf_gva va, size_t pages)
 void mf_pt_move(struct mf_mem *mem, struct mf_gva from, struct mf_gva to, size_t pages)
 {
 	struct mf_flush flush = {0};
+	uint64_t end = from.at + pages * MF_PAGE;
 
-	for (; pages; pages--, from.at += MF_PAGE, to.at += MF_PAGE) {
-		uint64_t *source = leaf_table(mem, from, false);
+	while (from.at < end) {
+		uint64_t next;
+		uint64_t *source = walk(mem, from, false, &next);
 		uint64_t entry = source ? source[index_of(from, 0)] : 0;
 
-		if (is_absent(entry))
-			continue;
-		change(mem, &source[index_of(from, 0)], 0, &flush);
-		set_entry(mem, &leaf_table(mem, to, false)[index_of(to, 0)], entry);
+		if (source)
+			next = from.at + MF_PAGE;
+		if (!is_absent(entry)) {
+			change(mem, &source[index_of(from, 0)], 0, &flush);
+			set_entry(mem, &leaf_table(mem, to, false)[index_of(to, 0)], entry);
+		}
+		to.at += next - from.at;
+		from.at = next;
 	}
 	mf_flush_end(&flush, mem);
 }

@@ -34,6 +34,9 @@ int mf_pt_prepare(struct mf_mem *mem, struct mf_gva va, size_t pages);
 /* Change the protection of those pages of the range that are there. */
 void mf_pt_protect(struct mf_mem *mem, struct mf_gva va, size_t pages, int prot);
 
+/* Make what is there of the range read as zero (files' pages stay as they are). */
+void mf_pt_zero(struct mf_mem *mem, struct mf_gva va, size_t pages);
+
 /* Make the range absent and give its frames back. */
 void mf_pt_unmap(struct mf_mem *mem, struct mf_gva va, size_t pages);
 

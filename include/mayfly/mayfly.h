@@ -13,6 +13,8 @@
  * - signal SIGRTMIN+3 is the library's: it ends a guest that overstays. A thread may have it blocked, but
  *   its action may not be changed after mf_host_open(); a system call of a thread that just called
  *   the library may be interrupted by one (EINTR);
+ * - SIGBUS: a file that a guest has mapped and somebody cuts short raises it; what is not the library's is
+ *   passed to the action that stood before. Descriptors: one stays open for the process's life, three a VM;
  * - objects do not survive fork(2) of the process: only the parent may go on using them.
  *
  * Returns: functions that return int give 0 on success or a negative errno, and on failure leave outputs
@@ -224,14 +226,15 @@ void mf_reply_finish(struct mf_reply *reply);
 
 /*
  * Copy guest memory out and in, with the rights of the program. -EFAULT: not all of it may be accessed;
- * bytes before the first that may not have been copied. Works in every state of the VM.
+ * bytes before the first that may not have been copied. Also for a VM that was stopped.
  */
 int mf_vm_read(struct mf_vm *vm, uint64_t address, void *bytes, size_t size, struct mf_error *err);
 int mf_vm_write(struct mf_vm *vm, uint64_t address, const void *bytes, size_t size, struct mf_error *err);
 
 /*
- * Reset: put the VM back to its image: memory, translations, registers, Linux state, descriptors. -EIO
- * when that cannot be done: destroy it then and fork another.
+ * Reset: put the VM back to its image: memory, translations, registers, Linux state, descriptors. After
+ * MF_STOP_MEMORY what it held is given back, which costs as much as a fork. -EIO, -ENOMEM and what
+ * mf_image_fork() may say: it cannot be done, and nothing but mf_vm_destroy() may be done any more.
  */
 int mf_vm_reset_to_image(struct mf_vm *vm, struct mf_error *err);
 

@@ -48,7 +48,7 @@ def what_is_allowed_can_be_read():
         same(show("open/file", f"--allow-read={root}/open", "--cwd", root), b"public", "relative to --cwd")
 
 
-@claim(emulated=True)
+@claim
 def everything_else_stays_closed():
     with folder() as root:
         tree(root)
@@ -74,7 +74,7 @@ def a_file_opened_by_its_own_name_opens_no_sibling():
             check(show(path, allowed) in REFUSED, f"{path} was opened")
 
 
-@claim(emulated=True)
+@claim
 def reading_does_not_allow_writing():
     with folder() as root:
         tree(root)
@@ -86,7 +86,7 @@ def reading_does_not_allow_writing():
         check(not os.path.exists(f"{root}/open/new"), "a file was made")
 
 
-@claim(emulated=True)
+@claim
 def allow_write_makes_and_changes_files():
     with folder() as root:
         tree(root)
@@ -99,7 +99,7 @@ def allow_write_makes_and_changes_files():
         check(stat.S_ISREG(mode) and not mode & 0o7022, f"mode {mode:o}")
 
 
-@claim(emulated=True)
+@claim
 def allow_write_reaches_nothing_outside():
     with folder() as root:
         tree(root)
@@ -138,7 +138,7 @@ def devices_and_pipes_in_an_allowed_folder_are_harmless():
         check(got.startswith(b"open: "), f"/dev/kvm was opened by a guest: {got}")
 
 
-@claim(emulated=True)
+@claim
 def a_path_that_is_not_there_is_told():
     for option in ("--allow-read", "--allow-write"):
         done = expect(run("exit", "0", options=[f"{option}=/not/there"]), FAILED, option)

@@ -97,7 +97,7 @@ def refused(done, pattern, what):
     check(not set(done.err) & (set(range(32)) - {10}), f"{what}: control characters", done)
 
 
-@claim(emulated=True)
+@claim
 def a_bad_image_is_refused_with_its_sentence():
     with folder() as root:
         path = os.path.join(root, "image")
@@ -107,7 +107,7 @@ def a_bad_image_is_refused_with_its_sentence():
             refused(run(guest=path), pattern, what)
 
 
-@claim(emulated=True)
+@claim
 def the_table_starts_from_an_image_that_runs():
     with folder() as root:
         path = os.path.join(root, "image")
@@ -159,12 +159,12 @@ def a_program_with_bytes_changed_is_refused_or_runs_into_something_but_never_hur
                 refused(done, ".", f"number {number}")
 
 
-@claim(emulated=True)
+@claim
 def a_dynamic_program_is_told_how_to_link():
     refused(run(guest=os.path.join(GUESTS, "guest-dynamic")), r"interpreter /lib64/ld-linux.*-static", "dynamic")
 
 
-@claim(emulated=True)
+@claim
 def what_is_no_file_is_refused():
     with folder() as root:
         refused(run(guest=f"{root}/none"), "there is no file", "missing")
@@ -178,7 +178,7 @@ def what_is_no_file_is_refused():
         refused(run(guest=f"{root}/self"), "symbolic links", "a link to itself")
 
 
-@claim(emulated=True)
+@claim
 def a_memory_that_is_too_small_is_told():
     done = expect(run("exit", "0", options=["--memory", "1M"]), 128 + 11, "1M: the C library dies of it")
     matches("refused memory: raise --memory", done.err, "1M")
@@ -212,7 +212,7 @@ BAD_SERVE += [(["--listen", "127.0.0.1:0", *option], option[0]) for option in (
     ["--drain", "never"], ["--health"])]
 
 
-@claim(emulated=True)
+@claim
 def a_bad_option_is_named():
     for options, pattern in BAD:
         if options[-1].startswith("--") and pattern.endswith("needs a value"):
@@ -230,7 +230,7 @@ def a_bad_option_is_named():
     matches("usage:", done.err)
 
 
-@claim(emulated=True)
+@claim
 def serving_what_cannot_be_served_is_told():
     serve = [MAYFLY, "serve", "--listen", "127.0.0.1:0", "--vms", "2", "--boot-deadline", "500ms", "--quiet", "--"]
     refused(command([*serve, STATIC, "exit", "3"]), "ended with status 3 before it was ready.*mf_wait", "it ends")
@@ -240,7 +240,7 @@ def serving_what_cannot_be_served_is_told():
     refused(command([*serve, "/not/there"]), "there is no file", "no file")
 
 
-@claim(emulated=True)
+@claim
 def too_few_descriptors_are_told():
     def few():
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
@@ -275,7 +275,7 @@ SETS = {
 }
 
 
-@claim(emulated=True)
+@claim
 def an_unusable_kvm_is_told_with_its_mending():
     for pattern, way in SETS.items():
         with folder() as root:

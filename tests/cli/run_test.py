@@ -16,7 +16,7 @@ from claims import EMULATED, check, claim, fail, main, matches, same
 
 @claim(emulated=True)
 def the_exit_status_is_the_programs():
-    for status in (0, 1, 42, 124, 125, 255) if EMULATED else range(256):
+    for status in (0, 42, 255) if EMULATED else range(256):
         done = expect(run("exit", str(status)), status, f"exit({status})")
         same(done.out + done.err, b"", f"what exit({status}) prints")
 
@@ -39,6 +39,8 @@ def exit_status_is_cut_to_a_byte():
 @claim(emulated=True)
 def death_by_a_signal_is_128_and_its_number():
     deaths = {"segv": 11, "abrt": 6, "fpe": 8, "ill": 4, "bus": 7, "int3": 5, "stack": 11, "9": 9, "15": 15, "6": 6}
+    if EMULATED:
+        deaths = {how: deaths[how] for how in ("segv", "abrt", "fpe", "ill")}
     for guest in FLAVOURS[:1] if EMULATED else FLAVOURS:
         for how, number in deaths.items():
             done = expect(run("die", how, guest=guest), 128 + number, f"{guest} {how}")
@@ -81,7 +83,7 @@ def the_deadline_ends_a_read_from_an_empty_pipe():
     os.close(writer)
 
 
-@claim(emulated=True)
+@claim
 def the_deadline_ends_a_write_to_a_full_pipe():
     for fd in (1, 2):
         began = time.monotonic()
@@ -199,7 +201,7 @@ def waiting_for_input_costs_no_processor_time():
         process.stdin.close()
 
 
-@claim(emulated=True)
+@claim
 def arguments_arrive_exactly():
     args = ["", " ", "a b", "--help", "-x", "\udcff\udcfe", "ü", "x" * 10000, "$HOME", "\n", "%s"]
     done = expect(run("args", *args), 0, "args")
@@ -227,14 +229,14 @@ def many_arguments_and_variables_fit_or_are_refused_with_a_sentence():
     matches(r"--env", done.err)
 
 
-@claim(emulated=True)
+@claim
 def at_random_differs_between_runs():
     seen = {bytes(run("random").out) for _ in range(5)}
     same(len(seen), 5, f"different values among 5: {seen}")
     check(all(len(value) == 32 and value != b"0" * 32 for value in seen), f"odd values: {seen}")
 
 
-@claim(emulated=True)
+@claim
 def the_working_directory_is_the_root_or_what_was_given():
     same(run("cwd").out, b"/\n", "without --cwd")
     same(run("cwd", options=["--cwd", "/some/where"]).out, b"/some/where\n", "with --cwd")

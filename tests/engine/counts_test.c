@@ -13,6 +13,13 @@
 
 #define BODY_MAX 16384
 
+/* A sanitizer's runtime has page faults of its own in this thread: the figure means nothing there. */
+#ifdef __SANITIZE_ADDRESS__
+#define WORKER_FAULTS_COUNT false
+#else
+#define WORKER_FAULTS_COUNT true
+#endif
+
 static struct lab lab;
 static struct guest guest;
 static uint8_t body[BODY_MAX];
@@ -100,7 +107,8 @@ static void measure(const struct image *image, unsigned int count)
 		if (image->quiet) {
 			cr_assert_eq(guest.faults, 0, "%s, request %u of %zu bytes: %lu page faults",
 				     image->name, i, sizes[size], (unsigned long)guest.faults);
-			cr_assert_eq(minor_faults(), before, "%s, request %u: %ld faults of the worker",
+			if (WORKER_FAULTS_COUNT)
+				cr_assert_eq(minor_faults(), before, "%s, request %u: %ld faults of the worker",
 				     image->name, i, minor_faults() - before);
 		}
 		if (random_below(10) == 0)

@@ -242,7 +242,7 @@ static void on_alarm(int signo)
 	mf_vm_kick(running, KICK_TIME);
 }
 
-static void watch(struct mf_vm *vm, uint64_t us)
+void watch_vm(struct mf_vm *vm, uint64_t us)
 {
 	static bool installed;
 	struct itimerval timer = {.it_value = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)}};
@@ -270,7 +270,7 @@ void guest_go_on(struct guest *guest, bool stop_at_wait)
 {
 	struct mf_kvm_vm *kvm = &guest->process.vm.kvm;
 
-	watch(&guest->process.vm, run_max_us);
+	watch_vm(&guest->process.vm, run_max_us);
 	for (;;) {
 		mf_process_run(&guest->process, &guest->exit);
 		if (guest->exit.kind == MF_EXIT_LOG || guest->exit.kind == MF_EXIT_RESPOND)
@@ -285,7 +285,7 @@ void guest_go_on(struct guest *guest, bool stop_at_wait)
 			break;
 		}
 	}
-	watch(NULL, 0);
+	watch_vm(NULL, 0);
 	describe(guest);
 	guest->user_exits = kvm->user_exits - guest->user_exits;
 	guest->faults = mf_kvm_vm_stat(kvm, kvm->kvm->stat_pf_taken) - guest->faults;

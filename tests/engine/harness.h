@@ -75,6 +75,8 @@ void guest_reset_and_audit(struct guest *guest, const char *what);
 
 /* A request that runs longer is kicked, as a deadline does; 2 seconds unless set. */
 extern uint64_t run_max_us;
+/* The same for a VM that is run by hand: kick it after that time; (NULL, 0) ends the watch. */
+void watch_vm(struct mf_vm *vm, uint64_t us);
 
 /* Form a request (struct mf_abi_request) in `to`; returns its size. A body of 16 bytes or more also comes
  * with a header "echo" that has its first 16. */

@@ -146,7 +146,8 @@ Test(taint, search_finds_a_secret_before_the_reset, .timeout = 60)
 		for (i = 0; i < SECRET; i++)
 			complement[i] = (uint8_t)~secret[i];
 		guest_ask(&guest, "/find", complement, sizeof(complement)); /* without a reset */
-		cr_expect_str_neq(guest.answer, "found 0", "place %d", place);
+		/* File, pipe and names are the engine's: the program has no copy. */
+		cr_expect(place == 4 || place == 5 || place == 7 || strcmp(guest.answer, "found 0"), "place %d", place);
 		guest_reset(&guest);
 		look_from_outside(secret);
 	}

@@ -2,7 +2,7 @@
 /*
  * The program of counts_test. argv[1]: "plain"; "heap" (64 MiB of heap, all of it written before the
  * ready point); "remap" (each request maps, protects and unmaps: three calls).
- * "/sum" adds up the body's bytes; "/scribble", "/registers" and "/crash" are hostile.
+ * "/sum" adds up the body's bytes; "/everything" writes the whole heap; "/grow", "/scribble", "/registers" and "/crash" are hostile.
  */
 #include <mayfly/sdk.h>
 #include <stdint.h>
@@ -16,6 +16,7 @@
 #define RW	   (PROT_READ | PROT_WRITE)
 
 static char *heap;
+static char copy[16 << 10];
 static char junk[128 << 10];
 static char answer[64];
 static const char *mode = "plain";
@@ -31,20 +32,31 @@ static void remap(void)
 
 static uint64_t sum(struct mf_text body)
 {
-	char *copy = malloc(body.length + 1);
 	uint64_t value = 0;
 	size_t i;
 
 	memcpy(copy, body.data, body.length);
 	for (i = 0; i < body.length; i++)
 		value = value * 31 + (unsigned char)copy[i];
-	free(copy);
 	if (heap)
 		for (i = 0; i < HEAP_BYTES; i += HEAP_BYTES / 16)
 			value += (unsigned char)heap[i]++;
 	if (!strcmp(mode, "remap"))
 		remap();
 	return value;
+}
+
+/* Map memory until there is none: how many pages there were. */
+static int grow(void)
+{
+	int pages = 0;
+	char *at;
+
+	while ((at = mmap(NULL, 16 * 4096, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) != MAP_FAILED) {
+		memset(at, 'g', 16 * 4096);
+		pages += 16;
+	}
+	return pages;
 }
 
 static void registers(void)
@@ -76,6 +88,10 @@ int main(int argc, char **argv)
 			registers();
 		else if (!strcmp(target, "/scribble"))
 			memset(junk, 0x5a, sizeof(junk));
+		else if (!strcmp(target, "/everything"))
+			memset(heap, 'e', HEAP_BYTES);
+		else if (!strcmp(target, "/grow"))
+			length = snprintf(answer, sizeof(answer), "%d", grow());
 		else
 			length = snprintf(answer, sizeof(answer), "%llu",
 					  (unsigned long long)sum(mf_request_body(request)));

@@ -162,7 +162,10 @@ static void dirty_reused_number(void)
 
 static void dirty_limit(void)
 {
-	struct rlimit limit = {20, 200};
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = 20;
 
 	setrlimit(RLIMIT_NOFILE, &limit);
 }

@@ -147,11 +147,11 @@ class Server:
             fail(f"the server still runs {seconds} s after it was told to end", self.log())
 
     def footprint(self):
-        """(resident KiB, descriptors, threads)"""
+        """(KiB of its own, descriptors, threads). Pages of the image count once for each VM: they are left out."""
         pid = self.process.pid
         with open(f"/proc/{pid}/status") as file:
             facts = dict(line.split(":", 1) for line in file)
-        return int(facts["VmRSS"].split()[0]), len(os.listdir(f"/proc/{pid}/fd")), int(facts["Threads"])
+        return int(facts["RssAnon"].split()[0]), len(os.listdir(f"/proc/{pid}/fd")), int(facts["Threads"])
 
 
 def wait_until(condition, what, seconds=5):

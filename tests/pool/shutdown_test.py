@@ -39,7 +39,7 @@ def queued_requests_are_finished_too():
         same(server.wait(), 0, "exit status")
 
 
-@claim(emulated=True)
+@claim
 def new_connections_are_refused_while_draining():
     with Server(vms=2) as server:
         sock = server.send_only(f"/sleep?{1000 * SLOWER}")
@@ -100,7 +100,7 @@ def half_a_request_holds_it_up_no_longer_than_drain():
         check(time.monotonic() - began < 2, "it waited longer than --drain")
 
 
-@claim(emulated=True)
+@claim
 def drain_bounds_how_long_it_waits():
     for target in ("/sleep", "/busy"):
         with Server("--drain", "500ms", "--deadline", "60s", vms=2) as server:
@@ -162,7 +162,7 @@ def a_signal_during_boot_ends_it():
                 server.process.returncode = 0
 
 
-@claim(emulated=True)
+@claim
 def a_stale_socket_is_replaced_and_a_live_one_is_not():
     with Server(vms=1) as server:
         done = subprocess.run([MAYFLY, "serve", "--listen", f"unix:{server.path}", "--vms", "1", "--", GUEST],
@@ -188,7 +188,7 @@ def a_stale_socket_is_replaced_and_a_live_one_is_not():
         check(not os.path.exists(server.path), "the socket is left")
 
 
-@claim(emulated=True)
+@claim
 def a_port_in_use_is_told():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

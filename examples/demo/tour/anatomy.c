@@ -8,8 +8,8 @@
 #include "lab.h"
 #include "say.h"
 
-#define CASES	   6
-#define WARM_UP	   8
+#define CASES   6
+#define WARM_UP 8
 
 /* One request and what it did to its VM. */
 struct anatomy {
@@ -17,7 +17,8 @@ struct anatomy {
 	struct mf_http_message request;
 	bool served;
 	struct mf_exit exit;
-	size_t bytes_before, bytes_after; /* that differ from the image, before and after the reset */
+	size_t bytes_before,
+		bytes_after; /* that differ from the image, before and after the reset */
 	size_t pages_before, pages_after;
 	unsigned int cpu_before, cpu_after; /* kinds of registers that do */
 	size_t secrets_before, secrets_after;
@@ -38,8 +39,8 @@ static size_t count_in(const struct mf_delta *delta, const char *secret)
 	return count;
 }
 
-static bool look(struct mf_vm *vm, const char *secret, size_t *pages, size_t *bytes, unsigned int *cpu,
-		 size_t *secrets)
+static bool look(struct mf_vm *vm, const char *secret, size_t *pages, size_t *bytes,
+		 unsigned int *cpu, size_t *secrets)
 {
 	struct mf_delta delta;
 
@@ -56,22 +57,26 @@ static bool look(struct mf_vm *vm, const char *secret, size_t *pages, size_t *by
 static void examine(struct lab *lab, struct mf_process *vm, const char *secret, struct anatomy *a)
 {
 	a->served = lab_serve(lab, vm, &a->request, &a->exit) &&
-		    look(&vm->vm, secret, &a->pages_before, &a->bytes_before, &a->cpu_before, &a->secrets_before);
+		    look(&vm->vm, secret, &a->pages_before, &a->bytes_before, &a->cpu_before,
+			 &a->secrets_before);
 	a->served &= mf_process_reset(vm) == 0;
 	a->copied = vm->vm.mem.ws.run_pages;
-	a->served &= look(&vm->vm, secret, &a->pages_after, &a->bytes_after, &a->cpu_after, &a->secrets_after);
+	a->served &= look(&vm->vm, secret, &a->pages_after, &a->bytes_after, &a->cpu_after,
+			  &a->secrets_after);
 	a->served &= mf_vm_audit(&vm->vm, NULL, NULL, NULL) == 0;
 }
 
 static const char *end_name(const struct mf_exit *exit)
 {
-	return exit->kind == MF_EXIT_READY ? "an answer" : exit->kind == MF_EXIT_SIGNALED ? "a fault" : "a crash";
+	return exit->kind == MF_EXIT_READY      ? "an answer"
+	       : exit->kind == MF_EXIT_SIGNALED ? "a fault"
+						: "a crash";
 }
 
 static const char *registers(unsigned int cpu, char *text)
 {
-	snprintf(text, 40, "%s%s%s", cpu & MF_DELTA_REGS ? "general " : "", cpu & MF_DELTA_SREGS ? "segment " : "",
-		 cpu & MF_DELTA_XSAVE ? "vector" : "");
+	snprintf(text, 40, "%s%s%s", cpu & MF_DELTA_REGS ? "general " : "",
+		 cpu & MF_DELTA_SREGS ? "segment " : "", cpu & MF_DELTA_XSAVE ? "vector" : "");
 	return text;
 }
 
@@ -79,13 +84,15 @@ static void show(const struct anatomy *a)
 {
 	char text[40];
 
-	say("  %-20s %-9s %9s %6zu  %-22s %6zu %8zu", a->name, end_name(&a->exit), with_commas(a->bytes_before),
-	    a->pages_before, registers(a->cpu_before, text), a->copied, a->bytes_after);
+	say("  %-20s %-9s %9s %6zu  %-22s %6zu %8zu", a->name, end_name(&a->exit),
+	    with_commas(a->bytes_before), a->pages_before, registers(a->cpu_before, text),
+	    a->copied, a->bytes_after);
 }
 
 static bool prepare(struct anatomy *cases, const struct tour *tour, const char *secret)
 {
-	static const char *const targets[] = {"/hostile/scribble", "/hostile/registers", "/hostile/crash"};
+	static const char *const targets[] = {"/hostile/scribble", "/hostile/registers",
+					      "/hostile/crash"};
 	static const char *const names[] = {"overwrite all", "fill all registers", "crash"};
 	const struct stanza *stanza = &tour->stanzas.list[0];
 	struct ask honest = {"POST", "/", NULL, stanza->text.data, stanza->text.length};
@@ -104,8 +111,8 @@ static bool prepare(struct anatomy *cases, const struct tour *tour, const char *
 	cases[0].name = "honest, with secret";
 	cases[1].name = "steal";
 	cases[2].name = "plant";
-	good = good && lab_request(&cases[0].request, &honest) && lab_request(&cases[1].request, &steal) &&
-	       lab_request(&cases[2].request, &plant);
+	good = good && lab_request(&cases[0].request, &honest) &&
+	       lab_request(&cases[1].request, &steal) && lab_request(&cases[2].request, &plant);
 	for (int i = 0; i < 3 && good; i++) {
 		struct ask ask = {.method = "GET", .target = targets[i]};
 
@@ -146,11 +153,11 @@ static void judge(const struct anatomy *cases)
 		secrets += cases[i].secrets_after;
 	}
 	claim(served && bytes == 0 && pages == 0 && cpu == 0,
-	      "after every reset: %zu bytes in %zu pages differ from the image, and %s", bytes, pages,
-	      cpu ? "some registers" : "no register");
+	      "after every reset: %zu bytes in %zu pages differ from the image, and %s", bytes,
+	      pages, cpu ? "some registers" : "no register");
 	claim(cases[0].secrets_before > 0 && secrets == 0,
-	      "the secret stood in %zu places of the VM's memory; after the reset in %zu", cases[0].secrets_before,
-	      secrets);
+	      "the secret stood in %zu places of the VM's memory; after the reset in %zu",
+	      cases[0].secrets_before, secrets);
 }
 
 void anatomy_show(const struct tour *tour, const char *secret)
@@ -168,9 +175,11 @@ void anatomy_show(const struct tour *tour, const char *secret)
 	if (!lab_open(&lab, tour->stanza))
 		return;
 	if (mf_process_fork(&vm, &lab.image, &lab.program.policy, &err) == 0) {
-		claim(warm_up(&lab, &vm, tour), "the engine in this process serves as the server does");
+		claim(warm_up(&lab, &vm, tour),
+		      "the engine in this process serves as the server does");
 		say_blank();
-		say("  One VM, in the engine          |------- changed by the request -------|  copied    left");
+		say("  One VM, in the engine          |------- changed by the request -------|  "
+		    "copied    left");
 		say("  %-20s %-9s %9s %6s  %-22s %6s %8s", "request", "ends with", "bytes", "pages",
 		    "registers", "pages", "bytes");
 		for (int i = 0; i < CASES; i++) {

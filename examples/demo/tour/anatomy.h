@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What an attack changes in its VM, and what of that is left after the reset: counted in the engine. */
+/* What an attack changes in its VM, and what of that is left after the reset: counted in the
+ * engine. */
 #ifndef MAYFLY_DEMO_ANATOMY_H
 #define MAYFLY_DEMO_ANATOMY_H
 

@@ -12,7 +12,7 @@
 #include "client.h"
 
 #define PATIENCE_SECONDS 30
-#define ANSWER_MAX	 (80u << 20)
+#define ANSWER_MAX       (80u << 20)
 
 char *ask_text(const struct ask *ask, size_t *length)
 {
@@ -22,8 +22,8 @@ char *ask_text(const struct ask *ask, size_t *length)
 
 	if (!text)
 		return NULL;
-	head = sprintf(text, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%sContent-Length: %zu\r\n\r\n", ask->method,
-		       ask->target, headers, ask->length);
+	head = sprintf(text, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%sContent-Length: %zu\r\n\r\n",
+		       ask->method, ask->target, headers, ask->length);
 	if (ask->length)
 		memcpy(text + head, ask->body, ask->length);
 	*length = (size_t)head + ask->length;

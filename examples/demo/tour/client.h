@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A client of a server on this machine: HTTP/1.1 over loopback, connections kept. One thread at a time. */
+/* A client of a server on this machine: HTTP/1.1 over loopback, connections kept. One thread at a
+ * time. */
 #ifndef MAYFLY_DEMO_CLIENT_H
 #define MAYFLY_DEMO_CLIENT_H
 
@@ -19,7 +20,7 @@ struct ask {
 
 struct client {
 	uint16_t port;
-	int fd;	   /* -1: the next request connects */
+	int fd;    /* -1: the next request connects */
 	char *out; /* owned */
 	char *in;  /* owned: the last answer */
 	size_t in_room;

@@ -66,7 +66,8 @@ bool lab_stanza(struct mf_http_message *message, const struct stanza *stanza)
 	return lab_request(message, &ask);
 }
 
-bool lab_serve(struct lab *lab, struct mf_process *vm, const struct mf_http_message *message, struct mf_exit *exit)
+bool lab_serve(struct lab *lab, struct mf_process *vm, const struct mf_http_message *message,
+	       struct mf_exit *exit)
 {
 	const struct mf_abi_request *request = message->request;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The engine without a server: the demo's program as an image in this process, for looking at its VMs. It confines
- * the process as `mayfly serve` does: afterwards no file, socket or process can be opened.
+ * The engine without a server: the demo's program as an image in this process, for looking at its
+ * VMs. It confines the process as `mayfly serve` does: afterwards no file, socket or process can be
+ * opened.
  */
 #ifndef MAYFLY_DEMO_LAB_H
 #define MAYFLY_DEMO_LAB_H
@@ -30,7 +31,8 @@ bool lab_request(struct mf_http_message *message, const struct ask *ask);
 bool lab_stanza(struct mf_http_message *message, const struct stanza *stanza);
 
 /* Give a VM at its ready point the request and run it until it has answered or ended. */
-bool lab_serve(struct lab *lab, struct mf_process *vm, const struct mf_http_message *message, struct mf_exit *exit);
+bool lab_serve(struct lab *lab, struct mf_process *vm, const struct mf_http_message *message,
+	       struct mf_exit *exit);
 
 /* The same with a stanza, put back afterwards: whether the answer was the native one. */
 bool lab_post(struct lab *lab, struct mf_process *vm, const struct mf_http_message *message,

@@ -48,7 +48,8 @@ static long private_kib(void)
 	long sum = 0, kib;
 
 	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "Private_Clean: %ld", &kib) == 1 || sscanf(line, "Private_Dirty: %ld", &kib) == 1)
+		if (sscanf(line, "Private_Clean: %ld", &kib) == 1 ||
+		    sscanf(line, "Private_Dirty: %ld", &kib) == 1)
 			sum += kib;
 	if (f)
 		fclose(f);
@@ -67,16 +68,18 @@ static long faults(void)
 /* `before`: faults when the request came, read where forks do not start from zero. */
 static void respond(int fd, const struct mf_abi_request *request, long before)
 {
-	struct control_span text = {(const char *)request + request->body.offset, request->body.length};
+	struct control_span text = {(const char *)request + request->body.offset,
+				    request->body.length};
 	struct control_error error;
 	long length = control_to_json(text, json, sizeof(json), &error);
 	int head_length;
 
 	if (is_usage(request))
 		length = snprintf(json, sizeof(json), "%ld %ld\n", before, private_kib());
-	head_length = snprintf(head, sizeof(head),
-			       "HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %ld\r\n\r\n",
-			       length < 0 ? 400 : 200, length < 0 ? 0 : length);
+	head_length = snprintf(
+		head, sizeof(head),
+		"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %ld\r\n\r\n",
+		length < 0 ? 400 : 200, length < 0 ? 0 : length);
 	if (length > 0 && (size_t)head_length + (size_t)length <= sizeof(json)) {
 		memmove(json + head_length, json, (size_t)length);
 		memcpy(json, head, (size_t)head_length);
@@ -145,8 +148,9 @@ int native_start(struct native *native, bool fork_per_request)
 	int rc = listener < 0 ? -errno : 0;
 
 	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (rc == 0 && (bind(listener, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(listener, 8) < 0 ||
-			getsockname(listener, (struct sockaddr *)&at, &bytes) < 0))
+	if (rc == 0 &&
+	    (bind(listener, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(listener, 8) < 0 ||
+	     getsockname(listener, (struct sockaddr *)&at, &bytes) < 0))
 		rc = -errno;
 	native->port = ntohs(at.sin_port);
 	native->pid = rc == 0 ? fork_bound() : -1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -47,7 +48,8 @@ void say_blank(void)
 void say_progress(const char *what, size_t done, size_t all)
 {
 	static uint64_t last;
-	bool terminal = isatty(STDOUT_FILENO);
+	bool terminal =
+		isatty(STDOUT_FILENO) && !getenv("MAYFLY_EMULATED"); /* that one shows every byte */
 	uint64_t now = now_ns();
 
 	if (!last)
@@ -57,7 +59,8 @@ void say_progress(const char *what, size_t done, size_t all)
 		last = 0;
 	} else if (now - last >= (terminal ? TERMINAL_EVERY_NS : LINE_EVERY_NS)) {
 		last = now;
-		progress_width = printf(terminal ? "\r   %s: %zu of %zu" : "   %s: %zu of %zu\n", what, done, all);
+		progress_width = printf(terminal ? "\r   %s: %zu of %zu" : "   %s: %zu of %zu\n",
+					what, done, all);
 		if (!terminal)
 			progress_width = 0;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tour prints, and whether its claims hold. Plain text; progress only overwrites on a terminal. */
+/* What the tour prints, and whether its claims hold. Plain text; progress only overwrites on a
+ * terminal. */
 #ifndef MAYFLY_DEMO_SAY_H
 #define MAYFLY_DEMO_SAY_H
 
@@ -13,7 +14,8 @@ void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 void say_blank(void);
 
-/* How far long work is: a line that is overwritten, or a line every few seconds. Nothing when done. */
+/* How far long work is: a line that is overwritten, or a line every few seconds. Nothing when done.
+ */
 void say_progress(const char *what, size_t done, size_t all);
 
 /* A claim. One that does not hold is counted. Returns `holds`. */

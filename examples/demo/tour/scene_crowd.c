@@ -12,9 +12,15 @@
 #include "times.h"
 #include "tour.h"
 
-#define HONEST		 4
-#define RUN_NS		 4000000000ull
-#define RUN_EMULATED_NS 15000000000ull
+#define HONEST 4
+/* Honest ones must keep it too, on a busy machine with two cores. */
+#define DEADLINE          "500ms"
+#define DEADLINE_EMULATED "3s"
+/* From request to answer, a client's own waiting for the CPU included. */
+#define LATEST_US          1500000
+#define LATEST_EMULATED_US 15000000
+#define RUN_NS             4000000000ull
+#define RUN_EMULATED_NS    15000000000ull
 
 /* What a mode is expected to end in: an answer, or one of these. */
 struct mode {
@@ -24,8 +30,8 @@ struct mode {
 };
 
 static const struct mode modes[] = {
-	{"scribble", 200, 0}, {"registers", 200, 0},   {"crash", 502, 0},	{"ud2", 502, 0},
-	{"loop", 504, 0},     {"memory", 502, 200}, {"descriptors", 200, 0},
+	{"scribble", 200, 0}, {"registers", 200, 0}, {"crash", 502, 0},       {"ud2", 502, 0},
+	{"loop", 504, 0},     {"memory", 502, 200},  {"descriptors", 200, 0},
 };
 #define MODES (sizeof(modes) / sizeof(modes[0]))
 
@@ -53,8 +59,12 @@ static void misbehave(struct person *person, struct client *client)
 	char target[64];
 	struct ask ask = {.method = "GET", .target = target};
 
+	uint64_t start = now_ns();
+
 	snprintf(target, sizeof(target), "/hostile/%s", person->mode->name);
-	person->wrong += client_ask(client, &ask, &answer) < 0 || !as_expected(person->mode, answer.status);
+	person->wrong +=
+		client_ask(client, &ask, &answer) < 0 || !as_expected(person->mode, answer.status);
+	times_add(&person->times, now_ns() - start);
 	person->asked++;
 }
 
@@ -63,7 +73,8 @@ static void behave(struct person *person, struct client *client)
 	const struct stanzas *all = &person->tour->stanzas;
 	uint64_t start = now_ns();
 
-	person->wrong += !client_post(client, &all->list[(person->first + person->asked) % all->count]);
+	person->wrong +=
+		!client_post(client, &all->list[(person->first + person->asked) % all->count]);
 	times_add(&person->times, now_ns() - start);
 	person->asked++;
 }
@@ -101,7 +112,8 @@ static void run(struct person *people, size_t count, const struct tour *tour, ui
 	for (uint64_t now; (now = now_ns()) < start + length;) {
 		struct timespec nap = {.tv_nsec = 50000000};
 
-		say_progress("tenths of a second", (size_t)((now - start) / 100000000), (size_t)(length / 100000000));
+		say_progress("tenths of a second", (size_t)((now - start) / 100000000),
+			     (size_t)(length / 100000000));
 		nanosleep(&nap, NULL);
 	}
 	say_progress("", 1, 1);
@@ -118,24 +130,35 @@ static void run(struct person *people, size_t count, const struct tour *tour, ui
 static void show(const char *name, struct person *honest, bool emulated)
 {
 	if (emulated)
-		say("  %-15s %8s %13s %13s %7zu", name, with_commas(honest->asked), "-", "-", honest->wrong);
+		say("  %-15s %8s %13s %13s %7zu", name, with_commas(honest->asked), "-", "-",
+		    honest->wrong);
 	else
 		say("  %-15s %8s %10.2f ms %10.2f ms %7zu", name, with_commas(honest->asked),
-		    times_us(&honest->times, 50) / 1000, times_us(&honest->times, 99) / 1000, honest->wrong);
+		    times_us(&honest->times, 50) / 1000, times_us(&honest->times, 99) / 1000,
+		    honest->wrong);
 }
 
-static size_t show_crowd(const struct person *crowd)
+/* Answers that were other than expected. */
+static size_t show_crowd(struct person *crowd, bool emulated, double *slowest_us)
 {
 	size_t unexpected = 0;
-	char text[256] = "";
-	size_t at = 0;
 
+	*slowest_us = 0;
+	say("  the crowd       requests       slowest");
 	for (size_t i = 0; i < MODES; i++) {
-		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s %s", i ? ", " : "", crowd[i].mode->name,
-				       with_commas(crowd[i].asked));
+		double slowest = times_us(&crowd[i].times, 100);
+
+		if (emulated)
+			say("  %-15s %8s %13s", crowd[i].mode->name, with_commas(crowd[i].asked),
+			    "-");
+		else
+			say("  %-15s %8s %10.2f ms", crowd[i].mode->name,
+			    with_commas(crowd[i].asked), slowest / 1000);
+		if (slowest > *slowest_us)
+			*slowest_us = slowest;
 		unexpected += crowd[i].wrong;
+		times_finish(&crowd[i].times);
 	}
-	say("  the crowd asked: %s", text);
 	return unexpected;
 }
 
@@ -149,16 +172,20 @@ static bool everybody_asked(const struct person *people, size_t count)
 
 void scene_crowd(const struct tour *tour)
 {
-	static const char *const options[] = {"--deadline", "200ms", "--audit", "--request-memory", "8M", NULL};
-	static const char *const patient[] = {"--deadline", "3s", "--audit", "--request-memory", "8M", NULL};
+	static const char *const options[] = {"--deadline",       DEADLINE, "--audit",
+					      "--request-memory", "8M",     NULL};
+	static const char *const patient[] = {
+		"--deadline", DEADLINE_EMULATED, "--audit", "--request-memory", "8M", NULL};
 	struct person alone[HONEST], crowded[HONEST + MODES];
 	struct server_end end;
 	struct server server;
+	double slowest_us;
 	size_t unexpected;
 
-	say("%d honest clients for %d s, then the same beside %zu hostile ones, one of each kind and as fast", HONEST,
-	    (int)((tour->emulated ? RUN_EMULATED_NS : RUN_NS) / 1000000000), MODES);
-	say("as they can; deadline %s.", tour->emulated ? "3 s" : "200 ms");
+	say("%d honest clients for %d s, then the same beside %zu hostile ones, one of each kind "
+	    "and as fast",
+	    HONEST, (int)((tour->emulated ? RUN_EMULATED_NS : RUN_NS) / 1000000000), MODES);
+	say("as they can; deadline %s.", tour->emulated ? DEADLINE_EMULATED : DEADLINE);
 	if (!server_start(&server, tour, tour->emulated ? patient : options))
 		return;
 	run(alone, HONEST, tour, server.port);
@@ -169,13 +196,18 @@ void scene_crowd(const struct tour *tour)
 	say("  honest clients  requests           p50           p99   wrong");
 	show("alone", &alone[0], tour->emulated);
 	show("beside a crowd", &crowded[0], tour->emulated);
-	unexpected = show_crowd(crowded + HONEST);
+	say_blank();
+	unexpected = show_crowd(crowded + HONEST, tour->emulated, &slowest_us);
 	say_blank();
 	claim(alone[0].asked && alone[0].wrong == 0 && crowded[0].asked && crowded[0].wrong == 0,
 	      "every honest answer was the native one, byte by byte");
 	claim(everybody_asked(crowded, HONEST + MODES) && unexpected == 0,
-	      "every hostile request ended as it should: answered, crashed (502) or timed out (504)");
-	claim(end.audits > 0 && end.unclean == 0, "%s audits, %llu unclean", with_commas(end.audits), end.unclean);
+	      "every hostile request ended as it should: answered, crashed (502) or timed out "
+	      "(504)");
+	claim(slowest_us < (tour->emulated ? LATEST_EMULATED_US : LATEST_US),
+	      "none of them kept its client waiting long after the deadline");
+	claim(end.audits > 0 && end.unclean == 0, "%s audits, %llu unclean",
+	      with_commas(end.audits), end.unclean);
 	times_finish(&alone[0].times);
 	times_finish(&crowded[0].times);
 }

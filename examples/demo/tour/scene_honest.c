@@ -12,9 +12,9 @@
 #include "times.h"
 #include "tour.h"
 
-#define CLIENTS		4
+#define CLIENTS        4
 #define EMULATED_EVERY 12 /* stanzas: one of so many is posted there */
-#define NATIVE_RUNS	8
+#define NATIVE_RUNS    8
 
 struct work {
 	const struct tour *tour;
@@ -80,12 +80,15 @@ static void run_natively(const struct tour *tour)
 	for (size_t i = 0; i <= NATIVE_RUNS; i++) {
 		const struct stanza *stanza = &all->list[picks[i]];
 		char *output;
-		long length = run_program(tour->stanza, stanza->text.data, stanza->text.length, &output);
+		long length =
+			run_program(tour->stanza, stanza->text.data, stanza->text.length, &output);
 
-		same += length == (long)stanza->json_length && memcmp(output, stanza->json, stanza->json_length) == 0;
+		same += length == (long)stanza->json_length &&
+			memcmp(output, stanza->json, stanza->json_length) == 0;
 		free(output);
 	}
-	claim(same == NATIVE_RUNS + 1, "%zu of %d stanzas: the program run natively prints those same bytes", same,
+	claim(same == NATIVE_RUNS + 1,
+	      "%zu of %d stanzas: the program run natively prints those same bytes", same,
 	      NATIVE_RUNS + 1);
 }
 
@@ -109,14 +112,17 @@ void scene_honest(const struct tour *tour)
 	server_settle(tour);
 	if (!server_stop(&server, &end))
 		return;
-	say("%d clients posted %s stanzas, %s bytes, and got %s bytes of JSON.", CLIENTS, with_commas(count),
-	    with_commas(work.bytes_in), with_commas(work.bytes_out));
+	say("%d clients posted %s stanzas, %s bytes, and got %s bytes of JSON.", CLIENTS,
+	    with_commas(count), with_commas(work.bytes_in), with_commas(work.bytes_out));
 	if (!tour->emulated)
-		say("%.2f s: %s requests a second, each in a VM that was reset and audited after it.",
-		    (double)start / 1e9, with_commas((unsigned long long)((double)count * 1e9 / (double)start)));
-	claim(work.wrong == 0, "answers that differ from the native ones by any byte: %zu", work.wrong);
+		say("%.2f s: %s requests a second, each in a VM that was reset and audited after "
+		    "it.",
+		    (double)start / 1e9,
+		    with_commas((unsigned long long)((double)count * 1e9 / (double)start)));
+	claim(work.wrong == 0, "answers that differ from the native ones by any byte: %zu",
+	      work.wrong);
 	run_natively(tour);
 	claim(end.requests == count && end.failed == 0 && end.audits == count && end.unclean == 0,
-	      "the server counts %llu requests, %llu failures, %llu audits, %llu unclean", end.requests, end.failed,
-	      end.audits, end.unclean);
+	      "the server counts %llu requests, %llu failures, %llu audits, %llu unclean",
+	      end.requests, end.failed, end.audits, end.unclean);
 }

@@ -14,12 +14,12 @@
 #include "times.h"
 #include "tour.h"
 
-#define MANY	       1000
+#define MANY          1000
 #define MANY_EMULATED 50
-#define FILES_A_VM     3
-#define FILES_SPARE    64
-#define KIB_A_VM       2048ll /* more than one takes */
-#define KIB_SPARE      (512ll << 10)
+#define FILES_A_VM    3
+#define FILES_SPARE   64
+#define KIB_A_VM      2048ll /* more than one takes */
+#define KIB_SPARE     (512ll << 10)
 
 /* "MemAvailable:" of /proc/meminfo, opened before the process was confined. */
 static long long available_kib(int meminfo)
@@ -45,8 +45,8 @@ static size_t how_many(size_t wanted, int meminfo)
 	setrlimit(RLIMIT_NOFILE, &limit);
 	if (limit.rlim_max < count * FILES_A_VM + FILES_SPARE) {
 		count = ((size_t)limit.rlim_max - FILES_SPARE) / FILES_A_VM;
-		say("only %zu: a VM takes %d descriptors and the limit (ulimit -Hn) is %llu", count, FILES_A_VM,
-		    (unsigned long long)limit.rlim_max);
+		say("only %zu: a VM takes %d descriptors and the limit (ulimit -Hn) is %llu", count,
+		    FILES_A_VM, (unsigned long long)limit.rlim_max);
 	}
 	if (memory < (long long)count) {
 		count = memory > 1 ? (size_t)memory : 1;
@@ -56,12 +56,14 @@ static size_t how_many(size_t wanted, int meminfo)
 }
 
 /* One request to each, another stanza for each. How many answers were right. */
-static size_t serve_all(struct lab *lab, struct mf_process *vms, size_t count, const struct tour *tour, size_t first)
+static size_t serve_all(struct lab *lab, struct mf_process *vms, size_t count,
+			const struct tour *tour, size_t first)
 {
 	size_t right = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		const struct stanza *stanza = &tour->stanzas.list[(first + i) % tour->stanzas.count];
+		const struct stanza *stanza =
+			&tour->stanzas.list[(first + i) % tour->stanzas.count];
 		struct mf_http_message message;
 
 		if (lab_stanza(&message, stanza) && lab_post(lab, &vms[i], &message, stanza))
@@ -73,7 +75,8 @@ static size_t serve_all(struct lab *lab, struct mf_process *vms, size_t count, c
 }
 
 /* Fork, each serving a request as soon as it lives. How many there are. */
-static size_t fork_all(struct lab *lab, struct mf_process *vms, size_t count, const struct tour *tour, size_t *right)
+static size_t fork_all(struct lab *lab, struct mf_process *vms, size_t count,
+		       const struct tour *tour, size_t *right)
 {
 	struct mf_error err = {0};
 	size_t i;
@@ -94,7 +97,8 @@ static size_t fork_all(struct lab *lab, struct mf_process *vms, size_t count, co
 	return i;
 }
 
-static void measure(struct lab *lab, struct mf_process *vms, size_t wanted, const struct tour *tour, int meminfo)
+static void measure(struct lab *lab, struct mf_process *vms, size_t wanted, const struct tour *tour,
+		    int meminfo)
 {
 	struct timespec settle = {.tv_sec = 1};
 	long long before = available_kib(meminfo);
@@ -106,7 +110,8 @@ static void measure(struct lab *lab, struct mf_process *vms, size_t wanted, cons
 	size_t pages = 0, clean = 0, again;
 	long long taken;
 
-	if (!claim(count > 0 && served == count, "%s VMs live over one image of %.1f MiB, each has served a request",
+	if (!claim(count > 0 && served == count,
+		   "%s VMs live over one image of %.1f MiB, each has served a request",
 		   with_commas(count), (double)lab->image.backing.bytes / 1048576))
 		return;
 	again = serve_all(lab, vms, count, tour, count);
@@ -115,18 +120,20 @@ static void measure(struct lab *lab, struct mf_process *vms, size_t wanted, cons
 	for (size_t i = 0; i < count; i++) {
 		long private = mf_mem_private_pages(&vms[i].vm.mem);
 
-		pages += private > 0 ? (size_t)private : 0;
+		pages += private > 0 ? (size_t) private : 0;
 		clean += mf_vm_audit(&vms[i].vm, NULL, NULL, &unclean) == 0;
 	}
-	claim(again == count, "all of them alive at the same time, each has served another: %s right answers",
+	claim(again == count,
+	      "all of them alive at the same time, each has served another: %s right answers",
 	      with_commas(served + again));
-	claim(clean == count, "audits of all of them: %zu unclean%s%s", count - clean, clean == count ? "" : ": ",
-	      unclean.text);
-	claim(taken > 0, "available memory fell by %.1f MiB: a VM costs %lld KiB all in", (double)taken / 1024,
-	      taken / (long long)count);
+	claim(clean == count, "audits of all of them: %zu unclean%s%s", count - clean,
+	      clean == count ? "" : ": ", unclean.text);
+	claim(taken > 0, "available memory fell by %.1f MiB: a VM costs %lld KiB all in",
+	      (double)taken / 1024, taken / (long long)count);
 	say("      of it %zu KiB are pages of its own; the rest is KVM's", pages * 4 / count);
 	if (!tour->emulated)
-		say("      %.2f ms from the decision to fork to the first answer and the reset after it",
+		say("      %.2f ms from the decision to fork to the first answer and the reset "
+		    "after it",
 		    seconds * 1000 / (double)count);
 	for (size_t i = 0; i < count; i++)
 		mf_process_finish(&vms[i]);

@@ -12,9 +12,9 @@
 #include "times.h"
 #include "tour.h"
 
-#define REQUESTS	  2000
+#define REQUESTS          2000
 #define REQUESTS_EMULATED 100
-#define WARM_UP		  100
+#define WARM_UP           100
 #define WARM_UP_EMULATED  20
 
 /* One way. Counts are a request's. */
@@ -68,10 +68,12 @@ static void warm_up(struct way *way, const struct tour *tour, struct client *cli
 static bool ask_usage(struct client *client, const struct tour *tour, long *faults, long *kib)
 {
 	const struct stanza *stanza = pick(tour, 0);
-	struct ask ask = {"POST", NATIVE_USAGE_TARGET, NULL, stanza->text.data, stanza->text.length};
+	struct ask ask = {"POST", NATIVE_USAGE_TARGET, NULL, stanza->text.data,
+			  stanza->text.length};
 	struct answer answer;
 
-	return client_ask(client, &ask, &answer) == 0 && sscanf(answer.body, "%ld %ld", faults, kib) == 2;
+	return client_ask(client, &ask, &answer) == 0 &&
+	       sscanf(answer.body, "%ld %ld", faults, kib) == 2;
 }
 
 static void measure_native(struct way *way, const struct tour *tour, bool fork_per_request)
@@ -113,7 +115,8 @@ static void measure_server(struct way *way, const struct tour *tour)
 }
 
 /* One request to a VM of our own, counted from delivery to answer; the reset is not part of it. */
-static bool count_one(struct lab *lab, struct mf_process *vm, const struct stanza *stanza, double *exits, double *faults)
+static bool count_one(struct lab *lab, struct mf_process *vm, const struct stanza *stanza,
+		      double *exits, double *faults)
 {
 	const struct mf_kvm_vm *kvm = &vm->vm.kvm;
 	uint32_t which = lab->program.kvm.stat_pf_taken;
@@ -169,12 +172,15 @@ static void show(struct way *way, double native_us, bool emulated)
 		snprintf(p50, sizeof(p50), "%.0f us", times_us(&way->times, 50));
 		snprintf(ratio, sizeof(ratio), "%.1f", times_us(&way->times, 50) / native_us);
 	}
-	say("  %-26s %9s %9s %10s %12.2f %11ld KiB", way->name, p50, ratio, exits, way->faults, way->private_kib);
+	say("  %-26s %9s %9s %10s %12.2f %11ld KiB", way->name, p50, ratio, exits, way->faults,
+	    way->private_kib);
 }
 
 void scene_table(const struct tour *tour)
 {
-	struct way ways[] = {{.name = "native, no isolation"}, {.name = "native, fork per request"}, {.name = "Mayfly"}};
+	struct way ways[] = {{.name = "native, no isolation"},
+			     {.name = "native, fork per request"},
+			     {.name = "Mayfly"}};
 	size_t wrong = 0;
 	bool measured = true;
 	double native_us;
@@ -184,9 +190,11 @@ void scene_table(const struct tour *tour)
 	measure_server(&ways[2], tour);
 	count_mayfly(&ways[2], tour);
 	native_us = times_us(&ways[0].times, 50);
-	say("One client, one connection, %s stanzas each way.", with_commas(counts_of(tour).requests));
+	say("One client, one connection, %s stanzas each way.",
+	    with_commas(counts_of(tour).requests));
 	say_blank();
-	say("  %-26s %9s %9s %10s %12s %15s", "", "p50", "x native", "user exits", "page faults", "own memory");
+	say("  %-26s %9s %9s %10s %12s %15s", "", "p50", "x native", "user exits", "page faults",
+	    "own memory");
 	for (int i = 0; i < 3; i++) {
 		show(&ways[i], native_us, tour->emulated);
 		wrong += ways[i].wrong;
@@ -194,8 +202,10 @@ void scene_table(const struct tour *tour)
 		times_finish(&ways[i].times);
 	}
 	say_blank();
-	say("A user exit is a return from the VM to the engine. Exits and faults are a request's; own");
-	say("memory is what the serving process or VM shares with no other (kernel's part: scene 4).");
+	say("A user exit is a return from the VM to the engine. Exits and faults are a request's; "
+	    "own");
+	say("memory is what the serving process or VM shares with no other (kernel's part: scene "
+	    "4).");
 	claim(measured && wrong == 0, "the same answers every way: %zu wrong", wrong);
 	claim(ways[2].exits == 1, "a request to Mayfly is one user exit");
 }

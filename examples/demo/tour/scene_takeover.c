@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A crafted request takes the program over and steals, or plants, what it can: once against a server that never
- * resets, to see that the attack is real, and once against Mayfly as it is.
+ * A crafted request takes the program over and steals, or plants, what it can: once against a
+ * server that never resets, to see that the attack is real, and once against Mayfly as it is.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +49,8 @@ bool attack_body(const struct tour *tour, enum attack attack, char **body, size_
 	return fclose(to) == 0 && rc == 0;
 }
 
-static bool attack(const struct tour *tour, struct client *client, enum attack what, struct answer *answer)
+static bool attack(const struct tour *tour, struct client *client, enum attack what,
+		   struct answer *answer)
 {
 	struct ask ask = {.method = "POST", .target = "/"};
 	char *body = NULL;
@@ -62,7 +63,8 @@ static bool attack(const struct tour *tour, struct client *client, enum attack w
 }
 
 /* The victim, the thief, the vandal, and an innocent one, one after the other. */
-static bool rob(const struct tour *tour, struct client *client, const char *secret, struct robbery *robbery)
+static bool rob(const struct tour *tour, struct client *client, const char *secret,
+		struct robbery *robbery)
 {
 	const struct stanza *stanza = &tour->stanzas.list[0];
 	struct ask victim = {"POST", "/", NULL, stanza->text.data, stanza->text.length};
@@ -82,10 +84,12 @@ static bool rob(const struct tour *tour, struct client *client, const char *secr
 	if (client_ask(client, &greeting, &answer) < 0 || answer.status != 200)
 		return false;
 	robbery->planted = strstr(answer.body, EXPLOIT_TEXT) != NULL;
-	return sscanf(answer.body, "Hello! Requests served by this machine: %d", &robbery->served) == 1;
+	return sscanf(answer.body, "Hello! Requests served by this machine: %d",
+		      &robbery->served) == 1;
 }
 
-static void rob_server(const struct tour *tour, const char *reset, const char *secret, struct robbery *robbery)
+static void rob_server(const struct tour *tour, const char *reset, const char *secret,
+		       struct robbery *robbery)
 {
 	const char *options[] = {"--vms", "1", "--audit", "--reset", reset, NULL};
 	struct client client;
@@ -110,7 +114,8 @@ void scene_takeover(const struct tour *tour)
 
 	make_secret(secret, sizeof(secret));
 	say("On one VM, one after the other: a client with a secret; one whose stanza overflows a");
-	say("buffer and jumps into the program (examples/demo/exploit.c) to steal it; one that plants a");
+	say("buffer and jumps into the program (examples/demo/exploit.c) to steal it; one that "
+	    "plants a");
 	say("text for those to come; and one that says hello.");
 	say_blank();
 	say("  server            secret         planted text  requests that this VM remembers");
@@ -121,8 +126,9 @@ void scene_takeover(const struct tour *tour)
 	      "without reset the attack works: it is real");
 	claim(reset.answered && !reset.stolen && !reset.planted && reset.served == 1,
 	      "with reset it runs as well, and finds and leaves nothing");
-	claim(reset.end.audits == 4 && reset.end.unclean == 0, "%llu audits of the VM after those, %llu unclean",
-	      reset.end.audits, reset.end.unclean);
+	claim(reset.end.audits == 4 && reset.end.unclean == 0,
+	      "%llu audits of the VM after those, %llu unclean", reset.end.audits,
+	      reset.end.unclean);
 	say_blank();
 	anatomy_show(tour, secret);
 }

@@ -38,7 +38,8 @@ void scene_visit(const struct tour *tour)
 	say("http://127.0.0.1:%u/ is up. In another terminal:", server.port);
 	say_blank();
 	say("  curl http://127.0.0.1:%u/", server.port);
-	say("  head -n 20 %s | sed '/^$/q' | curl --data-binary @- http://127.0.0.1:%u/", STANZAS_FILE, server.port);
+	say("  head -n 20 %s | sed '/^$/q' | curl --data-binary @- http://127.0.0.1:%u/",
+	    STANZAS_FILE, server.port);
 	say("  curl -i http://127.0.0.1:%u/hostile/crash", server.port);
 	say_blank();
 	try_them(tour, server.port);
@@ -49,6 +50,7 @@ void scene_visit(const struct tour *tour)
 			;
 	}
 	if (server_stop(&server, &end))
-		claim(end.requests >= 3 && end.unclean == 0, "the server ended: %llu requests, %llu audits, %llu unclean",
-		      end.requests, end.audits, end.unclean);
+		claim(end.requests >= 3 && end.unclean == 0,
+		      "the server ended: %llu requests, %llu audits, %llu unclean", end.requests,
+		      end.audits, end.unclean);
 }

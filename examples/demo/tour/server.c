@@ -16,10 +16,10 @@
 #include "server.h"
 #include "times.h"
 
-#define START_MAX_NS	   20000000000ull
+#define START_MAX_NS      20000000000ull
 #define START_EMULATED_NS 120000000000ull
-#define OPTIONS_MAX	   24
-#define LOG_KEPT	   4096 /* the end of a log that is looked at */
+#define OPTIONS_MAX       24
+#define LOG_KEPT          4096 /* the end of a log that is looked at */
 
 pid_t fork_bound(void)
 {
@@ -99,7 +99,8 @@ bool server_start(struct server *server, const struct tour *tour, const char *co
 	if (server->log >= 0)
 		server->pid = start(tour, server->log, options);
 	if (server->pid > 0)
-		server->port = wait_for_port(server, tour->emulated ? START_EMULATED_NS : START_MAX_NS);
+		server->port =
+			wait_for_port(server, tour->emulated ? START_EMULATED_NS : START_MAX_NS);
 	if (server->port)
 		return true;
 	read_log(server->log, text, sizeof(text));
@@ -128,8 +129,11 @@ static bool parse_end(const char *text, struct server_end *end)
 		at = next;
 	while (at && at > text && at[-1] != '\n')
 		at--;
-	return at && sscanf(at, "mayfly: %llu requests, %llu of them failed, %llu resets, %llu audits, %llu unclean",
-			    &end->requests, &end->failed, &end->resets, &end->audits, &end->unclean) >= 3;
+	return at &&
+	       sscanf(at,
+		      "mayfly: %llu requests, %llu of them failed, %llu resets, %llu audits, %llu "
+		      "unclean",
+		      &end->requests, &end->failed, &end->resets, &end->audits, &end->unclean) >= 3;
 }
 
 void server_settle(const struct tour *tour)
@@ -176,7 +180,8 @@ static long read_output(int fd, char **output)
 
 	fstat(fd, &st);
 	*output = malloc((size_t)st.st_size + 1);
-	return *output && pread(fd, *output, (size_t)st.st_size, 0) == st.st_size ? (long)st.st_size : -EIO;
+	return *output && pread(fd, *output, (size_t)st.st_size, 0) == st.st_size ? (long)st.st_size
+										  : -EIO;
 }
 
 long run_program(const char *program, const void *input, size_t bytes, char **output)

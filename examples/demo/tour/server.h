@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Programs that the tour starts: `mayfly serve` on a free port of the loopback device, and a program run once with
- * its input. They die with the process that started them.
+ * Programs that the tour starts: `mayfly serve` on a free port of the loopback device, and a
+ * program run once with its input. They die with the process that started them.
  */
 #ifndef MAYFLY_DEMO_SERVER_H
 #define MAYFLY_DEMO_SERVER_H
@@ -28,7 +28,8 @@ struct server_end {
 	char why[160]; /* of an audit that failed, the last; else empty */
 };
 
-/* `mayfly serve` over the demo's program with these options (NULL-ended). A failed claim when it does not come up. */
+/* `mayfly serve` over the demo's program with these options (NULL-ended). A failed claim when it
+ * does not come up. */
 bool server_start(struct server *server, const struct tour *tour, const char *const *options);
 
 /* Give it the time to put back and audit what has just served. */

@@ -31,7 +31,8 @@ static int make_up(FILE *to)
 	while ((entry = readdir(folder)))
 		if (entry->d_name[0] != '.')
 			fprintf(to,
-				"Package: %s\nVersion: 1.0-%zu\nDepends: libc6 (>= 2.36), sh | bash\n"
+				"Package: %s\nVersion: 1.0-%zu\nDepends: libc6 (>= 2.36), sh | "
+				"bash\n"
 				"Description: the program %s\n It is on this machine.\n\n",
 				entry->d_name, strlen(entry->d_name), entry->d_name);
 	closedir(folder);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tour's input: every package of this machine, as dpkg describes it, beside what the guest program's own
- * code (control.c) makes of it natively.
+ * The tour's input: every package of this machine, as dpkg describes it, beside what the guest
+ * program's own code (control.c) makes of it natively.
  */
 #ifndef MAYFLY_DEMO_STANZAS_H
 #define MAYFLY_DEMO_STANZAS_H
@@ -24,7 +24,8 @@ struct stanzas {
 	const char *source; /* for people */
 };
 
-/* A machine without dpkg gets made-up packages, one a program in /usr/bin. -errno, nothing left behind. */
+/* A machine without dpkg gets made-up packages, one a program in /usr/bin. -errno, nothing left
+ * behind. */
 int stanzas_load(struct stanzas *stanzas);
 void stanzas_finish(struct stanzas *stanzas);
 

@@ -2,8 +2,8 @@
 /*
  *	tour BUILD [--no-wait] [SCENE...]
  *
- * Runs the scenes, each in a process of its own. Exit status: 0 when every claim held, 1 when one did not, 2 for
- * wrong use, 130 when interrupted. No process of ours outlives it.
+ * Runs the scenes, each in a process of its own. Exit status: 0 when every claim held, 1 when one
+ *did not, 2 for wrong use, 130 when interrupted. No process of ours outlives it.
  */
 #include <errno.h>
 #include <signal.h>
@@ -21,7 +21,7 @@
 #include "tour.h"
 
 #define SLOWER_EMULATED 10 /* time limits */
-#define BURIAL_MAX_NS	15000000000ull
+#define BURIAL_MAX_NS   15000000000ull
 
 struct scene {
 	const char *title;
@@ -30,7 +30,8 @@ struct scene {
 };
 
 static const struct scene scenes[] = {
-	{"Honest clients: every package of this machine through a program that nobody trusts", scene_honest, 20},
+	{"Honest clients: every package of this machine through a program that nobody trusts",
+	 scene_honest, 20},
 	{"Takeover: what a crafted request steals and leaves behind", scene_takeover, 20},
 	{"A hostile crowd beside honest clients", scene_crowd, 25},
 	{"A thousand live VMs", scene_many, 30},
@@ -166,8 +167,8 @@ static int show_all(const struct tour *tour, const bool *wanted)
 	uint64_t start = now_ns();
 	int failed = 0, shown = 0;
 
-	printf("%s packages (%s), %s bytes.\n", with_commas(tour->stanzas.count), tour->stanzas.source,
-	       with_commas(tour->stanzas.bytes));
+	printf("%s packages (%s), %s bytes.\n", with_commas(tour->stanzas.count),
+	       tour->stanzas.source, with_commas(tour->stanzas.bytes));
 	for (int i = 0; i < SCENES && !stopped; i++) {
 		if (!wanted[i])
 			continue;
@@ -176,7 +177,8 @@ static int show_all(const struct tour *tour, const bool *wanted)
 	}
 	if (stopped)
 		return 130;
-	printf("\n%d scenes, %d failed; %.0f seconds.\n", shown, failed, (double)(now_ns() - start) / 1e9);
+	printf("\n%d scenes, %d failed; %.0f seconds.\n", shown, failed,
+	       (double)(now_ns() - start) / 1e9);
 	return failed != 0;
 }
 

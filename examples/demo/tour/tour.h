@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tour: Mayfly at work, scene by scene, on real input. Every scene runs in a process of its own with a
- * time limit; every claim that it prints was checked, and one that does not hold fails the tour.
+ * The tour: Mayfly at work, scene by scene, on real input. Every scene runs in a process of its own
+ * with a time limit; every claim that it prints was checked, and one that does not hold fails the
+ * tour.
  */
 #ifndef MAYFLY_DEMO_TOUR_H
 #define MAYFLY_DEMO_TOUR_H
