@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guest program of embed.c: any static program will do. main() is the warm-up, what it prepares is
- * part of the image; the function is what the host calls.
+ * The guest program of embed.c: any static program will do. main() is the warm-up, what it prepares
+ * is part of the image; the function is what the host calls.
  */
 #include <stdint.h>
 

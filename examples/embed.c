@@ -38,10 +38,11 @@ int main(int argc, char **argv)
 	settings.ready = MF_READY_AT_EXIT; /* frozen when main() has returned */
 	ret = mf_host_open(&host, &err);
 	if (!ret)
-		ret = mf_image_load(host, argc > 1 ? argv[1] : "./embed-guest", &settings, &image, &err);
+		ret = mf_image_load(host, argc > 1 ? argv[1] : "./embed-guest", &settings, &image,
+				    &err);
 	if (!ret)
 		ret = mf_image_symbol(image, "add_up", &function, &err);
-	/* Two VMs show the image what a call writes; those forked after them have it ready: warm. */
+	/* Two VMs show the image what a call writes; those forked after them are warm. */
 	for (i = 0; !ret && i < 3; i++) {
 		mf_vm_destroy(vm);
 		vm = NULL;

@@ -64,8 +64,10 @@ static unsigned int take_bit(uint64_t *taken)
 		while (now == UINT64_MAX)
 			now = __atomic_load_n(taken, __ATOMIC_RELAXED);
 		bit = ~now & (now + 1);
-		/* Acquire pairs with the release in mf_lib_seat_leave(): the seat's watch is handed over. */
-	} while (!__atomic_compare_exchange_n(taken, &now, now | bit, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+		/* Acquire pairs with the release in mf_lib_seat_leave(): the seat's watch is handed
+		 * over. */
+	} while (!__atomic_compare_exchange_n(taken, &now, now | bit, true, __ATOMIC_ACQUIRE,
+					      __ATOMIC_RELAXED));
 	return (unsigned int)__builtin_ctzll(bit);
 }
 

@@ -16,7 +16,7 @@
 #define MEMORY_DEFAULT_BYTES (256ull << 20)
 #define MEMORY_MIN_BYTES     (1ull << 20)
 #define MEMORY_MAX_BYTES     (64ull << 30)
-#define BOOT_DEFAULT_NS	     30000000000ull
+#define BOOT_DEFAULT_NS      30000000000ull
 
 /* A load in progress. */
 struct load {
@@ -43,14 +43,18 @@ static int check(struct load *load)
 
 	for (i = 0; i < sizeof(settings->reserved) / sizeof(settings->reserved[0]); i++)
 		if (settings->reserved[i])
-			return mf_error_set(load->err, -EINVAL, "the settings' reserved fields are not 0; fill them with "
-								"mf_image_settings_default()");
+			return mf_error_set(
+				load->err, -EINVAL,
+				"the settings' reserved fields are not 0; fill them with "
+				"mf_image_settings_default()");
 	if (settings->ready != MF_READY_AT_WAIT && settings->ready != MF_READY_AT_EXIT)
-		return mf_error_set(load->err, -EINVAL, "settings: there is no ready point %d", (int)settings->ready);
+		return mf_error_set(load->err, -EINVAL, "settings: there is no ready point %d",
+				    (int)settings->ready);
 	if (!settings->memory_bytes)
 		settings->memory_bytes = MEMORY_DEFAULT_BYTES;
 	if (settings->memory_bytes < MEMORY_MIN_BYTES || settings->memory_bytes > MEMORY_MAX_BYTES)
-		return mf_error_set(load->err, -EINVAL, "settings: memory_bytes is not between 1 MiB and 64 GiB");
+		return mf_error_set(load->err, -EINVAL,
+				    "settings: memory_bytes is not between 1 MiB and 64 GiB");
 	return 0;
 }
 
@@ -178,7 +182,8 @@ static int exec_program(struct load *load)
 	pthread_mutex_lock(&one_at_a_time);
 	ret = mf_process_exec(&load->process, &image->host->kvm, &image->policy, &exec, load->err);
 	pthread_mutex_unlock(&one_at_a_time);
-	if (!ret && !mf_elf_parse(&elf, image->elf, image->elf_bytes, &limits, NULL) && elf.type == MF_ELF_PIE)
+	if (!ret && !mf_elf_parse(&elf, image->elf, image->elf_bytes, &limits, NULL) &&
+	    elf.type == MF_ELF_PIE)
 		image->base = base_of(&load->process, &elf);
 	return ret;
 }
@@ -190,25 +195,28 @@ static int judge(struct load *load, const struct mf_exit *exit)
 	struct mf_error why = {0};
 
 	if (exit->kind == MF_EXIT_KICKED)
-		return mf_error_set(load->err, -ETIMEDOUT, "%s did not get ready in time; raise boot_timeout_ns",
+		return mf_error_set(load->err, -ETIMEDOUT,
+				    "%s did not get ready in time; raise boot_timeout_ns",
 				    load->path);
 	if (image->ready_at == MF_READY_AT_EXIT && exit->kind == MF_EXIT_EXITED && !exit->status) {
 		mf_process_stay(&load->process);
 		return 0;
 	}
 	if (exit->kind == MF_EXIT_READY && image->ready_at == MF_READY_AT_EXIT)
-		return mf_error_set(load->err, -ENOEXEC, "%s waits for requests; load it with MF_READY_AT_WAIT",
+		return mf_error_set(load->err, -ENOEXEC,
+				    "%s waits for requests; load it with MF_READY_AT_WAIT",
 				    load->path);
 	if (exit->kind == MF_EXIT_READY && !mf_function_ready(&load->process, exit, &image->ready))
 		return 0;
 	if (exit->kind == MF_EXIT_READY)
 		return mf_error_set(load->err, -ENOEXEC,
-				    "%s asks for requests in a way that this version does not know; rebuild it with "
+				    "%s asks for requests in a way that this version does not "
+				    "know; rebuild it with "
 				    "this version's SDK",
 				    load->path);
 	mf_lib_stop(&load->process, exit, &why);
-	return mf_error_set(load->err, load->process.out_of_memory ? -ENOMEM : -ENOEXEC, "%s was never ready: %s",
-			    load->path, why.text);
+	return mf_error_set(load->err, load->process.out_of_memory ? -ENOMEM : -ENOEXEC,
+			    "%s was never ready: %s", load->path, why.text);
 }
 
 static int boot(struct load *load)
@@ -301,7 +309,8 @@ void mf_image_destroy(struct mf_image *image)
 		mf_lib_image_put(mf_lib_image(image));
 }
 
-int mf_image_symbol(const struct mf_image *image, const char *name, uint64_t *address, struct mf_error *err)
+int mf_image_symbol(const struct mf_image *image, const char *name, uint64_t *address,
+		    struct mf_error *err)
 {
 	const struct mf_lib_image *lib = mf_lib_image(image);
 	uint64_t value;

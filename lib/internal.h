@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What stands behind the handles of <mayfly/mayfly.h>; for lib/ only. A public struct mf_vm is the engine's
- * VM inside a struct mf_lib_vm, a public struct mf_image the engine's inside a struct mf_lib_image. Objects
- * count their users, so that handles may be given up in any order.
+ * What stands behind the handles of <mayfly/mayfly.h>; for lib/ only. A public struct mf_vm is the
+ * engine's VM inside a struct mf_lib_vm, a public struct mf_image the engine's inside a struct
+ * mf_lib_image. Objects count their users, so that handles may be given up in any order.
  */
 #ifndef MF_LIB_INTERNAL_H
 #define MF_LIB_INTERNAL_H
@@ -56,8 +56,9 @@ struct mf_lib_vm {
 	enum mf_lib_state state;
 	struct mf_ready_point ready;
 	struct mf_gva stack; /* of the next call */
-	bool spoilt; /* reached its memory limit: nothing that it touched is to be kept or learned */
-	struct mf_counters counted; /* resets and pages_copied; of the others what a VM before this one had */
+	bool spoilt; /* at its memory limit: nothing that it touched is to be kept or learned */
+	/* All resets and pages_copied; of the others what the VMs had that this one has replaced. */
+	struct mf_counters counted;
 };
 
 static inline struct mf_lib_image *mf_lib_image(const struct mf_image *image)
@@ -104,12 +105,12 @@ struct mf_lib_run {
 	struct mf_lib_image *image;
 	uint64_t deadline_ns;
 	uint64_t private_pages; /* 0 = no limit */
-	uint64_t faults_max;	/* the fault counter at which they are counted; 0 at first */
+	uint64_t faults_max;    /* the fault counter at which they are counted; 0 at first */
 };
 
 /*
- * Run until something that is neither a wait nor a line for the log: those are dealt with in here. A
- * deadline and too much private memory end as MF_EXIT_KICKED with that one reason.
+ * Run until something that is neither a wait nor a line for the log: those are dealt with in here.
+ * A deadline and too much private memory end as MF_EXIT_KICKED with that one reason.
  */
 void mf_lib_run(struct mf_lib_run *run, struct mf_process *process, struct mf_exit *exit);
 
@@ -120,8 +121,5 @@ int mf_lib_stop(const struct mf_process *process, const struct mf_exit *exit, st
 int mf_lib_vm_begin(struct mf_lib_vm *vm, struct mf_error *err);
 /* It came to an end: an enum mf_stop, or a negative errno. */
 void mf_lib_vm_ended(struct mf_lib_vm *vm, int why);
-
-/* Lay a message out as struct mf_abi_request; *bytes is malloc'ed. -EINVAL, -EMSGSIZE, -ENOMEM. */
-int mf_lib_message(const struct mf_message *message, uint8_t **bytes, size_t *size, struct mf_error *err);
 
 #endif

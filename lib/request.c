@@ -51,17 +51,19 @@ static const char *target_of(const struct mf_message *message)
 /* Bytes that the message takes; 0 when it makes no sense. */
 static size_t measure(const struct mf_message *message)
 {
-	size_t size = sizeof(struct mf_abi_request) + message->header_count * 2 * sizeof(struct mf_abi_slice);
+	size_t size = sizeof(struct mf_abi_request) +
+		      message->header_count * 2 * sizeof(struct mf_abi_slice);
 	size_t i;
 
-	if (message->header_count > MF_ABI_MAX_HEADERS || (message->header_count && !message->headers) ||
-	    (message->body_bytes && !message->body))
+	if (message->header_count > MF_ABI_MAX_HEADERS ||
+	    (message->header_count && !message->headers) || (message->body_bytes && !message->body))
 		return 0;
 	size += strlen(method_of(message)) + 1 + strlen(target_of(message)) + 1;
 	for (i = 0; i < message->header_count; i++) {
 		if (!message->headers[i].name || !message->headers[i].value)
 			return 0;
-		size += strlen(message->headers[i].name) + 1 + strlen(message->headers[i].value) + 1;
+		size += strlen(message->headers[i].name) + 1 + strlen(message->headers[i].value) +
+			1;
 	}
 	return size + message->body_bytes + 1;
 }
@@ -70,7 +72,8 @@ static void fill(const struct mf_message *message, uint8_t *bytes, size_t size)
 {
 	struct mf_abi_request *request = (struct mf_abi_request *)bytes;
 	struct mf_abi_slice *pair = (struct mf_abi_slice *)(request + 1);
-	struct writer writer = {bytes, sizeof(*request) + message->header_count * 2 * sizeof(*pair)};
+	struct writer writer = {bytes,
+				sizeof(*request) + message->header_count * 2 * sizeof(*pair)};
 	size_t i;
 
 	*request = (struct mf_abi_request){
@@ -84,17 +87,23 @@ static void fill(const struct mf_message *message, uint8_t *bytes, size_t size)
 	request->target = put(&writer, target_of(message), strlen(target_of(message)));
 	for (i = 0; i < message->header_count; i++, pair += 2) {
 		pair[0] = put_name(&writer, message->headers[i].name);
-		pair[1] = put(&writer, message->headers[i].value, strlen(message->headers[i].value));
+		pair[1] =
+			put(&writer, message->headers[i].value, strlen(message->headers[i].value));
 	}
 	request->body = put(&writer, message->body, message->body_bytes);
 }
 
-int mf_lib_message(const struct mf_message *message, uint8_t **bytes, size_t *size, struct mf_error *err)
+/* Lay a message out as struct mf_abi_request; *bytes is malloc'ed. -EINVAL, -EMSGSIZE, -ENOMEM. */
+static int lay_out(const struct mf_message *message, uint8_t **bytes, size_t *size,
+		   struct mf_error *err)
 {
 	*size = message->body_bytes < UINT32_MAX ? measure(message) : SIZE_MAX;
 	if (!*size)
-		return mf_error_set(err, -EINVAL, "the message has more than %u headers, or one without a name or value, or "
-						  "a body without bytes", MF_ABI_MAX_HEADERS);
+		return mf_error_set(
+			err, -EINVAL,
+			"the message has more than %u headers, or one without a name or value, or "
+			"a body without bytes",
+			MF_ABI_MAX_HEADERS);
 	if (*size > UINT32_MAX)
 		return mf_error_set(err, -EMSGSIZE, "the message is larger than 4 GiB");
 	*bytes = malloc(*size);
@@ -107,10 +116,13 @@ int mf_lib_message(const struct mf_message *message, uint8_t **bytes, size_t *si
 static int may_serve(const struct mf_lib_vm *vm, struct mf_error *err)
 {
 	if (vm->image->ready_at != MF_READY_AT_WAIT)
-		return mf_error_set(err, -ENOTSUP, "the program was frozen at its exit and waits for no request; load it "
-						   "with MF_READY_AT_WAIT");
+		return mf_error_set(
+			err, -ENOTSUP,
+			"the program was frozen at its exit and waits for no request; load it "
+			"with MF_READY_AT_WAIT");
 	if (vm->state == MF_LIB_CALLED)
-		return mf_error_set(err, -EBUSY, "a function was called in this VM; reset it first");
+		return mf_error_set(err, -EBUSY,
+				    "a function was called in this VM; reset it first");
 	return 0;
 }
 
@@ -118,7 +130,7 @@ static int deliver(struct mf_lib_vm *vm, const struct mf_message *message, struc
 {
 	uint8_t *bytes;
 	size_t size;
-	int ret = mf_lib_message(message, &bytes, &size, err);
+	int ret = lay_out(message, &bytes, &size, err);
 
 	if (ret)
 		return ret;
@@ -126,19 +138,22 @@ static int deliver(struct mf_lib_vm *vm, const struct mf_message *message, struc
 	explicit_bzero(bytes, size);
 	free(bytes);
 	if (ret == -EMSGSIZE)
-		return mf_error_set(err, ret, "the program has room for requests of %llu bytes, this one takes %zu; see "
-					      "mf_request_capacity()",
-				    (unsigned long long)vm->ready.buffer_bytes, size);
+		return mf_error_set(
+			err, ret,
+			"the program has room for requests of %llu bytes, this one takes %zu; see "
+			"mf_request_capacity()",
+			(unsigned long long)vm->ready.buffer_bytes, size);
 	if (ret) {
 		mf_lib_vm_ended(vm, MF_STOP_CRASH);
-		return mf_error_set(err, MF_STOP_CRASH, "the program's buffer for requests cannot be written");
+		return mf_error_set(err, MF_STOP_CRASH,
+				    "the program's buffer for requests cannot be written");
 	}
 	return 0;
 }
 
 /* A response that came; 0, an enum mf_stop or -ENOMEM. The first one counts. */
-static int take(struct mf_lib_vm *vm, const struct mf_exit *exit, struct mf_function_response *response,
-		struct mf_error *err)
+static int take(struct mf_lib_vm *vm, const struct mf_exit *exit,
+		struct mf_function_response *response, struct mf_error *err)
 {
 	int ret;
 
@@ -152,8 +167,8 @@ static int take(struct mf_lib_vm *vm, const struct mf_exit *exit, struct mf_func
 					   : "gave a response that is not valid");
 }
 
-static int serve(struct mf_lib_vm *vm, struct mf_lib_run *run, struct mf_function_response *response,
-		 struct mf_error *err)
+static int serve(struct mf_lib_vm *vm, struct mf_lib_run *run,
+		 struct mf_function_response *response, struct mf_error *err)
 {
 	struct mf_exit exit;
 	int ret;
@@ -167,12 +182,13 @@ static int serve(struct mf_lib_vm *vm, struct mf_lib_run *run, struct mf_functio
 			mf_vm_answer(&vm->process.vm, 0);
 	} while (!ret && exit.kind == MF_EXIT_RESPOND);
 	if (!ret && mf_function_ready(&vm->process, &exit, &vm->ready))
-		ret = mf_error_set(err, MF_STOP_NO_ANSWER, "the guest waits for requests in a way that makes no sense");
+		ret = mf_error_set(err, MF_STOP_NO_ANSWER,
+				   "the guest waits for requests in a way that makes no sense");
 	return ret;
 }
 
-static int run_request(struct mf_lib_vm *vm, uint64_t timeout_ns, struct mf_function_response *response,
-		       struct mf_error *err)
+static int run_request(struct mf_lib_vm *vm, uint64_t timeout_ns,
+		       struct mf_function_response *response, struct mf_error *err)
 {
 	struct mf_lib_seat seat;
 	struct mf_lib_run run = {

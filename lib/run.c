@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Running a guest on the calling thread, from one event that the caller must know of to the next. */
+/*
+ * Running a guest on the calling thread, from one event that the caller must know of to the next.
+ */
 #include "lib/internal.h"
 
 #include "engine/mem/pt.h"
@@ -37,7 +39,8 @@ static bool wait_for(const struct mf_exit *exit, uint64_t deadline_ns)
 	return !deadline_ns || mf_now_ns() < deadline_ns;
 }
 
-static void log_line(const struct mf_lib_image *image, struct mf_process *process, const struct mf_exit *exit)
+static void log_line(const struct mf_lib_image *image, struct mf_process *process,
+		     const struct mf_exit *exit)
 {
 	char text[LOG_BYTES + 1];
 	size_t bytes = exit->arg[1] < LOG_BYTES ? exit->arg[1] : LOG_BYTES;
@@ -56,7 +59,9 @@ static uint64_t faults(const struct mf_process *process)
 	return mf_kvm_vm_stat(kvm, kvm->kvm->stat_pf_taken);
 }
 
-/* Each page that becomes private takes a fault at the least: so many more until it is worth a look. */
+/*
+ * Each page that becomes private takes a fault at the least: so many more until it is worth a look.
+ */
 static bool over_memory(struct mf_lib_run *run, struct mf_process *process)
 {
 	long pages = mf_mem_private_pages(&process->vm.mem);
@@ -81,7 +86,8 @@ static bool on_kick(struct mf_lib_run *run, struct mf_process *process, struct m
 
 static void run_once(const struct mf_lib_run *run, struct mf_process *process, struct mf_exit *exit)
 {
-	struct mf_watch_limits limits = {.deadline_ns = run->deadline_ns, .faults_max = run->faults_max};
+	struct mf_watch_limits limits = {.deadline_ns = run->deadline_ns,
+					 .faults_max = run->faults_max};
 
 	mf_watch_enter(run->seat->watch, &process->vm, &limits);
 	mf_process_run(process, exit);
@@ -114,19 +120,26 @@ int mf_lib_stop(const struct mf_process *process, const struct mf_exit *exit, st
 		      exit->kind == MF_EXIT_CRASHED;
 
 	if (is_end && process->out_of_memory)
-		return mf_error_set(err, MF_STOP_MEMORY, "the guest ended for want of memory; raise memory_bytes or "
-							 "private_bytes");
+		return mf_error_set(err, MF_STOP_MEMORY,
+				    "the guest ended for want of memory; raise memory_bytes or "
+				    "private_bytes");
 	switch (exit->kind) {
 	case MF_EXIT_KICKED:
 		if (exit->kicks == MF_KICK_DEADLINE)
-			return mf_error_set(err, MF_STOP_DEADLINE, "the guest did not end in its time");
-		return mf_error_set(err, MF_STOP_MEMORY, "the guest holds more private memory than private_bytes allows");
+			return mf_error_set(err, MF_STOP_DEADLINE,
+					    "the guest did not end in its time");
+		return mf_error_set(
+			err, MF_STOP_MEMORY,
+			"the guest holds more private memory than private_bytes allows");
 	case MF_EXIT_EXITED:
-		return mf_error_set(err, MF_STOP_EXIT, "the guest exited with status %d", exit->status);
+		return mf_error_set(err, MF_STOP_EXIT, "the guest exited with status %d",
+				    exit->status);
 	case MF_EXIT_READY:
-		return mf_error_set(err, MF_STOP_NO_ANSWER, "the guest waits for a request without having answered");
+		return mf_error_set(err, MF_STOP_NO_ANSWER,
+				    "the guest waits for a request without having answered");
 	case MF_EXIT_RETURN:
-		return mf_error_set(err, MF_STOP_NO_ANSWER, "the guest returned from a call that nobody made");
+		return mf_error_set(err, MF_STOP_NO_ANSWER,
+				    "the guest returned from a call that nobody made");
 	default:
 		return mf_error_set(err, MF_STOP_CRASH, "the guest died: %s", exit->text);
 	}

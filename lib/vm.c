@@ -70,7 +70,8 @@ static int check_not_gone(const struct mf_lib_vm *vm, struct mf_error *err)
 int mf_lib_vm_begin(struct mf_lib_vm *vm, struct mf_error *err)
 {
 	if (vm->state == MF_LIB_ENDED)
-		return mf_error_set(err, -EBUSY, "the VM was stopped in the middle; reset it first");
+		return mf_error_set(err, -EBUSY,
+				    "the VM was stopped in the middle; reset it first");
 	if (vm->state == MF_LIB_GONE)
 		return check_not_gone(vm, err);
 	/* A deadline that came while the last call was returning is not this one's. */
@@ -85,7 +86,8 @@ void mf_lib_vm_ended(struct mf_lib_vm *vm, int why)
 	vm->spoilt = why == MF_STOP_MEMORY;
 }
 
-int mf_vm_push(struct mf_vm *handle, const void *bytes, size_t size, uint64_t *address, struct mf_error *err)
+int mf_vm_push(struct mf_vm *handle, const void *bytes, size_t size, uint64_t *address,
+	       struct mf_error *err)
 {
 	struct mf_lib_vm *vm = mf_lib_vm(handle);
 	int ret = mf_lib_vm_begin(vm, err);
@@ -98,12 +100,17 @@ int mf_vm_push(struct mf_vm *handle, const void *bytes, size_t size, uint64_t *a
 		*address = vm->stack.at;
 		return 0;
 	case -ENOSPC:
-		return mf_error_set(err, ret, "%zu bytes do not fit onto the guest's stack; let the program have a buffer "
-					      "and use mf_vm_write()", size);
+		return mf_error_set(err, ret,
+				    "%zu bytes do not fit onto the guest's stack; let the program "
+				    "have a buffer and use mf_vm_write()",
+				    size);
 	case -ENOMEM:
-		return mf_error_set(err, ret, "the VM may have no more memory; raise memory_bytes or private_bytes");
+		return mf_error_set(
+			err, ret,
+			"the VM may have no more memory; raise memory_bytes or private_bytes");
 	default:
-		return mf_error_set(err, ret, "the guest's stack pointer does not point at a stack");
+		return mf_error_set(err, ret,
+				    "the guest's stack pointer does not point at a stack");
 	}
 }
 
@@ -129,10 +136,12 @@ static void run_function(struct mf_lib_vm *vm, uint64_t timeout_ns, struct mf_ex
 static int cannot_call(const struct mf_lib_vm *vm, int ret, struct mf_error *err)
 {
 	if (ret == -EINVAL)
-		return mf_error_set(err, ret, "a function can be given at most %u arguments", MF_CALL_ARGS_MAX);
+		return mf_error_set(err, ret, "a function can be given at most %u arguments",
+				    MF_CALL_ARGS_MAX);
 	if (vm->process.out_of_memory)
 		return mf_error_set(err, MF_STOP_MEMORY, "no memory for the function's stack");
-	return mf_error_set(err, MF_STOP_CRASH, "the guest's stack pointer does not point at a stack");
+	return mf_error_set(err, MF_STOP_CRASH,
+			    "the guest's stack pointer does not point at a stack");
 }
 
 int mf_vm_call(struct mf_vm *handle, uint64_t function, const uint64_t *args, size_t count,
@@ -146,8 +155,12 @@ int mf_vm_call(struct mf_vm *handle, uint64_t function, const uint64_t *args, si
 	if (ret)
 		return ret;
 	ret = mf_process_call(&vm->process, &call);
-	if (ret)
-		return cannot_call(vm, ret, err);
+	if (ret) {
+		ret = cannot_call(vm, ret, err);
+		if (ret > 0)
+			mf_lib_vm_ended(vm, ret);
+		return ret;
+	}
 	run_function(vm, timeout_ns, &exit);
 	if (exit.kind != MF_EXIT_RETURN) {
 		ret = mf_lib_stop(&vm->process, &exit, err);
@@ -170,7 +183,8 @@ int mf_vm_read(struct mf_vm *vm, uint64_t address, void *bytes, size_t size, str
 			    (unsigned long long)address);
 }
 
-int mf_vm_write(struct mf_vm *vm, uint64_t address, const void *bytes, size_t size, struct mf_error *err)
+int mf_vm_write(struct mf_vm *vm, uint64_t address, const void *bytes, size_t size,
+		struct mf_error *err)
 {
 	if (check_not_gone(mf_lib_vm(vm), err))
 		return -EIO;

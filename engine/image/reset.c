@@ -66,6 +66,9 @@ static void vote_all(struct mf_vm *vm)
 
 static void learn(struct mf_vm *vm)
 {
+	/* What was drained may have written memory, and its exits cannot be counted. */
+	if (vm->unclean)
+		vm->mem.ws.faults_seen = UINT64_MAX;
 	if (!mf_mem_learn(&vm->mem))
 		return;
 	vote_all(vm);

@@ -64,6 +64,7 @@ struct mf_kvm_vm {
 	int stats_fd; /* -1 without binary statistics */
 	struct kvm_run *run;
 	uint64_t user_exits; /* returns of KVM_RUN, drains included */
+	uint64_t handed_out; /* those that were an exit of the guest: neither kicked nor refused */
 };
 
 /* Create VM and vCPU with the guest CPU of `kvm`: CPUID, XCR0, MSR filter, sync regs on. -errno. */

@@ -197,6 +197,8 @@ int mf_kvm_vm_run(struct mf_kvm_vm *vm)
 	vm->run->exit_reason = MF_EXIT_REASON_NONE;
 	ret = ioctl(vm->vcpu_fd, KVM_RUN, 0) < 0 ? -errno : 0;
 	vm->user_exits++;
+	if (!ret || ret == -EFAULT)
+		vm->handed_out++;
 	if (vm->kvm->traits.family == MF_FAMILY_SOFTWARE)
 		clear_selectors();
 	return ret;

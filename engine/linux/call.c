@@ -25,7 +25,8 @@ static int write_stack(struct mf_process *process, uint64_t at, const void *byte
 	return process->out_of_memory ? -ENOMEM : -EFAULT;
 }
 
-int mf_process_push(struct mf_process *process, struct mf_gva *stack, const void *bytes, size_t size)
+int mf_process_push(struct mf_process *process, struct mf_gva *stack, const void *bytes,
+		    size_t size)
 {
 	const struct mf_linux *lx = mf_linux(process);
 	bool is_own = stack->at >= lx->stack_end && stack->at < MF_USER_TOP;
@@ -43,8 +44,8 @@ int mf_process_push(struct mf_process *process, struct mf_gva *stack, const void
 }
 
 /*
- * On hardware a system call's exit leaves the vCPU in ring 0, and a program may make any exit that way:
- * its function must not be entered there.
+ * On hardware a system call's exit leaves the vCPU in ring 0, and a program may make any exit that
+ * way: its function must not be entered there.
  */
 static void enter_ring_3(struct mf_vm *vm)
 {

@@ -196,7 +196,7 @@ BAD = [
     (["--deadline", "99999999999999999999s"], "--deadline"), (["--deadline", "-5s"], "--deadline -5s"),
     (["--env", "NOVALUE"], "--env NOVALUE"), (["--env", "=x"], "--env =x"), (["--cwd", "relative"], "--cwd relative"),
     (["--cwd", ""], "--cwd"), (["--output", "0"], "--output 0"), (["--nonsense"], "--nonsense"), (["-z"], "-z"),
-    (["--boot-deadline", "soon"], "--boot-deadline soon"), (["--deadline"], "--deadline needs a value"),
+    (["--deadline"], "--deadline needs a value"),
     (["--cwd", "/" + "x" * 5000], "working directory|--cwd"), (["--trace-syscalls=yes"], "--trace-syscalls"),
     (["--memory=0x10M"], "--memory 0x10M"), (["-xyz"], "-x"),
 ]
@@ -209,7 +209,7 @@ BAD_SERVE = [
 BAD_SERVE += [(["--listen", "127.0.0.1:0", *option], option[0]) for option in (
     ["--vms", "0"], ["--vms", "70000"], ["--vms", "many"], ["--workers", "0"], ["--workers", "65"], ["--queue", "0"],
     ["--connections", "0"], ["--deadline", "5"], ["--request-memory", "x"], ["--reset", "sometimes"],
-    ["--drain", "never"], ["--health"])]
+    ["--drain", "never"], ["--boot-deadline", "soon"], ["--health"])]
 
 
 @claim

@@ -213,14 +213,16 @@ static const struct row {
 
 static void start(void)
 {
-	run_max_us = is_emulated() ? 300000 : 20000;
 	lab_open(&lab, "bare", NULL);
 	guest_fork(&guest, &lab);
 }
 
 static void run_row(const struct row *row)
 {
+	if (!strncmp(row->name, "endless", 7))
+		run_max_us = 20000;
 	guest_ask(&guest, "/", row->code, (size_t)(row->end - row->code));
+	run_max_us = 2000000;
 }
 
 static void is_good(const char *after)
@@ -292,6 +294,35 @@ Test(unclean, fault_reports_cannot_be_forged, .timeout = 60)
 	guest_ask(&guest, "/", forged_divide, SNIPPET_BYTES(forged_divide));
 	cr_expect(strstr(guest.answer, "vector 13"), "%s", guest.answer);
 	guest_finish(&guest);
+	lab_close(&lab);
+}
+
+/* KVM's own emulator writes without a fault that is counted: not even the first touch may be missed. */
+Test(unclean, first_write_to_a_page_is_seen_whoever_makes_it, .timeout = 120)
+{
+	static const char *const writers[] = {"sgdt", "sidt", "rep_insb", "insl", "rep_insb_pages"};
+	size_t i;
+	size_t j;
+	int audits;
+
+	lab_open(&lab, "bare", NULL);
+	for (i = 0; i < ROWS; i++) {
+		for (j = 0; j < 5; j++)
+			if (strcmp(rows[i].name, writers[j]) == 0)
+				break;
+		for (audits = 0; j < 5 && audits < 3; audits++) {
+			guest_fork(&guest, &lab);
+			is_good("fork"); /* maps the pages, for reading */
+			guest_reset(&guest);
+			for (j = 0; j < (size_t)audits; j++)
+				guest_reset_and_audit(&guest, "nothing"); /* drains count as exits */
+			run_row(&rows[i]);
+			guest_reset_and_audit(&guest, rows[i].name);
+			is_good(rows[i].name);
+			guest_finish(&guest);
+			j = 0;
+		}
+	}
 	lab_close(&lab);
 }
 

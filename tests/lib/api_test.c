@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The public API as an embedder uses it: nothing of the engine is included or linked but libmayfly.so. */
+/* The public API as an embedder uses it: nothing of the engine is included or linked but
+ * libmayfly.so. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -31,7 +32,8 @@ static void take_output(void *cookie, int fd, const void *bytes, size_t count)
 {
 	size_t used = strlen(cookie);
 
-	snprintf((char *)cookie + used, sizeof(printed) - used, "%d:%.*s", fd, (int)count, (const char *)bytes);
+	snprintf((char *)cookie + used, sizeof(printed) - used, "%d:%.*s", fd, (int)count,
+		 (const char *)bytes);
 }
 
 static const char *guest(void)
@@ -42,7 +44,8 @@ static const char *guest(void)
 	return path;
 }
 
-static int load_mode(const char *mode, enum mf_ready ready, uint64_t timeout_ns, struct mf_image **out)
+static int load_mode(const char *mode, enum mf_ready ready, uint64_t timeout_ns,
+		     struct mf_image **out)
 {
 	const char *argv[] = {"guest", mode, NULL};
 	struct mf_image_settings settings;
@@ -136,7 +139,8 @@ Test(api, a_function_gets_its_arguments_and_gives_its_value)
 	uint64_t args[] = {1, 2, 3, 4, 5, 6};
 	uint64_t result = 0;
 
-	cr_assert_eq(mf_vm_call(vm, symbol("six"), args, 6, patience(), &result, &err), 0, "%s", err.text);
+	cr_assert_eq(mf_vm_call(vm, symbol("six"), args, 6, patience(), &result, &err), 0, "%s",
+		     err.text);
 	cr_expect_eq(result, 654321);
 	cr_expect_eq(mf_vm_call(vm, symbol("six"), NULL, 0, patience(), NULL, NULL), 0);
 }
@@ -186,9 +190,11 @@ Test(api, pushed_blocks_reach_the_function_and_come_back)
 		expected += bytes[i] = (uint8_t)(i * 7);
 	cr_assert_eq(mf_vm_push(vm, bytes, sizeof(bytes), &args[0], &err), 0, "%s", err.text);
 	cr_expect_eq(args[0] % 16, 0);
-	cr_assert_eq(mf_vm_call(vm, symbol("add_up"), args, 2, patience(), &sum, &err), 0, "%s", err.text);
+	cr_assert_eq(mf_vm_call(vm, symbol("add_up"), args, 2, patience(), &sum, &err), 0, "%s",
+		     err.text);
 	cr_expect_eq(sum, expected);
-	cr_assert_eq(mf_vm_call(vm, symbol("reverse"), args, 2, patience(), NULL, &err), 0, "%s", err.text);
+	cr_assert_eq(mf_vm_call(vm, symbol("reverse"), args, 2, patience(), NULL, &err), 0, "%s",
+		     err.text);
 	cr_assert_eq(mf_vm_read(vm, args[0], bytes, sizeof(bytes), &err), 0, "%s", err.text);
 	for (i = 0; i < sizeof(bytes); i++)
 		cr_assert_eq(bytes[i], (uint8_t)((sizeof(bytes) - 1 - i) * 7));
@@ -202,7 +208,8 @@ Test(api, a_megabyte_fits_onto_the_stack_and_eight_do_not)
 
 	memset(bytes, 3, sizeof(bytes));
 	cr_assert_eq(mf_vm_push(vm, bytes, 1 << 20, &args[0], &err), 0, "%s", err.text);
-	cr_assert_eq(mf_vm_call(vm, symbol("add_up"), args, 2, patience(), &sum, &err), 0, "%s", err.text);
+	cr_assert_eq(mf_vm_call(vm, symbol("add_up"), args, 2, patience(), &sum, &err), 0, "%s",
+		     err.text);
 	cr_expect_eq(sum, 3 << 20);
 	cr_expect_eq(mf_vm_push(vm, bytes, sizeof(bytes), &args[0], &err), -ENOSPC);
 	cr_expect_neq(err.text[0], 0);
@@ -220,7 +227,8 @@ Test(api, an_endless_loop_ends_at_its_deadline)
 {
 	double began = seconds();
 
-	cr_expect_eq(mf_vm_call(vm, symbol("spin"), NULL, 0, SECOND / 20, NULL, &err), MF_STOP_DEADLINE);
+	cr_expect_eq(mf_vm_call(vm, symbol("spin"), NULL, 0, SECOND / 20, NULL, &err),
+		     MF_STOP_DEADLINE);
 	cr_expect_geq(seconds() - began, 0.05);
 	if (!getenv("MAYFLY_EMULATED"))
 		cr_expect_lt(seconds() - began, 1.0);
@@ -237,14 +245,17 @@ Test(api, a_deadline_holds_with_every_signal_blocked)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, NULL);
-	cr_expect_eq(mf_vm_call(vm, symbol("spin"), NULL, 0, SECOND / 20, NULL, &err), MF_STOP_DEADLINE);
+	cr_expect_eq(mf_vm_call(vm, symbol("spin"), NULL, 0, SECOND / 20, NULL, &err),
+		     MF_STOP_DEADLINE);
 	pthread_sigmask(SIG_SETMASK, NULL, &after);
-	cr_expect(sigismember(&after, SIGRTMIN + 3) && sigismember(&after, SIGTERM), "the mask is the thread's again");
+	cr_expect(sigismember(&after, SIGRTMIN + 3) && sigismember(&after, SIGTERM),
+		  "the mask is the thread's again");
 }
 
 Test(api, a_deadline_holds_inside_a_blocking_system_call)
 {
-	cr_expect_eq(mf_vm_call(vm, symbol("sleep_long"), NULL, 0, SECOND / 20, NULL, &err), MF_STOP_DEADLINE);
+	cr_expect_eq(mf_vm_call(vm, symbol("sleep_long"), NULL, 0, SECOND / 20, NULL, &err),
+		     MF_STOP_DEADLINE);
 	must_reset();
 	cr_expect_eq(must_call("sleep_short", 0), 0);
 }
@@ -350,14 +361,19 @@ Test(api, what_a_guest_prints_reaches_the_embedder)
 Test(api, a_request_is_answered)
 {
 	struct mf_header headers[] = {{"MARK", "seven"}, {"other", ""}};
-	struct mf_message message = {.target = "/x", .headers = headers, .header_count = 2, .body = "hello", .body_bytes = 5};
+	struct mf_message message = {.target = "/x",
+				     .headers = headers,
+				     .header_count = 2,
+				     .body = "hello",
+				     .body_bytes = 5};
 	struct mf_reply reply;
 
 	cr_assert_eq(mf_vm_request(vm, &message, patience(), &reply, &err), 0, "%s", err.text);
 	cr_expect_eq(reply.status, 201);
 	cr_expect_eq(reply.body_bytes, 5);
 	cr_expect_eq(memcmp(reply.body, "hello", 5), 0);
-	cr_expect_str_eq(reply.headers, "Content-Type: text/plain\r\nX-Method: POST\r\nX-Mark: seven\r\n");
+	cr_expect_str_eq(reply.headers,
+			 "Content-Type: text/plain\r\nX-Method: POST\r\nX-Mark: seven\r\n");
 	mf_reply_finish(&reply);
 	cr_expect_null(reply.body);
 	mf_reply_finish(&reply);
@@ -458,9 +474,11 @@ static void *use_a_vm(void *arg)
 	struct mf_vm *own;
 	int i;
 
-	worker->wrong = mf_image_symbol(image, "count_up", &function, NULL) || mf_image_fork(image, &own, NULL);
+	worker->wrong = mf_image_symbol(image, "count_up", &function, NULL) ||
+			mf_image_fork(image, &own, NULL);
 	for (i = 0; !worker->wrong && i < 100; i++) {
-		worker->wrong += mf_vm_call(own, function, NULL, 0, patience(), &result, NULL) || result != 1;
+		worker->wrong += mf_vm_call(own, function, NULL, 0, patience(), &result, NULL) ||
+				 result != 1;
 		worker->wrong += mf_vm_reset_to_image(own, NULL) != 0;
 	}
 	if (!worker->wrong)
@@ -575,7 +593,8 @@ Test(loading, position_independent_programs_have_symbols_too)
 
 	cr_assert_not_null(getenv("MAYFLY_TEST_GUEST_PIE"));
 	mf_image_settings_default(&settings);
-	cr_assert_eq(mf_image_load(host, getenv("MAYFLY_TEST_GUEST_PIE"), &settings, &image, &err), 0, "%s", err.text);
+	cr_assert_eq(mf_image_load(host, getenv("MAYFLY_TEST_GUEST_PIE"), &settings, &image, &err),
+		     0, "%s", err.text);
 	cr_assert_eq(mf_image_fork(image, &vm, &err), 0, "%s", err.text);
 	cr_expect_eq(must_call("count_up", 0), 1);
 	cr_expect_gt(symbol("note"), 0x500000000000);
@@ -597,7 +616,8 @@ Test(handles, objects_go_in_any_order)
 	function = symbol("count_up");
 	mf_host_close(host);
 	mf_image_destroy(image);
-	cr_expect_eq(mf_vm_call(vm, function, NULL, 0, patience(), &result, &err), 0, "%s", err.text);
+	cr_expect_eq(mf_vm_call(vm, function, NULL, 0, patience(), &result, &err), 0, "%s",
+		     err.text);
 	cr_expect_eq(result, 1);
 	mf_vm_destroy(vm);
 }

@@ -140,7 +140,8 @@ static void answer(const struct mf_request *request)
 	if (strcmp(target.data, "/count") == 0) {
 		static char text[24];
 
-		mf_respond(200, NULL, text, (size_t)snprintf(text, sizeof(text), "%d", (int)count_up()));
+		mf_respond(200, NULL, text,
+			   (size_t)snprintf(text, sizeof(text), "%d", (int)count_up()));
 		return;
 	}
 	mf_respond(201, "text/plain", body.data, body.length);
@@ -166,11 +167,14 @@ int main(int argc, char **argv)
 	if (strcmp(mode, "exit") == 0)
 		return 0;
 	if (strcmp(mode, "environment") == 0)
-		return getenv("NAME") && strcmp(getenv("NAME"), "value") == 0 && !getenv("PATH") ? 0 : 4;
+		return getenv("NAME") && strcmp(getenv("NAME"), "value") == 0 && !getenv("PATH")
+			       ? 0
+			       : 4;
 	/* A system call's way out of ring 3, with the ready call's number. */
 	if (strcmp(mode, "sneak") == 0) {
 		static uint8_t room[4096] __attribute__((aligned(16)));
-		static struct mf_abi_ready ready = {.version = MF_ABI_VERSION, .buffer_bytes = sizeof(room)};
+		static struct mf_abi_ready ready = {.version = MF_ABI_VERSION,
+						    .buffer_bytes = sizeof(room)};
 
 		ready.buffer = (uint64_t)room;
 		syscall(MF_CALL_READY, &ready);
