@@ -55,17 +55,14 @@ static int enter_once(struct mf_kvm_vm *vm)
 					     .gdt = AT_TABLES * PAGE,
 					     .idt = AT_TABLES * PAGE + 2048,
 					     .tss = AT_TSS * PAGE};
-	struct kvm_sregs sregs;
-	int ret = mf_kvm_vm_get_sregs(vm, &sregs);
+	struct kvm_sync_regs *sync = &vm->run->s.regs;
+	int ret = mf_kvm_vm_get_sregs(vm, &sync->sregs);
 
 	if (ret)
 		return ret;
-	mf_cpu_user_sregs(&sregs, &tables, &vm->kvm->traits);
-	ret = mf_kvm_vm_set_sregs(vm, &sregs);
-	if (ret)
-		return ret;
-	vm->run->s.regs.regs = (struct kvm_regs){.rip = AT_CODE * PAGE, .rflags = MF_RFLAGS_USER};
-	vm->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+	mf_cpu_user_sregs(&sync->sregs, &tables, &vm->kvm->traits);
+	sync->regs = (struct kvm_regs){.rip = AT_CODE * PAGE, .rflags = MF_RFLAGS_USER};
+	vm->run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 	ret = mf_kvm_vm_run(vm);
 	if (ret)
 		return ret;

@@ -4,6 +4,7 @@
 #include "engine/image/delta.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,8 +188,12 @@ static void on_idle(uv_idle_t *handle)
 	}
 	serve_queue(pool);
 	slot = next_runnable(pool, &slice_ns);
-	if (slot)
+	if (slot) {
 		run(slot, slice_ns);
+		/* Guests that compute for long must not starve the kernel's own threads of this CPU. */
+		if (slice_ns == SLICE_SLOW_NS)
+			sched_yield();
+	}
 	if (!has_work(pool))
 		uv_idle_stop(&pool->idle);
 }
@@ -424,15 +429,18 @@ static void on_own_handle_closed(uv_handle_t *handle)
 
 void mf_pool_close(struct mf_pool *pool, void (*done)(void *arg), void *arg)
 {
+	struct mf_slot *slot;
 	unsigned int i;
 
+	/* Every request is accounted for, the last ones' resets and audits too. */
+	while ((slot = pop(&pool->dirty)))
+		mf_slot_restore(slot);
 	pool->closed = done;
 	pool->closed_arg = arg;
 	pool->closing = true;
 	pool->closing_handles = 2;
 	for (i = 0; i < pool->settings.vms; i++) {
-		struct mf_slot *slot = &pool->slots[i];
-
+		slot = &pool->slots[i];
 		if (slot->state == MF_SLOT_PARKED)
 			mf_slot_end(slot, MF_OUTCOME_DEADLINE, NULL);
 		pool->closing_handles += slot->handles != 0;

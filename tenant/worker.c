@@ -88,10 +88,10 @@ static void on_front_closed(void *arg)
 	struct mf_worker *worker = arg;
 
 	worker->front_stats = *mf_front_stats(worker->front);
-	worker->pool_stats = *mf_pool_stats(worker->pool);
 	mf_front_destroy(worker->front);
 	worker->front = NULL;
 	mf_pool_close(worker->pool, on_pool_closed, worker);
+	worker->pool_stats = *mf_pool_stats(worker->pool); /* freed by the loop, later */
 }
 
 static void on_stop(uv_async_t *handle)

@@ -18,6 +18,7 @@ struct mf_image {
 	uint64_t *learned;   /* bit a page: worth having private before the first request; atomic */
 	size_t learned_pages;
 	uint64_t *touched; /* bit a page: requests read or write it; atomic */
+	size_t grown_frames; /* guest frames that requests needed, beyond the image's; atomic */
 	size_t lessons;	   /* counts up whenever a request taught anything; atomic */
 };
 

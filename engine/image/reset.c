@@ -11,14 +11,16 @@
 
 /*
  * A page with this many votes is made private beforehand in every new VM. A request that made few
- * pages private has both votes; one that made many (a flood?) needs a second VM to agree.
+ * pages private has both votes; one that made many needs a second to agree; a flood has none.
  */
 #define VOTES_LEARNED 2
 #define FEW_PAGES     256u
+#define FLOOD_PAGES   2048u
 
-/* A working set this much above the learned one is looked at, every so many resets. */
-#define BLOAT_PAGES 256u
-#define BLOAT_EVERY 4u
+/* Every so many resets the working set is looked at; sooner when it is far above the learned one. */
+#define LOOK_EVERY	 64u
+#define LOOK_EVERY_BLOAT 4u
+#define BLOAT_PAGES	 256u
 
 #define TOUCH_BATCH 256u
 #define TOUCH_MAX   8192u /* pages of the image that a new VM reads once */
@@ -55,6 +57,8 @@ static void vote_all(struct mf_vm *vm)
 
 	for (word = 0; word < words; word++)
 		pages += (size_t)__builtin_popcountll(unlearned(vm, word));
+	if (pages > FLOOD_PAGES)
+		return;
 	for (word = 0; word < words; word++) {
 		uint64_t bits = unlearned(vm, word);
 
@@ -64,25 +68,58 @@ static void vote_all(struct mf_vm *vm)
 	}
 }
 
-static void learn(struct mf_vm *vm)
+static void forget(void *cookie, size_t page, size_t count)
 {
-	/* What was drained may have written memory, and its exits cannot be counted. */
-	if (vm->unclean)
-		vm->mem.ws.faults_seen = UINT64_MAX;
-	if (!mf_mem_learn(&vm->mem))
-		return;
-	vote_all(vm);
-	mf_mem_touched(&vm->mem, vm->image->touched);
-	__atomic_add_fetch(&vm->image->lessons, 1, __ATOMIC_RELAXED);
+	struct mf_image *image = cookie;
+
+	for (; count; page++, count--) {
+		uint64_t bit = 1ull << (page % 64);
+
+		__atomic_store_n(&image->hits[page], 0, __ATOMIC_RELAXED);
+		if (__atomic_fetch_and(&image->learned[page / 64], ~bit, __ATOMIC_RELAXED) & bit)
+			__atomic_sub_fetch(&image->learned_pages, 1, __ATOMIC_RELAXED);
+	}
 }
 
-static void restore_memory(struct mf_vm *vm)
+/* Siblings get as much room beforehand, unless it is very much. */
+static void learn_growth(struct mf_vm *vm)
+{
+	size_t frames = vm->mem.guest_bytes / MF_PAGE;
+	size_t image = vm->image->pages - vm->mem.arena_bytes / MF_PAGE;
+
+	if (frames - image <= FLOOD_PAGES && frames > __atomic_load_n(&vm->image->grown_frames, __ATOMIC_RELAXED))
+		__atomic_store_n(&vm->image->grown_frames, frames, __ATOMIC_RELAXED);
+}
+
+/* Returns how many pages became private for the first time. */
+static size_t learn(struct mf_vm *vm)
+{
+	size_t before = vm->mem.ws.held;
+
+	if (!mf_mem_learn(&vm->mem))
+		return 0;
+	vote_all(vm);
+	mf_mem_touched(&vm->mem, vm->image->touched);
+	learn_growth(vm);
+	__atomic_add_fetch(&vm->image->lessons, 1, __ATOMIC_RELAXED);
+	return vm->mem.ws.held - before;
+}
+
+/*
+ * A flood of new pages is given back at once: copying them at every reset to come would be paid by
+ * others. When the next request floods as well, that is how this program works, and they stay.
+ */
+static void restore_memory(struct mf_vm *vm, size_t fresh)
 {
 	size_t learned = __atomic_load_n(&vm->image->learned_pages, __ATOMIC_RELAXED);
-	bool bloated = vm->mem.ws.run_pages > 2 * learned + BLOAT_PAGES;
+	bool bloated = vm->mem.ws.held > 2 * learned + BLOAT_PAGES;
+	bool flood = fresh > FLOOD_PAGES;
 
-	if (bloated && vm->resets % BLOAT_EVERY == 0)
-		mf_mem_copy_back_and_trim(&vm->mem);
+	if (flood && !vm->flooded)
+		mf_mem_drop(&vm->mem, vm->image->learned);
+	vm->flooded = flood;
+	if (vm->resets % (bloated ? LOOK_EVERY_BLOAT : LOOK_EVERY) == 0)
+		mf_mem_copy_back_and_trim(&vm->mem, forget, vm->image);
 	else
 		mf_mem_copy_back(&vm->mem);
 }
@@ -117,6 +154,8 @@ static int restore_cpu(struct mf_vm *vm)
 
 int mf_vm_reset(struct mf_vm *vm)
 {
+	size_t fresh = 0;
+
 	vm->generation++;
 	vm->resets++;
 	mf_vm_take_kicks(vm);
@@ -125,9 +164,9 @@ int mf_vm_reset(struct mf_vm *vm)
 	if (!skips(vm, MF_STEP_TABLES))
 		mf_pt_reset(&vm->mem);
 	if (!skips(vm, MF_STEP_LEARN))
-		learn(vm);
+		fresh = learn(vm);
 	if (!skips(vm, MF_STEP_MEMORY))
-		restore_memory(vm);
+		restore_memory(vm, fresh);
 	if (restore_cpu(vm) || vm->mem.broken)
 		return -EIO;
 	vm->unclean = false;
@@ -183,6 +222,7 @@ int mf_vm_prepare(struct mf_vm *vm)
 	if (!__atomic_load_n(&vm->image->lessons, __ATOMIC_RELAXED))
 		return 0;
 	/* What cannot be touched, because there is no stack or a signal came, costs the first request a fault. */
+	mf_mem_grow(&vm->mem, __atomic_load_n(&vm->image->grown_frames, __ATOMIC_RELAXED));
 	mf_mem_populate(&vm->mem, vm->image->learned);
 	mf_pt_each_user_page(&vm->mem, touch_page, &toucher);
 	if (!toucher.ret && toucher.count)

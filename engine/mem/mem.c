@@ -9,7 +9,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Memory grows by at least this much at a time: a slot is cheap, many slots are not. */
+/*
+ * Memory grows by at least this much at a time, and doubles what it has grown by: a new slot waits for
+ * readers in the kernel, which on a busy machine may take long.
+ */
 #define GROW_PAGES 512u
 
 /* Address space for file maps while an image is built; forks hold what was used of it. */
@@ -278,7 +281,8 @@ int mf_mem_grow(struct mf_mem *mem, uint64_t frames)
 {
 	uint64_t limit = mf_mem_arena(mem)->frames_limit;
 	uint64_t have = mem->guest_bytes / MF_PAGE;
-	uint64_t want = have + have / 4;
+	uint64_t grown = mem->backing ? have - (mem->backing->bytes - mem->arena_bytes) / MF_PAGE : have / 4;
+	uint64_t want = have + grown;
 	int ret;
 
 	if (frames <= have)

@@ -145,14 +145,15 @@ void mf_mem_copy_back(struct mf_mem *mem);
 
 /*
  * The same, looking first: pages that equal the image anyway were not used. Those that were not used
- * the last time either are given back to the host. For working sets that have grown out of use.
+ * the last time either are given back to the host, and `forget` is told.
  */
-void mf_mem_copy_back_and_trim(struct mf_mem *mem);
+void mf_mem_copy_back_and_trim(struct mf_mem *mem, mf_page_run_fn *forget, void *cookie);
 
 /* Make the pages whose bit is set (one bit a page of the mapping) private now: no fault later. */
 void mf_mem_populate(struct mf_mem *mem, const uint64_t *pages);
 
-/* Give every page of the working set back to the host (but page tables). */
-void mf_mem_drop(struct mf_mem *mem);
+/* Give the working set back to the host, but page tables and pages whose bit is set in `keep` (may be
+ * NULL): they read as the image again, and fault when they are used. */
+void mf_mem_drop(struct mf_mem *mem, const uint64_t *keep);
 
 #endif

@@ -101,26 +101,44 @@ static void copy_run(struct mf_mem *mem, size_t from, size_t bytes)
 	memset(mem->base + from + in_file, 0, bytes - in_file);
 }
 
-static void drop_page(struct mf_mem *mem, size_t page)
+static void drop(struct mf_mem *mem, size_t page, size_t count)
 {
-	madvise(mem->base + page * MF_PAGE, MF_PAGE, MADV_DONTNEED);
-	mf_ws_clear(&mem->ws, page, 1);
+	if (!count)
+		return;
+	madvise(mem->base + page * MF_PAGE, count * MF_PAGE, MADV_DONTNEED);
+	mf_ws_clear(&mem->ws, page, count);
 }
 
-void mf_mem_drop(struct mf_mem *mem)
+/* Held, no table, not to be kept: a page that may be given back. */
+static bool droppable(const struct mf_mem *mem, size_t page, const uint64_t *keep)
 {
 	const uint64_t *tables = image_tables(mem);
 	size_t arena_pages = mem->arena_bytes / MF_PAGE;
+	size_t frame = page - arena_pages;
+
+	if (!mf_ws_has(&mem->ws, page) || (keep && keep[page / 64] >> (page % 64) & 1))
+		return false;
+	return page < arena_pages || !(tables[frame / 64] >> (frame % 64) & 1);
+}
+
+void mf_mem_drop(struct mf_mem *mem, const uint64_t *keep)
+{
+	size_t run = 0; /* droppable pages just before `page` */
 	size_t page;
 
 	for (page = 0; page < mem->ws.pages; page++) {
-		size_t frame = page - arena_pages;
-
-		if (!mf_ws_has(&mem->ws, page))
+		if (!run && page % 64 == 0 && !mem->ws.bits[page / 64]) {
+			page += 63;
 			continue;
-		if (page < arena_pages || !(tables[frame / 64] >> (frame % 64) & 1))
-			drop_page(mem, page);
+		}
+		if (droppable(mem, page, keep)) {
+			run++;
+			continue;
+		}
+		drop(mem, page - run, run);
+		run = 0;
 	}
+	drop(mem, page - run, run);
 }
 
 void mf_mem_copy_back(struct mf_mem *mem)
@@ -128,7 +146,7 @@ void mf_mem_copy_back(struct mf_mem *mem)
 	size_t i;
 
 	if (update_runs(mem)) {
-		mf_mem_drop(mem); /* no memory for the list: give everything back instead */
+		mf_mem_drop(mem, NULL); /* no memory for the list: give everything back instead */
 		return;
 	}
 	for (i = 0; i < mem->ws.run_count; i++)
@@ -144,22 +162,23 @@ static bool equals_image(const struct mf_mem *mem, size_t page)
 	return !memcmp(mem->base + at, at < mem->backing->bytes ? mem->backing->map + at : zero, MF_PAGE);
 }
 
-static void look_at_page(struct mf_mem *mem, size_t page)
+static void look_at_page(struct mf_mem *mem, size_t page, mf_page_run_fn *forget, void *cookie)
 {
 	if (!equals_image(mem, page)) {
 		mf_ws_set_idle(&mem->ws, page, false);
 		copy_run(mem, page * MF_PAGE, MF_PAGE);
 	} else if (mf_ws_set_idle(&mem->ws, page, true)) {
-		drop_page(mem, page);
+		drop(mem, page, 1);
+		forget(cookie, page, 1);
 	}
 }
 
-void mf_mem_copy_back_and_trim(struct mf_mem *mem)
+void mf_mem_copy_back_and_trim(struct mf_mem *mem, mf_page_run_fn *forget, void *cookie)
 {
 	size_t i;
 
 	if (update_runs(mem) || mf_ws_init_idle(&mem->ws)) {
-		mf_mem_drop(mem);
+		mf_mem_drop(mem, NULL);
 		return;
 	}
 	for (i = 0; i < mem->ws.run_count; i++) {
@@ -167,7 +186,7 @@ void mf_mem_copy_back_and_trim(struct mf_mem *mem)
 		size_t end = page + mem->ws.runs[i].count;
 
 		for (; page < end; page++)
-			look_at_page(mem, page);
+			look_at_page(mem, page, forget, cookie);
 	}
 }
 

@@ -61,14 +61,20 @@ void mf_ws_mark(struct mf_ws *ws, size_t page, size_t count)
 		if (ws->bits[page / 64] & bit)
 			continue;
 		ws->bits[page / 64] |= bit;
+		ws->held++;
 		ws->stale = true;
 	}
 }
 
 void mf_ws_clear(struct mf_ws *ws, size_t page, size_t count)
 {
-	for (; count; page++, count--)
-		ws->bits[page / 64] &= ~(1ull << (page % 64));
+	for (; count; page++, count--) {
+		uint64_t bit = 1ull << (page % 64);
+
+		if (ws->bits[page / 64] & bit)
+			ws->held--;
+		ws->bits[page / 64] &= ~bit;
+	}
 	ws->stale = true;
 }
 

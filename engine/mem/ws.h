@@ -20,6 +20,7 @@ struct mf_ws {
 	uint64_t *bits; /* owned; one a page of the whole mapping */
 	uint64_t *idle; /* owned, may be NULL; pages that were unused when last looked at */
 	size_t pages;
+	size_t held; /* set bits */
 	struct mf_run *runs; /* owned */
 	size_t run_count;
 	size_t run_capacity;
