@@ -28,6 +28,9 @@ static void fill(uint8_t *memory)
 	entry[AT_PD * 512] = AT_PT * PAGE | PRESENT;
 	for (i = 0; i < PAGES; i++)
 		entry[AT_PT * 512 + i] = i * PAGE | PRESENT;
+	/* SMAP: the CPU itself may not read its tables through pages of ring 3. */
+	entry[AT_PT * 512 + AT_TABLES] &= ~USER;
+	entry[AT_PT * 512 + AT_TSS] &= ~USER;
 	mf_cpu_fill_gdt((uint64_t *)(memory + AT_TABLES * PAGE), AT_TSS * PAGE);
 	mf_cpu_fill_idt(memory + AT_TABLES * PAGE + 2048, AT_CODE * PAGE, 0);
 	mf_cpu_fill_tss(memory + AT_TSS * PAGE, (AT_TSS + 1) * PAGE, 0x10);

@@ -57,7 +57,7 @@ static void forget(struct mf_image *image)
 
 static void finish(struct bench_world *world)
 {
-	mf_image_finish(&world->image);
+	mf_process_image_finish(&world->image);
 	mf_program_close(&world->program);
 	free(world);
 }

@@ -6,9 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What request-vm/watchdog.c sends. */
-#define KICK_SIGNAL (SIGRTMIN + 3)
-
 const char *mf_version(void)
 {
 	return MF_VERSION;
@@ -81,7 +78,7 @@ void mf_lib_seat_take(struct mf_host *host, struct mf_lib_seat *seat)
 	seat->index = take_bit(&host->taken);
 	/* Blocked, the signal would not make KVM_RUN return, and no deadline would ever come. */
 	sigemptyset(&kick);
-	sigaddset(&kick, KICK_SIGNAL);
+	sigaddset(&kick, MF_KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &kick, &seat->mask);
 	seat->watch = mf_watchdog_worker(host->watchdog, seat->index);
 }

@@ -299,7 +299,7 @@ void mf_lib_image_put(struct mf_lib_image *image)
 {
 	if (!mf_lib_put(&image->users))
 		return;
-	mf_image_finish(&image->image);
+	mf_process_image_finish(&image->image);
 	destroy(image);
 }
 

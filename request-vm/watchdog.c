@@ -9,9 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-/* Any signal with a handler makes KVM_RUN return; this one has no other use. */
-#define KICK_SIGNAL (SIGRTMIN + 3)
-
 /* The guests' clock page is brought up to date every so many ticks. */
 #define CLOCK_TICKS 250u
 
@@ -54,7 +51,7 @@ static void kick(struct mf_watch *watch, uint32_t reason)
 	else if (!(reason & (MF_KICK_DEADLINE | MF_KICK_STOP)))
 		return;
 	watch->given |= reason;
-	pthread_kill(watch->thread, KICK_SIGNAL);
+	pthread_kill(watch->thread, MF_KICK_SIGNAL);
 }
 
 /* True when something runs. */
@@ -169,7 +166,7 @@ int mf_watchdog_create(struct mf_watchdog **out, unsigned int workers, struct mf
 	if (!dog)
 		return mf_error_set(err, -ENOMEM, "not enough memory for the watchdog");
 	init_watches(dog, workers);
-	sigaction(KICK_SIGNAL, &action, NULL);
+	sigaction(MF_KICK_SIGNAL, &action, NULL);
 	/* Signals of the process are for other threads. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

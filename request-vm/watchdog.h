@@ -7,6 +7,8 @@
 #ifndef MF_REQUEST_VM_WATCHDOG_H
 #define MF_REQUEST_VM_WATCHDOG_H
 
+#include <signal.h>
+
 #include "engine/image/vm.h"
 
 enum mf_kick {
@@ -15,6 +17,9 @@ enum mf_kick {
 	MF_KICK_MEMORY = 4,   /* it has faulted more often than it may hold pages */
 	MF_KICK_STOP = 8,     /* the engine is ending */
 };
+
+/* Any signal with a handler makes KVM_RUN return; this one has no other use. Worker threads let it in. */
+#define MF_KICK_SIGNAL (SIGRTMIN + 3)
 
 /* How often it looks, while anything runs: deadlines and slices are that coarse. */
 #define MF_WATCHDOG_TICK_NS 2000000ull

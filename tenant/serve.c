@@ -302,7 +302,7 @@ static int build_and_serve(struct server *server, struct mf_error *err)
 			       &server->ready, err);
 	if (!ret) {
 		ret = serve(server, err);
-		mf_image_finish(&server->image);
+		mf_process_image_finish(&server->image);
 	}
 	mf_watchdog_destroy(server->watchdog);
 	return ret;

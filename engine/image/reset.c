@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/image/image.h"
 #include "engine/image/layout.h"
+#include "engine/kvm/cpu.h"
 #include "engine/mem/pt.h"
 #include "guest/stub/stub.h"
 
@@ -183,6 +184,9 @@ static int touch(struct mf_vm *vm, const uint64_t *addresses, size_t count)
 
 	if (mf_pt_write(&vm->mem, MF_GVA(list), addresses, count * 8))
 		return -EFAULT;
+	/* A program may have become ready by a system call: on hardware it stands in ring 0. */
+	if (vm->image->cpu.sregs.cs.dpl != 3)
+		mf_cpu_user_segments(mf_vm_sregs_rw(vm));
 	regs->rip = MF_VA_USER + (uint64_t)(mf_stub_user_touch - mf_stub_user);
 	regs->rdi = list;
 	regs->rsi = count;

@@ -256,6 +256,17 @@ void mf_fd_close_own(struct mf_process *process)
 	}
 }
 
+void mf_fd_close_image(const struct mf_image *image)
+{
+	const struct mf_arena *arena = (const struct mf_arena *)image->backing.map;
+	const struct mf_linux *lx = (const void *)(image->backing.map + arena->linux_offset);
+	uint32_t i;
+
+	for (i = 0; i < lx->fds_high && i < MF_FDS; i++)
+		if (has_host(&lx->fds[i]))
+			close(lx->fds[i].host);
+}
+
 int mf_fd_check_freeze(const struct mf_process *process, struct mf_error *err)
 {
 	uint32_t fd;

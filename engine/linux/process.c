@@ -180,6 +180,13 @@ int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct
 	return mf_image_freeze(&process->vm, image, err);
 }
 
+void mf_process_image_finish(struct mf_image *image)
+{
+	if (image->backing.map)
+		mf_fd_close_image(image);
+	mf_image_finish(image);
+}
+
 int mf_process_fork(struct mf_process *process, struct mf_image *image, const struct mf_policy *policy,
 		    struct mf_error *err)
 {

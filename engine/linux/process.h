@@ -94,6 +94,9 @@ void mf_process_run(struct mf_process *process, struct mf_exit *exit);
  * no fork can have a copy of (a pipe), with a sentence. */
 int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct mf_error *err);
 
+/* Finish an image and close the files that the program held open when it was frozen. */
+void mf_process_image_finish(struct mf_image *image);
+
 int mf_process_fork(struct mf_process *process, struct mf_image *image, const struct mf_policy *policy,
 		    struct mf_error *err);
 

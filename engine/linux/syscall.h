@@ -77,6 +77,8 @@ int64_t mf_fd_install(struct mf_process *process, const struct mf_fd *entry, uin
 void mf_fd_init(struct mf_process *process);
 /* Close host descriptors that this process has and its image has not; all of them without an image. */
 void mf_fd_close_own(struct mf_process *process);
+/* Close the host descriptors that an image holds. */
+void mf_fd_close_image(const struct mf_image *image);
 /* -EBUSY with a sentence when a descriptor cannot be shared by forks. */
 int mf_fd_check_freeze(const struct mf_process *process, struct mf_error *err);
 /* The host descriptor and size of a regular file that is open for reading; -EBADF, -EACCES, -ENODEV. */

@@ -116,7 +116,7 @@ void lab_open(struct lab *lab, const char *name, const struct lab_options *optio
 
 void lab_close(struct lab *lab)
 {
-	mf_image_finish(&lab->image);
+	mf_process_image_finish(&lab->image);
 	mf_permit_destroy(lab->permit);
 	mf_kvm_close(&lab->kvm);
 }

@@ -35,7 +35,7 @@ bool lab_open(struct lab *lab, const char *program)
 
 void lab_close(struct lab *lab)
 {
-	mf_image_finish(&lab->image);
+	mf_process_image_finish(&lab->image);
 	mf_watchdog_destroy(lab->watchdog);
 	mf_program_close(&lab->program);
 }

@@ -32,6 +32,12 @@
 #ifndef __ASSEMBLER__
 #include <stdint.h>
 
+#ifdef __cplusplus
+#define MF_ABI_ASSERT static_assert
+#else
+#define MF_ABI_ASSERT _Static_assert
+#endif
+
 /* A piece of the request buffer: bytes [offset, offset+length). */
 struct mf_abi_slice {
 	uint32_t offset;
@@ -54,7 +60,7 @@ struct mf_abi_request {
 	uint32_t header_count;
 	uint32_t headers_offset; /* header_count pairs (name, value) of struct mf_abi_slice; names in lower case */
 };
-_Static_assert(sizeof(struct mf_abi_request) == 48, "ABI");
+MF_ABI_ASSERT(sizeof(struct mf_abi_request) == 48, "ABI");
 
 /* The guest's response; pointers are guest virtual addresses. */
 struct mf_abi_response {
@@ -65,7 +71,7 @@ struct mf_abi_response {
 	uint64_t body;
 	uint64_t body_bytes;
 };
-_Static_assert(sizeof(struct mf_abi_response) == 40, "ABI");
+MF_ABI_ASSERT(sizeof(struct mf_abi_response) == 40, "ABI");
 
 struct mf_abi_ready {
 	uint32_t version; /* MF_ABI_VERSION */
@@ -75,7 +81,7 @@ struct mf_abi_ready {
 	struct mf_abi_response response; /* with MF_READY_RESPONSE */
 };
 #define MF_READY_RESPONSE 1u /* `response` answers the request that was served */
-_Static_assert(sizeof(struct mf_abi_ready) == 64, "ABI");
+MF_ABI_ASSERT(sizeof(struct mf_abi_ready) == 64, "ABI");
 
 /* The clock page: mapped read-only into every guest; time without leaving the guest. */
 struct mf_abi_clock {
@@ -86,7 +92,7 @@ struct mf_abi_clock {
 	uint64_t monotonic_ns;	  /* CLOCK_MONOTONIC at tsc_base */
 	int64_t realtime_minus_monotonic_ns;
 };
-_Static_assert(sizeof(struct mf_abi_clock) == 40, "ABI");
+MF_ABI_ASSERT(sizeof(struct mf_abi_clock) == 40, "ABI");
 
 #endif /* __ASSEMBLER__ */
 #endif
