@@ -14,8 +14,9 @@
 /* Guest-physical and guest-virtual alike. */
 enum { AT_PML4, AT_PDPT, AT_PD, AT_PT, AT_TABLES, AT_TSS, AT_CODE, PAGES };
 
-#define PRESENT \
-	0x67ull /* present, writable, user, accessed, dirty: nothing is left for KVM to set */
+/* Present, writable, user, accessed, dirty: nothing is left for KVM to set. */
+#define PRESENT 0x67ull
+#define USER    0x04ull
 
 static void fill(uint8_t *memory)
 {

