@@ -83,28 +83,36 @@ static void forget(void *cookie, size_t page, size_t count)
 }
 
 /* Siblings get as much room beforehand, unless it is very much. */
-static void learn_growth(struct mf_vm *vm)
+static bool learn_growth(struct mf_vm *vm)
 {
 	size_t frames = vm->mem.guest_bytes / MF_PAGE;
 	size_t image = vm->image->pages - vm->mem.arena_bytes / MF_PAGE;
 
-	if (frames - image <= FLOOD_PAGES && frames > __atomic_load_n(&vm->image->grown_frames, __ATOMIC_RELAXED))
-		__atomic_store_n(&vm->image->grown_frames, frames, __ATOMIC_RELAXED);
+	if (frames == image || frames - image > FLOOD_PAGES ||
+	    frames <= __atomic_load_n(&vm->image->grown_frames, __ATOMIC_RELAXED))
+		return false;
+	__atomic_store_n(&vm->image->grown_frames, frames, __ATOMIC_RELAXED);
+	return true;
 }
 
 /* Returns how many pages became private for the first time. */
 static size_t learn(struct mf_vm *vm)
 {
+	struct mf_image *image = vm->image;
 	size_t before = vm->mem.ws.held;
+	size_t learned = __atomic_load_n(&image->learned_pages, __ATOMIC_RELAXED);
+	bool news;
 
 	if (!mf_mem_learn(&vm->mem))
 		return 0;
 	vote_all(vm);
+	news = learned != __atomic_load_n(&image->learned_pages, __ATOMIC_RELAXED);
 	/* Touching maps neighbours too (fault-around): what a prepared VM has mapped says little. */
 	if (!vm->prepared)
-		mf_mem_touched(&vm->mem, vm->image->touched);
-	learn_growth(vm);
-	__atomic_add_fetch(&vm->image->lessons, 1, __ATOMIC_RELAXED);
+		news |= mf_mem_touched(&vm->mem, image->touched);
+	news |= learn_growth(vm);
+	if (news)
+		__atomic_add_fetch(&image->lessons, 1, __ATOMIC_RELAXED);
 	return vm->mem.ws.held - before;
 }
 

@@ -137,8 +137,9 @@ bool mf_mem_learn(struct mf_mem *mem);
  */
 void mf_mem_guard_files(const struct mf_mem *mem);
 
-/* Add to `pages` (one bit a page of the mapping, atomic) every page that was ever read or written. */
-void mf_mem_touched(struct mf_mem *mem, uint64_t *pages);
+/* Add to `pages` (one bit a page of the mapping, atomic) every page that was ever read or written.
+ * True when that was any new one. */
+bool mf_mem_touched(struct mf_mem *mem, uint64_t *pages);
 
 /* Put every page of the working set back to the image; page tables must have been reset before. */
 void mf_mem_copy_back(struct mf_mem *mem);

@@ -60,20 +60,30 @@ bool mf_mem_learn(struct mf_mem *mem)
 	return true;
 }
 
+struct touched {
+	uint64_t *pages;
+	bool news;
+};
+
 static void touch_run(void *cookie, size_t first, size_t count)
 {
-	uint64_t *pages = cookie;
+	struct touched *touched = cookie;
 
-	for (; count; first++, count--)
-		__atomic_or_fetch(&pages[first / 64], 1ull << (first % 64), __ATOMIC_RELAXED);
+	for (; count; first++, count--) {
+		uint64_t bit = 1ull << (first % 64);
+
+		touched->news |= !(__atomic_fetch_or(&touched->pages[first / 64], bit, __ATOMIC_RELAXED) & bit);
+	}
 }
 
-void mf_mem_touched(struct mf_mem *mem, uint64_t *pages)
+bool mf_mem_touched(struct mf_mem *mem, uint64_t *pages)
 {
 	const struct mf_kvm *kvm = mem->vm->kvm;
+	struct touched touched = {.pages = pages};
 
 	mf_present_scan(kvm->pagemap_fd, kvm->traits.pagemap_scan, mem->base,
-			(mem->arena_bytes + mem->guest_bytes) / MF_PAGE, touch_run, pages);
+			(mem->arena_bytes + mem->guest_bytes) / MF_PAGE, touch_run, &touched);
+	return touched.news;
 }
 
 static const uint64_t *image_tables(const struct mf_mem *mem)
