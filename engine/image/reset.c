@@ -18,10 +18,12 @@
 #define FEW_PAGES     256u
 #define FLOOD_PAGES   2048u
 
-/* Every so many resets the working set is looked at; sooner when it is far above the learned one. */
-#define LOOK_EVERY	 64u
-#define LOOK_EVERY_BLOAT 4u
-#define BLOAT_PAGES	 256u
+/* No more than this is made private beforehand in every VM, whatever requests do. */
+#define LEARNED_MAX 8192u
+
+/* A working set this much above the learned one is looked at, every so many resets. */
+#define BLOAT_PAGES 256u
+#define LOOK_EVERY  4u
 
 #define TOUCH_BATCH 256u
 #define TOUCH_MAX   8192u /* pages of the image that a new VM reads once */
@@ -58,7 +60,7 @@ static void vote_all(struct mf_vm *vm)
 
 	for (word = 0; word < words; word++)
 		pages += (size_t)__builtin_popcountll(unlearned(vm, word));
-	if (pages > FLOOD_PAGES)
+	if (pages > FLOOD_PAGES || __atomic_load_n(&vm->image->learned_pages, __ATOMIC_RELAXED) > LEARNED_MAX)
 		return;
 	for (word = 0; word < words; word++) {
 		uint64_t bits = unlearned(vm, word);
@@ -66,19 +68,6 @@ static void vote_all(struct mf_vm *vm)
 		for (; bits; bits &= bits - 1)
 			vote(vm->image, word * 64 + (size_t)__builtin_ctzll(bits),
 			     pages <= FEW_PAGES ? VOTES_LEARNED : 1);
-	}
-}
-
-static void forget(void *cookie, size_t page, size_t count)
-{
-	struct mf_image *image = cookie;
-
-	for (; count; page++, count--) {
-		uint64_t bit = 1ull << (page % 64);
-
-		__atomic_store_n(&image->hits[page], 0, __ATOMIC_RELAXED);
-		if (__atomic_fetch_and(&image->learned[page / 64], ~bit, __ATOMIC_RELAXED) & bit)
-			__atomic_sub_fetch(&image->learned_pages, 1, __ATOMIC_RELAXED);
 	}
 }
 
@@ -129,8 +118,8 @@ static void restore_memory(struct mf_vm *vm, size_t fresh)
 	if (flood && !vm->flooded)
 		mf_mem_drop(&vm->mem, vm->image->learned);
 	vm->flooded = flood;
-	if (vm->resets % (bloated ? LOOK_EVERY_BLOAT : LOOK_EVERY) == 0)
-		mf_mem_copy_back_and_trim(&vm->mem, forget, vm->image);
+	if (bloated && vm->resets % LOOK_EVERY == 0)
+		mf_mem_copy_back_and_trim(&vm->mem, vm->image->learned);
 	else
 		mf_mem_copy_back(&vm->mem);
 }

@@ -146,9 +146,9 @@ void mf_mem_copy_back(struct mf_mem *mem);
 
 /*
  * The same, looking first: pages that equal the image anyway were not used. Those that were not used
- * the last time either are given back to the host, and `forget` is told.
+ * the last time either are given back to the host, unless their bit is set in `keep`.
  */
-void mf_mem_copy_back_and_trim(struct mf_mem *mem, mf_page_run_fn *forget, void *cookie);
+void mf_mem_copy_back_and_trim(struct mf_mem *mem, const uint64_t *keep);
 
 /* Make the pages whose bit is set (one bit a page of the mapping) private now: no fault later. */
 void mf_mem_populate(struct mf_mem *mem, const uint64_t *pages);

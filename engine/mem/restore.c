@@ -173,18 +173,17 @@ static bool equals_image(const struct mf_mem *mem, size_t page)
 	return !memcmp(mem->base + at, at < mem->backing->bytes ? mem->backing->map + at : zero, MF_PAGE);
 }
 
-static void look_at_page(struct mf_mem *mem, size_t page, mf_page_run_fn *forget, void *cookie)
+static void look_at_page(struct mf_mem *mem, size_t page, const uint64_t *keep)
 {
 	if (!equals_image(mem, page)) {
 		mf_ws_set_idle(&mem->ws, page, false);
 		copy_run(mem, page * MF_PAGE, MF_PAGE);
-	} else if (mf_ws_set_idle(&mem->ws, page, true)) {
+	} else if (mf_ws_set_idle(&mem->ws, page, true) && droppable(mem, page, keep)) {
 		drop(mem, page, 1);
-		forget(cookie, page, 1);
 	}
 }
 
-void mf_mem_copy_back_and_trim(struct mf_mem *mem, mf_page_run_fn *forget, void *cookie)
+void mf_mem_copy_back_and_trim(struct mf_mem *mem, const uint64_t *keep)
 {
 	size_t i;
 
@@ -197,7 +196,7 @@ void mf_mem_copy_back_and_trim(struct mf_mem *mem, mf_page_run_fn *forget, void 
 		size_t end = page + mem->ws.runs[i].count;
 
 		for (; page < end; page++)
-			look_at_page(mem, page, forget, cookie);
+			look_at_page(mem, page, keep);
 	}
 }
 
