@@ -18,6 +18,21 @@ static uint64_t faults(const struct mf_slot *slot)
 	return mf_kvm_vm_stat(kvm, kvm->kvm->stat_pf_taken);
 }
 
+/* So many pages were touched that the limit may be reached. */
+static bool faulted_enough(const struct mf_slot *slot)
+{
+	return slot->faults_max && faults(slot) > slot->faults_max;
+}
+
+/* Each page that becomes private takes a fault at the least: so many more until it is worth a look. */
+static uint64_t first_look(const struct mf_slot *slot)
+{
+	uint64_t limit = slot->pool->settings.private_pages;
+	uint64_t held = slot->process.vm.mem.ws.held;
+
+	return limit ? slot->faults_before + (held < limit ? limit - held : 0) : 0;
+}
+
 int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
 {
 	int ret;
@@ -31,8 +46,7 @@ int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
 	slot->started_ns = mf_now_ns();
 	slot->exits_before = slot->process.vm.kvm.user_exits;
 	slot->faults_before = faults(slot);
-	slot->faults_max = slot->pool->settings.private_pages ?
-				   slot->faults_before + slot->pool->settings.private_pages : 0;
+	slot->faults_max = first_look(slot);
 	slot->process.out_of_memory = false;
 	slot->kept_ready = false;
 	ret = mf_function_deliver(&slot->process, &slot->ready, job->request, job->request_bytes);
@@ -62,7 +76,7 @@ void mf_slot_end(struct mf_slot *slot, enum mf_outcome outcome, const struct mf_
 	stats->user_exits += slot->process.vm.kvm.user_exits - slot->exits_before;
 	stats->page_faults += faults(slot) - slot->faults_before;
 	stats->run_ns += mf_now_ns() - slot->started_ns;
-	slot->spoilt = outcome == MF_OUTCOME_MEMORY;
+	slot->spoilt = outcome == MF_OUTCOME_MEMORY || faulted_enough(slot);
 	answer(slot, outcome, response);
 	mf_output_flush(&slot->output);
 	slot->pool->stats.busy--;
@@ -161,7 +175,6 @@ static void park(struct mf_slot *slot, const struct mf_exit *exit)
 		start_timer(slot, until);
 }
 
-/* Each page that becomes private takes a fault at the least: so many more until it is worth a look. */
 static bool over_memory(struct mf_slot *slot)
 {
 	uint64_t limit = slot->pool->settings.private_pages;
@@ -173,13 +186,18 @@ static bool over_memory(struct mf_slot *slot)
 	return false;
 }
 
+static void end_at_limit(struct mf_slot *slot)
+{
+	mf_output_note(&slot->output, "request ended: it holds more private memory than --request-memory allows");
+	mf_slot_end(slot, MF_OUTCOME_MEMORY, NULL);
+}
+
 static void on_kick(struct mf_slot *slot, uint32_t kicks)
 {
 	if (kicks & (MF_KICK_DEADLINE | MF_KICK_STOP)) {
 		mf_slot_end(slot, MF_OUTCOME_DEADLINE, NULL);
 	} else if (kicks & MF_KICK_MEMORY && over_memory(slot)) {
-		mf_output_note(&slot->output, "request ended: it holds more private memory than --request-memory allows");
-		mf_slot_end(slot, MF_OUTCOME_MEMORY, NULL);
+		end_at_limit(slot);
 	} else {
 		slot->slow = true;
 		slot->state = MF_SLOT_RUNNABLE;
@@ -204,6 +222,11 @@ static bool on_exit_of(struct mf_slot *slot, const struct mf_exit *exit)
 {
 	switch (exit->kind) {
 	case MF_EXIT_READY:
+		/* It may have been faster than the watchdog looks. */
+		if (faulted_enough(slot) && over_memory(slot)) {
+			end_at_limit(slot);
+			return false;
+		}
 		slot->kept_ready = !mf_function_ready(&slot->process, exit, &slot->ready);
 		respond(slot, exit, true);
 		return false;

@@ -105,6 +105,17 @@ static size_t learn(struct mf_vm *vm)
 	return vm->mem.ws.held - before;
 }
 
+/* What is kept from request to request counts towards the next one's limit: leave it room. */
+static void drop_to_limit(struct mf_vm *vm)
+{
+	uint64_t keep = vm->private_pages / 4 * 3;
+
+	if (vm->private_pages && vm->mem.ws.held > keep)
+		mf_mem_drop(&vm->mem, vm->image->learned);
+	if (vm->private_pages && vm->mem.ws.held > keep)
+		mf_mem_drop(&vm->mem, NULL);
+}
+
 /*
  * A flood of new pages is given back at once: copying them at every reset to come would be paid by
  * others. When the next request floods as well, that is how this program works, and they stay.
@@ -118,6 +129,7 @@ static void restore_memory(struct mf_vm *vm, size_t fresh)
 	if (flood && !vm->flooded)
 		mf_mem_drop(&vm->mem, vm->image->learned);
 	vm->flooded = flood;
+	drop_to_limit(vm);
 	if (bloated && vm->resets % LOOK_EVERY == 0)
 		mf_mem_copy_back_and_trim(&vm->mem, vm->image->learned);
 	else

@@ -58,6 +58,7 @@ struct mf_vm {
 	struct mf_image *image; /* NULL while one is being built */
 	uint64_t generation;	/* raised by every reset; operations in flight carry it */
 	uint64_t resets;
+	uint64_t private_pages; /* that a request may hold; 0 = no limit. Reset keeps well below it */
 	bool prepared;		/* has touched what others had: teaches no reading any more */
 	bool flooded;		/* the last request made very many pages private for the first time */
 	bool unclean;		/* KVM may hold half an instruction: drain before memory is restored */

@@ -198,6 +198,7 @@ int mf_process_fork(struct mf_process *process, struct mf_image *image, const st
 	ret = mf_vm_fork(&process->vm, image, err);
 	if (ret || !policy->private_pages)
 		return ret;
+	process->vm.private_pages = policy->private_pages;
 	cap = mf_mem_arena(mem)->frames_used + policy->private_pages;
 	if (cap < mem->frames_cap)
 		mem->frames_cap = cap;
