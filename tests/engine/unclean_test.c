@@ -217,10 +217,19 @@ static void start(void)
 	guest_fork(&guest, &lab);
 }
 
+/*
+ * QEMU 7.2 reads the stack of a far return in ring 3 as ring 0 does, which SMAP forbids: in the emulated
+ * machine these fault until the deadline. Once is enough there.
+ */
+static bool loops_under_qemu(const struct row *row)
+{
+	return is_emulated() && (!strncmp(row->name, "lret_", 5) || !strcmp(row->name, "iretq_insn"));
+}
+
 static void run_row(const struct row *row)
 {
-	if (!strncmp(row->name, "endless", 7))
-		run_max_us = 20000;
+	if (!strncmp(row->name, "endless", 7) || loops_under_qemu(row))
+		run_max_us = is_emulated() ? 200000 : 20000;
 	guest_ask(&guest, "/", row->code, (size_t)(row->end - row->code));
 	run_max_us = 2000000;
 }
@@ -335,6 +344,8 @@ Test(unclean, requests_in_any_order_leave_nothing, .timeout = 300)
 	for (i = 0; i < count; i++) {
 		const struct row *row = &rows[random_below(ROWS)];
 
+		if (loops_under_qemu(row))
+			continue;
 		run_row(row);
 		if (random_below(16) == 0)
 			guest_reset_and_audit(&guest, row->name);
