@@ -48,6 +48,7 @@ int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
 	slot->faults_before = faults(slot);
 	slot->faults_max = first_look(slot);
 	slot->process.out_of_memory = false;
+	slot->process.output_bytes = 0;
 	slot->kept_ready = false;
 	ret = mf_function_deliver(&slot->process, &slot->ready, job->request, job->request_bytes);
 	if (!ret)

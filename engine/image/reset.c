@@ -164,6 +164,16 @@ static int restore_cpu(struct mf_vm *vm)
 	return ret;
 }
 
+/*
+ * Besides an unclean end: where RIP stands at the `out` of an exit, KVM steps over it at the next entry if
+ * RIP is still there, and a request may have left by an `out` at the image's own RIP.
+ */
+static bool needs_drain(const struct mf_vm *vm)
+{
+	return vm->unclean || (vm->at_exit && !vm->kvm.kvm->traits.rip_after_out &&
+			       mf_vm_regs(vm)->rip == vm->image->cpu.regs.rip);
+}
+
 int mf_vm_reset(struct mf_vm *vm)
 {
 	size_t fresh = 0;
@@ -171,8 +181,11 @@ int mf_vm_reset(struct mf_vm *vm)
 	vm->generation++;
 	vm->resets++;
 	mf_vm_take_kicks(vm);
-	if (vm->unclean && !skips(vm, MF_STEP_DRAIN) && mf_kvm_vm_drain(&vm->kvm))
-		return -EIO;
+	if (needs_drain(vm) && !skips(vm, MF_STEP_DRAIN)) {
+		if (mf_kvm_vm_drain(&vm->kvm))
+			return -EIO;
+		vm->mem.ws.scan_due = true; /* finishing an instruction writes memory, and nothing counts it */
+	}
 	if (!skips(vm, MF_STEP_TABLES))
 		mf_pt_reset(&vm->mem);
 	if (!skips(vm, MF_STEP_LEARN))

@@ -207,17 +207,23 @@ static int make_stack(struct mf_process *process, const struct mf_exec *exec, co
 	return 0;
 }
 
+/* Programs end below the stack's lowest page. */
+#define USER_END (STACK_TOP - STACK_BYTES)
+
 static uint64_t choose_base(const struct mf_elf *elf)
 {
+	uint64_t base = (PIE_BASE + elf->align - 1) & ~(elf->align - 1);
+	uint64_t room = USER_END - elf->high_vaddr;
+
 	if (elf->type == MF_ELF_FIXED)
 		return 0;
-	return (PIE_BASE + elf->align - 1) & ~(elf->align - 1);
+	/* A program that is wide goes lower; the parser saw to it that some place is free. */
+	return base <= room ? base : room & ~(elf->align - 1);
 }
 
 static int load(struct mf_process *process, const struct mf_exec *exec, const struct mf_elf *elf,
-		struct mf_error *err)
+		uint64_t base, struct mf_error *err)
 {
-	uint64_t base = choose_base(elf);
 	const char *cwd = exec->cwd ? exec->cwd : "/";
 	int ret;
 
@@ -241,18 +247,23 @@ static int load(struct mf_process *process, const struct mf_exec *exec, const st
 int mf_process_exec(struct mf_process *process, const struct mf_kvm *kvm, const struct mf_policy *policy,
 		    const struct mf_exec *exec, struct mf_error *err)
 {
-	struct mf_elf_limits limits = {.vaddr_end = STACK_TOP - STACK_BYTES, .load_bytes_max = exec->limit_bytes};
+	struct mf_elf_limits limits = {.vaddr_end = USER_END, .load_bytes_max = exec->limit_bytes};
 	struct mf_elf elf;
+	uint64_t base;
 	int ret;
 
 	*process = (struct mf_process){.policy = policy};
 	ret = mf_elf_parse(&elf, exec->elf, exec->elf_bytes, &limits, err);
 	if (ret)
 		return ret;
+	base = choose_base(&elf);
+	if (base && (base < MF_ELF_VADDR_MIN || base + elf.high_vaddr > USER_END))
+		return mf_error_set(err, -ENOEXEC, "%s is too wide for the address space of a program",
+				    exec->exec_name);
 	ret = mf_vm_create_blank(&process->vm, kvm, exec->limit_bytes, sizeof(struct mf_linux), err);
 	if (ret)
 		return ret;
-	ret = load(process, exec, &elf, err);
+	ret = load(process, exec, &elf, base, err);
 	if (ret)
 		mf_process_finish(process);
 	return ret;

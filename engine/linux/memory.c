@@ -260,7 +260,7 @@ static int copy_file_pages(struct mf_process *process, uint64_t start, uint64_t 
 			return -ENOMEM;
 		}
 		mf_mem_mark(mem, mem->guest + copy.at, MF_PAGE);
-		__builtin_memcpy(mem->guest + copy.at, mem->guest + file.at, MF_PAGE);
+		__builtin_memcpy(mem->guest + copy.at, mf_mem_at(mem, file, MF_PAGE), MF_PAGE);
 		mf_pt_unmap(mem, MF_GVA(at), 1);
 		if (mf_pt_map(mem, MF_GVA(at), copy, 1, MF_READ))
 			return -ENOMEM;
@@ -367,7 +367,7 @@ int64_t mf_sys_mremap(struct mf_process *process, const uint64_t arg[6])
 
 	if (from % MF_PAGE || !old || !new || arg[3] & ~(uint64_t)MREMAP_MAYMOVE)
 		return -EINVAL;
-	if (!vma || vma->end < from + old || new > MF_USER_TOP)
+	if (!vma || old > MF_USER_TOP || vma->end < from + old || new > MF_USER_TOP)
 		return -EFAULT;
 	if (new <= old)
 		return new == old || !mf_memory_unmap(process, from + new, old - new) ? (int64_t)from : -ENOMEM;

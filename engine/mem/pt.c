@@ -371,6 +371,7 @@ void mf_pt_reset(struct mf_mem *mem)
 
 	if (!arena->tables_edited)
 		return;
+	mf_flush_gain(mem); /* the edits may have undone each other; their flush may never have run */
 	/* A table that the image did not have is about to vanish with all below it. */
 	if (arena->tables_new)
 		flush.all = true;

@@ -51,10 +51,11 @@ bool mf_mem_learn(struct mf_mem *mem)
 	uint64_t faults = mf_kvm_vm_stat(mem->vm, kvm->stat_pf_taken);
 	uint64_t exits = inner_exits(mem->vm);
 
-	if (kvm->traits.binary_stats && faults == mem->ws.faults_seen && exits == mem->ws.exits_seen)
+	if (!mem->ws.scan_due && kvm->traits.binary_stats && faults == mem->ws.faults_seen && exits == mem->ws.exits_seen)
 		return false;
 	if (scan(mem, learn_run, &mem->ws))
 		mem->broken = true;
+	mem->ws.scan_due = false;
 	mem->ws.faults_seen = faults;
 	mem->ws.exits_seen = exits;
 	return true;
@@ -116,8 +117,9 @@ static void drop(struct mf_mem *mem, size_t page, size_t count)
 {
 	if (!count)
 		return;
-	madvise(mem->base + page * MF_PAGE, count * MF_PAGE, MADV_DONTNEED);
-	mf_ws_clear(&mem->ws, page, count);
+	/* Locked memory cannot be given back: then it stays, to be copied like the rest. */
+	if (!madvise(mem->base + page * MF_PAGE, count * MF_PAGE, MADV_DONTNEED))
+		mf_ws_clear(&mem->ws, page, count);
 }
 
 /* Held, no table, not to be kept: a page that may be given back. */
@@ -158,6 +160,7 @@ void mf_mem_copy_back(struct mf_mem *mem)
 
 	if (update_runs(mem)) {
 		mf_mem_drop(mem, NULL); /* no memory for the list: give everything back instead */
+		mem->broken |= mem->ws.stale && mem->ws.held != 0;
 		return;
 	}
 	for (i = 0; i < mem->ws.run_count; i++)

@@ -26,6 +26,7 @@ struct mf_ws {
 	size_t run_capacity;
 	size_t run_pages; /* sum over runs */
 	bool stale;	  /* the bitmap has moved on from the runs */
+	bool scan_due;	  /* something was written that no counter tells of */
 	uint64_t faults_seen; /* the vCPU's pf_taken at the last learning */
 	uint64_t exits_seen;  /* exits that KVM dealt with itself, likewise */
 };
