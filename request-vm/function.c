@@ -117,6 +117,11 @@ void mf_function_log(struct mf_process *process, const struct mf_exit *exit)
 		return;
 	}
 	text[head + bytes] = '\n';
+	process->output_bytes += head + bytes + 1;
+	if (process->policy->output_limit && process->output_bytes > process->policy->output_limit) {
+		mf_vm_answer(&process->vm, -ENOSPC);
+		return;
+	}
 	if (process->policy->output)
 		process->policy->output(process->policy->output_cookie, 2, text, head + bytes + 1);
 	mf_vm_answer(&process->vm, 0);

@@ -78,11 +78,17 @@ void mf_output_note(struct mf_output *output, const char *text)
 		output->meter->swallowed++;
 }
 
+/* What one write takes at the most. */
+#define WRITE_MAX 65536u
+
 static bool continues(const unsigned char *at, size_t count)
 {
-	while (count && (at[count] & 0xc0) == 0x80)
-		count--;
-	return !count;
+	size_t i;
+
+	for (i = 1; i <= count; i++) /* in order: the line's NUL is not passed */
+		if ((at[i] & 0xc0) != 0x80)
+			return false;
+	return true;
 }
 
 /* Bytes of the well-formed UTF-8 character there (RFC 3629); 0: it is none, or a C1 control. A NUL ends the line. */
@@ -116,7 +122,7 @@ void mf_output_flush(struct mf_output *output)
 		mend_line(output->line);
 		mf_output_note(output, output->line);
 	}
-	explicit_bzero(output->line, sizeof(output->line));
+	explicit_bzero(output->line, output->used + 1);
 	output->used = 0;
 }
 
@@ -137,6 +143,9 @@ ssize_t mf_output_write(void *cookie, int fd, const void *bytes, size_t count)
 	size_t i;
 
 	(void)fd;
+	/* A deadline is looked at between two calls of the program. */
+	if (count > WRITE_MAX)
+		count = WRITE_MAX;
 	for (i = 0; i < count; i++) {
 		if (at[i] == '\n' || output->used == sizeof(output->line) - 1) {
 			if (!output->used)

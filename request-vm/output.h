@@ -27,7 +27,7 @@ struct mf_output {
 	char line[MF_OUTPUT_LINE];
 };
 
-/* An mf_output_fn (engine/linux/process.h) over struct mf_output. Always takes all. */
+/* An mf_output_fn (engine/linux/process.h) over struct mf_output. Takes 64 KiB at the most. */
 ssize_t mf_output_write(void *output, int fd, const void *bytes, size_t count);
 
 /* Print a begun line, forget it. At the end of a request. */

@@ -157,10 +157,16 @@ static void serve_queue(struct mf_pool *pool)
 		begin(pool, slot, dequeue(pool));
 }
 
+/* Requests wait, and a VM that was given up has not been replaced yet. */
+static bool wants_fork(const struct mf_pool *pool)
+{
+	return pool->queue_head && !pool->clean && !pool->dirty && pool->empty && !pool->no_room;
+}
+
 /* Whether there is anything to do without waiting. */
 static bool has_work(const struct mf_pool *pool)
 {
-	return pool->dirty || pool->fast_head || pool->slow_head || (pool->queue_head && pool->clean);
+	return wants_fork(pool) || pool->dirty || pool->fast_head || pool->slow_head || (pool->queue_head && pool->clean);
 }
 
 static struct mf_slot *next_runnable(struct mf_pool *pool, uint64_t *slice_ns)
@@ -172,6 +178,17 @@ static struct mf_slot *next_runnable(struct mf_pool *pool, uint64_t *slice_ns)
 		return slot;
 	*slice_ns = SLICE_SLOW_NS;
 	return pop(&pool->slow_head);
+}
+
+static void fork_one(struct mf_pool *pool)
+{
+	struct mf_slot *slot = pop(&pool->empty);
+	struct mf_error err;
+
+	if (!slot)
+		return;
+	pool->no_room = mf_slot_fork(slot, &err) != 0; /* tried again at the next sweep */
+	file(slot);
 }
 
 /* One piece of work a turn of the loop, so that clients are looked at in between. */
@@ -186,6 +203,8 @@ static void on_idle(uv_idle_t *handle)
 		mf_slot_restore(slot);
 		file(slot);
 	}
+	if (wants_fork(pool))
+		fork_one(pool);
 	serve_queue(pool);
 	slot = next_runnable(pool, &slice_ns);
 	if (slot) {
@@ -245,14 +264,9 @@ static void prepare_one(struct mf_pool *pool)
 static void on_sweep(uv_timer_t *handle)
 {
 	struct mf_pool *pool = handle->data;
-	struct mf_slot *slot = pop(&pool->empty);
-	struct mf_error err;
 
 	expire_queue(pool, mf_now_ns());
-	if (slot) {
-		mf_slot_fork(slot, &err); /* no room now: tried again at the next sweep */
-		file(slot);
-	}
+	fork_one(pool);
 	if (!has_work(pool))
 		prepare_one(pool);
 	kick_idle(pool);

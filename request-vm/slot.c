@@ -5,6 +5,7 @@
 #include "engine/mem/pt.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -77,7 +78,7 @@ void mf_slot_end(struct mf_slot *slot, enum mf_outcome outcome, const struct mf_
 	stats->user_exits += slot->process.vm.kvm.user_exits - slot->exits_before;
 	stats->page_faults += faults(slot) - slot->faults_before;
 	stats->run_ns += mf_now_ns() - slot->started_ns;
-	slot->spoilt = outcome == MF_OUTCOME_MEMORY || faulted_enough(slot);
+	slot->spoilt = faulted_enough(slot);
 	answer(slot, outcome, response);
 	mf_output_flush(&slot->output);
 	slot->pool->stats.busy--;
@@ -157,7 +158,8 @@ static void start_timer(struct mf_slot *slot, uint64_t until_ns)
 static void park(struct mf_slot *slot, const struct mf_exit *exit)
 {
 	uint64_t until = exit->wait_until_ns;
-	int events = (exit->wait_events & 1 ? UV_READABLE : 0) | (exit->wait_events & 4 ? UV_WRITABLE : 0);
+	int events = (exit->wait_events & ~(POLLOUT | POLLWRNORM | POLLWRBAND) ? UV_READABLE : 0) |
+		     (exit->wait_events & (POLLOUT | POLLWRNORM | POLLWRBAND) ? UV_WRITABLE : 0);
 
 	slot->state = MF_SLOT_PARKED;
 	if (exit->wait_fd >= 0) {

@@ -78,6 +78,7 @@ struct mf_pool {
 	struct mf_job *queue_head, *queue_tail;
 	uv_idle_t idle; /* runs while there is something to do besides waiting */
 	uv_timer_t sweep; /* deadlines of the queue, retries of forks, re-preparing */
+	bool no_room; /* the last fork failed */
 	bool closing;
 	unsigned int closing_handles;
 	void (*closed)(void *arg);

@@ -37,6 +37,7 @@ struct server {
 	unsigned int waiting; /* requests in the queues of all workers */
 	struct mf_worker *workers;
 	bool draining;
+	int guests_end; /* host descriptors that programs may have */
 };
 
 static unsigned int choose_workers(const struct mf_serve_options *options)
@@ -47,11 +48,12 @@ static unsigned int choose_workers(const struct mf_serve_options *options)
 	return count < options->pool.vms ? count : options->pool.vms;
 }
 
-/* Enough descriptors for VMs and connections, or a sentence. */
-static int check_files(const struct mf_serve_options *options, unsigned int workers, struct mf_error *err)
+/* Enough descriptors for VMs and connections, or a sentence. Guests get numbers below *guests_end. */
+static int check_files(const struct mf_serve_options *options, unsigned int workers, int *guests_end,
+		       struct mf_error *err)
 {
-	uint64_t need = (uint64_t)options->pool.vms * FILES_A_VM +
-			(uint64_t)(options->connections + MF_FRONT_SPARE_FILES) * workers + 64;
+	uint64_t clients = (uint64_t)(options->connections + MF_FRONT_SPARE_FILES) * workers;
+	uint64_t need = (uint64_t)options->pool.vms * FILES_A_VM + clients + 64;
 	struct rlimit limit;
 
 	getrlimit(RLIMIT_NOFILE, &limit);
@@ -63,6 +65,7 @@ static int check_files(const struct mf_serve_options *options, unsigned int work
 				    (unsigned long long)limit.rlim_max);
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
+	*guests_end = (int)(limit.rlim_max - clients);
 	return 0;
 }
 
@@ -334,6 +337,7 @@ static int set_up(struct server *server, struct mf_error *err)
 
 	if (ret)
 		return ret;
+	server->program.policy.host_fd_end = server->guests_end;
 	ret = open_sockets(server, err);
 	if (!ret) {
 		ret = confine(server, err);
@@ -360,7 +364,7 @@ int mf_serve(const struct mf_serve_options *options, struct mf_error *err)
 	server.workers = calloc(server.worker_count, sizeof(*server.workers));
 	if (!server.workers || uv_loop_init(&server.loop))
 		return mf_error_set(err, -ENOMEM, "not enough memory to start"), MF_STATUS_FAILED;
-	ret = check_files(options, server.worker_count, err);
+	ret = check_files(options, server.worker_count, &server.guests_end, err);
 	if (!ret)
 		ret = set_up(&server, err);
 	uv_loop_close(&server.loop);

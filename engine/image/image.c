@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/image/image.h"
 #include "engine/image/guest.h"
+#include "engine/image/layout.h"
 #include "engine/mem/frames.h"
+#include "engine/mem/pt.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -62,6 +64,15 @@ void mf_image_finish(struct mf_image *image)
 	image->learned = image->touched = NULL;
 }
 
+/* Delivery of an exception writes there without a fault that would be counted: always in the copied set. */
+static void mark_exception_stack(struct mf_vm *vm)
+{
+	struct mf_gpa gpa;
+
+	if (mf_pt_lookup(&vm->mem, MF_GVA(MF_VA_STACK), &gpa))
+		mf_mem_mark(&vm->mem, vm->mem.guest + gpa.at, MF_PAGE);
+}
+
 int mf_vm_fork(struct mf_vm *vm, struct mf_image *image, struct mf_error *err)
 {
 	int ret;
@@ -72,6 +83,7 @@ int mf_vm_fork(struct mf_vm *vm, struct mf_image *image, struct mf_error *err)
 		return ret;
 	ret = mf_mem_create_fork(&vm->mem, &vm->kvm, &image->backing, err);
 	if (!ret) {
+		mark_exception_stack(vm);
 		ret = mf_guest_install_msrs(vm);
 		if (!ret)
 			ret = mf_vm_load_cpu(vm, &image->cpu);

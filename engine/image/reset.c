@@ -51,7 +51,7 @@ static uint64_t unlearned(const struct mf_vm *vm, size_t word)
 	return vm->mem.ws.bits[word] & ~__atomic_load_n(&vm->image->learned[word], __ATOMIC_RELAXED);
 }
 
-/* Pages of this VM's working set count towards the learned set of all. */
+/* Pages that this request changed, and the learned set lacks, count towards it. Before they are put back. */
 static void vote_all(struct mf_vm *vm)
 {
 	size_t words = (vm->mem.ws.pages + 63) / 64;
@@ -65,9 +65,12 @@ static void vote_all(struct mf_vm *vm)
 	for (word = 0; word < words; word++) {
 		uint64_t bits = unlearned(vm, word);
 
-		for (; bits; bits &= bits - 1)
-			vote(vm->image, word * 64 + (size_t)__builtin_ctzll(bits),
-			     pages <= FEW_PAGES ? VOTES_LEARNED : 1);
+		for (; bits; bits &= bits - 1) {
+			size_t page = word * 64 + (size_t)__builtin_ctzll(bits);
+
+			if (!mf_mem_equals_image(&vm->mem, page))
+				vote(vm->image, page, pages <= FEW_PAGES ? VOTES_LEARNED : 1);
+		}
 	}
 }
 

@@ -100,6 +100,7 @@ static void classify(struct mf_vm *vm, int ret, struct mf_vm_exit *exit)
 	*exit = (struct mf_vm_exit){.kind = MF_VM_CRASH, .reason = (int)run->exit_reason};
 	if (ret == -EINTR) {
 		exit->kind = MF_VM_KICKED;
+		vm->faulted |= run->s.regs.sregs.cs.dpl == 0; /* perhaps on its way to report an exception */
 	} else if (ret) {
 		exit->reason = ret;
 	} else if (run->exit_reason == KVM_EXIT_IO && is_call(run)) {

@@ -28,6 +28,7 @@ struct mf_policy {
 	bool stdio_is_host;	/* stdin/stdout/stderr may be asked about as the host's (tty, fstat) */
 	FILE *trace;		/* --trace-syscalls; NULL = off */
 	uint64_t output_limit;	/* bytes that one run may print; 0 = no limit */
+	int host_fd_end;	/* programs get no host descriptor from this number on; 0 = no bound */
 	uint64_t private_pages; /* pages that a fork may hold privately; 0 = no limit */
 };
 

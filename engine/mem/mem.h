@@ -150,6 +150,9 @@ void mf_mem_copy_back(struct mf_mem *mem);
  */
 void mf_mem_copy_back_and_trim(struct mf_mem *mem, const uint64_t *keep);
 
+/* Does a page of the mapping have the image's bytes? */
+bool mf_mem_equals_image(const struct mf_mem *mem, size_t page);
+
 /* Make the pages whose bit is set (one bit a page of the mapping) private now: no fault later. */
 void mf_mem_populate(struct mf_mem *mem, const uint64_t *pages);
 

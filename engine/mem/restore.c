@@ -168,7 +168,7 @@ void mf_mem_copy_back(struct mf_mem *mem)
 			 (size_t)mem->ws.runs[i].count * MF_PAGE);
 }
 
-static bool equals_image(const struct mf_mem *mem, size_t page)
+bool mf_mem_equals_image(const struct mf_mem *mem, size_t page)
 {
 	static const uint8_t zero[MF_PAGE];
 	size_t at = page * MF_PAGE;
@@ -178,7 +178,7 @@ static bool equals_image(const struct mf_mem *mem, size_t page)
 
 static void look_at_page(struct mf_mem *mem, size_t page, const uint64_t *keep)
 {
-	if (!equals_image(mem, page)) {
+	if (!mf_mem_equals_image(mem, page)) {
 		mf_ws_set_idle(&mem->ws, page, false);
 		copy_run(mem, page * MF_PAGE, MF_PAGE);
 	} else if (mf_ws_set_idle(&mem->ws, page, true) && droppable(mem, page, keep)) {
