@@ -135,7 +135,7 @@ static int64_t read_char(const struct mf_fd *entry, struct mf_cursor *cursor)
 			mf_cursor_advance(cursor, &pieces[i], (size_t)got);
 			done += (uint64_t)got;
 			if ((size_t)got < pieces[i].iov_len)
-				return (int64_t)done;
+				break; /* go on with the rest, unless the program is to end */
 		}
 	}
 	return outcome(cursor, done, got < 0 ? -errno : 0, true);
