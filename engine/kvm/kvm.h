@@ -93,6 +93,14 @@ int mf_kvm_vm_drain(struct mf_kvm_vm *vm);
 /* A vCPU counter by its offset in struct mf_kvm; 0 when there is none. 175 ns. Any thread. */
 uint64_t mf_kvm_vm_stat(const struct mf_kvm_vm *vm, uint32_t offset);
 
+/* The three counters in one read; zeroes when there are none. */
+struct mf_kvm_counts {
+	uint64_t pf_taken;
+	uint64_t exits;
+	uint64_t irq_exits;
+};
+void mf_kvm_vm_counts(const struct mf_kvm_vm *vm, struct mf_kvm_counts *counts);
+
 /* vcpu ioctls that cost a vcpu load each; negative errno. */
 int mf_kvm_vm_get_regs(struct mf_kvm_vm *vm, struct kvm_regs *regs);
 int mf_kvm_vm_get_sregs(struct mf_kvm_vm *vm, struct kvm_sregs *sregs);

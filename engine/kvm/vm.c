@@ -229,6 +229,44 @@ uint64_t mf_kvm_vm_stat(const struct mf_kvm_vm *vm, uint32_t offset)
 	return value;
 }
 
+/* More than the statistics of a vCPU take: some fifty counters, and a few histograms at the end. */
+#define COUNTS_SPAN 1024u
+
+static uint64_t count_at(const uint8_t *bytes, uint32_t first, uint32_t offset)
+{
+	uint64_t value;
+
+	memcpy(&value, bytes + (offset - first), sizeof(value));
+	return value;
+}
+
+void mf_kvm_vm_counts(const struct mf_kvm_vm *vm, struct mf_kvm_counts *counts)
+{
+	const struct mf_kvm *kvm = vm->kvm;
+	uint32_t first = kvm->stat_pf_taken;
+	uint32_t last = first;
+	uint8_t bytes[COUNTS_SPAN];
+	ssize_t span;
+
+	first = kvm->stat_exits < first ? kvm->stat_exits : first;
+	first = kvm->stat_irq_exits < first ? kvm->stat_irq_exits : first;
+	last = kvm->stat_exits > last ? kvm->stat_exits : last;
+	last = kvm->stat_irq_exits > last ? kvm->stat_irq_exits : last;
+	span = (ssize_t)(last - first + sizeof(uint64_t));
+	if (span > (ssize_t)COUNTS_SPAN || vm->stats_fd < 0 || !first) {
+		counts->pf_taken = mf_kvm_vm_stat(vm, kvm->stat_pf_taken);
+		counts->exits = mf_kvm_vm_stat(vm, kvm->stat_exits);
+		counts->irq_exits = mf_kvm_vm_stat(vm, kvm->stat_irq_exits);
+		return;
+	}
+	*counts = (struct mf_kvm_counts){0};
+	if (pread(vm->stats_fd, bytes, (size_t)span, first) != span)
+		return;
+	counts->pf_taken = count_at(bytes, first, kvm->stat_pf_taken);
+	counts->exits = count_at(bytes, first, kvm->stat_exits);
+	counts->irq_exits = count_at(bytes, first, kvm->stat_irq_exits);
+}
+
 int mf_kvm_vm_get_regs(struct mf_kvm_vm *vm, struct kvm_regs *regs)
 {
 	return vcpu_ioctl(vm, KVM_GET_REGS, regs);

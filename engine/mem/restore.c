@@ -33,24 +33,20 @@ long mf_mem_private_pages(struct mf_mem *mem)
 }
 
 /*
- * Exits that KVM dealt with itself. pf_taken alone does not tell of a page that KVM's instruction
- * emulator wrote (SGDT where the host has UMIP); such an exit does.
+ * The counters say with one read whether the scan can be spared. pf_taken alone does not tell of a page
+ * that KVM's instruction emulator wrote (SGDT where the host has UMIP); an exit that KVM dealt with
+ * itself does.
  */
-static uint64_t inner_exits(const struct mf_kvm_vm *vm)
-{
-	const struct mf_kvm *kvm = vm->kvm;
-
-	return mf_kvm_vm_stat(vm, kvm->stat_exits) - mf_kvm_vm_stat(vm, kvm->stat_irq_exits) -
-	       vm->handed_out;
-}
-
-/* The fault counter says for 175 ns whether the scan can be spared. */
 bool mf_mem_learn(struct mf_mem *mem)
 {
 	const struct mf_kvm *kvm = mem->vm->kvm;
-	uint64_t faults = mf_kvm_vm_stat(mem->vm, kvm->stat_pf_taken);
-	uint64_t exits = inner_exits(mem->vm);
+	struct mf_kvm_counts counts;
+	uint64_t faults;
+	uint64_t exits;
 
+	mf_kvm_vm_counts(mem->vm, &counts);
+	faults = counts.pf_taken;
+	exits = counts.exits - counts.irq_exits - mem->vm->handed_out;
 	if (!mem->ws.scan_due && kvm->traits.binary_stats && faults == mem->ws.faults_seen && exits == mem->ws.exits_seen)
 		return false;
 	if (scan(mem, learn_run, &mem->ws))
