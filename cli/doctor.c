@@ -18,8 +18,11 @@ int mf_verb_doctor(int argc, char **argv)
 	struct rlimit files;
 
 	if (argc > 1) {
-		puts("usage: mayfly doctor\n\nSay what this host's KVM can do, and how to mend what it cannot.");
-		return argv[1][0] == '-' && (argv[1][1] == 'h' || argv[1][1] == '-') ? 0 : MF_STATUS_FAILED;
+		puts("usage: mayfly doctor\n\nSay what this host's KVM can do, and how to mend "
+		     "what it cannot.");
+		return argv[1][0] == '-' && (argv[1][1] == 'h' || argv[1][1] == '-')
+			       ? 0
+			       : MF_STATUS_FAILED;
 	}
 	if (mf_kvm_open(&kvm, NULL, &err))
 		return mf_cli_fail("doctor", &err);
@@ -34,8 +37,8 @@ int mf_verb_doctor(int argc, char **argv)
 	printf("MSR filter                  %s\n", yes(kvm.traits.msr_filter));
 	printf("Landlock ABI                %d%s\n", mf_confine_landlock_abi(),
 	       mf_confine_landlock_abi() ? "" : " (none: file permissions rest on openat2 alone)");
-	printf("file descriptors            %" PRIu64 " (room for some %" PRIu64 " VMs)\n", (uint64_t)files.rlim_max,
-	       (uint64_t)files.rlim_max / 3);
+	printf("file descriptors            %" PRIu64 " (room for some %" PRIu64 " VMs)\n",
+	       (uint64_t)files.rlim_max, (uint64_t)files.rlim_max / 3);
 	mf_kvm_close(&kvm);
 	return 0;
 }

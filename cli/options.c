@@ -38,10 +38,12 @@ static int parse_number(const char *text, const struct unit *units, uint64_t *va
 
 int mf_parse_size(const char *option, const char *text, uint64_t *bytes, struct mf_error *err)
 {
-	static const struct unit units[] = {{"", 1}, {"K", 1ull << 10}, {"M", 1ull << 20}, {"G", 1ull << 30}, {NULL, 0}};
+	static const struct unit units[] = {
+		{"", 1}, {"K", 1ull << 10}, {"M", 1ull << 20}, {"G", 1ull << 30}, {NULL, 0}};
 
 	if (parse_number(text, units, bytes) || !*bytes)
-		return mf_error_set(err, -EINVAL, "--%s %s is not a size; write 512K, 64M or 2G", option, text);
+		return mf_error_set(err, -EINVAL, "--%s %s is not a size; write 512K, 64M or 2G",
+				    option, text);
 	return 0;
 }
 
@@ -51,16 +53,19 @@ int mf_parse_duration(const char *option, const char *text, uint64_t *ns, struct
 		{"ms", 1000000ull}, {"s", 1000000000ull}, {"m", 60000000000ull}, {NULL, 0}};
 
 	if (parse_number(text, units, ns) || !*ns)
-		return mf_error_set(err, -EINVAL, "--%s %s is not a time; write 250ms, 5s or 2m", option, text);
+		return mf_error_set(err, -EINVAL, "--%s %s is not a time; write 250ms, 5s or 2m",
+				    option, text);
 	return 0;
 }
 
-int mf_parse_count(const char *option, const char *text, uint64_t max, uint64_t *value, struct mf_error *err)
+int mf_parse_count(const char *option, const char *text, uint64_t max, uint64_t *value,
+		   struct mf_error *err)
 {
 	static const struct unit units[] = {{"", 1}, {NULL, 0}};
 
 	if (parse_number(text, units, value) || !*value || *value > max)
-		return mf_error_set(err, -EINVAL, "--%s %s is not a number from 1 to %" PRIu64, option, text, max);
+		return mf_error_set(err, -EINVAL, "--%s %s is not a number from 1 to %" PRIu64,
+				    option, text, max);
 	return 0;
 }
 
@@ -79,8 +84,8 @@ void mf_cli_program_finish(struct mf_cli_program *program)
 }
 
 /* PATH[,PATH...] into a list; no value means everything. */
-static int add_paths(struct mf_cli_program *program, const char *value, bool *all, const char **paths,
-		     size_t *count, struct mf_error *err)
+static int add_paths(struct mf_cli_program *program, const char *value, bool *all,
+		     const char **paths, size_t *count, struct mf_error *err)
 {
 	char *copy;
 	char *rest;
@@ -98,7 +103,8 @@ static int add_paths(struct mf_cli_program *program, const char *value, bool *al
 		if (!*path)
 			return mf_error_set(err, -EINVAL, "an empty path in the list %s", value);
 		if (*count == MF_PATHS_MAX)
-			return mf_error_set(err, -EINVAL, "more than %u paths are allowed", MF_PATHS_MAX);
+			return mf_error_set(err, -EINVAL, "more than %u paths are allowed",
+					    MF_PATHS_MAX);
 		paths[(*count)++] = path;
 	}
 	return 0;
@@ -107,14 +113,17 @@ static int add_paths(struct mf_cli_program *program, const char *value, bool *al
 static int add_env(struct mf_cli_program *program, const char *value, struct mf_error *err)
 {
 	if (!strchr(value, '=') || *value == '=')
-		return mf_error_set(err, -EINVAL, "--env %s has no name and value; write --env NAME=VALUE", value);
+		return mf_error_set(err, -EINVAL,
+				    "--env %s has no name and value; write --env NAME=VALUE",
+				    value);
 	if (program->env_count == MF_ENV_MAX)
 		return mf_error_set(err, -EINVAL, "more than %u --env", MF_ENV_MAX);
 	program->env[program->env_count++] = value;
 	return 0;
 }
 
-static int memory_option(struct mf_program_options *options, const char *value, struct mf_error *err)
+static int memory_option(struct mf_program_options *options, const char *value,
+			 struct mf_error *err)
 {
 	int ret = mf_parse_size("memory", value, &options->memory_bytes, err);
 
@@ -123,7 +132,8 @@ static int memory_option(struct mf_program_options *options, const char *value, 
 	return ret;
 }
 
-int mf_cli_program_option(struct mf_cli_program *program, int option, const char *value, struct mf_error *err)
+int mf_cli_program_option(struct mf_cli_program *program, int option, const char *value,
+			  struct mf_error *err)
 {
 	struct mf_program_options *options = &program->options;
 
@@ -134,13 +144,16 @@ int mf_cli_program_option(struct mf_cli_program *program, int option, const char
 		return add_env(program, value, err);
 	case MF_OPT_CWD:
 		if (*value != '/')
-			return mf_error_set(err, -EINVAL, "--cwd %s is not an absolute path", value);
+			return mf_error_set(err, -EINVAL, "--cwd %s is not an absolute path",
+					    value);
 		options->cwd = value;
 		return 0;
 	case MF_OPT_ALLOW_READ:
-		return add_paths(program, value, &options->read_all, options->read_paths, &options->read_count, err);
+		return add_paths(program, value, &options->read_all, options->read_paths,
+				 &options->read_count, err);
 	case MF_OPT_ALLOW_WRITE:
-		return add_paths(program, value, &options->write_all, options->write_paths, &options->write_count, err);
+		return add_paths(program, value, &options->write_all, options->write_paths,
+				 &options->write_count, err);
 	case MF_OPT_OUTPUT:
 		return mf_parse_size("output", value, &options->output_bytes, err);
 	case MF_OPT_TRACE:
@@ -153,17 +166,20 @@ int mf_cli_program_option(struct mf_cli_program *program, int option, const char
 
 int mf_cli_fail(const char *verb, const struct mf_error *err)
 {
-	mf_output_say(MF_CLI_PATIENCE_MS, "mayfly %s: %s\n", verb, err->text[0] ? err->text : "failed");
+	mf_output_say(MF_CLI_PATIENCE_MS, "mayfly %s: %s\n", verb,
+		      err->text[0] ? err->text : "failed");
 	return MF_STATUS_FAILED;
 }
 
 int mf_cli_bad_option(const char *verb, int option, char **argv, struct mf_error *err)
 {
 	char one[3] = {'-', (char)optopt, 0};
-	/* A letter may stand in the middle of a word; long options have numbers above those of letters. */
+	/* A letter may stand in the middle of a word; long options have numbers above those of
+	 * letters. */
 	const char *name = optopt > ' ' && optopt < 0x7f ? one : argv[optind - 1];
 
 	if (option == ':')
-		return mf_error_set(err, -EINVAL, "%s needs a value; see mayfly %s --help", name, verb);
+		return mf_error_set(err, -EINVAL, "%s needs a value; see mayfly %s --help", name,
+				    verb);
 	return mf_error_set(err, -EINVAL, "unknown option %s; see mayfly %s --help", name, verb);
 }

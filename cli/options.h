@@ -7,11 +7,12 @@
 
 #include "tenant/program.h"
 
-/* "64M", "1G", "4096": bytes. "5s", "250ms", "2m": nanoseconds. A plain number above zero. -EINVAL with
- * a sentence that names the option. */
+/* "64M", "1G", "4096": bytes. "5s", "250ms", "2m": nanoseconds. A plain number above zero. -EINVAL
+ * with a sentence that names the option. */
 int mf_parse_size(const char *option, const char *text, uint64_t *bytes, struct mf_error *err);
 int mf_parse_duration(const char *option, const char *text, uint64_t *ns, struct mf_error *err);
-int mf_parse_count(const char *option, const char *text, uint64_t max, uint64_t *value, struct mf_error *err);
+int mf_parse_count(const char *option, const char *text, uint64_t max, uint64_t *value,
+		   struct mf_error *err);
 
 /* Options of every verb that runs a program. */
 enum {
@@ -25,24 +26,25 @@ enum {
 	MF_OPT_VERB, /* a verb's own options start here */
 };
 
-#define MF_PROGRAM_LONG_OPTIONS                                                                    \
-	{"memory", required_argument, NULL, MF_OPT_MEMORY},                                        \
-		{"env", required_argument, NULL, MF_OPT_ENV},                                      \
-		{"cwd", required_argument, NULL, MF_OPT_CWD},                                      \
-		{"allow-read", optional_argument, NULL, MF_OPT_ALLOW_READ},                        \
-		{"allow-write", optional_argument, NULL, MF_OPT_ALLOW_WRITE},                      \
-		{"output", required_argument, NULL, MF_OPT_OUTPUT},                                \
-	{                                                                                          \
-		"trace-syscalls", no_argument, NULL, MF_OPT_TRACE                                  \
+#define MF_PROGRAM_LONG_OPTIONS                                               \
+	{"memory", required_argument, NULL, MF_OPT_MEMORY},                   \
+		{"env", required_argument, NULL, MF_OPT_ENV},                 \
+		{"cwd", required_argument, NULL, MF_OPT_CWD},                 \
+		{"allow-read", optional_argument, NULL, MF_OPT_ALLOW_READ},   \
+		{"allow-write", optional_argument, NULL, MF_OPT_ALLOW_WRITE}, \
+		{"output", required_argument, NULL, MF_OPT_OUTPUT},           \
+	{                                                                     \
+		"trace-syscalls", no_argument, NULL, MF_OPT_TRACE             \
 	}
 
-#define MF_PROGRAM_HELP                                                                            \
-	"  --memory SIZE          memory the program may have (256M)\n"                            \
-	"  --env K=V              an environment variable; may be repeated; nothing is inherited\n" \
-	"  --cwd DIR              its working directory (/)\n"                                     \
-	"  --allow-read[=PATHS]   files and folders it may read, comma-separated; alone: all\n"    \
-	"  --allow-write[=PATHS]  files and folders it may change; alone: all\n"                   \
-	"  --output SIZE          what it may print (no limit)\n"                                  \
+#define MF_PROGRAM_HELP                                                                         \
+	"  --memory SIZE          memory the program may have (256M)\n"                         \
+	"  --env K=V              an environment variable; may be repeated; nothing is "        \
+	"inherited\n"                                                                           \
+	"  --cwd DIR              its working directory (/)\n"                                  \
+	"  --allow-read[=PATHS]   files and folders it may read, comma-separated; alone: all\n" \
+	"  --allow-write[=PATHS]  files and folders it may change; alone: all\n"                \
+	"  --output SIZE          what it may print (no limit)\n"                               \
 	"  --trace-syscalls       print its system calls on stderr, as strace would\n"
 
 #define MF_ENV_MAX 256u
@@ -60,7 +62,8 @@ void mf_cli_program_init(struct mf_cli_program *program);
 void mf_cli_program_finish(struct mf_cli_program *program);
 
 /* One option; 1 = not one of ours, 0 = taken, -EINVAL with a sentence. */
-int mf_cli_program_option(struct mf_cli_program *program, int option, const char *value, struct mf_error *err);
+int mf_cli_program_option(struct mf_cli_program *program, int option, const char *value,
+			  struct mf_error *err);
 
 /* How long a last sentence waits for somebody to read it. */
 #define MF_CLI_PATIENCE_MS 1000

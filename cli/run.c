@@ -7,12 +7,13 @@
 static const char help[] =
 	"usage: mayfly run [OPTIONS] -- PROG [ARGS...]\n"
 	"\n"
-	"Run a static Linux program in a virtual machine of its own, with this terminal's standard\n"
+	"Run a static Linux program in a virtual machine of its own, with this terminal's "
+	"standard\n"
 	"streams. It reaches no file, no network and no environment but what is allowed here.\n"
 	"\n"
-	"  --deadline TIME        end it after this time (none)\n" MF_PROGRAM_HELP
-	"\n"
-	"Exit status: the program's; 128+N when it died of signal N; 124 at the deadline; 125 when\n"
+	"  --deadline TIME        end it after this time (none)\n" MF_PROGRAM_HELP "\n"
+	"Exit status: the program's; 128+N when it died of signal N; 124 at the deadline; 125 "
+	"when\n"
 	"Mayfly itself failed.\n";
 
 enum {
@@ -27,8 +28,8 @@ static const struct option long_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static int parse(int argc, char **argv, struct mf_cli_program *program, struct mf_run_options *options,
-		 bool *help_wanted, struct mf_error *err)
+static int parse(int argc, char **argv, struct mf_cli_program *program,
+		 struct mf_run_options *options, bool *help_wanted, struct mf_error *err)
 {
 	int option;
 	int ret = 0;

@@ -9,8 +9,10 @@
 static const char help[] =
 	"usage: mayfly serve --listen ADDR [OPTIONS] -- PROG [ARGS...]\n"
 	"\n"
-	"Start PROG once, freeze it where it first waits for a request (mf_wait() of <mayfly/sdk.h>), and\n"
-	"give every HTTP request a virtual machine of its own that starts right there. After the answer\n"
+	"Start PROG once, freeze it where it first waits for a request (mf_wait() of "
+	"<mayfly/sdk.h>), and\n"
+	"give every HTTP request a virtual machine of its own that starts right there. After the "
+	"answer\n"
 	"the machine is put back; nothing of a request is left for the next.\n"
 	"\n"
 	"  --listen ADDR          HOST:PORT or unix:PATH\n"
@@ -21,8 +23,10 @@ static const char help[] =
 	"  --connections N        clients at once, per worker (512)\n"
 	"  --deadline TIME        a request's time, waiting included; then 504 (10s)\n"
 	"  --request-memory SIZE  memory that one request may write to; then 502 (64M)\n"
-	"  --reset request|never  put the VM back after every request, or let state pile up (request)\n"
-	"  --audit                compare every reset VM with its image; discard it on a difference\n"
+	"  --reset request|never  put the VM back after every request, or let state pile up "
+	"(request)\n"
+	"  --audit                compare every reset VM with its image; discard it on a "
+	"difference\n"
 	"  --boot-deadline TIME   time to get ready (30s)\n"
 	"  --drain TIME           patience with running requests at SIGTERM (10s)\n"
 	"  --quiet                print nothing about start and end\n" MF_PROGRAM_HELP;
@@ -130,8 +134,8 @@ static int parse_own(int option, struct mf_serve_options *options, struct mf_err
 	}
 }
 
-static int parse(int argc, char **argv, struct mf_cli_program *program, struct mf_serve_options *options,
-		 bool *help_wanted, struct mf_error *err)
+static int parse(int argc, char **argv, struct mf_cli_program *program,
+		 struct mf_serve_options *options, bool *help_wanted, struct mf_error *err)
 {
 	int option;
 	int ret = 0;
@@ -144,16 +148,19 @@ static int parse(int argc, char **argv, struct mf_cli_program *program, struct m
 		if (option == ':' || option == '?')
 			return mf_cli_bad_option("serve", option, argv, err);
 		if (option == OPT_BOOT_DEADLINE)
-			ret = mf_parse_duration("boot-deadline", optarg, &program->options.boot_deadline_ns, err);
+			ret = mf_parse_duration("boot-deadline", optarg,
+						&program->options.boot_deadline_ns, err);
 		else
 			ret = parse_own(option, options, err);
 		if (ret == 1)
 			ret = mf_cli_program_option(program, option, optarg, err);
 	}
 	if (!ret && !options->listen)
-		ret = mf_error_set(err, -1, "no address; write mayfly serve --listen 127.0.0.1:8080 -- PROG");
+		ret = mf_error_set(
+			err, -1, "no address; write mayfly serve --listen 127.0.0.1:8080 -- PROG");
 	if (!ret && optind >= argc)
-		ret = mf_error_set(err, -1, "no program given; write mayfly serve --listen ADDR -- PROG");
+		ret = mf_error_set(err, -1,
+				   "no program given; write mayfly serve --listen ADDR -- PROG");
 	program->options.argv = argv + optind;
 	return ret;
 }
@@ -162,7 +169,9 @@ int mf_verb_serve(int argc, char **argv)
 {
 	struct mf_cli_program program;
 	struct mf_serve_options options = {
-		.pool = {.vms = 16, .deadline_ns = 10000000000ull, .private_pages = (64u << 20) / MF_PAGE},
+		.pool = {.vms = 16,
+			 .deadline_ns = 10000000000ull,
+			 .private_pages = (64u << 20) / MF_PAGE},
 		.connections = 512,
 		.drain_ns = 10000000000ull,
 	};

@@ -57,7 +57,8 @@ struct mf_lib_vm {
 	struct mf_ready_point ready;
 	struct mf_gva stack; /* of the next call */
 	bool spoilt; /* at its memory limit: nothing that it touched is to be kept or learned */
-	/* All resets and pages_copied; of the others what the VMs had that this one has replaced. */
+	/* All resets and pages_copied; of the others what the VMs had that this one has replaced.
+	 */
 	struct mf_counters counted;
 };
 

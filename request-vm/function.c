@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int read_ready(const struct mf_process *process, const struct mf_exit *exit, struct mf_abi_ready *ready)
+static int read_ready(const struct mf_process *process, const struct mf_exit *exit,
+		      struct mf_abi_ready *ready)
 {
 	if (mf_pt_read(&process->vm.mem, MF_GVA(exit->arg[0]), ready, sizeof(*ready)))
 		return -EFAULT;
@@ -40,7 +41,8 @@ int mf_function_deliver(struct mf_process *process, const struct mf_ready_point 
 	return 0;
 }
 
-static int take(const struct mf_process *process, uint64_t at, uint64_t bytes, size_t limit, void **out)
+static int take(const struct mf_process *process, uint64_t at, uint64_t bytes, size_t limit,
+		void **out)
 {
 	uint8_t *copy;
 	int ret;
@@ -92,7 +94,8 @@ int mf_function_response(const struct mf_process *process, const struct mf_exit 
 	ret = take(process, abi.headers, abi.headers_bytes, MF_RESPONSE_HEADERS_MAX_BYTES,
 		   (void **)&response->headers);
 	if (!ret)
-		ret = take(process, abi.body, abi.body_bytes, MF_RESPONSE_MAX_BYTES, (void **)&response->body);
+		ret = take(process, abi.body, abi.body_bytes, MF_RESPONSE_MAX_BYTES,
+			   (void **)&response->body);
 	response->status = (int)abi.status;
 	response->headers_bytes = abi.headers_bytes;
 	response->body_bytes = abi.body_bytes;
@@ -118,7 +121,8 @@ void mf_function_log(struct mf_process *process, const struct mf_exit *exit)
 	}
 	text[head + bytes] = '\n';
 	process->output_bytes += head + bytes + 1;
-	if (process->policy->output_limit && process->output_bytes > process->policy->output_limit) {
+	if (process->policy->output_limit &&
+	    process->output_bytes > process->policy->output_limit) {
 		mf_vm_answer(&process->vm, -ENOSPC);
 		return;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The function protocol between engine and guest (include/mayfly/abi/call.h): where a program wants
- * its requests, handing one over, taking the response out. What the guest says is copied out once and
- * checked before it is used.
+ * its requests, handing one over, taking the response out. What the guest says is copied out once
+ * and checked before it is used.
  */
 #ifndef MF_REQUEST_VM_FUNCTION_H
 #define MF_REQUEST_VM_FUNCTION_H
@@ -12,7 +12,7 @@
 #include "engine/linux/process.h"
 
 /* The largest response that is taken out of a guest. */
-#define MF_RESPONSE_MAX_BYTES (64u << 20)
+#define MF_RESPONSE_MAX_BYTES         (64u << 20)
 #define MF_RESPONSE_HEADERS_MAX_BYTES (16u << 10)
 
 /* Where a program waits for requests. */
@@ -29,7 +29,8 @@ struct mf_function_response {
 	size_t body_bytes;
 };
 
-/* Read the ready call's argument. -EINVAL when it makes no sense, -EFAULT when it cannot be read. */
+/* Read the ready call's argument. -EINVAL when it makes no sense, -EFAULT when it cannot be read.
+ */
 int mf_function_ready(const struct mf_process *process, const struct mf_exit *exit,
 		      struct mf_ready_point *ready);
 
@@ -41,13 +42,14 @@ int mf_function_deliver(struct mf_process *process, const struct mf_ready_point 
 			const void *request, size_t bytes);
 
 /*
- * Take the response of a READY or RESPOND call out of the guest. -ENOMSG when it gave none, -EINVAL or
- * -EFAULT when it is not one, -ENOMEM. On success free with mf_function_response_finish().
+ * Take the response of a READY or RESPOND call out of the guest. -ENOMSG when it gave none, -EINVAL
+ * or -EFAULT when it is not one, -ENOMEM. On success free with mf_function_response_finish().
  */
 int mf_function_response(const struct mf_process *process, const struct mf_exit *exit,
 			 struct mf_function_response *response);
 
-/* A LOG call: one line, with its level, to where the program's stderr goes; the call is answered. */
+/* A LOG call: one line, with its level, to where the program's stderr goes; the call is answered.
+ */
 void mf_function_log(struct mf_process *process, const struct mf_exit *exit);
 
 /* Wipes and frees: nothing of one response is left for the next. */

@@ -37,7 +37,8 @@ void mf_output_say(int patience_ms, const char *format, ...)
 	length = vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	if (length > 0)
-		put_line(text, length < (int)sizeof(text) ? (size_t)length : sizeof(text) - 1, patience_ms);
+		put_line(text, length < (int)sizeof(text) ? (size_t)length : sizeof(text) - 1,
+			 patience_ms);
 }
 
 static void new_second(struct mf_output_meter *meter, uint64_t second)
@@ -46,7 +47,9 @@ static void new_second(struct mf_output_meter *meter, uint64_t second)
 	int length;
 
 	if (meter->swallowed) {
-		length = snprintf(text, sizeof(text), "mayfly: %u lines of guest output were dropped\n", meter->swallowed);
+		length = snprintf(text, sizeof(text),
+				  "mayfly: %u lines of guest output were dropped\n",
+				  meter->swallowed);
 		put_line(text, (size_t)length, 0);
 	}
 	*meter = (struct mf_output_meter){.second = second};
@@ -91,19 +94,27 @@ static bool continues(const unsigned char *at, size_t count)
 	return true;
 }
 
-/* Bytes of the well-formed UTF-8 character there (RFC 3629); 0: it is none, or a C1 control. A NUL ends the line. */
+/* Bytes of the well-formed UTF-8 character there (RFC 3629); 0: it is none, or a C1 control. A NUL
+ * ends the line. */
 static size_t character(const unsigned char *at)
 {
 	if (at[0] >= 0xc2 && at[0] <= 0xdf)
 		return continues(at, 1) && (at[0] > 0xc2 || at[1] >= 0xa0) ? 2 : 0;
 	if (at[0] >= 0xe0 && at[0] <= 0xef)
-		return continues(at, 2) && (at[0] != 0xe0 || at[1] >= 0xa0) && (at[0] != 0xed || at[1] < 0xa0) ? 3 : 0;
+		return continues(at, 2) && (at[0] != 0xe0 || at[1] >= 0xa0) &&
+				       (at[0] != 0xed || at[1] < 0xa0)
+			       ? 3
+			       : 0;
 	if (at[0] >= 0xf0 && at[0] <= 0xf4)
-		return continues(at, 3) && (at[0] != 0xf0 || at[1] >= 0x90) && (at[0] != 0xf4 || at[1] < 0x90) ? 4 : 0;
+		return continues(at, 3) && (at[0] != 0xf0 || at[1] >= 0x90) &&
+				       (at[0] != 0xf4 || at[1] < 0x90)
+			       ? 4
+			       : 0;
 	return at[0] < 0x80;
 }
 
-/* What is no character becomes dots: a lone byte from 0x80 to 0x9f is a control to some terminals. */
+/* What is no character becomes dots: a lone byte from 0x80 to 0x9f is a control to some terminals.
+ */
 static void mend_line(char *line)
 {
 	while (*line) {
@@ -126,7 +137,8 @@ void mf_output_flush(struct mf_output *output)
 	output->used = 0;
 }
 
-/* Bytes that a terminal would act on become a dot; those above 0x7f are looked at when the line is whole. */
+/* Bytes that a terminal would act on become a dot; those above 0x7f are looked at when the line is
+ * whole. */
 static char harmless(char byte)
 {
 	unsigned char c = (unsigned char)byte;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What guests print: collected into lines, tagged with the VM's number, stripped of terminal escapes
- * and limited in rate, then written to the engine's stderr. One per worker; its thread only.
+ * What guests print: collected into lines, tagged with the VM's number, stripped of terminal
+ * escapes and limited in rate, then written to the engine's stderr. One per worker; its thread
+ * only.
  */
 #ifndef MF_REQUEST_VM_OUTPUT_H
 #define MF_REQUEST_VM_OUTPUT_H
@@ -10,12 +11,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define MF_OUTPUT_LINE	      544u
+#define MF_OUTPUT_LINE           544u
 #define MF_OUTPUT_LINES_A_SECOND 200u
 
 struct mf_output_meter {
 	uint64_t second;    /* the second being counted */
-	uint32_t lines;	    /* printed in it */
+	uint32_t lines;     /* printed in it */
 	uint32_t swallowed; /* not printed in it */
 };
 
@@ -34,8 +35,8 @@ ssize_t mf_output_write(void *output, int fd, const void *bytes, size_t count);
 void mf_output_flush(struct mf_output *output);
 
 /*
- * A sentence of the engine on stderr. When nobody reads what is there (a full pipe), it waits at most
- * so long and then says nothing: a log must not stop the engine. Any thread.
+ * A sentence of the engine on stderr. When nobody reads what is there (a full pipe), it waits at
+ * most so long and then says nothing: a log must not stop the engine. Any thread.
  */
 void mf_output_say(int patience_ms, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -53,7 +53,8 @@ static void count_waiting(struct mf_pool *pool, int change)
 /* Requests that wait for a VM, in all pools that share the bound. */
 static unsigned int waiting(const struct mf_pool *pool)
 {
-	return pool->settings.waiting ? __atomic_load_n(pool->settings.waiting, __ATOMIC_RELAXED) : pool->stats.queued;
+	return pool->settings.waiting ? __atomic_load_n(pool->settings.waiting, __ATOMIC_RELAXED)
+				      : pool->stats.queued;
 }
 
 /* Put a slot into the list that its state says; parked ones and those with open handles in none. */
@@ -166,7 +167,8 @@ static bool wants_fork(const struct mf_pool *pool)
 /* Whether there is anything to do without waiting. */
 static bool has_work(const struct mf_pool *pool)
 {
-	return wants_fork(pool) || pool->dirty || pool->fast_head || pool->slow_head || (pool->queue_head && pool->clean);
+	return wants_fork(pool) || pool->dirty || pool->fast_head || pool->slow_head ||
+	       (pool->queue_head && pool->clean);
 }
 
 static struct mf_slot *next_runnable(struct mf_pool *pool, uint64_t *slice_ns)
@@ -209,7 +211,8 @@ static void on_idle(uv_idle_t *handle)
 	slot = next_runnable(pool, &slice_ns);
 	if (slot) {
 		run(slot, slice_ns);
-		/* Guests that compute for long must not starve the kernel's own threads of this CPU. */
+		/* Guests that compute for long must not starve the kernel's own threads of this
+		 * CPU. */
 		if (slice_ns == SLICE_SLOW_NS)
 			sched_yield();
 	}
@@ -387,14 +390,16 @@ static void finish_slots(struct mf_pool *pool)
 
 int mf_pool_create(struct mf_pool **out, uv_loop_t *loop, struct mf_image *image,
 		   const struct mf_ready_point *ready, const struct mf_policy *policy,
-		   const struct mf_pool_settings *settings, struct mf_watch *watch, struct mf_error *err)
+		   const struct mf_pool_settings *settings, struct mf_watch *watch,
+		   struct mf_error *err)
 {
 	struct mf_pool *pool = calloc(1, sizeof(*pool) + settings->vms * sizeof(pool->slots[0]));
 	unsigned int i;
 	int ret = 0;
 
 	if (!pool)
-		return mf_error_set(err, -ENOMEM, "not enough memory for a pool of %u VMs", settings->vms);
+		return mf_error_set(err, -ENOMEM, "not enough memory for a pool of %u VMs",
+				    settings->vms);
 	pool->loop = loop;
 	pool->image = image;
 	pool->policy = *policy;
@@ -465,7 +470,8 @@ void mf_pool_close(struct mf_pool *pool, void (*done)(void *arg), void *arg)
 
 const char *mf_outcome_name(enum mf_outcome outcome)
 {
-	static const char *const names[] = {"ok", "crash", "memory", "response", "deadline", "too large"};
+	static const char *const names[] = {"ok",       "crash",    "memory",
+					    "response", "deadline", "too large"};
 
 	return names[outcome];
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker's pool of request VMs: takes requests, gives each a VM of its own, runs the VMs in turns on
- * the worker's event loop, and puts them back to the image when the client has its answer. Nothing in
- * here blocks; CPU-bound guests are cut into slices. One pool a worker thread, all on its thread.
+ * A worker's pool of request VMs: takes requests, gives each a VM of its own, runs the VMs in turns
+ * on the worker's event loop, and puts them back to the image when the client has its answer.
+ * Nothing in here blocks; CPU-bound guests are cut into slices. One pool a worker thread, all on
+ * its thread.
  */
 #ifndef MF_REQUEST_VM_POOL_H
 #define MF_REQUEST_VM_POOL_H
@@ -14,17 +15,18 @@
 
 /* What happens to a VM at the end of a request. */
 enum mf_end {
-	MF_END_RESET,	/* put back to the image */
-	MF_END_KEEP,	/* goes on as it is: the next request sees what this one left */
+	MF_END_RESET,   /* put back to the image */
+	MF_END_KEEP,    /* goes on as it is: the next request sees what this one left */
 	MF_END_DISCARD, /* finished; another is forked in its place */
 };
 
 struct mf_pool_settings {
-	unsigned int vms;	 /* 1..65536 */
-	unsigned int queue;	 /* requests that may wait for a VM */
-	unsigned int *waiting;	 /* how many do, counted by all pools that share the bound; NULL: this one alone */
-	uint64_t deadline_ns;	 /* from the request's arrival to its answer; 0 = none */
-	uint64_t private_pages;	 /* a request may make private; 0 = no limit */
+	unsigned int vms;      /* 1..65536 */
+	unsigned int queue;    /* requests that may wait for a VM */
+	unsigned int *waiting; /* how many do, counted by all pools that share the bound; NULL: this
+				  one alone */
+	uint64_t deadline_ns;  /* from the request's arrival to its answer; 0 = none */
+	uint64_t private_pages; /* a request may make private; 0 = no limit */
 	enum mf_end end;
 	bool audit; /* check every reset VM against its image; a difference discards it */
 	unsigned int first_vm; /* number of the first VM, for logs */
@@ -43,8 +45,10 @@ enum mf_outcome {
 struct mf_job {
 	const void *request; /* ABI form; the submitter's until done or cancelled */
 	size_t request_bytes;
-	/* Called once, on the loop's thread; `response` only with MF_OUTCOME_OK, gone afterwards. */
-	void (*done)(struct mf_job *job, enum mf_outcome outcome, const struct mf_function_response *response);
+	/* Called once, on the loop's thread; `response` only with MF_OUTCOME_OK, gone afterwards.
+	 */
+	void (*done)(struct mf_job *job, enum mf_outcome outcome,
+		     const struct mf_function_response *response);
 	void *data;
 	/* the pool's */
 	struct mf_slot *slot; /* NULL: waits in the queue */
@@ -55,18 +59,18 @@ struct mf_job {
 struct mf_pool_stats {
 	uint64_t requests;
 	uint64_t outcomes[MF_OUTCOME_TOO_LARGE + 1];
-	uint64_t rejected;	 /* queue full */
+	uint64_t rejected; /* queue full */
 	uint64_t resets;
-	uint64_t discards;	 /* VMs given up and forked anew */
+	uint64_t discards; /* VMs given up and forked anew */
 	uint64_t audits;
 	uint64_t audit_failures;
-	uint64_t user_exits;	 /* of finished requests */
+	uint64_t user_exits; /* of finished requests */
 	uint64_t page_faults;
-	uint64_t pages_copied;	 /* by resets */
+	uint64_t pages_copied; /* by resets */
 	uint64_t reset_ns;
 	uint64_t run_ns;
 	unsigned int queued;
-	unsigned int vms;	 /* alive */
+	unsigned int vms; /* alive */
 	unsigned int busy;
 };
 
@@ -78,7 +82,8 @@ struct mf_pool;
  */
 int mf_pool_create(struct mf_pool **out, uv_loop_t *loop, struct mf_image *image,
 		   const struct mf_ready_point *ready, const struct mf_policy *policy,
-		   const struct mf_pool_settings *settings, struct mf_watch *watch, struct mf_error *err);
+		   const struct mf_pool_settings *settings, struct mf_watch *watch,
+		   struct mf_error *err);
 
 /* 0: done() will be called, possibly before this returns. -EAGAIN: the queue is full. */
 int mf_pool_submit(struct mf_pool *pool, struct mf_job *job);

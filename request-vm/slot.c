@@ -25,7 +25,8 @@ static bool faulted_enough(const struct mf_slot *slot)
 	return slot->faults_max && faults(slot) > slot->faults_max;
 }
 
-/* Each page that becomes private takes a fault at the least: so many more until it is worth a look. */
+/* Each page that becomes private takes a fault at the least: so many more until it is worth a look.
+ */
 static uint64_t first_look(const struct mf_slot *slot)
 {
 	uint64_t limit = slot->pool->settings.private_pages;
@@ -57,7 +58,8 @@ int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
 	return ret;
 }
 
-static void answer(struct mf_slot *slot, enum mf_outcome outcome, const struct mf_function_response *response)
+static void answer(struct mf_slot *slot, enum mf_outcome outcome,
+		   const struct mf_function_response *response)
 {
 	struct mf_job *job = slot->job;
 
@@ -70,7 +72,8 @@ static void answer(struct mf_slot *slot, enum mf_outcome outcome, const struct m
 	job->done(job, outcome, response);
 }
 
-void mf_slot_end(struct mf_slot *slot, enum mf_outcome outcome, const struct mf_function_response *response)
+void mf_slot_end(struct mf_slot *slot, enum mf_outcome outcome,
+		 const struct mf_function_response *response)
 {
 	struct mf_pool_stats *stats = &slot->pool->stats;
 
@@ -191,7 +194,8 @@ static bool over_memory(struct mf_slot *slot)
 
 static void end_at_limit(struct mf_slot *slot)
 {
-	mf_output_note(&slot->output, "request ended: it holds more private memory than --request-memory allows");
+	mf_output_note(&slot->output,
+		       "request ended: it holds more private memory than --request-memory allows");
 	mf_slot_end(slot, MF_OUTCOME_MEMORY, NULL);
 }
 
@@ -212,7 +216,8 @@ static void on_end(struct mf_slot *slot, const struct mf_exit *exit)
 	char text[224];
 
 	if (exit->kind == MF_EXIT_EXITED)
-		snprintf(text, sizeof(text), "request ended: the program exited with status %d", exit->status);
+		snprintf(text, sizeof(text), "request ended: the program exited with status %d",
+			 exit->status);
 	else
 		snprintf(text, sizeof(text), "request ended: %s", exit->text);
 	if (!slot->answered || exit->kind != MF_EXIT_EXITED)
@@ -254,8 +259,9 @@ static bool on_exit_of(struct mf_slot *slot, const struct mf_exit *exit)
 
 void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
 {
-	struct mf_watch_limits limits = {
-		.deadline_ns = slot->deadline_ns, .slice_ns = slice_ns, .faults_max = slot->faults_max};
+	struct mf_watch_limits limits = {.deadline_ns = slot->deadline_ns,
+					 .slice_ns = slice_ns,
+					 .faults_max = slot->faults_max};
 	struct mf_exit exit;
 
 	mf_watch_enter(slot->pool->watch, &slot->process.vm, &limits);
@@ -295,11 +301,13 @@ void mf_slot_restore(struct mf_slot *slot)
 
 	if (pool->settings.end == MF_END_KEEP && slot->kept_ready) {
 		mf_vm_take_kicks(&slot->process.vm); /* a late one is not the next request's */
-		mf_vm_take_kicks(&slot->process.vm); /* one that came too late is not for the next request */
+		mf_vm_take_kicks(
+			&slot->process.vm); /* one that came too late is not for the next request */
 		slot->state = MF_SLOT_CLEAN;
 		return;
 	}
-	if (pool->settings.end == MF_END_DISCARD || slot->spoilt || mf_process_reset(&slot->process)) {
+	if (pool->settings.end == MF_END_DISCARD || slot->spoilt ||
+	    mf_process_reset(&slot->process)) {
 		give_up(slot);
 		return;
 	}

@@ -7,11 +7,11 @@
 #include "request-vm/pool.h"
 
 enum mf_slot_state {
-	MF_SLOT_EMPTY,	 /* no VM: to be forked */
-	MF_SLOT_CLEAN,	 /* at its ready point */
+	MF_SLOT_EMPTY,    /* no VM: to be forked */
+	MF_SLOT_CLEAN,    /* at its ready point */
 	MF_SLOT_RUNNABLE, /* serves, wants the CPU */
-	MF_SLOT_PARKED,	 /* serves, waits for a descriptor or a time */
-	MF_SLOT_DIRTY,	 /* has served, must be put back */
+	MF_SLOT_PARKED,   /* serves, waits for a descriptor or a time */
+	MF_SLOT_DIRTY,    /* has served, must be put back */
 };
 
 struct mf_slot {
@@ -20,21 +20,23 @@ struct mf_slot {
 	struct mf_policy policy;
 	struct mf_output output;
 	struct mf_ready_point image_ready; /* of the frozen program */
-	struct mf_ready_point ready;	   /* where it waits now */
-	size_t prepared; /* the image's lessons when this VM was prepared */
-	bool kept_ready; /* MF_END_KEEP: it waits for the next request */
+	struct mf_ready_point ready;       /* where it waits now */
+	size_t prepared;                   /* the image's lessons when this VM was prepared */
+	bool kept_ready;                   /* MF_END_KEEP: it waits for the next request */
 	enum mf_slot_state state;
-	bool answered;	/* the client has its response, the program works on */
-	bool slow;	/* has used up a slice: others go first */
-	bool spoilt;	/* reached its memory limit: nothing that it touched is to be kept or learned */
+	bool answered; /* the client has its response, the program works on */
+	bool slow;     /* has used up a slice: others go first */
+	bool spoilt;   /* reached its memory limit: nothing that it touched is to be kept or learned
+			*/
 	struct mf_job *job; /* NULL once answered or cancelled */
 	uint64_t deadline_ns;
 	uint64_t exits_before;
 	uint64_t faults_before;
-	uint64_t faults_max; /* the fault counter at which its private memory is looked at; 0 = never */
+	uint64_t faults_max; /* the fault counter at which its private memory is looked at; 0 =
+				never */
 	uint64_t started_ns;
 	struct mf_slot *next; /* in the list of its state */
-	uv_poll_t poll;	      /* open while parked on a descriptor */
+	uv_poll_t poll;       /* open while parked on a descriptor */
 	uv_timer_t timer;     /* open while parked */
 	unsigned int handles; /* open or closing */
 	bool polling;
@@ -48,7 +50,8 @@ int mf_slot_begin(struct mf_slot *slot, struct mf_job *job);
 void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns);
 
 /* End the request with an outcome: answers, state DIRTY. */
-void mf_slot_end(struct mf_slot *slot, enum mf_outcome outcome, const struct mf_function_response *response);
+void mf_slot_end(struct mf_slot *slot, enum mf_outcome outcome,
+		 const struct mf_function_response *response);
 
 /* Put a dirty slot back: CLEAN, or EMPTY when the VM had to be given up. */
 void mf_slot_restore(struct mf_slot *slot);
@@ -70,15 +73,15 @@ struct mf_pool {
 	struct mf_watch *watch;
 	struct mf_output_meter meter;
 	struct mf_pool_stats stats;
-	struct mf_slot *clean;	/* last in, first out: the warmest VM serves */
+	struct mf_slot *clean; /* last in, first out: the warmest VM serves */
 	struct mf_slot *dirty;
 	struct mf_slot *empty;
 	struct mf_slot *fast_head, *fast_tail; /* runnable, first slice */
 	struct mf_slot *slow_head, *slow_tail; /* runnable, had their slice */
 	struct mf_job *queue_head, *queue_tail;
-	uv_idle_t idle; /* runs while there is something to do besides waiting */
+	uv_idle_t idle;   /* runs while there is something to do besides waiting */
 	uv_timer_t sweep; /* deadlines of the queue, retries of forks, re-preparing */
-	bool no_room; /* the last fork failed */
+	bool no_room;     /* the last fork failed */
 	bool closing;
 	unsigned int closing_handles;
 	void (*closed)(void *arg);

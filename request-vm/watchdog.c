@@ -43,7 +43,8 @@ uint64_t mf_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
-/* At the deadline the signal is sent at every tick: one may come just before a system call that blocks. */
+/* At the deadline the signal is sent at every tick: one may come just before a system call that
+ * blocks. */
 static void kick(struct mf_watch *watch, uint32_t reason)
 {
 	if (!(watch->given & reason))
@@ -69,7 +70,8 @@ static bool look(struct mf_watch *watch, uint64_t now)
 			kick(watch, MF_KICK_DEADLINE);
 		else if (watch->slice_end_ns && now >= watch->slice_end_ns)
 			kick(watch, MF_KICK_SLICE);
-		if (limits->faults_max && mf_kvm_vm_stat(kvm, kvm->kvm->stat_pf_taken) > limits->faults_max)
+		if (limits->faults_max &&
+		    mf_kvm_vm_stat(kvm, kvm->kvm->stat_pf_taken) > limits->faults_max)
 			kick(watch, MF_KICK_MEMORY);
 	}
 	pthread_mutex_unlock(&watch->lock);
@@ -174,7 +176,9 @@ int mf_watchdog_create(struct mf_watchdog **out, unsigned int workers, struct mf
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (ret) {
 		free(dog);
-		return mf_error_set(err, -ret, "cannot start the watchdog thread: %s; raise `ulimit -u`", strerror(ret));
+		return mf_error_set(err, -ret,
+				    "cannot start the watchdog thread: %s; raise `ulimit -u`",
+				    strerror(ret));
 	}
 	*out = dog;
 	return 0;

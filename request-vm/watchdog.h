@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The watchdog: one thread that ends time slices, deadlines and runaway copy-on-write of VMs that do
- * not leave guest code by themselves. A worker announces what it is about to run and that it came
- * back; that costs an uncontended lock and no system call.
+ * The watchdog: one thread that ends time slices, deadlines and runaway copy-on-write of VMs that
+ * do not leave guest code by themselves. A worker announces what it is about to run and that it
+ * came back; that costs an uncontended lock and no system call.
  */
 #ifndef MF_REQUEST_VM_WATCHDOG_H
 #define MF_REQUEST_VM_WATCHDOG_H
@@ -18,7 +18,8 @@ enum mf_kick {
 	MF_KICK_STOP = 8,     /* the engine is ending */
 };
 
-/* Any signal with a handler makes KVM_RUN return; this one has no other use. Worker threads let it in. */
+/* Any signal with a handler makes KVM_RUN return; this one has no other use. Worker threads let it
+ * in. */
 #define MF_KICK_SIGNAL (SIGRTMIN + 3)
 
 /* How often it looks, while anything runs: deadlines and slices are that coarse. */

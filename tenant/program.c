@@ -36,7 +36,8 @@ static int read_all(int fd, uint8_t *to, size_t bytes)
 static int cannot_read(const char *path, int code, struct mf_error *err)
 {
 	if (code == -ENOENT)
-		return mf_error_set(err, code, "there is no file %s; name the program by its path", path);
+		return mf_error_set(err, code, "there is no file %s; name the program by its path",
+				    path);
 	return mf_error_set(err, code, "cannot read the program %s: %s", path, strerror(-code));
 }
 
@@ -52,7 +53,8 @@ static int read_program(struct mf_program *program, const char *path, struct mf_
 	if (!ret && !S_ISREG(st.st_mode))
 		ret = mf_error_set(err, -EISDIR, "%s is not a regular file", path);
 	else if (!ret && (!st.st_size || (uint64_t)st.st_size > PROGRAM_MAX_BYTES))
-		ret = mf_error_set(err, -ENOEXEC, "%s is %s", path, st.st_size ? "larger than 4 GiB" : "empty");
+		ret = mf_error_set(err, -ENOEXEC, "%s is %s", path,
+				   st.st_size ? "larger than 4 GiB" : "empty");
 	else if (ret)
 		cannot_read(path, ret, err);
 	if (!ret) {
@@ -69,8 +71,10 @@ static int read_program(struct mf_program *program, const char *path, struct mf_
 static int make_permit(struct mf_program *program, struct mf_error *err)
 {
 	const struct mf_program_options *options = program->options;
-	struct mf_permit_paths reads = {options->read_all, options->read_paths, options->read_count};
-	struct mf_permit_paths writes = {options->write_all, options->write_paths, options->write_count};
+	struct mf_permit_paths reads = {options->read_all, options->read_paths,
+					options->read_count};
+	struct mf_permit_paths writes = {options->write_all, options->write_paths,
+					 options->write_count};
 
 	if (!reads.all && !reads.count && !writes.all && !writes.count)
 		return 0;
@@ -124,7 +128,8 @@ static size_t list_ioctls(uint32_t *list, size_t room)
 	return count;
 }
 
-int mf_program_confine(const struct mf_program *program, const char *const *unlink_dirs, struct mf_error *err)
+int mf_program_confine(const struct mf_program *program, const char *const *unlink_dirs,
+		       struct mf_error *err)
 {
 	static const char *const everything[] = {"/"};
 	const struct mf_program_options *options = program->options;
@@ -138,8 +143,10 @@ int mf_program_confine(const struct mf_program *program, const char *const *unli
 	confine.ioctl_count = list_ioctls(ioctls, 64);
 	if (program->permit) {
 		confine.flags |= MF_CONFINE_OPEN_FILES;
-		confine.read_paths = mf_permit_paths(program->permit, false, &confine.read_path_count);
-		confine.write_paths = mf_permit_paths(program->permit, true, &confine.write_path_count);
+		confine.read_paths =
+			mf_permit_paths(program->permit, false, &confine.read_path_count);
+		confine.write_paths =
+			mf_permit_paths(program->permit, true, &confine.write_path_count);
 		if (options->read_all) {
 			confine.read_paths = everything;
 			confine.read_path_count = 1;
@@ -154,7 +161,8 @@ int mf_program_confine(const struct mf_program *program, const char *const *unli
 	umask(0); /* a guest's own alone decides; sockets are made already */
 	ret = mf_confine_enter(&confine, &report, err);
 	if (!ret && program->permit && !report.landlock_abi)
-		mf_output_say(0, "mayfly: this kernel has no Landlock: that the program reaches only the files that "
+		mf_output_say(0, "mayfly: this kernel has no Landlock: that the program reaches "
+				 "only the files that "
 				 "were allowed rests on openat2 alone\n");
 	return ret;
 }
@@ -214,28 +222,33 @@ void mf_program_drive(struct mf_process *process, struct mf_watch *watch, uint64
 	}
 }
 
-static int not_ready(const struct mf_program *program, const struct mf_exit *exit, struct mf_error *err)
+static int not_ready(const struct mf_program *program, const struct mf_exit *exit,
+		     struct mf_error *err)
 {
 	const char *name = program->options->argv[0];
 
 	switch (exit->kind) {
 	case MF_EXIT_KICKED:
 		return mf_error_set(err, -ETIMEDOUT,
-				    "%s did not become ready in time; raise --boot-deadline or see what it waits "
+				    "%s did not become ready in time; raise --boot-deadline or see "
+				    "what it waits "
 				    "for with `mayfly run --trace-syscalls`",
 				    name);
 	case MF_EXIT_EXITED:
-		return mf_error_set(err, -ENOEXEC,
-				    "%s ended with status %d before it was ready; a program to be served calls "
-				    "mf_wait() of <mayfly/sdk.h>",
-				    name, exit->status);
+		return mf_error_set(
+			err, -ENOEXEC,
+			"%s ended with status %d before it was ready; a program to be served calls "
+			"mf_wait() of <mayfly/sdk.h>",
+			name, exit->status);
 	default:
-		return mf_error_set(err, -ENOEXEC, "%s died before it was ready: %s", name, exit->text);
+		return mf_error_set(err, -ENOEXEC, "%s died before it was ready: %s", name,
+				    exit->text);
 	}
 }
 
 /* What it prints on the way to the ready point goes to stderr, tagged. */
-static void boot(struct mf_process *process, struct mf_watch *watch, uint64_t deadline, struct mf_exit *exit)
+static void boot(struct mf_process *process, struct mf_watch *watch, uint64_t deadline,
+		 struct mf_exit *exit)
 {
 	const struct mf_policy *quiet = process->policy;
 	struct mf_output_meter meter = {0};
@@ -270,10 +283,11 @@ int mf_program_build(struct mf_program *program, struct mf_watch *watch, struct 
 	if (exit.kind != MF_EXIT_READY)
 		ret = not_ready(program, &exit, err);
 	else if (mf_function_ready(&process, &exit, ready))
-		ret = mf_error_set(err, -ENOEXEC,
-				   "%s asks for requests in a way that this version does not know; rebuild it "
-				   "with this version's SDK",
-				   program->options->argv[0]);
+		ret = mf_error_set(
+			err, -ENOEXEC,
+			"%s asks for requests in a way that this version does not know; rebuild it "
+			"with this version's SDK",
+			program->options->argv[0]);
 	if (ret) {
 		mf_process_finish(&process);
 		return ret;

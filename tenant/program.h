@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What `run` and `serve` share: a program's file, its permissions, the confinement that fits them, and
- * the way from a file to a process or an image.
+ * What `run` and `serve` share: a program's file, its permissions, the confinement that fits them,
+ * and the way from a file to a process or an image.
  */
 #ifndef MF_TENANT_PROGRAM_H
 #define MF_TENANT_PROGRAM_H
@@ -16,10 +16,10 @@
 
 /* What the command line says about a program. All pointers are the caller's. */
 struct mf_program_options {
-	char **argv;		/* argv[0] = the program's file; NULL-ended */
-	const char **env;	/* K=V, NULL-ended */
-	const char *cwd;	/* NULL = "/" */
-	uint64_t memory_bytes;	/* guest memory */
+	char **argv;               /* argv[0] = the program's file; NULL-ended */
+	const char **env;          /* K=V, NULL-ended */
+	const char *cwd;           /* NULL = "/" */
+	uint64_t memory_bytes;     /* guest memory */
 	uint64_t boot_deadline_ns; /* for reaching the ready point; 0 = none */
 	bool read_all;
 	bool write_all;
@@ -41,18 +41,19 @@ struct mf_program {
 };
 
 /*
- * Set-up phase: open KVM, read the file, resolve the permissions. -errno with a sentence; nothing is
- * left behind on failure.
+ * Set-up phase: open KVM, read the file, resolve the permissions. -errno with a sentence; nothing
+ * is left behind on failure.
  */
 int mf_program_open(struct mf_program *program, const struct mf_program_options *options,
 		    struct mf_error *err);
 void mf_program_close(struct mf_program *program);
 
 /*
- * Lock the process in for this program. unlink_dirs: where Unix sockets are to be removed at the end,
- * NULL-ended; NULL = none. After this no guest instruction runs unconfined. Single-threaded.
+ * Lock the process in for this program. unlink_dirs: where Unix sockets are to be removed at the
+ * end, NULL-ended; NULL = none. After this no guest instruction runs unconfined. Single-threaded.
  */
-int mf_program_confine(const struct mf_program *program, const char *const *unlink_dirs, struct mf_error *err);
+int mf_program_confine(const struct mf_program *program, const char *const *unlink_dirs,
+		       struct mf_error *err);
 
 /* A guest's writes must not end the engine: ignore SIGPIPE and SIGXFSZ. */
 void mf_program_calm_host(void);
@@ -68,8 +69,8 @@ int mf_program_build(struct mf_program *program, struct mf_watch *watch, struct 
 		     struct mf_ready_point *ready, struct mf_error *err);
 
 /*
- * Run until something that is not a wait: waits are waited for here, on this thread, until the deadline
- * (0 = none), which ends as MF_EXIT_KICKED with MF_KICK_DEADLINE.
+ * Run until something that is not a wait: waits are waited for here, on this thread, until the
+ * deadline (0 = none), which ends as MF_EXIT_KICKED with MF_KICK_DEADLINE.
  */
 void mf_program_drive(struct mf_process *process, struct mf_watch *watch, uint64_t deadline_ns,
 		      struct mf_exit *exit);

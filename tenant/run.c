@@ -46,7 +46,8 @@ static void look_at_streams(struct streams *streams)
 		streams->always[fd] = !fstat(fd, &st) && S_ISREG(st.st_mode);
 }
 
-static int status_of(const struct mf_exit *exit, const char *name, bool out_of_memory, struct mf_error *err)
+static int status_of(const struct mf_exit *exit, const char *name, bool out_of_memory,
+		     struct mf_error *err)
 {
 	switch (exit->kind) {
 	case MF_EXIT_EXITED:
@@ -60,12 +61,15 @@ static int status_of(const struct mf_exit *exit, const char *name, bool out_of_m
 		mf_error_set(err, 0, "%s was ended at its deadline", name);
 		return MF_STATUS_DEADLINE;
 	default:
-		mf_error_set(err, 0, "%s waits for requests; serve it: mayfly serve --listen ADDR -- %s", name, name);
+		mf_error_set(err, 0,
+			     "%s waits for requests; serve it: mayfly serve --listen ADDR -- %s",
+			     name, name);
 		return MF_STATUS_FAILED;
 	}
 }
 
-static int run_confined(struct mf_program *program, const struct mf_run_options *options, struct mf_error *err)
+static int run_confined(struct mf_program *program, const struct mf_run_options *options,
+			struct mf_error *err)
 {
 	struct mf_watchdog *dog = NULL;
 	struct mf_process process;

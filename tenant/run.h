@@ -13,8 +13,8 @@ struct mf_run_options {
 	uint64_t deadline_ns; /* 0 = none */
 };
 
-/* Run it. Returns the exit status for the shell; the sentence is set with MF_STATUS_FAILED, and says
- * what killed the program with 128+signal. */
+/* Run it. Returns the exit status for the shell; the sentence is set with MF_STATUS_FAILED, and
+ * says what killed the program with 128+signal. */
 int mf_run(const struct mf_run_options *options, struct mf_error *err);
 
 #endif

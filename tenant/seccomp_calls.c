@@ -35,7 +35,8 @@ static const int base[] = {
 	SYS_memfd_create,
 	/* sockets that are open or come from one that listens */
 	SYS_accept,
-	SYS_accept4, SYS_listen /* an event loop does it again; bind is not possible */,
+	SYS_accept4,
+	SYS_listen /* an event loop does it again; bind is not possible */,
 	SYS_recvfrom,
 	SYS_recvmsg,
 	SYS_sendmsg,

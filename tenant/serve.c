@@ -43,14 +43,16 @@ struct server {
 static unsigned int choose_workers(const struct mf_serve_options *options)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned int count = options->workers ? options->workers : (unsigned int)(cores > 0 ? cores : 1);
+	unsigned int count =
+		options->workers ? options->workers : (unsigned int)(cores > 0 ? cores : 1);
 
 	return count < options->pool.vms ? count : options->pool.vms;
 }
 
-/* Enough descriptors for VMs and connections, or a sentence. Guests get numbers below *guests_end. */
-static int check_files(const struct mf_serve_options *options, unsigned int workers, int *guests_end,
-		       struct mf_error *err)
+/* Enough descriptors for VMs and connections, or a sentence. Guests get numbers below *guests_end.
+ */
+static int check_files(const struct mf_serve_options *options, unsigned int workers,
+		       int *guests_end, struct mf_error *err)
 {
 	uint64_t clients = (uint64_t)(options->connections + MF_FRONT_SPARE_FILES) * workers;
 	uint64_t need = (uint64_t)options->pool.vms * FILES_A_VM + clients + 64;
@@ -59,10 +61,11 @@ static int check_files(const struct mf_serve_options *options, unsigned int work
 	getrlimit(RLIMIT_NOFILE, &limit);
 	if (limit.rlim_max < need)
 		return mf_error_set(err, -EMFILE,
-				    "%u VMs and %u connections need %llu file descriptors, the limit is %llu; raise "
+				    "%u VMs and %u connections need %llu file descriptors, the "
+				    "limit is %llu; raise "
 				    "it (`ulimit -Hn`), or lower --vms or --connections",
-				    options->pool.vms, options->connections, (unsigned long long)need,
-				    (unsigned long long)limit.rlim_max);
+				    options->pool.vms, options->connections,
+				    (unsigned long long)need, (unsigned long long)limit.rlim_max);
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	*guests_end = (int)(limit.rlim_max - clients);
@@ -88,7 +91,8 @@ static const char *not_ready_reason(void *arg)
 	return server->draining ? "draining\n" : NULL;
 }
 
-/* Hold back, or let in again, the signals that end the server; for this thread and those that it makes. */
+/* Hold back, or let in again, the signals that end the server; for this thread and those that it
+ * makes. */
 static void hold_signals(int how)
 {
 	sigset_t set;
@@ -99,7 +103,8 @@ static void hold_signals(int how)
 	pthread_sigmask(how, &set, NULL);
 }
 
-/* From here on another signal has nothing to hurry, and must not kill the process before it has tidied up. */
+/* From here on another signal has nothing to hurry, and must not kill the process before it has
+ * tidied up. */
 static void end_loop(struct server *server)
 {
 	unsigned int i;
@@ -140,7 +145,8 @@ static void on_signal(uv_signal_t *handle, int signo)
 	}
 	server->draining = true;
 	if (!server->options->quiet)
-		mf_output_say(0, "mayfly: %s: finishing what runs, taking nothing new\n", strsignal(signo));
+		mf_output_say(0, "mayfly: %s: finishing what runs, taking nothing new\n",
+			      strsignal(signo));
 	stop_workers(server, false);
 	uv_timer_start(&server->patience, on_impatient, server->options->drain_ns / 1000000, 0);
 }
@@ -198,7 +204,8 @@ static int open_workers(struct server *server, struct mf_error *err)
 		worker->watchdog = server->watchdog;
 		worker->listen_fd = fcntl(server->listener.fd, F_DUPFD_CLOEXEC, 0);
 		if (worker->listen_fd < 0)
-			ret = mf_error_set(err, -errno, "cannot share the listening socket: %s", strerror(errno));
+			ret = mf_error_set(err, -errno, "cannot share the listening socket: %s",
+					   strerror(errno));
 		else
 			ret = mf_worker_open(worker, err);
 		if (!ret)
@@ -232,8 +239,9 @@ static void say_start(const struct server *server)
 	if (options->quiet)
 		return;
 	mf_output_say(0, "mayfly: %s on %s: %u VMs on %u workers, image %.1f MiB, %s KVM\n",
-		options->program.argv[0], server->listener.name, options->pool.vms, server->worker_count,
-		(double)server->image.backing.bytes / 1048576, mf_family_name(server->program.kvm.traits.family));
+		      options->program.argv[0], server->listener.name, options->pool.vms,
+		      server->worker_count, (double)server->image.backing.bytes / 1048576,
+		      mf_family_name(server->program.kvm.traits.family));
 }
 
 static void say_end(const struct server *server)
@@ -258,10 +266,11 @@ static void say_end(const struct server *server)
 	if (server->options->quiet)
 		return;
 	if (server->options->pool.audit)
-		snprintf(audited, sizeof(audited), ", %llu audits, %llu unclean", (unsigned long long)audits,
-			 (unsigned long long)unclean);
+		snprintf(audited, sizeof(audited), ", %llu audits, %llu unclean",
+			 (unsigned long long)audits, (unsigned long long)unclean);
 	mf_output_say(1000, "mayfly: %llu requests, %llu of them failed, %llu resets%s\n",
-		      (unsigned long long)requests, (unsigned long long)failed, (unsigned long long)resets, audited);
+		      (unsigned long long)requests, (unsigned long long)failed,
+		      (unsigned long long)resets, audited);
 }
 
 /* Everything from here on runs confined. */
@@ -273,8 +282,8 @@ static int serve(struct server *server, struct mf_error *err)
 	init_main_loop(server);
 	ret = open_workers(server, err);
 	if (!ret && server->options->health)
-		ret = mf_health_open(&server->health, &server->loop, &server->health_listener, not_ready_reason,
-				     server, err);
+		ret = mf_health_open(&server->health, &server->loop, &server->health_listener,
+				     not_ready_reason, server, err);
 	if (ret)
 		stop_workers(server, true);
 	else
@@ -301,8 +310,8 @@ static int build_and_serve(struct server *server, struct mf_error *err)
 
 	if (ret)
 		return ret;
-	ret = mf_program_build(&server->program, mf_watchdog_worker(server->watchdog, 0), &server->image,
-			       &server->ready, err);
+	ret = mf_program_build(&server->program, mf_watchdog_worker(server->watchdog, 0),
+			       &server->image, &server->ready, err);
 	if (!ret) {
 		ret = serve(server, err);
 		mf_process_image_finish(&server->image);
@@ -312,7 +321,8 @@ static int build_and_serve(struct server *server, struct mf_error *err)
 }
 
 /* The folder of a Unix socket is one of those where the confined process may remove files. */
-static void add_socket_folder(const struct mf_listener *listener, char buffer[128], const char **folders, size_t *count)
+static void add_socket_folder(const struct mf_listener *listener, char buffer[128],
+			      const char **folders, size_t *count)
 {
 	if (!listener->is_unix)
 		return;

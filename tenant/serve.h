@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* `mayfly serve`: a warm image of a program behind a front door; every request in a VM of its own. */
+/* `mayfly serve`: a warm image of a program behind a front door; every request in a VM of its own.
+ */
 #ifndef MF_TENANT_SERVE_H
 #define MF_TENANT_SERVE_H
 
@@ -9,12 +10,12 @@
 struct mf_serve_options {
 	struct mf_program_options program;
 	struct mf_pool_settings pool; /* vms and queue are for all workers together */
-	const char *listen;	      /* ADDR */
-	const char *health;	      /* ADDR, NULL = none */
-	unsigned int workers;	      /* 0 = one a core, no more than VMs */
+	const char *listen;           /* ADDR */
+	const char *health;           /* ADDR, NULL = none */
+	unsigned int workers;         /* 0 = one a core, no more than VMs */
 	unsigned int connections;     /* at once */
-	uint64_t drain_ns;	      /* how long a shutdown waits for running requests */
-	bool quiet;		      /* no lines about start and end */
+	uint64_t drain_ns;            /* how long a shutdown waits for running requests */
+	bool quiet;                   /* no lines about start and end */
 };
 
 /* Serve until SIGTERM or SIGINT. 0, or MF_STATUS_FAILED with a sentence. */

@@ -19,8 +19,9 @@ static void answer(struct mf_front_request *request, enum mf_outcome outcome,
 
 	switch (outcome) {
 	case MF_OUTCOME_OK:
-		http = (struct mf_http_response){response->status, response->headers, response->headers_bytes,
-						 response->body, response->body_bytes};
+		http = (struct mf_http_response){response->status, response->headers,
+						 response->headers_bytes, response->body,
+						 response->body_bytes};
 		mf_front_respond(request, &http);
 		break;
 	case MF_OUTCOME_DEADLINE:
@@ -34,7 +35,8 @@ static void answer(struct mf_front_request *request, enum mf_outcome outcome,
 	}
 }
 
-static void on_done(struct mf_job *base, enum mf_outcome outcome, const struct mf_function_response *response)
+static void on_done(struct mf_job *base, enum mf_outcome outcome,
+		    const struct mf_function_response *response)
 {
 	struct job *job = (struct job *)base;
 
@@ -112,8 +114,8 @@ static int open_front(struct mf_worker *worker, struct mf_error *err)
 	int ret;
 
 	worker->listen_fd = -1;
-	ret = mf_front_open(&worker->front, &worker->loop, &listener, &worker->front_settings, &backend_ops,
-			    worker, err);
+	ret = mf_front_open(&worker->front, &worker->loop, &listener, &worker->front_settings,
+			    &backend_ops, worker, err);
 	if (ret)
 		mf_pool_close(worker->pool, on_pool_closed, worker);
 	return ret;
@@ -130,8 +132,9 @@ int mf_worker_open(struct mf_worker *worker, struct mf_error *err)
 	pthread_mutex_init(&worker->lock, NULL);
 	uv_async_init(&worker->loop, &worker->stop, on_stop);
 	worker->stop.data = worker;
-	ret = mf_pool_create(&worker->pool, &worker->loop, worker->image, worker->ready, worker->policy,
-			     &worker->settings, mf_watchdog_worker(worker->watchdog, worker->index), err);
+	ret = mf_pool_create(&worker->pool, &worker->loop, worker->image, worker->ready,
+			     worker->policy, &worker->settings,
+			     mf_watchdog_worker(worker->watchdog, worker->index), err);
 	if (ret) {
 		close(worker->listen_fd);
 		uv_close((uv_handle_t *)&worker->stop, NULL);
@@ -158,7 +161,9 @@ int mf_worker_start(struct mf_worker *worker, struct mf_error *err)
 {
 	int ret = pthread_create(&worker->thread, NULL, work, worker);
 
-	return ret ? mf_error_set(err, -ret, "cannot start a worker thread: %s; raise `ulimit -u`", strerror(ret)) : 0;
+	return ret ? mf_error_set(err, -ret, "cannot start a worker thread: %s; raise `ulimit -u`",
+				  strerror(ret))
+		   : 0;
 }
 
 void mf_worker_stop(struct mf_worker *worker, bool hurry)

@@ -23,8 +23,8 @@ struct mf_worker {
 	uv_async_t stop;
 	struct mf_front *front;
 	struct mf_pool *pool;
-	bool hurry;		     /* close at once instead of draining */
-	pthread_mutex_t lock;	     /* of `ended`: nobody may wake a loop that is gone */
+	bool hurry;           /* close at once instead of draining */
+	pthread_mutex_t lock; /* of `ended`: nobody may wake a loop that is gone */
 	bool ended;
 	struct mf_front_stats front_stats; /* at the end */
 	struct mf_pool_stats pool_stats;

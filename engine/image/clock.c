@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
-#define SHIFT	  32
+#define SHIFT     32
 #define SECOND_NS 1000000000ll
 /* A clock that runs ahead is slowed by at most this until true time has caught up. */
 #define SLEW_PPM 500
@@ -35,7 +35,8 @@ static int64_t guest_view(uint64_t tsc)
 {
 	uint64_t ticks = tsc > page->tsc_base ? tsc - page->tsc_base : 0;
 
-	return (int64_t)(page->monotonic_ns + (uint64_t)((unsigned __int128)ticks * page->mult >> SHIFT));
+	return (int64_t)(page->monotonic_ns +
+			 (uint64_t)((unsigned __int128)ticks * page->mult >> SHIFT));
 }
 
 static void update(void)
@@ -52,7 +53,8 @@ static void update(void)
 	page->shift = SHIFT;
 	page->tsc_base = tsc;
 	page->monotonic_ns = (uint64_t)(view > true_ns ? view : true_ns);
-	page->mult = view > true_ns ? nominal_mult - nominal_mult / 1000000 * SLEW_PPM : nominal_mult;
+	page->mult =
+		view > true_ns ? nominal_mult - nominal_mult / 1000000 * SLEW_PPM : nominal_mult;
 	page->realtime_minus_monotonic_ns = real - true_ns;
 	__atomic_store_n(&page->sequence, sequence + 2, __ATOMIC_RELEASE);
 }

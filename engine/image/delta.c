@@ -65,8 +65,9 @@ static void collect_run(void *cookie, size_t first, size_t count)
 }
 
 /*
- * Equal but for XSTATE_BV (bytes 512..519): the CPU may call a component "in use" although it holds its
- * initial values (Intel SDM vol. 1, 13.6), and KVM gives the initial values of those that are not.
+ * Equal but for XSTATE_BV (bytes 512..519): the CPU may call a component "in use" although it holds
+ * its initial values (Intel SDM vol. 1, 13.6), and KVM gives the initial values of those that are
+ * not.
  */
 static bool xsave_equal(const struct kvm_xsave *a, const struct kvm_xsave *b)
 {
@@ -93,7 +94,8 @@ static unsigned int compare_cpu(const struct mf_cpu_state *a, const struct mf_cp
 	return differ;
 }
 
-/* Registers that were set through sync regs reach the vCPU at its next run: make one that ends at once. */
+/* Registers that were set through sync regs reach the vCPU at its next run: make one that ends at
+ * once. */
 static int settle(struct mf_vm *vm)
 {
 	return vm->kvm.run->kvm_dirty_regs ? mf_kvm_vm_drain(&vm->kvm) : 0;
@@ -106,7 +108,8 @@ int mf_delta_take(struct mf_vm *vm, struct mf_delta *delta)
 	int ret;
 
 	memset(delta, 0, sizeof(*delta));
-	ret = mf_private_scan(vm->kvm.kvm->pagemap_fd, false, vm->mem.base, pages, collect_run, &collect);
+	ret = mf_private_scan(vm->kvm.kvm->pagemap_fd, false, vm->mem.base, pages, collect_run,
+			      &collect);
 	if (!ret)
 		ret = collect.ret;
 	if (!ret)
@@ -168,18 +171,22 @@ int mf_vm_audit(struct mf_vm *vm, size_t *pages, size_t *bytes, struct mf_error 
 	int ret = mf_delta_take(vm, &delta);
 
 	if (ret)
-		return mf_error_set(err, ret, "the audit could not compute a delta: %s", strerror(-ret));
+		return mf_error_set(err, ret, "the audit could not compute a delta: %s",
+				    strerror(-ret));
 	if (pages)
 		*pages = delta.page_count;
 	if (bytes)
 		*bytes = delta.bytes_differing;
 	if (delta.page_count)
-		ret = mf_error_set(err, -EUCLEAN, "%zu pages (%zu bytes) differ from the image, the first is page %u (%s)",
-				   delta.page_count, delta.bytes_differing, delta.pages[0],
-				   delta.pages[0] < vm->mem.arena_bytes / MF_PAGE ? "engine's account"
-										   : "guest memory");
+		ret = mf_error_set(
+			err, -EUCLEAN,
+			"%zu pages (%zu bytes) differ from the image, the first is page %u (%s)",
+			delta.page_count, delta.bytes_differing, delta.pages[0],
+			delta.pages[0] < vm->mem.arena_bytes / MF_PAGE ? "engine's account"
+								       : "guest memory");
 	else if (delta.cpu)
-		ret = mf_error_set(err, -EUCLEAN, "%s differ from the image", what_differs(delta.cpu));
+		ret = mf_error_set(err, -EUCLEAN, "%s differ from the image",
+				   what_differs(delta.cpu));
 	mf_delta_finish(&delta);
 	return ret;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A delta: what differs between a VM and its image, in pages (arena included) and registers. Reset
- * makes it empty; the audit computes it and expects it empty; parking a VM keeps it, resuming applies
- * it to a fork. Computed by comparing bytes of every private page as /proc/self/pagemap lists them:
- * a source that reset does not use.
+ * makes it empty; the audit computes it and expects it empty; parking a VM keeps it, resuming
+ * applies it to a fork. Computed by comparing bytes of every private page as /proc/self/pagemap
+ * lists them: a source that reset does not use.
  */
 #ifndef MF_ENGINE_IMAGE_DELTA_H
 #define MF_ENGINE_IMAGE_DELTA_H
@@ -21,9 +21,9 @@ enum mf_delta_cpu {
 struct mf_delta {
 	size_t page_count;
 	uint32_t *pages; /* owned; page numbers of the mapping, ascending */
-	uint8_t *bytes;	 /* owned; page_count pages of content */
+	uint8_t *bytes;  /* owned; page_count pages of content */
 	size_t bytes_differing;
-	unsigned int cpu; /* enum mf_delta_cpu: what differs */
+	unsigned int cpu;          /* enum mf_delta_cpu: what differs */
 	struct mf_cpu_state state; /* all registers */
 };
 

@@ -28,7 +28,8 @@ static int engine_page(struct mf_vm *vm, uint64_t va, int prot, uint8_t **at)
 	return mf_pt_map(&vm->mem, MF_GVA(va), gpa, 1, prot | MF_ENGINE);
 }
 
-static int engine_blob(struct mf_vm *vm, uint64_t va, int prot, const uint8_t *from, const uint8_t *to)
+static int engine_blob(struct mf_vm *vm, uint64_t va, int prot, const uint8_t *from,
+		       const uint8_t *to)
 {
 	size_t left = (size_t)(to - from);
 	uint8_t *at;
@@ -86,7 +87,8 @@ static int install_tables(struct mf_vm *vm)
 	if (ret)
 		return ret;
 	mf_cpu_fill_tss(at, STACK_TOP, MF_ABI_PORT);
-	ret = engine_blob(vm, MF_VA_HANDLERS, MF_EXEC | MF_SUPERVISOR, mf_stub_handlers, mf_stub_handlers_end);
+	ret = engine_blob(vm, MF_VA_HANDLERS, MF_EXEC | MF_SUPERVISOR, mf_stub_handlers,
+			  mf_stub_handlers_end);
 	if (!ret)
 		ret = engine_page(vm, MF_VA_STACK, MF_WRITE | MF_SUPERVISOR, &at);
 	return ret;
@@ -135,7 +137,8 @@ int mf_guest_install(struct mf_vm *vm)
 	if (!ret)
 		ret = install_entry(vm);
 	if (!ret)
-		ret = engine_blob(vm, MF_VA_USER, MF_READ | MF_EXEC, mf_stub_user, mf_stub_user_end);
+		ret = engine_blob(vm, MF_VA_USER, MF_READ | MF_EXEC, mf_stub_user,
+				  mf_stub_user_end);
 	if (!ret)
 		ret = install_clock(vm);
 	if (!ret)
@@ -147,7 +150,8 @@ int mf_guest_install(struct mf_vm *vm)
 
 static void enter_reload(struct mf_vm *vm, struct kvm_regs *regs, struct kvm_sregs *sregs)
 {
-	uint64_t frame[5] = {regs->rip, sregs->cs.selector, regs->rflags, regs->rsp, sregs->ss.selector};
+	uint64_t frame[5] = {regs->rip, sregs->cs.selector, regs->rflags, regs->rsp,
+			     sregs->ss.selector};
 	uint64_t at = STACK_TOP - 64 - sizeof(frame);
 	struct mf_gpa gpa;
 
@@ -162,8 +166,8 @@ static void enter_reload(struct mf_vm *vm, struct kvm_regs *regs, struct kvm_sre
 }
 
 /*
- * Where RIP still stands at the `out` of the last exit, KVM would step over it at the next entry; with
- * RIP replaced it does not. Step over it here: by its opcode, or by letting KVM do it.
+ * Where RIP still stands at the `out` of the last exit, KVM would step over it at the next entry;
+ * with RIP replaced it does not. Step over it here: by its opcode, or by letting KVM do it.
  */
 static void step_over_out(struct mf_vm *vm)
 {
@@ -173,7 +177,8 @@ static void step_over_out(struct mf_vm *vm)
 
 	if (vm->kvm.kvm->traits.rip_after_out || run->exit_reason != KVM_EXIT_IO)
 		return;
-	if (mf_pt_lookup(&vm->mem, MF_GVA(mf_vm_regs(vm)->rip), &gpa) && mf_mem_at(&vm->mem, gpa, 1))
+	if (mf_pt_lookup(&vm->mem, MF_GVA(mf_vm_regs(vm)->rip), &gpa) &&
+	    mf_mem_at(&vm->mem, gpa, 1))
 		opcode = vm->mem.guest[gpa.at];
 	if (opcode == 0xe7 || opcode == 0xe6) /* out %eax, imm8; out %al, imm8 */
 		mf_vm_regs_rw(vm)->rip += 2;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The engine's own pages in a guest: tables, stubs, clock, vDSO. Written once, when a VM is blank. */
+/* The engine's own pages in a guest: tables, stubs, clock, vDSO. Written once, when a VM is blank.
+ */
 #ifndef MF_ENGINE_IMAGE_GUEST_H
 #define MF_ENGINE_IMAGE_GUEST_H
 

@@ -64,7 +64,8 @@ void mf_image_finish(struct mf_image *image)
 	image->learned = image->touched = NULL;
 }
 
-/* Delivery of an exception writes there without a fault that would be counted: always in the copied set. */
+/* Delivery of an exception writes there without a fault that would be counted: always in the copied
+ * set. */
 static void mark_exception_stack(struct mf_vm *vm)
 {
 	struct mf_gpa gpa;
@@ -88,7 +89,8 @@ int mf_vm_fork(struct mf_vm *vm, struct mf_image *image, struct mf_error *err)
 		if (!ret)
 			ret = mf_vm_load_cpu(vm, &image->cpu);
 		if (ret)
-			mf_error_set(err, ret, "KVM refused a fork's registers: %s", strerror(-ret));
+			mf_error_set(err, ret, "KVM refused a fork's registers: %s",
+				     strerror(-ret));
 	}
 	if (ret)
 		mf_vm_finish(vm);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An image: a program frozen at its ready point; and what forks of it do: fork, reset, delta, audit.
- * Immutable once frozen but for the learned set (which pages requests write), which any thread may
- * add to.
+ * An image: a program frozen at its ready point; and what forks of it do: fork, reset, delta,
+ * audit. Immutable once frozen but for the learned set (which pages requests write), which any
+ * thread may add to.
  */
 #ifndef MF_ENGINE_IMAGE_IMAGE_H
 #define MF_ENGINE_IMAGE_IMAGE_H
@@ -13,18 +13,18 @@ struct mf_image {
 	const struct mf_kvm *kvm;
 	struct mf_backing backing;
 	struct mf_cpu_state cpu;
-	size_t pages;	     /* of the image file */
-	uint8_t *hits;	     /* a page's claim to the learned set; atomic */
-	uint64_t *learned;   /* bit a page: worth having private before the first request; atomic */
+	size_t pages;      /* of the image file */
+	uint8_t *hits;     /* a page's claim to the learned set; atomic */
+	uint64_t *learned; /* bit a page: worth having private before the first request; atomic */
 	size_t learned_pages;
-	uint64_t *touched; /* bit a page: requests read or write it; atomic */
+	uint64_t *touched;   /* bit a page: requests read or write it; atomic */
 	size_t grown_frames; /* guest frames that requests needed, beyond the image's; atomic */
-	size_t lessons;	   /* counts up whenever a request taught anything; atomic */
+	size_t lessons;      /* counts up whenever a request taught anything; atomic */
 };
 
 /*
- * Freeze a VM at its last exit (a call). Drains the vCPU, takes its registers, seals the memory. The
- * VM is finished either way. On success the caller owns the image.
+ * Freeze a VM at its last exit (a call). Drains the vCPU, takes its registers, seals the memory.
+ * The VM is finished either way. On success the caller owns the image.
  */
 int mf_image_freeze(struct mf_vm *vm, struct mf_image *image, struct mf_error *err);
 void mf_image_finish(struct mf_image *image);

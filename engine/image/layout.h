@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the engine's own pages lie in a guest's address space: the last 2 MiB of the lower half, out
- * of any program's way. The top page is never mapped: a return address behind it would not be
+ * Where the engine's own pages lie in a guest's address space: the last 2 MiB of the lower half,
+ * out of any program's way. The top page is never mapped: a return address behind it would not be
  * canonical (Intel SDM vol. 2, SYSRET).
  */
 #ifndef MF_ENGINE_IMAGE_LAYOUT_H

@@ -48,10 +48,12 @@ static void vote(struct mf_image *image, size_t page, uint8_t votes)
 /* What this VM holds privately, and the learned set lacks: a word of the bitmap. */
 static uint64_t unlearned(const struct mf_vm *vm, size_t word)
 {
-	return vm->mem.ws.bits[word] & ~__atomic_load_n(&vm->image->learned[word], __ATOMIC_RELAXED);
+	return vm->mem.ws.bits[word] &
+	       ~__atomic_load_n(&vm->image->learned[word], __ATOMIC_RELAXED);
 }
 
-/* Pages that this request changed, and the learned set lacks, count towards it. Before they are put back. */
+/* Pages that this request changed, and the learned set lacks, count towards it. Before they are put
+ * back. */
 static void vote_all(struct mf_vm *vm)
 {
 	size_t words = (vm->mem.ws.pages + 63) / 64;
@@ -60,7 +62,8 @@ static void vote_all(struct mf_vm *vm)
 
 	for (word = 0; word < words; word++)
 		pages += (size_t)__builtin_popcountll(unlearned(vm, word));
-	if (pages > FLOOD_PAGES || __atomic_load_n(&vm->image->learned_pages, __ATOMIC_RELAXED) > LEARNED_MAX)
+	if (pages > FLOOD_PAGES ||
+	    __atomic_load_n(&vm->image->learned_pages, __ATOMIC_RELAXED) > LEARNED_MAX)
 		return;
 	for (word = 0; word < words; word++) {
 		uint64_t bits = unlearned(vm, word);
@@ -99,7 +102,8 @@ static size_t learn(struct mf_vm *vm)
 		return 0;
 	vote_all(vm);
 	news = learned != __atomic_load_n(&image->learned_pages, __ATOMIC_RELAXED);
-	/* Touching maps neighbours too (fault-around): what a prepared VM has mapped says little. */
+	/* Touching maps neighbours too (fault-around): what a prepared VM has mapped says little.
+	 */
 	if (!vm->prepared)
 		news |= mf_mem_touched(&vm->mem, image->touched);
 	news |= learn_growth(vm);
@@ -156,7 +160,8 @@ static int restore_cpu(struct mf_vm *vm)
 		*mf_vm_regs_rw(vm) = cpu->regs;
 	if (!skips(vm, MF_STEP_SREGS) && !sregs_equal(&sync->sregs, &cpu->sregs))
 		*mf_vm_sregs_rw(vm) = cpu->sregs;
-	if (!skips(vm, MF_STEP_EVENTS) && memcmp(&sync->events, &cpu->events, sizeof(cpu->events))) {
+	if (!skips(vm, MF_STEP_EVENTS) &&
+	    memcmp(&sync->events, &cpu->events, sizeof(cpu->events))) {
 		sync->events = cpu->events;
 		vm->kvm.run->kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
 	}
@@ -168,8 +173,8 @@ static int restore_cpu(struct mf_vm *vm)
 }
 
 /*
- * Besides an unclean end: where RIP stands at the `out` of an exit, KVM steps over it at the next entry if
- * RIP is still there, and a request may have left by an `out` at the image's own RIP.
+ * Besides an unclean end: where RIP stands at the `out` of an exit, KVM steps over it at the next
+ * entry if RIP is still there, and a request may have left by an `out` at the image's own RIP.
  */
 static bool needs_drain(const struct mf_vm *vm)
 {
@@ -187,7 +192,8 @@ int mf_vm_reset(struct mf_vm *vm)
 	if (needs_drain(vm) && !skips(vm, MF_STEP_DRAIN)) {
 		if (mf_kvm_vm_drain(&vm->kvm))
 			return -EIO;
-		vm->mem.ws.scan_due = true; /* finishing an instruction writes memory, and nothing counts it */
+		vm->mem.ws.scan_due =
+			true; /* finishing an instruction writes memory, and nothing counts it */
 	}
 	if (!skips(vm, MF_STEP_TABLES))
 		mf_pt_reset(&vm->mem);
@@ -253,7 +259,8 @@ int mf_vm_prepare(struct mf_vm *vm)
 	if (!__atomic_load_n(&vm->image->lessons, __ATOMIC_RELAXED))
 		return 0;
 	vm->prepared = true;
-	/* What cannot be touched, because there is no stack or a signal came, costs the first request a fault. */
+	/* What cannot be touched, because there is no stack or a signal came, costs the first
+	 * request a fault. */
 	mf_mem_grow(&vm->mem, __atomic_load_n(&vm->image->grown_frames, __ATOMIC_RELAXED));
 	mf_mem_populate(&vm->mem, vm->image->learned);
 	mf_pt_each_user_page(&vm->mem, touch_page, &toucher);

@@ -22,7 +22,8 @@ int mf_vm_create_blank(struct mf_vm *vm, const struct mf_kvm *kvm, size_t limit_
 	if (!ret) {
 		ret = mf_guest_install(vm);
 		if (ret)
-			mf_error_set(err, ret, "cannot set up a blank VM: %s; is --memory too small?",
+			mf_error_set(err, ret,
+				     "cannot set up a blank VM: %s; is --memory too small?",
 				     strerror(-ret));
 	}
 	if (ret)
@@ -65,7 +66,8 @@ static void read_fault(struct mf_vm *vm, struct mf_vm_exit *exit)
 	vm->faulted = true;
 	if (!mf_pt_lookup(&vm->mem, MF_GVA(MF_VA_STACK), &gpa))
 		return;
-	/* Delivery writes the stack without a fault that would be counted: covered by marking it. */
+	/* Delivery writes the stack without a fault that would be counted: covered by marking it.
+	 */
 	page = vm->mem.guest + gpa.at;
 	mf_mem_mark(&vm->mem, page, MF_PAGE);
 	if (at < MF_PAGE && has_error_code(exit->vector)) {
@@ -100,7 +102,8 @@ static void classify(struct mf_vm *vm, int ret, struct mf_vm_exit *exit)
 	*exit = (struct mf_vm_exit){.kind = MF_VM_CRASH, .reason = (int)run->exit_reason};
 	if (ret == -EINTR) {
 		exit->kind = MF_VM_KICKED;
-		vm->faulted |= run->s.regs.sregs.cs.dpl == 0; /* perhaps on its way to report an exception */
+		vm->faulted |= run->s.regs.sregs.cs.dpl ==
+			       0; /* perhaps on its way to report an exception */
 	} else if (ret) {
 		exit->reason = ret;
 	} else if (run->exit_reason == KVM_EXIT_IO && is_call(run)) {

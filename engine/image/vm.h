@@ -56,17 +56,18 @@ struct mf_vm {
 	struct mf_kvm_vm kvm;
 	struct mf_mem mem;
 	struct mf_image *image; /* NULL while one is being built */
-	uint64_t generation;	/* raised by every reset; operations in flight carry it */
+	uint64_t generation;    /* raised by every reset; operations in flight carry it */
 	uint64_t resets;
-	uint64_t private_pages; /* that a request may hold; 0 = no limit. Reset keeps well below it */
-	bool prepared;		/* has touched what others had: teaches no reading any more */
-	bool flooded;		/* the last request made very many pages private for the first time */
-	bool unclean;		/* KVM may hold half an instruction: drain before memory is restored */
-	bool at_exit;		/* registers are those of the last exit (reset and fork load others) */
-	bool faulted;		/* an exception was delivered: debug registers may have moved */
-	uint32_t kicked;	/* reasons given to mf_vm_kick, taken by mf_vm_take_kicks */
+	uint64_t private_pages; /* that a request may hold; 0 = no limit. Reset keeps well below it
+				 */
+	bool prepared;          /* has touched what others had: teaches no reading any more */
+	bool flooded;    /* the last request made very many pages private for the first time */
+	bool unclean;    /* KVM may hold half an instruction: drain before memory is restored */
+	bool at_exit;    /* registers are those of the last exit (reset and fork load others) */
+	bool faulted;    /* an exception was delivered: debug registers may have moved */
+	uint32_t kicked; /* reasons given to mf_vm_kick, taken by mf_vm_take_kicks */
 	unsigned int skip_steps; /* enum mf_reset_step; tests only */
-	void *owner;		/* the layer above */
+	void *owner;             /* the layer above */
 };
 
 /* A blank VM: engine pages in place, no program. -errno with a sentence. */
@@ -77,7 +78,8 @@ void mf_vm_finish(struct mf_vm *vm);
 /* Run until the next exit. Always fills `exit`; guest behaviour is never an error. */
 void mf_vm_run(struct mf_vm *vm, struct mf_vm_exit *exit);
 
-/* The registers at the last exit, for reading; and for writing (they take effect at the next run). */
+/* The registers at the last exit, for reading; and for writing (they take effect at the next run).
+ */
 static inline const struct kvm_regs *mf_vm_regs(const struct mf_vm *vm)
 {
 	return &vm->kvm.run->s.regs.regs;
@@ -102,8 +104,8 @@ static inline void mf_vm_answer(struct mf_vm *vm, int64_t result)
 }
 
 /*
- * Make the VM leave guest code soon with MF_VM_KICKED; `reason` is a bit. Any thread. The thread that
- * runs the VM must also be sent a signal if it may be inside KVM_RUN.
+ * Make the VM leave guest code soon with MF_VM_KICKED; `reason` is a bit. Any thread. The thread
+ * that runs the VM must also be sent a signal if it may be inside KVM_RUN.
  */
 void mf_vm_kick(struct mf_vm *vm, uint32_t reason);
 /* Reasons since the last call; the kick is then spent. The VM's own thread. */

@@ -7,7 +7,7 @@
 #define EFER_SCE 0x001ull
 #define EFER_LME 0x100ull
 #define EFER_LMA 0x400ull
-#define EFER_NX	 0x800ull
+#define EFER_NX  0x800ull
 
 enum {
 	CR4_PAE = 1 << 5,
@@ -56,25 +56,51 @@ void mf_cpu_fill_tss(uint8_t tss[MF_TSS_BYTES], uint64_t stack_top, uint16_t por
 	unsigned int i;
 
 	memset(tss, 0, MF_TSS_BYTES);
-	memcpy(tss + 4, &stack_top, 8);	 /* RSP0 */
+	memcpy(tss + 4, &stack_top, 8);  /* RSP0 */
 	memcpy(tss + 36, &stack_top, 8); /* IST1 */
 	memcpy(tss + 102, &bitmap_at, 2);
 	memset(tss + 104, 0xff, MF_TSS_IO_BYTES + 1);
 	for (i = port; i < port + 4u; i++)
-		tss[104 + i / 8] &= (uint8_t)~(1u << (i % 8));
+		tss[104 + i / 8] &= (uint8_t) ~(1u << (i % 8));
 }
 
 static const struct kvm_segment user_code = {
-	.limit = 0xffffffff, .selector = MF_SEL_USER_CODE, .type = 11, .present = 1, .dpl = 3, .s = 1, .l = 1, .g = 1,
+	.limit = 0xffffffff,
+	.selector = MF_SEL_USER_CODE,
+	.type = 11,
+	.present = 1,
+	.dpl = 3,
+	.s = 1,
+	.l = 1,
+	.g = 1,
 };
 static const struct kvm_segment user_data = {
-	.limit = 0xffffffff, .selector = MF_SEL_USER_DATA, .type = 3, .present = 1, .dpl = 3, .db = 1, .s = 1, .g = 1,
+	.limit = 0xffffffff,
+	.selector = MF_SEL_USER_DATA,
+	.type = 3,
+	.present = 1,
+	.dpl = 3,
+	.db = 1,
+	.s = 1,
+	.g = 1,
 };
 static const struct kvm_segment kernel_code = {
-	.limit = 0xffffffff, .selector = MF_SEL_KERNEL_CODE, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1,
+	.limit = 0xffffffff,
+	.selector = MF_SEL_KERNEL_CODE,
+	.type = 11,
+	.present = 1,
+	.s = 1,
+	.l = 1,
+	.g = 1,
 };
 static const struct kvm_segment kernel_data = {
-	.limit = 0xffffffff, .selector = MF_SEL_KERNEL_DATA, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1,
+	.limit = 0xffffffff,
+	.selector = MF_SEL_KERNEL_DATA,
+	.type = 3,
+	.present = 1,
+	.db = 1,
+	.s = 1,
+	.g = 1,
 };
 
 void mf_cpu_user_segments(struct kvm_sregs *sregs)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The x86 tables and register sets that bring a vCPU straight into 64-bit ring 3: GDT, IDT, TSS with
- * I/O bitmap, segment registers, MSRs. Writes bytes into memory that the caller provides; knows
- * nothing of where that memory is mapped. Sources: Intel SDM vol. 3, 3.4.5 (descriptors), 6.14.1
- * (IDT gates), 8.7 (64-bit TSS), 19.5.2 in vol. 1 (I/O bitmap).
+ * The x86 tables and register sets that bring a vCPU straight into 64-bit ring 3: GDT, IDT, TSS
+ * with I/O bitmap, segment registers, MSRs. Writes bytes into memory that the caller provides;
+ * knows nothing of where that memory is mapped. Sources: Intel SDM vol. 3, 3.4.5
+ * (descriptors), 6.14.1 (IDT gates), 8.7 (64-bit TSS), 19.5.2 in vol. 1 (I/O bitmap).
  */
 #ifndef MF_ENGINE_KVM_CPU_H
 #define MF_ENGINE_KVM_CPU_H
@@ -14,15 +14,15 @@
 #define MF_SEL_KERNEL_DATA 0x10
 #define MF_SEL_USER_DATA   0x23
 #define MF_SEL_USER_CODE   0x2b
-#define MF_SEL_TSS	   0x40
-#define MF_GDT_BYTES	   (10 * 8)
+#define MF_SEL_TSS         0x40
+#define MF_GDT_BYTES       (10 * 8)
 
 #define MF_VECTORS   32
 #define MF_IDT_BYTES (MF_VECTORS * 16)
 
 /* TSS, then the bitmap for ports 0..0x3f, then the closing 0xff byte. */
 #define MF_TSS_IO_BYTES 8
-#define MF_TSS_BYTES	(104 + MF_TSS_IO_BYTES + 1)
+#define MF_TSS_BYTES    (104 + MF_TSS_IO_BYTES + 1)
 
 #define MF_RFLAGS_USER 0x202ull /* IF and the bit that is always one */
 

@@ -34,11 +34,12 @@ static int cannot_open(const char *path, int code, struct mf_error *err)
 	case -ENOENT:
 	case -ENODEV:
 	case -ENXIO:
-		return mf_error_set(err, code,
-				    "%s is not there; load the kvm module (`modprobe kvm_intel` or "
-				    "`kvm_amd`), switch virtualisation on in the firmware, or allow "
-				    "nested virtualisation for this machine",
-				    path);
+		return mf_error_set(
+			err, code,
+			"%s is not there; load the kvm module (`modprobe kvm_intel` or "
+			"`kvm_amd`), switch virtualisation on in the firmware, or allow "
+			"nested virtualisation for this machine",
+			path);
 	case -EACCES:
 	case -EPERM:
 		return mf_error_set(err, code,
@@ -55,14 +56,17 @@ static void mask_leaf(struct kvm_cpuid_entry2 *entry, uint64_t xcr0)
 {
 	switch (entry->function) {
 	case 1:
-		entry->ecx &= ~(1u << 3 | 1u << 21 | 1u << 24 | 1u << 15); /* MONITOR x2APIC TSC-deadline PDCM */
+		entry->ecx &= ~(1u << 3 | 1u << 21 | 1u << 24 |
+				1u << 15); /* MONITOR x2APIC TSC-deadline PDCM */
 		break;
 	case 7:
 		if (entry->index)
 			break;
-		entry->ebx &= ~(1u << 2 | 1u << 14 | 1u << 4 | 1u << 11);  /* SGX MPX HLE RTM */
-		entry->ecx &= ~(1u << 3 | 1u << 4 | 1u << 5 | 1u << 7);	   /* PKU OSPKE WAITPKG CET_SS */
-		entry->edx &= ~(1u << 5 | 1u << 20 | 1u << 22 | 1u << 24 | 1u << 25); /* UINTR CET_IBT AMX */
+		entry->ebx &= ~(1u << 2 | 1u << 14 | 1u << 4 | 1u << 11); /* SGX MPX HLE RTM */
+		entry->ecx &=
+			~(1u << 3 | 1u << 4 | 1u << 5 | 1u << 7); /* PKU OSPKE WAITPKG CET_SS */
+		entry->edx &= ~(1u << 5 | 1u << 20 | 1u << 22 | 1u << 24 |
+				1u << 25); /* UINTR CET_IBT AMX */
 		break;
 	case 0xd:
 		if (entry->index == 0) {
@@ -82,7 +86,8 @@ static int read_cpuid(struct mf_kvm *kvm)
 {
 	uint32_t i;
 
-	kvm->cpuid = calloc(1, sizeof(*kvm->cpuid) + CPUID_ENTRIES * sizeof(kvm->cpuid->entries[0]));
+	kvm->cpuid =
+		calloc(1, sizeof(*kvm->cpuid) + CPUID_ENTRIES * sizeof(kvm->cpuid->entries[0]));
 	if (!kvm->cpuid)
 		return -ENOMEM;
 	kvm->cpuid->nent = CPUID_ENTRIES;
@@ -116,9 +121,10 @@ static int check_version(struct mf_kvm *kvm, const char *path, struct mf_error *
 		return mf_error_set(err, -ENODEV, "%s is not a KVM device of API version 12", path);
 	sync = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS);
 	if ((sync & 7) != 7 || ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) <= 0)
-		return mf_error_set(err, -ENODEV,
-				    "this kernel's KVM is too old (no sync regs or immediate exit); Linux "
-				    "6.1 or newer is needed");
+		return mf_error_set(
+			err, -ENODEV,
+			"this kernel's KVM is too old (no sync regs or immediate exit); Linux "
+			"6.1 or newer is needed");
 	run_bytes = ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (run_bytes < (int)sizeof(struct kvm_run))
 		return mf_error_set(err, -ENODEV, "KVM gives no run page");

@@ -23,12 +23,15 @@ enum mf_family {
 /* What the probe guest found out (traits.c). */
 struct mf_traits {
 	enum mf_family family;
-	uint8_t tss_type;	  /* TR.type that lets ring 3 use the I/O bitmap: 11, or 9 on emulated SVM */
-	bool rip_after_out;	  /* at the exit RIP already stands behind the `out` */
-	bool host_edits_seen;	  /* a host edit of a guest PTE that takes a right away is seen unaided */
-	bool binary_stats;	  /* KVM_GET_STATS_FD with pf_taken */
-	bool pagemap_scan;	  /* PAGEMAP_SCAN (Linux 6.7); otherwise the pagemap file's bits are read */
-	bool tsc_offset;	  /* KVM_VCPU_TSC_OFFSET can be set */
+	uint8_t tss_type;   /* TR.type that lets ring 3 use the I/O bitmap: 11, or 9 on emulated SVM
+			     */
+	bool rip_after_out; /* at the exit RIP already stands behind the `out` */
+	bool host_edits_seen; /* a host edit of a guest PTE that takes a right away is seen unaided
+			       */
+	bool binary_stats;    /* KVM_GET_STATS_FD with pf_taken */
+	bool pagemap_scan; /* PAGEMAP_SCAN (Linux 6.7); otherwise the pagemap file's bits are read
+			    */
+	bool tsc_offset;   /* KVM_VCPU_TSC_OFFSET can be set */
 	bool msr_filter;
 	uint64_t cr4_extra; /* FSGSBASE; on hardware SMEP and SMAP too: what the CPU has of them */
 	uint64_t xcr0; /* components that guests get: x87, SSE, AVX, AVX-512 of what the host has */
@@ -36,7 +39,7 @@ struct mf_traits {
 };
 
 struct mf_kvm {
-	int fd;		/* /dev/kvm */
+	int fd;         /* /dev/kvm */
 	int pagemap_fd; /* /proc/self/pagemap, for engine/mem */
 	size_t run_bytes;
 	struct kvm_cpuid2 *cpuid; /* owned */

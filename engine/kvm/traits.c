@@ -95,7 +95,8 @@ static int probe_init(struct probe *probe, const struct mf_kvm *kvm, struct mf_e
 {
 	int ret;
 
-	probe->mem = mmap(NULL, P_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	probe->mem =
+		mmap(NULL, P_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (probe->mem == MAP_FAILED)
 		return mf_error_set(err, -ENOMEM, "no memory for the probe guest");
 	build_tables(probe->mem);
@@ -240,9 +241,10 @@ int mf_traits_probe(struct mf_kvm *kvm, struct mf_error *err)
 	if (!ret)
 		ret = probe_edits(kvm, err);
 	if (ret == -EPROTO)
-		return mf_error_set(err, ret,
-				    "this KVM runs 64-bit ring-3 code in no way that Mayfly knows; run "
-				    "`mayfly doctor` and report what it prints");
+		return mf_error_set(
+			err, ret,
+			"this KVM runs 64-bit ring-3 code in no way that Mayfly knows; run "
+			"`mayfly doctor` and report what it prints");
 	if (!ret)
 		ret = probe_optional(kvm, err);
 	if (ret)

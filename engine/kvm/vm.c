@@ -11,12 +11,28 @@
 #define SYNC_REGS (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
 
 const unsigned long mf_kvm_ioctls[] = {
-	KVM_CREATE_VM,	     KVM_CHECK_EXTENSION, KVM_CREATE_VCPU,     KVM_SET_USER_MEMORY_REGION,
-	KVM_RUN,	     KVM_GET_REGS,	  KVM_GET_SREGS,       KVM_SET_SREGS,
-	KVM_GET_XSAVE,	     KVM_SET_XSAVE,	  KVM_GET_XCRS,	       KVM_SET_XCRS,
-	KVM_GET_DEBUGREGS,   KVM_SET_DEBUGREGS,	  KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS,
-	KVM_GET_MSRS,	     KVM_SET_MSRS,	  KVM_SET_CPUID2,      KVM_GET_STATS_FD,
-	KVM_SET_DEVICE_ATTR, KVM_X86_SET_MSR_FILTER,
+	KVM_CREATE_VM,
+	KVM_CHECK_EXTENSION,
+	KVM_CREATE_VCPU,
+	KVM_SET_USER_MEMORY_REGION,
+	KVM_RUN,
+	KVM_GET_REGS,
+	KVM_GET_SREGS,
+	KVM_SET_SREGS,
+	KVM_GET_XSAVE,
+	KVM_SET_XSAVE,
+	KVM_GET_XCRS,
+	KVM_SET_XCRS,
+	KVM_GET_DEBUGREGS,
+	KVM_SET_DEBUGREGS,
+	KVM_GET_VCPU_EVENTS,
+	KVM_SET_VCPU_EVENTS,
+	KVM_GET_MSRS,
+	KVM_SET_MSRS,
+	KVM_SET_CPUID2,
+	KVM_GET_STATS_FD,
+	KVM_SET_DEVICE_ATTR,
+	KVM_X86_SET_MSR_FILTER,
 };
 const size_t mf_kvm_ioctls_count = sizeof(mf_kvm_ioctls) / sizeof(mf_kvm_ioctls[0]);
 
@@ -96,9 +112,10 @@ static int say_why(int code, struct mf_error *err)
 	switch (code) {
 	case -EMFILE:
 	case -ENFILE:
-		return mf_error_set(err, code,
-				    "no file descriptor left for another VM; raise `ulimit -n` (each VM "
-				    "takes three) or ask for fewer VMs");
+		return mf_error_set(
+			err, code,
+			"no file descriptor left for another VM; raise `ulimit -n` (each VM "
+			"takes three) or ask for fewer VMs");
 	case -ENOMEM:
 		return mf_error_set(err, code, "no memory left for another VM; ask for fewer VMs");
 	default:
@@ -172,8 +189,8 @@ static void clear_fs(void)
 }
 
 /*
- * Software KVM runs ring 3 with this thread's own data segment registers: what a guest loads there is
- * not in its sregs and put back by nobody, and the thread's next guest would see it.
+ * Software KVM runs ring 3 with this thread's own data segment registers: what a guest loads there
+ * is not in its sregs and put back by nobody, and the thread's next guest would see it.
  */
 static void clear_selectors(void)
 {
@@ -206,7 +223,8 @@ int mf_kvm_vm_run(struct mf_kvm_vm *vm)
 
 int mf_kvm_vm_drain(struct mf_kvm_vm *vm)
 {
-	uint8_t before = __atomic_load_n(&vm->run->immediate_exit, __ATOMIC_RELAXED); /* a kick is not ours to spend */
+	uint8_t before = __atomic_load_n(&vm->run->immediate_exit,
+					 __ATOMIC_RELAXED); /* a kick is not ours to spend */
 	int ret;
 	int rounds;
 

@@ -29,7 +29,8 @@ uint64_t mf_cpu_ns(const struct mf_process *process)
 /* Clocks of the engine's process and threads are none of the guest's business. */
 static bool is_clock(uint64_t id)
 {
-	return id <= CLOCK_BOOTTIME && id != CLOCK_PROCESS_CPUTIME_ID && id != CLOCK_THREAD_CPUTIME_ID;
+	return id <= CLOCK_BOOTTIME && id != CLOCK_PROCESS_CPUTIME_ID &&
+	       id != CLOCK_THREAD_CPUTIME_ID;
 }
 
 int64_t mf_sys_clock_gettime(struct mf_process *process, const uint64_t arg[6])

@@ -15,17 +15,18 @@
 /* Tells the SDK that it runs inside Mayfly. */
 #define AT_MAYFLY 0x4d460001u
 
-#define PIE_BASE      0x555555554000ull
-#define STACK_TOP     (MF_USER_TOP - MF_PAGE) /* one page of nothing between stack and engine */
-#define STACK_BYTES   (8ull << 20)
-#define STACK_INITIAL (128ull << 10)
-#define HEAD_ROOM     (16ull << 10) /* of the initial stack, kept free of arguments */
-#define CR4_FSGSBASE  (1ull << 16)
+#define PIE_BASE        0x555555554000ull
+#define STACK_TOP       (MF_USER_TOP - MF_PAGE) /* one page of nothing between stack and engine */
+#define STACK_BYTES     (8ull << 20)
+#define STACK_INITIAL   (128ull << 10)
+#define HEAD_ROOM       (16ull << 10) /* of the initial stack, kept free of arguments */
+#define CR4_FSGSBASE    (1ull << 16)
 #define HWCAP2_FSGSBASE 2u
 
 static uint32_t segment_prot(const struct mf_elf_segment *segment)
 {
-	return (segment->prot & MF_ELF_R ? PROT_READ : 0) | (segment->prot & MF_ELF_W ? PROT_WRITE : 0) |
+	return (segment->prot & MF_ELF_R ? PROT_READ : 0) |
+	       (segment->prot & MF_ELF_W ? PROT_WRITE : 0) |
 	       (segment->prot & MF_ELF_X ? PROT_EXEC : 0);
 }
 
@@ -51,25 +52,29 @@ static int map_segment(struct mf_process *process, const struct mf_exec *exec,
 		       const struct mf_elf_segment *segment, uint64_t base)
 {
 	uint64_t start = (base + segment->vaddr) & ~(uint64_t)(MF_PAGE - 1);
-	uint64_t end = (base + segment->vaddr + segment->memsz_bytes + MF_PAGE - 1) & ~(uint64_t)(MF_PAGE - 1);
+	uint64_t end = (base + segment->vaddr + segment->memsz_bytes + MF_PAGE - 1) &
+		       ~(uint64_t)(MF_PAGE - 1);
 	uint32_t prot = segment_prot(segment);
-	int ret = mf_memory_map(process, start, end - start, prot ? prot : PROT_READ, MF_VMA_PROGRAM);
+	int ret =
+		mf_memory_map(process, start, end - start, prot ? prot : PROT_READ, MF_VMA_PROGRAM);
 
 	if (!ret)
-		poke(process, base + segment->vaddr, exec->elf + segment->offset, segment->filesz_bytes);
+		poke(process, base + segment->vaddr, exec->elf + segment->offset,
+		     segment->filesz_bytes);
 	return ret;
 }
 
-static int map_program(struct mf_process *process, const struct mf_exec *exec, const struct mf_elf *elf,
-		       uint64_t base, struct mf_error *err)
+static int map_program(struct mf_process *process, const struct mf_exec *exec,
+		       const struct mf_elf *elf, uint64_t base, struct mf_error *err)
 {
 	unsigned int i;
 
 	for (i = 0; i < elf->segment_count; i++)
 		if (map_segment(process, exec, &elf->segments[i], base))
-			return mf_error_set(err, -ENOMEM,
-					    "%s needs %llu KiB and does not fit into --memory; raise it",
-					    exec->exec_name, (unsigned long long)elf->load_bytes / 1024);
+			return mf_error_set(
+				err, -ENOMEM,
+				"%s needs %llu KiB and does not fit into --memory; raise it",
+				exec->exec_name, (unsigned long long)elf->load_bytes / 1024);
 	MF_DIRTY(process, brk_start) = base + elf->high_vaddr;
 	MF_DIRTY(process, brk) = base + elf->high_vaddr;
 	return 0;
@@ -179,16 +184,17 @@ static int push_vectors(struct mf_process *process, struct stack *stack, const s
 		push(stack, &zero, 8);
 	number = argc;
 	if (!push(stack, aux.pairs, aux.count * 8) || !push(stack, &zero, 8) ||
-	    !push(stack, envp, envc * 8) || !push(stack, &zero, 8) || !push(stack, argv, argc * 8) ||
-	    !push(stack, &number, 8))
+	    !push(stack, envp, envc * 8) || !push(stack, &zero, 8) ||
+	    !push(stack, argv, argc * 8) || !push(stack, &number, 8))
 		return -E2BIG;
 	return 0;
 }
 
-static int make_stack(struct mf_process *process, const struct mf_exec *exec, const struct mf_elf *elf,
-		      uint64_t base, struct mf_error *err)
+static int make_stack(struct mf_process *process, const struct mf_exec *exec,
+		      const struct mf_elf *elf, uint64_t base, struct mf_error *err)
 {
-	static struct stack stack; /* too large for a thread's stack; loading is the set-up phase's */
+	static struct stack
+		stack; /* too large for a thread's stack; loading is the set-up phase's */
 	uint32_t prot = PROT_READ | PROT_WRITE | (elf->stack_exec ? PROT_EXEC : 0);
 	struct kvm_regs *regs;
 
@@ -198,9 +204,11 @@ static int make_stack(struct mf_process *process, const struct mf_exec *exec, co
 	if (mf_memory_map(process, STACK_TOP - STACK_INITIAL, STACK_INITIAL, prot, MF_VMA_STACK))
 		return mf_error_set(err, -ENOMEM, "--memory is too small for a stack; raise it");
 	if (push_vectors(process, &stack, exec, elf, base))
-		return mf_error_set(err, -E2BIG, "arguments and environment of %s are longer than %zu KiB",
+		return mf_error_set(err, -E2BIG,
+				    "arguments and environment of %s are longer than %zu KiB",
 				    exec->exec_name, sizeof(stack.bytes) / 1024);
-	poke(process, stack_address(&stack), stack.bytes + sizeof(stack.bytes) - stack.used, stack.used);
+	poke(process, stack_address(&stack), stack.bytes + sizeof(stack.bytes) - stack.used,
+	     stack.used);
 	regs = mf_vm_regs_rw(&process->vm);
 	regs->rsp = stack_address(&stack);
 	regs->rip = base + elf->entry;
@@ -244,8 +252,9 @@ static int load(struct mf_process *process, const struct mf_exec *exec, const st
 	return ret;
 }
 
-int mf_process_exec(struct mf_process *process, const struct mf_kvm *kvm, const struct mf_policy *policy,
-		    const struct mf_exec *exec, struct mf_error *err)
+int mf_process_exec(struct mf_process *process, const struct mf_kvm *kvm,
+		    const struct mf_policy *policy, const struct mf_exec *exec,
+		    struct mf_error *err)
 {
 	struct mf_elf_limits limits = {.vaddr_end = USER_END, .load_bytes_max = exec->limit_bytes};
 	struct mf_elf elf;
@@ -258,9 +267,11 @@ int mf_process_exec(struct mf_process *process, const struct mf_kvm *kvm, const 
 		return ret;
 	base = choose_base(&elf);
 	if (base && (base < MF_ELF_VADDR_MIN || base + elf.high_vaddr > USER_END))
-		return mf_error_set(err, -ENOEXEC, "%s is too wide for the address space of a program",
+		return mf_error_set(err, -ENOEXEC,
+				    "%s is too wide for the address space of a program",
 				    exec->exec_name);
-	ret = mf_vm_create_blank(&process->vm, kvm, exec->limit_bytes, sizeof(struct mf_linux), err);
+	ret = mf_vm_create_blank(&process->vm, kvm, exec->limit_bytes, sizeof(struct mf_linux),
+				 err);
 	if (ret)
 		return ret;
 	ret = load(process, exec, &elf, base, err);

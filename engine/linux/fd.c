@@ -102,7 +102,8 @@ int64_t mf_fd_install(struct mf_process *process, const struct mf_fd *entry, uin
 	if (fd < 0)
 		return fd;
 	/* The rest of the host's descriptors are the engine's: clients, VMs. */
-	if (process->policy->host_fd_end && has_host(entry) && entry->host >= process->policy->host_fd_end)
+	if (process->policy->host_fd_end && has_host(entry) &&
+	    entry->host >= process->policy->host_fd_end)
 		return -ENFILE;
 	index = free_index(process);
 	to = &MF_DIRTY(process, fds[index]);

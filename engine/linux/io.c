@@ -241,7 +241,8 @@ static int64_t write_stdio(struct mf_process *process, const struct mf_fd *entry
 
 	if (!entry->host)
 		return -EBADF;
-	while (got > 0 && !(done && process->vm.kicked) && mf_cursor_pieces(cursor, pieces, &count)) {
+	while (got > 0 && !(done && process->vm.kicked) &&
+	       mf_cursor_pieces(cursor, pieces, &count)) {
 		for (i = 0; i < count && got > 0; i++) {
 			got = print_piece(process, entry->host, &pieces[i]);
 			if (got <= 0)

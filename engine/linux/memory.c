@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 
 #define STACK_STEP (128u * 1024)
-#define LOWEST	   0x10000ull
+#define LOWEST     0x10000ull
 #define PROT_ALL   (PROT_READ | PROT_WRITE | PROT_EXEC)
 /* Page-table frames that a mapping may need on top of its pages. */
 #define TABLES_SPARE 4u
@@ -67,7 +67,8 @@ static bool has_room(struct mf_process *process, uint64_t start, size_t pages)
 	return false;
 }
 
-/* Give every absent page of the range a frame. A range without access gets none: it costs nothing. */
+/* Give every absent page of the range a frame. A range without access gets none: it costs nothing.
+ */
 static int back_range(struct mf_process *process, uint64_t start, uint64_t bytes, uint32_t prot)
 {
 	struct mf_mem *mem = &process->vm.mem;
@@ -129,7 +130,8 @@ int mf_memory_unmap(struct mf_process *process, uint64_t start, uint64_t bytes)
 bool mf_memory_fault(struct mf_process *process, uint64_t address, uint64_t error_code)
 {
 	const struct mf_linux *lx = mf_linux(process);
-	int want = (error_code & PF_WRITE ? MF_WRITE : MF_READ) | (error_code & PF_FETCH ? MF_EXEC : 0);
+	int want = (error_code & PF_WRITE ? MF_WRITE : MF_READ) |
+		   (error_code & PF_FETCH ? MF_EXEC : 0);
 	uint64_t low = (address & ~(uint64_t)(MF_PAGE - 1)) - STACK_STEP + MF_PAGE;
 	const struct mf_vma *vma;
 	struct mf_gpa gpa;
@@ -172,7 +174,8 @@ static int fill_from_file(struct mf_process *process, uint64_t start, uint64_t b
 	return 0;
 }
 
-static int64_t choose_address(struct mf_process *process, uint64_t hint, uint64_t bytes, uint64_t flags)
+static int64_t choose_address(struct mf_process *process, uint64_t hint, uint64_t bytes,
+			      uint64_t flags)
 {
 	uint64_t place;
 
@@ -186,7 +189,8 @@ static int64_t choose_address(struct mf_process *process, uint64_t hint, uint64_
 		return (int64_t)hint;
 	}
 	hint = round_up(hint);
-	if (hint && is_user_range(hint, bytes) && hint + bytes <= mf_linux(process)->stack_end - MF_PAGE &&
+	if (hint && is_user_range(hint, bytes) &&
+	    hint + bytes <= mf_linux(process)->stack_end - MF_PAGE &&
 	    !mf_vma_overlaps(process, hint, hint + bytes))
 		return (int64_t)hint;
 	place = mf_vma_gap(process, bytes);
@@ -215,10 +219,11 @@ static int check_mmap(struct mf_process *process, const uint64_t arg[6])
 }
 
 /*
- * Map a file's pages themselves, read-only. 1: not for this mapping (small, writable, a fork, no room):
- * copy it. What lies behind the end of the file stays absent: touching it ends the program.
+ * Map a file's pages themselves, read-only. 1: not for this mapping (small, writable, a fork, no
+ * room): copy it. What lies behind the end of the file stays absent: touching it ends the program.
  */
-static int map_file_itself(struct mf_process *process, uint64_t start, uint64_t bytes, const uint64_t arg[6])
+static int map_file_itself(struct mf_process *process, uint64_t start, uint64_t bytes,
+			   const uint64_t arg[6])
 {
 	struct mf_mem *mem = &process->vm.mem;
 	struct mf_vma vma = {start, start + bytes, (uint32_t)arg[2], MF_VMA_FILE};
@@ -269,7 +274,8 @@ static int copy_file_pages(struct mf_process *process, uint64_t start, uint64_t 
 }
 
 /* A mapping of the program's own: fresh memory, with a copy of the file where there is one. */
-static int map_own(struct mf_process *process, uint64_t start, uint64_t bytes, const uint64_t arg[6])
+static int map_own(struct mf_process *process, uint64_t start, uint64_t bytes,
+		   const uint64_t arg[6])
 {
 	int ret = mf_memory_map(process, start, bytes, (uint32_t)arg[2], MF_VMA_MMAP);
 
@@ -370,12 +376,15 @@ int64_t mf_sys_mremap(struct mf_process *process, const uint64_t arg[6])
 	if (!vma || old > MF_USER_TOP || vma->end < from + old || new > MF_USER_TOP)
 		return -EFAULT;
 	if (new <= old)
-		return new == old || !mf_memory_unmap(process, from + new, old - new) ? (int64_t)from : -ENOMEM;
+		return new == old || !mf_memory_unmap(process, from + new, old - new)
+			       ? (int64_t)from
+			       : -ENOMEM;
 	copy = *vma;
 	if (is_user_range(from, new) && from + new <= mf_linux(process)->stack_end - MF_PAGE &&
 	    !mf_vma_overlaps(process, from + old, from + new))
-		return mf_memory_map(process, from + old, new - old, copy.prot, copy.kind) ? -ENOMEM
-											   : (int64_t)from;
+		return mf_memory_map(process, from + old, new - old, copy.prot, copy.kind)
+			       ? -ENOMEM
+			       : (int64_t)from;
 	if (!(arg[3] & MREMAP_MAYMOVE))
 		return -ENOMEM;
 	return move_mapping(process, from, old, new, copy);
@@ -400,7 +409,8 @@ int64_t mf_sys_madvise(struct mf_process *process, const uint64_t arg[6])
 	case MADV_NOHUGEPAGE:
 	case MADV_DONTDUMP:
 	case MADV_DODUMP:
-	case MADV_FREE: /* may keep the bytes: Linux gives them back only when it is short of memory */
+	case MADV_FREE: /* may keep the bytes: Linux gives them back only when it is short of memory
+			 */
 		return 0;
 	case MADV_DONTNEED: /* the bytes must read as zero */
 		mf_pt_zero(&process->vm.mem, MF_GVA(arg[0]), bytes / MF_PAGE);
@@ -418,8 +428,9 @@ int64_t mf_sys_brk(struct mf_process *process, const uint64_t arg[6])
 
 	if (arg[0] < lx->brk_start || arg[0] >= lx->stack_end)
 		return (int64_t)lx->brk;
-	if (then > now && (mf_vma_overlaps(process, now, then + MF_PAGE) ||
-			   mf_memory_map(process, now, then - now, PROT_READ | PROT_WRITE, MF_VMA_HEAP)))
+	if (then > now &&
+	    (mf_vma_overlaps(process, now, then + MF_PAGE) ||
+	     mf_memory_map(process, now, then - now, PROT_READ | PROT_WRITE, MF_VMA_HEAP)))
 		return (int64_t)lx->brk;
 	if (then < now && mf_memory_unmap(process, then, now - then))
 		return (int64_t)lx->brk;

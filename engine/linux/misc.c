@@ -168,7 +168,8 @@ int64_t mf_sys_prlimit64(struct mf_process *process, const uint64_t arg[6])
 			return -EFAULT;
 		if (new.rlim_cur > new.rlim_max)
 			return -EINVAL;
-		/* Only the number of descriptors can be changed from inside, below its hard limit. */
+		/* Only the number of descriptors can be changed from inside, below its hard limit.
+		 */
 		if (memcmp(&new, &limit, sizeof(new)) &&
 		    (arg[1] != RLIMIT_NOFILE || new.rlim_max != limit.rlim_max))
 			return -EPERM;
@@ -187,7 +188,8 @@ int64_t mf_sys_getrandom(struct mf_process *process, const uint64_t arg[6])
 		return -EINVAL;
 	while (done < bytes) {
 		void *at;
-		size_t span = mf_pt_span(&process->vm.mem, MF_GVA(arg[0] + done), bytes - done, MF_WRITE, &at);
+		size_t span = mf_pt_span(&process->vm.mem, MF_GVA(arg[0] + done), bytes - done,
+					 MF_WRITE, &at);
 		ssize_t got = span ? getrandom(at, span, 0) : -1;
 
 		if (got < 0)
@@ -233,7 +235,8 @@ int64_t mf_sys_getcpu(struct mf_process *process, const uint64_t arg[6])
 {
 	uint32_t zero = 0;
 
-	if ((arg[0] && put_user(process, arg[0], &zero, 4)) || (arg[1] && put_user(process, arg[1], &zero, 4)))
+	if ((arg[0] && put_user(process, arg[0], &zero, 4)) ||
+	    (arg[1] && put_user(process, arg[1], &zero, 4)))
 		return -EFAULT;
 	return 0;
 }

@@ -31,7 +31,8 @@ static void parked(struct mf_process *process, struct mf_exit *exit)
 	exit->wait_until_ns = process->wait.until_ns;
 }
 
-/* A parked call is made again: put the vCPU back in front of nothing, only the answer is missing. */
+/* A parked call is made again: put the vCPU back in front of nothing, only the answer is missing.
+ */
 static bool linux_call(struct mf_process *process, struct mf_exit *exit)
 {
 	const struct kvm_regs *regs = mf_vm_regs(&process->vm);
@@ -91,15 +92,18 @@ static bool on_call(struct mf_process *process, struct mf_exit *exit)
 }
 
 /* True when the program may go on. */
-static bool on_fault(struct mf_process *process, const struct mf_vm_exit *vm_exit, struct mf_exit *exit)
+static bool on_fault(struct mf_process *process, const struct mf_vm_exit *vm_exit,
+		     struct mf_exit *exit)
 {
 	int signo = mf_signal_of_vector(vm_exit->vector);
 
-	if (vm_exit->vector == 14 && mf_memory_fault(process, vm_exit->address, vm_exit->error_code))
+	if (vm_exit->vector == 14 &&
+	    mf_memory_fault(process, vm_exit->address, vm_exit->error_code))
 		return true;
 	MF_DIRTY(process, exit_signal) = (uint32_t)signo;
-	snprintf(exit->text, sizeof(exit->text), "%s at rip 0x%llx, address 0x%llx (vector %u, error 0x%llx)",
-		 strsignal(signo), (unsigned long long)vm_exit->rip, (unsigned long long)vm_exit->address,
+	snprintf(exit->text, sizeof(exit->text),
+		 "%s at rip 0x%llx, address 0x%llx (vector %u, error 0x%llx)", strsignal(signo),
+		 (unsigned long long)vm_exit->rip, (unsigned long long)vm_exit->address,
 		 vm_exit->vector, (unsigned long long)vm_exit->error_code);
 	if (process->policy->trace)
 		mf_trace_signal(process, signo, vm_exit);
@@ -111,8 +115,8 @@ static void on_crash(const struct mf_vm_exit *vm_exit, struct mf_exit *exit)
 {
 	exit->kind = MF_EXIT_CRASHED;
 	exit->status = vm_exit->reason == -EFAULT ? SIGBUS : SIGILL;
-	snprintf(exit->text, sizeof(exit->text), "%s at rip 0x%llx", mf_vm_crash_name(vm_exit->reason),
-		 (unsigned long long)vm_exit->rip);
+	snprintf(exit->text, sizeof(exit->text), "%s at rip 0x%llx",
+		 mf_vm_crash_name(vm_exit->reason), (unsigned long long)vm_exit->rip);
 }
 
 static bool on_kick(struct mf_process *process, struct mf_exit *exit)
@@ -187,8 +191,8 @@ void mf_process_image_finish(struct mf_image *image)
 	mf_image_finish(image);
 }
 
-int mf_process_fork(struct mf_process *process, struct mf_image *image, const struct mf_policy *policy,
-		    struct mf_error *err)
+int mf_process_fork(struct mf_process *process, struct mf_image *image,
+		    const struct mf_policy *policy, struct mf_error *err)
 {
 	struct mf_mem *mem = &process->vm.mem;
 	uint64_t cap;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A Linux program in a VM: loading it, running it from event to event, answering its system calls. The
- * event loop of a role drives it: nothing in here blocks. One thread at a time per process, except
- * mf_vm_kick.
+ * A Linux program in a VM: loading it, running it from event to event, answering its system calls.
+ * The event loop of a role drives it: nothing in here blocks. One thread at a time per process,
+ * except mf_vm_kick.
  */
 #ifndef MF_ENGINE_LINUX_PROCESS_H
 #define MF_ENGINE_LINUX_PROCESS_H
@@ -22,37 +22,38 @@ typedef ssize_t mf_output_fn(void *cookie, int fd, const void *bytes, size_t cou
 /* What a program may use; shared by all forks, immutable while they run. */
 struct mf_policy {
 	const struct mf_permit *permit; /* files; NULL = none */
-	mf_output_fn *output;		/* NULL = discarded */
+	mf_output_fn *output;           /* NULL = discarded */
 	void *output_cookie;
-	int stdin_fd;		/* -1: reads end of file */
-	bool stdio_is_host;	/* stdin/stdout/stderr may be asked about as the host's (tty, fstat) */
-	FILE *trace;		/* --trace-syscalls; NULL = off */
-	uint64_t output_limit;	/* bytes that one run may print; 0 = no limit */
-	int host_fd_end;	/* programs get no host descriptor from this number on; 0 = no bound */
+	int stdin_fd;       /* -1: reads end of file */
+	bool stdio_is_host; /* stdin/stdout/stderr may be asked about as the host's (tty, fstat) */
+	FILE *trace;        /* --trace-syscalls; NULL = off */
+	uint64_t output_limit; /* bytes that one run may print; 0 = no limit */
+	int host_fd_end; /* programs get no host descriptor from this number on; 0 = no bound */
 	uint64_t private_pages; /* pages that a fork may hold privately; 0 = no limit */
 };
 
 enum mf_exit_kind {
 	MF_EXIT_READY = 1, /* MF_CALL_READY: at its ready point, or a response and ready again */
 	MF_EXIT_RESPOND,   /* MF_CALL_RESPOND */
-	MF_EXIT_RETURN,	   /* MF_CALL_RETURN; value in RDI */
-	MF_EXIT_LOG,	   /* MF_CALL_LOG */
-	MF_EXIT_WAIT,	   /* parked: wait for wait_fd/wait_events or wait_until_ns, then run again */
-	MF_EXIT_KICKED,	   /* mf_vm_kick; reasons in `kicks` */
-	MF_EXIT_EXITED,	   /* exit or exit_group; status */
-	MF_EXIT_SIGNALED,  /* died of a signal */
-	MF_EXIT_CRASHED,   /* did something to the machine that no program does; the vCPU is unclean */
+	MF_EXIT_RETURN,    /* MF_CALL_RETURN; value in RDI */
+	MF_EXIT_LOG,       /* MF_CALL_LOG */
+	MF_EXIT_WAIT,   /* parked: wait for wait_fd/wait_events or wait_until_ns, then run again */
+	MF_EXIT_KICKED, /* mf_vm_kick; reasons in `kicks` */
+	MF_EXIT_EXITED, /* exit or exit_group; status */
+	MF_EXIT_SIGNALED, /* died of a signal */
+	MF_EXIT_CRASHED,  /* did something to the machine that no program does; the vCPU is unclean
+			   */
 };
 
 struct mf_exit {
 	enum mf_exit_kind kind;
-	int status;	/* EXITED: 0..255; SIGNALED: signal number */
-	uint32_t kicks; /* KICKED */
+	int status;      /* EXITED: 0..255; SIGNALED: signal number */
+	uint32_t kicks;  /* KICKED */
 	uint64_t arg[3]; /* calls: RDI, RSI, RDX */
-	int wait_fd;	/* WAIT: -1 = only the time */
+	int wait_fd;     /* WAIT: -1 = only the time */
 	short wait_events;
 	uint64_t wait_until_ns; /* CLOCK_MONOTONIC; UINT64_MAX = no limit */
-	char text[160];	/* SIGNALED, CRASHED: what happened, for people */
+	char text[160];         /* SIGNALED, CRASHED: what happened, for people */
 };
 
 struct mf_process {
@@ -85,21 +86,22 @@ struct mf_exec {
 	const char *cwd;
 	size_t limit_bytes;
 };
-int mf_process_exec(struct mf_process *process, const struct mf_kvm *kvm, const struct mf_policy *policy,
-		    const struct mf_exec *exec, struct mf_error *err);
+int mf_process_exec(struct mf_process *process, const struct mf_kvm *kvm,
+		    const struct mf_policy *policy, const struct mf_exec *exec,
+		    struct mf_error *err);
 
 /* Run until something happens that the role must know of. */
 void mf_process_run(struct mf_process *process, struct mf_exit *exit);
 
-/* Freeze at the ready point; the process is finished either way. -EBUSY when it holds something that
- * no fork can have a copy of (a pipe), with a sentence. */
+/* Freeze at the ready point; the process is finished either way. -EBUSY when it holds something
+ * that no fork can have a copy of (a pipe), with a sentence. */
 int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct mf_error *err);
 
 /* Finish an image and close the files that the program held open when it was frozen. */
 void mf_process_image_finish(struct mf_image *image);
 
-int mf_process_fork(struct mf_process *process, struct mf_image *image, const struct mf_policy *policy,
-		    struct mf_error *err);
+int mf_process_fork(struct mf_process *process, struct mf_image *image,
+		    const struct mf_policy *policy, struct mf_error *err);
 
 /* mf_vm_reset plus the host descriptors that the image does not have. -EIO: finish it. */
 int mf_process_reset(struct mf_process *process);
@@ -113,12 +115,12 @@ static inline const struct mf_linux *mf_linux(const struct mf_process *process)
 }
 
 /* An lvalue within struct mf_linux, announced as about to be written. */
-#define MF_DIRTY(process, member)                                                                  \
-	(*({                                                                                       \
-		__typeof__(&((struct mf_linux *)mf_mem_linux(&(process)->vm.mem))->member) p_ =    \
-			&((struct mf_linux *)mf_mem_linux(&(process)->vm.mem))->member;            \
-		mf_mem_mark(&(process)->vm.mem, p_, sizeof(*p_));                                  \
-		p_;                                                                                \
+#define MF_DIRTY(process, member)                                                               \
+	(*({                                                                                    \
+		__typeof__(&((struct mf_linux *)mf_mem_linux(&(process)->vm.mem))->member) p_ = \
+			&((struct mf_linux *)mf_mem_linux(&(process)->vm.mem))->member;         \
+		mf_mem_mark(&(process)->vm.mem, p_, sizeof(*p_));                               \
+		p_;                                                                             \
 	}))
 
 #endif

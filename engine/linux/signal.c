@@ -11,7 +11,7 @@
 int mf_signal_of_vector(unsigned int vector)
 {
 	switch (vector) {
-	case 0:	 /* #DE */
+	case 0:  /* #DE */
 	case 16: /* #MF */
 	case 19: /* #XM */
 		return SIGFPE;
@@ -61,7 +61,8 @@ int64_t mf_sys_rt_sigaction(struct mf_process *process, const uint64_t arg[6])
 		return -EINVAL;
 	if (arg[1] && (arg[0] == SIGKILL || arg[0] == SIGSTOP))
 		return -EINVAL;
-	if (arg[2] && mf_pt_write(&process->vm.mem, MF_GVA(arg[2]), &lx->sigactions[arg[0]], sizeof(action)))
+	if (arg[2] &&
+	    mf_pt_write(&process->vm.mem, MF_GVA(arg[2]), &lx->sigactions[arg[0]], sizeof(action)))
 		return -EFAULT;
 	if (!arg[1])
 		return 0;
@@ -137,7 +138,8 @@ struct altstack {
 int64_t mf_sys_sigaltstack(struct mf_process *process, const uint64_t arg[6])
 {
 	const struct mf_linux *lx = mf_linux(process);
-	struct altstack old = {lx->altstack_sp, lx->altstack_size ? 0 : SS_DISABLE, 0, lx->altstack_size};
+	struct altstack old = {lx->altstack_sp, lx->altstack_size ? 0 : SS_DISABLE, 0,
+			       lx->altstack_size};
 	struct altstack new;
 
 	if (arg[0] && mf_pt_read(&process->vm.mem, MF_GVA(arg[0]), &new, sizeof(new)))
@@ -148,10 +150,10 @@ int64_t mf_sys_sigaltstack(struct mf_process *process, const uint64_t arg[6])
 		return 0;
 	if (new.flags & ~SS_DISABLE)
 		return -EINVAL;
-	if (!(new.flags & SS_DISABLE) && new.size < 2048)
+	if (!(new.flags &SS_DISABLE) && new.size < 2048)
 		return -ENOMEM;
-	MF_DIRTY(process, altstack_sp) = new.flags & SS_DISABLE ? 0 : new.sp;
-	MF_DIRTY(process, altstack_size) = new.flags & SS_DISABLE ? 0 : new.size;
+	MF_DIRTY(process, altstack_sp) = new.flags &SS_DISABLE ? 0 : new.sp;
+	MF_DIRTY(process, altstack_size) = new.flags &SS_DISABLE ? 0 : new.size;
 	return 0;
 }
 
@@ -186,7 +188,9 @@ static int64_t wait_in_vain(struct mf_process *process, const uint64_t arg[6])
 	int64_t ret;
 
 	if (arg[3]) {
-		ret = mf_sleep(process, arg[3], arg[1] & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, absolute);
+		ret = mf_sleep(process, arg[3],
+			       arg[1] & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC,
+			       absolute);
 		return ret ? ret : -ETIMEDOUT;
 	}
 	process->wait.fd = -1;

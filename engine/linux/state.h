@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The Linux state of a guest program: plain data in the VM's arena, no pointers, so that reset, delta
- * and snapshot carry it with the pages. Change it only behind MF_DIRTY().
+ * The Linux state of a guest program: plain data in the VM's arena, no pointers, so that reset,
+ * delta and snapshot carry it with the pages. Change it only behind MF_DIRTY().
  */
 #ifndef MF_ENGINE_LINUX_STATE_H
 #define MF_ENGINE_LINUX_STATE_H
 
 #include <stdint.h>
 
-#define MF_VMAS	    1024u
-#define MF_FDS	    256u
-#define MF_DIRS	    64u /* directories open at a time */
+#define MF_VMAS     1024u
+#define MF_FDS      256u
+#define MF_DIRS     64u /* directories open at a time */
 #define MF_SIGNALS  65u
 #define MF_PATH_MAX 1024u
 
@@ -48,11 +48,12 @@ enum mf_char {
 
 /* An open file description: descriptors that were made by dup share one. */
 struct mf_fd {
-	uint8_t kind;	/* enum mf_fd_kind */
-	uint8_t dir;	/* MF_FD_DIR: its name is dirs[dir] */
+	uint8_t kind;   /* enum mf_fd_kind */
+	uint8_t dir;    /* MF_FD_DIR: its name is dirs[dir] */
 	uint16_t users; /* descriptors that refer to it; 0 = free */
-	int32_t host;	/* host descriptor, or as the kind says */
-	uint32_t flags; /* O_* status flags; O_APPEND and O_NONBLOCK are here only, not on the host's */
+	int32_t host;   /* host descriptor, or as the kind says */
+	uint32_t flags; /* O_* status flags; O_APPEND and O_NONBLOCK are here only, not on the
+			   host's */
 	uint32_t reserved;
 	uint64_t offset; /* FILE: bytes; DIR: the host's cookie of the next entry */
 };
@@ -88,11 +89,12 @@ struct mf_linux {
 	int32_t exit_status;
 	uint32_t exit_signal;
 	uint64_t sleep_until_ns; /* a sleep in progress (CLOCK_MONOTONIC), 0 = none */
-	uint64_t nofile;	 /* RLIMIT_NOFILE */
-	uint32_t fds_high;	 /* entries of fds[] from here on were never used */
+	uint64_t nofile;         /* RLIMIT_NOFILE */
+	uint32_t fds_high;       /* entries of fds[] from here on were never used */
 	uint32_t reserved;
 	uint16_t fd_slots[MF_FDS];
-	struct mf_fd fds[MF_FDS]; /* the first hundred lie in the first page with all of the above */
+	struct mf_fd
+		fds[MF_FDS]; /* the first hundred lie in the first page with all of the above */
 	char cwd[MF_PATH_MAX];
 	struct mf_sigaction sigactions[MF_SIGNALS];
 	struct mf_vma vmas[MF_VMAS];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The system calls that a guest sees: one table. A handler gets the six arguments and returns what RAX
- * is to hold (negative errno on failure), or MF_SYS_WAIT after filling process->wait: the call is then
- * made again, with the same arguments, when the wait is over. Guest memory is reached only through
- * engine/mem/pt.h; an address that is not the program's is -EFAULT.
+ * The system calls that a guest sees: one table. A handler gets the six arguments and returns what
+ * RAX is to hold (negative errno on failure), or MF_SYS_WAIT after filling process->wait: the call
+ * is then made again, with the same arguments, when the wait is over. Guest memory is reached only
+ * through engine/mem/pt.h; an address that is not the program's is -EFAULT.
  */
 #ifndef MF_ENGINE_LINUX_SYSCALL_H
 #define MF_ENGINE_LINUX_SYSCALL_H
@@ -25,7 +25,8 @@ enum mf_syscall_state {
 
 struct mf_syscall {
 	const char *name;
-	const char *format; /* a letter an argument for traces: d int, u unsigned, x hex, p pointer, s path, o mode */
+	const char *format; /* a letter an argument for traces: d int, u unsigned, x hex, p pointer,
+			       s path, o mode */
 	enum mf_syscall_state state;
 	mf_syscall_fn *call;
 };
@@ -37,20 +38,25 @@ extern const struct mf_syscall mf_syscalls[MF_SYSCALLS];
 int64_t mf_syscall_dispatch(struct mf_process *process, uint64_t number, const uint64_t arg[6]);
 
 /* memory.c */
-mf_syscall_fn mf_sys_mmap, mf_sys_munmap, mf_sys_mprotect, mf_sys_mremap, mf_sys_madvise, mf_sys_brk;
+mf_syscall_fn mf_sys_mmap, mf_sys_munmap, mf_sys_mprotect, mf_sys_mremap, mf_sys_madvise,
+	mf_sys_brk;
 /* misc.c: process, time, signals, limits */
 mf_syscall_fn mf_sys_exit, mf_sys_arch_prctl, mf_sys_set_tid_address, mf_sys_set_robust_list;
-mf_syscall_fn mf_sys_getpid, mf_sys_getppid, mf_sys_getuid, mf_sys_getgid, mf_sys_zero, mf_sys_uname;
+mf_syscall_fn mf_sys_getpid, mf_sys_getppid, mf_sys_getuid, mf_sys_getgid, mf_sys_zero,
+	mf_sys_uname;
 mf_syscall_fn mf_sys_prlimit64, mf_sys_getrlimit, mf_sys_getrandom, mf_sys_clock_gettime;
 mf_syscall_fn mf_sys_clock_getres, mf_sys_gettimeofday, mf_sys_time, mf_sys_nanosleep;
-mf_syscall_fn mf_sys_clock_nanosleep, mf_sys_rt_sigaction, mf_sys_rt_sigprocmask, mf_sys_sigaltstack;
+mf_syscall_fn mf_sys_clock_nanosleep, mf_sys_rt_sigaction, mf_sys_rt_sigprocmask,
+	mf_sys_sigaltstack;
 mf_syscall_fn mf_sys_kill, mf_sys_tgkill, mf_sys_tkill, mf_sys_futex, mf_sys_sched_getaffinity;
 mf_syscall_fn mf_sys_getrusage, mf_sys_times, mf_sys_sysinfo, mf_sys_getgroups, mf_sys_getcpu;
 mf_syscall_fn mf_sys_rt_sigpending;
 mf_syscall_fn mf_sys_umask, mf_sys_prctl;
 /* io.c: reading and writing descriptors */
-mf_syscall_fn mf_sys_read, mf_sys_write, mf_sys_readv, mf_sys_writev, mf_sys_pread64, mf_sys_pwrite64;
-mf_syscall_fn mf_sys_preadv, mf_sys_pwritev, mf_sys_lseek, mf_sys_close, mf_sys_close_range, mf_sys_dup;
+mf_syscall_fn mf_sys_read, mf_sys_write, mf_sys_readv, mf_sys_writev, mf_sys_pread64,
+	mf_sys_pwrite64;
+mf_syscall_fn mf_sys_preadv, mf_sys_pwritev, mf_sys_lseek, mf_sys_close, mf_sys_close_range,
+	mf_sys_dup;
 mf_syscall_fn mf_sys_dup2, mf_sys_dup3, mf_sys_fcntl, mf_sys_ioctl, mf_sys_pipe, mf_sys_pipe2;
 mf_syscall_fn mf_sys_poll, mf_sys_ppoll, mf_sys_select, mf_sys_pselect6, mf_sys_ftruncate;
 mf_syscall_fn mf_sys_fsync, mf_sys_fallocate, mf_sys_fadvise64, mf_sys_sendfile;
@@ -63,7 +69,8 @@ mf_syscall_fn mf_sys_rmdir, mf_sys_rename, mf_sys_renameat, mf_sys_renameat2, mf
 mf_syscall_fn mf_sys_statfs, mf_sys_fstatfs, mf_sys_link, mf_sys_linkat, mf_sys_symlink;
 mf_syscall_fn mf_sys_symlinkat, mf_sys_chmod, mf_sys_fchmod, mf_sys_fchmodat, mf_sys_utimensat;
 
-/* clock.c: sleep for the timespec at va, in steps of MF_SYS_WAIT; 0 when it is over, -EFAULT, -EINVAL. */
+/* clock.c: sleep for the timespec at va, in steps of MF_SYS_WAIT; 0 when it is over, -EFAULT,
+ * -EINVAL. */
 int64_t mf_sleep(struct mf_process *process, uint64_t va, int clock, bool absolute);
 /* CPU time that the program has used since its fork or reset. */
 uint64_t mf_cpu_ns(const struct mf_process *process);
@@ -75,15 +82,18 @@ const struct mf_fd *mf_fd_get(const struct mf_process *process, uint64_t fd);
 int64_t mf_fd_install(struct mf_process *process, const struct mf_fd *entry, uint64_t from);
 /* Standard descriptors of a new program. */
 void mf_fd_init(struct mf_process *process);
-/* Close host descriptors that this process has and its image has not; all of them without an image. */
+/* Close host descriptors that this process has and its image has not; all of them without an image.
+ */
 void mf_fd_close_own(struct mf_process *process);
 /* Close the host descriptors that an image holds. */
 void mf_fd_close_image(const struct mf_image *image);
 /* -EBUSY with a sentence when a descriptor cannot be shared by forks. */
 int mf_fd_check_freeze(const struct mf_process *process, struct mf_error *err);
-/* The host descriptor and size of a regular file that is open for reading; -EBADF, -EACCES, -ENODEV. */
+/* The host descriptor and size of a regular file that is open for reading; -EBADF, -EACCES,
+ * -ENODEV. */
 int mf_fd_file(const struct mf_process *process, uint64_t fd, uint64_t *size_bytes);
 /* Read up to `bytes` of a file at an offset into host memory: for file mappings. */
-ssize_t mf_fd_pread(const struct mf_process *process, uint64_t fd, void *to, size_t bytes, uint64_t offset);
+ssize_t mf_fd_pread(const struct mf_process *process, uint64_t fd, void *to, size_t bytes,
+		    uint64_t offset);
 
 #endif

@@ -5,10 +5,22 @@
 #include <asm/unistd_64.h>
 #include <errno.h>
 
-#define DONE(name_, format_, call_) {#name_, format_, MF_SYS_DONE, mf_sys_##call_}
-#define PARTIAL(name_, format_, call_) {#name_, format_, MF_SYS_PARTIAL, mf_sys_##call_}
-#define REFUSED(name_, format_) {#name_, format_, MF_SYS_REFUSED, NULL}
-#define ENOSYS_(name_) {#name_, NULL, MF_SYS_ENOSYS, NULL}
+#define DONE(name_, format_, call_)                          \
+	{                                                    \
+#name_, format_, MF_SYS_DONE, mf_sys_##call_ \
+	}
+#define PARTIAL(name_, format_, call_)                          \
+	{                                                       \
+#name_, format_, MF_SYS_PARTIAL, mf_sys_##call_ \
+	}
+#define REFUSED(name_, format_)                       \
+	{                                             \
+#name_, format_, MF_SYS_REFUSED, NULL \
+	}
+#define ENOSYS_(name_)                            \
+	{                                         \
+#name_, NULL, MF_SYS_ENOSYS, NULL \
+	}
 
 const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_read] = DONE(read, "dxu", read),

@@ -22,7 +22,8 @@ static void print_string(const struct mf_process *process, uint64_t va, uint64_t
 	}
 	fputc('"', out);
 	for (i = 0; i < STRING_SHOWN && i < limit; i++) {
-		if (mf_pt_read(&process->vm.mem, MF_GVA(va + i), &c, 1) || (!c && limit == UINT64_MAX))
+		if (mf_pt_read(&process->vm.mem, MF_GVA(va + i), &c, 1) ||
+		    (!c && limit == UINT64_MAX))
 			break;
 		if (c == '\n')
 			fputs("\\n", out);
@@ -34,7 +35,8 @@ static void print_string(const struct mf_process *process, uint64_t va, uint64_t
 	fputs(i == STRING_SHOWN && i < limit ? "\"..." : "\"", out);
 }
 
-static void print_argument(const struct mf_process *process, char format, uint64_t value, uint64_t next)
+static void print_argument(const struct mf_process *process, char format, uint64_t value,
+			   uint64_t next)
 {
 	FILE *out = process->policy->trace;
 
@@ -62,7 +64,8 @@ static void print_argument(const struct mf_process *process, char format, uint64
 	}
 }
 
-void mf_trace_call(const struct mf_process *process, uint64_t number, const uint64_t arg[6], int64_t result)
+void mf_trace_call(const struct mf_process *process, uint64_t number, const uint64_t arg[6],
+		   int64_t result)
 {
 	FILE *out = process->policy->trace;
 	const struct mf_syscall *call = number < MF_SYSCALLS ? &mf_syscalls[number] : NULL;
@@ -82,7 +85,8 @@ void mf_trace_call(const struct mf_process *process, uint64_t number, const uint
 	else if (result == MF_SYS_WAIT)
 		fputs(") = ? (waits)\n", out);
 	else if (result < 0 && result > -4096)
-		fprintf(out, ") = -1 %s (%s)\n", strerrorname_np((int)-result), strerror((int)-result));
+		fprintf(out, ") = -1 %s (%s)\n", strerrorname_np((int)-result),
+			strerror((int)-result));
 	else if (result > 0xffff)
 		fprintf(out, ") = 0x%" PRIx64 "\n", (uint64_t)result);
 	else
@@ -91,6 +95,7 @@ void mf_trace_call(const struct mf_process *process, uint64_t number, const uint
 
 void mf_trace_signal(const struct mf_process *process, int signo, const struct mf_vm_exit *exit)
 {
-	fprintf(process->policy->trace, "--- SIG%s {vector %u, address 0x%" PRIx64 ", rip 0x%" PRIx64 "} ---\n",
+	fprintf(process->policy->trace,
+		"--- SIG%s {vector %u, address 0x%" PRIx64 ", rip 0x%" PRIx64 "} ---\n",
 		sigabbrev_np(signo), exit->vector, exit->address, exit->rip);
 }

@@ -5,7 +5,8 @@
 
 #include "engine/linux/process.h"
 
-void mf_trace_call(const struct mf_process *process, uint64_t number, const uint64_t arg[6], int64_t result);
+void mf_trace_call(const struct mf_process *process, uint64_t number, const uint64_t arg[6],
+		   int64_t result);
 void mf_trace_signal(const struct mf_process *process, int signo, const struct mf_vm_exit *exit);
 
 #endif

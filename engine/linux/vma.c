@@ -46,7 +46,8 @@ static struct mf_linux *list_rw(struct mf_process *process, uint32_t from)
 	struct mf_linux *lx = mf_mem_linux(&process->vm.mem);
 
 	mf_mem_mark(&process->vm.mem, &lx->vma_count, sizeof(lx->vma_count));
-	mf_mem_mark(&process->vm.mem, &lx->vmas[from], (lx->vma_count + 1 - from) * sizeof(lx->vmas[0]));
+	mf_mem_mark(&process->vm.mem, &lx->vmas[from],
+		    (lx->vma_count + 1 - from) * sizeof(lx->vmas[0]));
 	return lx;
 }
 
@@ -75,7 +76,8 @@ static int insert_at(struct mf_process *process, uint32_t i, struct mf_vma vma)
 
 static bool joins(const struct mf_vma *a, const struct mf_vma *b)
 {
-	return a->end == b->start && a->prot == b->prot && a->kind == b->kind && a->kind != MF_VMA_STACK;
+	return a->end == b->start && a->prot == b->prot && a->kind == b->kind &&
+	       a->kind != MF_VMA_STACK;
 }
 
 static void join_at(struct mf_process *process, uint32_t i)
@@ -147,7 +149,8 @@ int mf_vma_protect(struct mf_process *process, uint64_t start, uint64_t end, uin
 	if (split(process, start) || split(process, end))
 		return -ENOMEM;
 	for (i = 0; i < lx->vma_count; i++)
-		if (lx->vmas[i].start >= start && lx->vmas[i].end <= end && lx->vmas[i].prot != prot)
+		if (lx->vmas[i].start >= start && lx->vmas[i].end <= end &&
+		    lx->vmas[i].prot != prot)
 			MF_DIRTY(process, vmas[i]).prot = prot;
 	for (i = lx->vma_count; i-- > 0;)
 		if (lx->vmas[i].end >= start && lx->vmas[i].start <= end)

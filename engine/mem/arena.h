@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The arena: the part of a VM's mapping that lies before guest-physical 0 and in no memslot. All that
- * the engine keeps *about* a VM (frames, tables, Linux state) is plain data here, addressed by
+ * The arena: the part of a VM's mapping that lies before guest-physical 0 and in no memslot. All
+ * that the engine keeps *about* a VM (frames, tables, Linux state) is plain data here, addressed by
  * offset, so that reset, delta and audit are one mechanism over pages. Guests cannot reach it.
  *
  *   base                 base + arena_bytes
@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define MF_PAGE_SHIFT 12
-#define MF_PAGE	      4096u
+#define MF_PAGE       4096u
 
 #define MF_ARENA_MAGIC 0x616e657261796c66ull
 
@@ -31,7 +31,7 @@ struct mf_gva {
 
 /* One bit a guest frame; offsets from the arena's base. */
 enum mf_frame_map {
-	MF_FRAMES_USED,	  /* handed out */
+	MF_FRAMES_USED,   /* handed out */
 	MF_FRAMES_TABLE,  /* holds a page table */
 	MF_FRAMES_EDITED, /* a table that was edited since the image */
 	MF_FRAMES_SOILED, /* free, but its bytes are not zero */
@@ -42,11 +42,11 @@ struct mf_arena {
 	uint64_t magic;
 	uint64_t frames_limit; /* guest frames that this VM may ever have */
 	uint64_t frames_used;
-	uint64_t frames_high;	/* frames at and above were never handed out */
+	uint64_t frames_high;   /* frames at and above were never handed out */
 	uint64_t frames_lowest; /* no free frame below */
-	uint64_t pt_root;	/* gpa of the PML4 */
+	uint64_t pt_root;       /* gpa of the PML4 */
 	uint32_t tables_edited; /* count of set bits in MF_FRAMES_EDITED */
-	uint32_t tables_new;	/* tables made since the image */
+	uint32_t tables_new;    /* tables made since the image */
 	uint32_t map_offset[MF_FRAME_MAPS];
 	uint32_t linux_offset;
 	uint32_t linux_bytes;

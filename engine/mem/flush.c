@@ -6,7 +6,8 @@
 /* Above this many ranges, zapping every translation at once is the cheaper way. */
 #define RANGES_MAX 500u
 
-/* A one-page slot far above frames and file maps, over frame 0, which nobody uses; moving it makes KVM drop all shadow pages. */
+/* A one-page slot far above frames and file maps, over frame 0, which nobody uses; moving it makes
+ * KVM drop all shadow pages. */
 #define DUMMY_SLOT 500u
 #define DUMMY_GPA  (1ull << 38)
 
@@ -62,8 +63,9 @@ static void move_dummy(struct mf_mem *mem)
 		ret = mf_kvm_vm_slot(mem->vm, DUMMY_SLOT, DUMMY_GPA, MF_PAGE, mem->guest);
 	mem->slot_moves++;
 	if (!ret)
-		ret = mf_kvm_vm_slot(mem->vm, DUMMY_SLOT, DUMMY_GPA + (mem->slot_moves & 1) * MF_PAGE,
-				     MF_PAGE, mem->guest);
+		ret = mf_kvm_vm_slot(mem->vm, DUMMY_SLOT,
+				     DUMMY_GPA + (mem->slot_moves & 1) * MF_PAGE, MF_PAGE,
+				     mem->guest);
 	if (ret)
 		mem->broken = true; /* old translations may live on */
 }

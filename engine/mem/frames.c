@@ -10,7 +10,8 @@ static bool test(const uint64_t *map, uint64_t frame)
 }
 
 /* Set or clear [frame, frame+count) and mark the arena pages that hold those bits. */
-static void put(struct mf_mem *mem, enum mf_frame_map which, uint64_t frame, size_t count, bool value)
+static void put(struct mf_mem *mem, enum mf_frame_map which, uint64_t frame, size_t count,
+		bool value)
 {
 	uint64_t *map = mf_mem_map(mem, which);
 	uint64_t last = frame + count - 1;
@@ -118,7 +119,8 @@ static void note_soil(struct mf_mem *mem, uint64_t frame, size_t count)
 
 	if (!mem->backing) {
 		if (fallocate(mem->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			      (off_t)(mem->arena_bytes + frame * MF_PAGE), (off_t)(count * MF_PAGE)))
+			      (off_t)(mem->arena_bytes + frame * MF_PAGE),
+			      (off_t)(count * MF_PAGE)))
 			put(mem, MF_FRAMES_SOILED, frame, count, true);
 		return;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest frames: which 4 KiB pages of guest-physical memory are in use. The account is a bitmap in the
- * arena; allocation takes the lowest run, so guest-physical space stays packed.
+ * Guest frames: which 4 KiB pages of guest-physical memory are in use. The account is a bitmap in
+ * the arena; allocation takes the lowest run, so guest-physical space stays packed.
  */
 #ifndef MF_ENGINE_MEM_FRAMES_H
 #define MF_ENGINE_MEM_FRAMES_H

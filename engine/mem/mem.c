@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 /*
- * Memory grows by at least this much at a time, and doubles what it has grown by: a new slot waits for
- * readers in the kernel, which on a busy machine may take long.
+ * Memory grows by at least this much at a time, and doubles what it has grown by: a new slot waits
+ * for readers in the kernel, which on a busy machine may take long.
  */
 #define GROW_PAGES 512u
 
@@ -26,12 +26,14 @@ static size_t round_page(size_t bytes)
 
 static int out_of_memory(struct mf_error *err, const char *what)
 {
-	return mf_error_set(err, -ENOMEM, "not enough memory for %s; lower --memory or the number of VMs", what);
+	return mf_error_set(err, -ENOMEM,
+			    "not enough memory for %s; lower --memory or the number of VMs", what);
 }
 
 static int reserve(struct mf_mem *mem, size_t bytes)
 {
-	void *base = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *base =
+		mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (base == MAP_FAILED)
 		return -ENOMEM;
@@ -83,8 +85,8 @@ static const struct mf_file_map *files_of(const struct mf_mem *mem)
 static int map_one_file(struct mf_mem *mem, size_t i)
 {
 	const struct mf_file_map *file = &files_of(mem)[i];
-	void *at = mmap(mem->guest + file->gpa, file->bytes, PROT_READ, MAP_SHARED | MAP_FIXED, file->fd,
-			(off_t)file->offset);
+	void *at = mmap(mem->guest + file->gpa, file->bytes, PROT_READ, MAP_SHARED | MAP_FIXED,
+			file->fd, (off_t)file->offset);
 
 	if (at == MAP_FAILED)
 		return -errno;
@@ -177,7 +179,8 @@ int mf_mem_create_fork(struct mf_mem *mem, struct mf_kvm_vm *vm, const struct mf
 		.limit_bytes = backing->limit_bytes,
 		.file_count = backing->file_count,
 	};
-	if (reserve(mem, backing->arena_bytes + files_end(backing->files, backing->file_count, backing->limit_bytes)))
+	if (reserve(mem, backing->arena_bytes + files_end(backing->files, backing->file_count,
+							  backing->limit_bytes)))
 		return out_of_memory(err, "a VM's address space");
 	ret = map_file(mem, backing->memfd, MAP_PRIVATE, 0, backing->bytes);
 	if (!ret)
@@ -281,7 +284,8 @@ int mf_mem_grow(struct mf_mem *mem, uint64_t frames)
 {
 	uint64_t limit = mf_mem_arena(mem)->frames_limit;
 	uint64_t have = mem->guest_bytes / MF_PAGE;
-	uint64_t grown = mem->backing ? have - (mem->backing->bytes - mem->arena_bytes) / MF_PAGE : have / 4;
+	uint64_t grown =
+		mem->backing ? have - (mem->backing->bytes - mem->arena_bytes) / MF_PAGE : have / 4;
 	uint64_t want = have + grown;
 	int ret;
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A VM's memory: one host mapping [arena | guest-physical memory], its memslots, and the working set
- * (the pages of which this VM holds a private copy). Blank memory is a shared memfd in which an image
- * is built; forked memory maps a sealed image MAP_PRIVATE and grows by anonymous pages. Knows no
- * registers and no Linux. One thread at a time per object.
+ * A VM's memory: one host mapping [arena | guest-physical memory], its memslots, and the working
+ * set (the pages of which this VM holds a private copy). Blank memory is a shared memfd in which an
+ * image is built; forked memory maps a sealed image MAP_PRIVATE and grows by anonymous pages. Knows
+ * no registers and no Linux. One thread at a time per object.
  */
 #ifndef MF_ENGINE_MEM_MEM_H
 #define MF_ENGINE_MEM_MEM_H
@@ -16,8 +16,9 @@
 #include "engine/mem/ws.h"
 
 /*
- * A read-only piece of a file that is guest memory straight from the page cache: never copied, never in
- * the image, a slot of its own. Guest-physical addresses of such pieces lie above the frames.
+ * A read-only piece of a file that is guest memory straight from the page cache: never copied,
+ * never in the image, a slot of its own. Guest-physical addresses of such pieces lie above the
+ * frames.
  */
 struct mf_file_map {
 	int fd; /* owned */
@@ -30,32 +31,32 @@ struct mf_file_map {
 
 /* What forks map: owned by engine/image, immutable, shared by threads. */
 struct mf_backing {
-	int memfd;	     /* sealed */
-	const uint8_t *map;  /* the whole file, read-only */
-	size_t bytes;	     /* arena + guest memory in use at the freeze, whole pages */
+	int memfd;          /* sealed */
+	const uint8_t *map; /* the whole file, read-only */
+	size_t bytes;       /* arena + guest memory in use at the freeze, whole pages */
 	size_t arena_bytes;
-	size_t limit_bytes;  /* guest memory that a fork may have */
+	size_t limit_bytes; /* guest memory that a fork may have */
 	size_t file_count;
 	struct mf_file_map files[MF_FILE_MAPS];
 };
 
 struct mf_mem {
 	struct mf_kvm_vm *vm;
-	uint8_t *base;		/* the arena */
-	uint8_t *guest;		/* guest-physical 0 */
+	uint8_t *base;  /* the arena */
+	uint8_t *guest; /* guest-physical 0 */
 	size_t arena_bytes;
-	size_t reserved_bytes;	/* address space held: arena + limit + room for file maps */
-	size_t limit_bytes;	/* of guest frames */
-	uint64_t frames_cap;	/* frames that may be in use; at most the arena's limit */
-	size_t guest_bytes;	/* of guest memory mapped and in slots */
-	int memfd;		/* while an image is built, else -1 */
+	size_t reserved_bytes; /* address space held: arena + limit + room for file maps */
+	size_t limit_bytes;    /* of guest frames */
+	uint64_t frames_cap;   /* frames that may be in use; at most the arena's limit */
+	size_t guest_bytes;    /* of guest memory mapped and in slots */
+	int memfd;             /* while an image is built, else -1 */
 	const struct mf_backing *backing; /* NULL while an image is built */
 	uint32_t slots;
-	uint32_t slot_moves;	/* position of the dummy slot that flushes translations */
-	size_t file_count;	/* of `files`, or of the backing's in a fork */
+	uint32_t slot_moves;       /* position of the dummy slot that flushes translations */
+	size_t file_count;         /* of `files`, or of the backing's in a fork */
 	struct mf_file_map *files; /* while an image is built: owned */
-	bool broken; /* the host refused a flush or a scan: this VM must not serve again */
-	bool flush_pending;	/* hardware: the next entry must reload CR3 */
+	bool broken;        /* the host refused a flush or a scan: this VM must not serve again */
+	bool flush_pending; /* hardware: the next entry must reload CR3 */
 	struct mf_ws ws;
 };
 
@@ -81,8 +82,8 @@ int mf_mem_freeze(struct mf_mem *mem, struct mf_backing *backing, struct mf_erro
 void mf_backing_finish(struct mf_backing *backing);
 
 /*
- * Make a piece of a file guest memory (whole pages, read-only), while an image is built. Takes its own
- * reference to fd. -ENOSPC: no room for another; -ENOTSUP: in a fork.
+ * Make a piece of a file guest memory (whole pages, read-only), while an image is built. Takes its
+ * own reference to fd. -ENOSPC: no room for another; -ENOTSUP: in a fork.
  */
 int mf_mem_map_file(struct mf_mem *mem, int fd, uint64_t offset, size_t bytes, struct mf_gpa *gpa);
 
@@ -92,7 +93,8 @@ static inline bool mf_mem_is_file(const struct mf_mem *mem, struct mf_gpa gpa)
 	return gpa.at >= mem->limit_bytes;
 }
 
-/* Make the first `frames` frames present (mapped, in a slot). -ENOMEM at the limit or the host's end. */
+/* Make the first `frames` frames present (mapped, in a slot). -ENOMEM at the limit or the host's
+ * end. */
 int mf_mem_grow(struct mf_mem *mem, uint64_t frames);
 
 static inline struct mf_arena *mf_mem_arena(const struct mf_mem *mem)
@@ -111,29 +113,29 @@ static inline uint64_t *mf_mem_map(const struct mf_mem *mem, enum mf_frame_map m
 }
 
 /*
- * The engine is about to write [at, at+bytes) of this mapping: reset will restore those pages. Every
- * engine write goes through here or through a function that calls it; page tables are the exception
- * (engine/mem/pt.c keeps its own account).
+ * The engine is about to write [at, at+bytes) of this mapping: reset will restore those pages.
+ * Every engine write goes through here or through a function that calls it; page tables are the
+ * exception (engine/mem/pt.c keeps its own account).
  */
 void mf_mem_mark(struct mf_mem *mem, const void *at, size_t bytes);
 
 /* The arena for writing: header marked. */
 struct mf_arena *mf_mem_arena_rw(struct mf_mem *mem);
 
-/* Host pointer of guest-physical [gpa, gpa+bytes), or NULL where that is not memory. Of a file map it is
- * for this thread, until it asks for another VM's (mf_mem_guard_files). */
+/* Host pointer of guest-physical [gpa, gpa+bytes), or NULL where that is not memory. Of a file map
+ * it is for this thread, until it asks for another VM's (mf_mem_guard_files). */
 void *mf_mem_at(const struct mf_mem *mem, struct mf_gpa gpa, size_t bytes);
 
 /* Pages of which this VM holds a copy that it may have changed, right now. Costs a scan. */
 long mf_mem_private_pages(struct mf_mem *mem);
 
-/* Find out what became private since the last time. False, and nearly free, when the vCPU met no fault.
- * When the host cannot tell, the memory is `broken`. */
+/* Find out what became private since the last time. False, and nearly free, when the vCPU met no
+ * fault. When the host cannot tell, the memory is `broken`. */
 bool mf_mem_learn(struct mf_mem *mem);
 
 /*
- * This thread is about to read file maps of `mem`: a file that is cut short under us then reads as zero
- * instead of ending the engine (SIGBUS). Cheap; holds until the next call.
+ * This thread is about to read file maps of `mem`: a file that is cut short under us then reads as
+ * zero instead of ending the engine (SIGBUS). Cheap; holds until the next call.
  */
 void mf_mem_guard_files(const struct mf_mem *mem);
 
@@ -145,8 +147,8 @@ bool mf_mem_touched(struct mf_mem *mem, uint64_t *pages);
 void mf_mem_copy_back(struct mf_mem *mem);
 
 /*
- * The same, looking first: pages that equal the image anyway were not used. Those that were not used
- * the last time either are given back to the host, unless their bit is set in `keep`.
+ * The same, looking first: pages that equal the image anyway were not used. Those that were not
+ * used the last time either are given back to the host, unless their bit is set in `keep`.
  */
 void mf_mem_copy_back_and_trim(struct mf_mem *mem, const uint64_t *keep);
 
@@ -156,8 +158,8 @@ bool mf_mem_equals_image(const struct mf_mem *mem, size_t page);
 /* Make the pages whose bit is set (one bit a page of the mapping) private now: no fault later. */
 void mf_mem_populate(struct mf_mem *mem, const uint64_t *pages);
 
-/* Give the working set back to the host, but page tables and pages whose bit is set in `keep` (may be
- * NULL): they read as the image again, and fault when they are used. */
+/* Give the working set back to the host, but page tables and pages whose bit is set in `keep` (may
+ * be NULL): they read as the image again, and fault when they are used. */
 void mf_mem_drop(struct mf_mem *mem, const uint64_t *keep);
 
 #endif

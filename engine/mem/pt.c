@@ -7,16 +7,16 @@
 #include <string.h>
 
 /* Intel SDM vol. 3, 4.5.4: 4-level paging entries. Bits 9 to 11 are ours to use. */
-#define PTE_P	 0x001ull
-#define PTE_W	 0x002ull
-#define PTE_U	 0x004ull
-#define PTE_A	 0x020ull
-#define PTE_D	 0x040ull
+#define PTE_P    0x001ull
+#define PTE_W    0x002ull
+#define PTE_U    0x004ull
+#define PTE_A    0x020ull
+#define PTE_D    0x040ull
 #define PTE_HELD 0x400ull /* maps something, if only without any access */
-#define PTE_OWN	 0x200ull /* the frame goes back to the allocator at unmap */
-#define PTE_NX	 (1ull << 63)
+#define PTE_OWN  0x200ull /* the frame goes back to the allocator at unmap */
+#define PTE_NX   (1ull << 63)
 #define PTE_ADDR 0x000ffffffffff000ull
-#define TABLE	 (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
+#define TABLE    (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
 
 #define ENTRIES 512u
 
@@ -55,7 +55,8 @@ static bool is_absent(uint64_t entry)
 /* Account for an edit of the table that holds `entry`; then write. */
 static void set_entry(struct mf_mem *mem, uint64_t *entry, uint64_t value)
 {
-	struct mf_gpa table = MF_GPA((uint64_t)((uint8_t *)entry - mem->guest) & ~(uint64_t)(MF_PAGE - 1));
+	struct mf_gpa table =
+		MF_GPA((uint64_t)((uint8_t *)entry - mem->guest) & ~(uint64_t)(MF_PAGE - 1));
 
 	if (mem->backing && !mf_frames_test(mem, MF_FRAMES_EDITED, table)) {
 		mf_frames_set(mem, MF_FRAMES_EDITED, table, true);
@@ -87,8 +88,8 @@ int mf_pt_init(struct mf_mem *mem)
 }
 
 /*
- * The leaf table of va, made if need be; NULL when absent (or no memory), and then *next is the first
- * address behind the hole: whole levels of nothing are passed at once.
+ * The leaf table of va, made if need be; NULL when absent (or no memory), and then *next is the
+ * first address behind the hole: whole levels of nothing are passed at once.
  */
 static uint64_t *walk(struct mf_mem *mem, struct mf_gva va, bool make, uint64_t *next)
 {
@@ -172,7 +173,8 @@ static void change(struct mf_mem *mem, uint64_t *entry, uint64_t value, struct m
 typedef uint64_t edit_fn(void *cookie, struct mf_mem *mem, uint64_t old);
 
 /* Apply `edit` to every entry of the range that is there, then flush once. */
-static void edit_range(struct mf_mem *mem, struct mf_gva va, size_t pages, edit_fn *edit, void *cookie)
+static void edit_range(struct mf_mem *mem, struct mf_gva va, size_t pages, edit_fn *edit,
+		       void *cookie)
 {
 	struct mf_flush flush = {0};
 	uint64_t end = va.at + pages * MF_PAGE;
@@ -371,7 +373,8 @@ void mf_pt_reset(struct mf_mem *mem)
 
 	if (!arena->tables_edited)
 		return;
-	mf_flush_gain(mem); /* the edits may have undone each other; their flush may never have run */
+	mf_flush_gain(
+		mem); /* the edits may have undone each other; their flush may never have run */
 	/* A table that the image did not have is about to vanish with all below it. */
 	if (arena->tables_new)
 		flush.all = true;

@@ -2,9 +2,9 @@
 /*
  * The one module that edits guest page tables, and that knows how an edit becomes visible on each
  * family of KVM. Gaining a right needs nothing. Losing one: software KVM keeps shadow entries until
- * the host protection of the *old data pages* is flipped (or any memslot moves); hardware must reload
- * CR3 at the next entry (mem->flush_pending, obeyed by engine/image/vm.c). Accessed and dirty bits
- * are preset. Tables live in frames that no guest address maps.
+ * the host protection of the *old data pages* is flipped (or any memslot moves); hardware must
+ * reload CR3 at the next entry (mem->flush_pending, obeyed by engine/image/vm.c). Accessed and
+ * dirty bits are preset. Tables live in frames that no guest address maps.
  *
  * A page is mapped to a frame or absent. A page without any access keeps its frame in a non-present
  * entry, so that it costs no content when it is protected and unprotected.
@@ -19,7 +19,7 @@ enum mf_prot {
 	MF_WRITE = 2,
 	MF_EXEC = 4,
 	MF_SUPERVISOR = 8, /* the engine's own pages: not for ring 3 */
-	MF_ENGINE = 16,	   /* frame not given back at unmap */
+	MF_ENGINE = 16,    /* frame not given back at unmap */
 };
 
 /* Make the root table. -ENOMEM. */
@@ -65,8 +65,8 @@ int mf_pt_read(const struct mf_mem *mem, struct mf_gva va, void *to, size_t byte
 int mf_pt_write(struct mf_mem *mem, struct mf_gva va, const void *from, size_t bytes);
 
 /*
- * The host pointer of the longest prefix of [va, va+bytes) that is one piece in host memory and may be
- * accessed so; 0 when not even the first byte is. With MF_WRITE the pages are marked as written.
+ * The host pointer of the longest prefix of [va, va+bytes) that is one piece in host memory and may
+ * be accessed so; 0 when not even the first byte is. With MF_WRITE the pages are marked as written.
  */
 size_t mf_pt_span(struct mf_mem *mem, struct mf_gva va, size_t bytes, int prot, void **at);
 

@@ -33,9 +33,9 @@ long mf_mem_private_pages(struct mf_mem *mem)
 }
 
 /*
- * The counters say with one read whether the scan can be spared. pf_taken alone does not tell of a page
- * that KVM's instruction emulator wrote (SGDT where the host has UMIP); an exit that KVM dealt with
- * itself does.
+ * The counters say with one read whether the scan can be spared. pf_taken alone does not tell of a
+ * page that KVM's instruction emulator wrote (SGDT where the host has UMIP); an exit that KVM dealt
+ * with itself does.
  */
 bool mf_mem_learn(struct mf_mem *mem)
 {
@@ -47,7 +47,8 @@ bool mf_mem_learn(struct mf_mem *mem)
 	mf_kvm_vm_counts(mem->vm, &counts);
 	faults = counts.pf_taken;
 	exits = counts.exits - counts.irq_exits - mem->vm->handed_out;
-	if (!mem->ws.scan_due && kvm->traits.binary_stats && faults == mem->ws.faults_seen && exits == mem->ws.exits_seen)
+	if (!mem->ws.scan_due && kvm->traits.binary_stats && faults == mem->ws.faults_seen &&
+	    exits == mem->ws.exits_seen)
 		return false;
 	if (scan(mem, learn_run, &mem->ws))
 		mem->broken = true;
@@ -69,7 +70,9 @@ static void touch_run(void *cookie, size_t first, size_t count)
 	for (; count; first++, count--) {
 		uint64_t bit = 1ull << (first % 64);
 
-		touched->news |= !(__atomic_fetch_or(&touched->pages[first / 64], bit, __ATOMIC_RELAXED) & bit);
+		touched->news |=
+			!(__atomic_fetch_or(&touched->pages[first / 64], bit, __ATOMIC_RELAXED) &
+			  bit);
 	}
 }
 
@@ -105,7 +108,8 @@ static void copy_run(struct mf_mem *mem, size_t from, size_t bytes)
 	size_t in_file = from >= file ? 0 : (bytes < file - from ? bytes : file - from);
 
 	memcpy(mem->base + from, mem->backing->map + from, in_file);
-	if (bytes > in_file) /* a memset of nothing still costs 110 ns in front of a read-only page */
+	if (bytes >
+	    in_file) /* a memset of nothing still costs 110 ns in front of a read-only page */
 		memset(mem->base + from + in_file, 0, bytes - in_file);
 }
 
@@ -169,7 +173,8 @@ bool mf_mem_equals_image(const struct mf_mem *mem, size_t page)
 	static const uint8_t zero[MF_PAGE];
 	size_t at = page * MF_PAGE;
 
-	return !memcmp(mem->base + at, at < mem->backing->bytes ? mem->backing->map + at : zero, MF_PAGE);
+	return !memcmp(mem->base + at, at < mem->backing->bytes ? mem->backing->map + at : zero,
+		       MF_PAGE);
 }
 
 static void look_at_page(struct mf_mem *mem, size_t page, const uint64_t *keep)
@@ -215,7 +220,8 @@ void mf_mem_populate(struct mf_mem *mem, const uint64_t *pages)
 		while (page < last && pages[page / 64] >> (page % 64) & 1)
 			page++;
 		if (page > first) {
-			madvise(mem->base + first * MF_PAGE, (page - first) * MF_PAGE, MADV_POPULATE_WRITE);
+			madvise(mem->base + first * MF_PAGE, (page - first) * MF_PAGE,
+				MADV_POPULATE_WRITE);
 			mf_ws_mark(&mem->ws, first, page - first);
 		} else {
 			page += pages[page / 64] ? 1 : 64 - page % 64;

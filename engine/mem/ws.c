@@ -30,13 +30,13 @@ struct pm_scan_arg {
 };
 
 #define PAGEMAP_SCAN_IOCTL _IOWR('f', 16, struct pm_scan_arg)
-#define PAGE_IS_FILE	   (1ull << 2)
-#define PAGE_IS_PRESENT	   (1ull << 3)
-#define PAGE_IS_SWAPPED	   (1ull << 4)
-#define PAGE_IS_PFNZERO	   (1ull << 5)
+#define PAGE_IS_FILE       (1ull << 2)
+#define PAGE_IS_PRESENT    (1ull << 3)
+#define PAGE_IS_SWAPPED    (1ull << 4)
+#define PAGE_IS_PFNZERO    (1ull << 5)
 
 #define PAGE_BYTES 4096u
-#define REGIONS	   256
+#define REGIONS    256
 
 int mf_ws_init(struct mf_ws *ws, size_t pages)
 {
@@ -154,8 +154,8 @@ int mf_ws_update_runs(struct mf_ws *ws, const uint64_t *except, size_t except_bi
 	return 0;
 }
 
-static int scan_by_ioctl(int fd, const void *base, size_t pages, uint64_t not_wanted, mf_page_run_fn *fn,
-			 void *cookie)
+static int scan_by_ioctl(int fd, const void *base, size_t pages, uint64_t not_wanted,
+			 mf_page_run_fn *fn, void *cookie)
 {
 	struct page_region regions[REGIONS];
 	uint64_t start = (uint64_t)(uintptr_t)base;
@@ -193,7 +193,8 @@ static bool is_wanted(uint64_t entry, bool files)
 	return (entry >> 62 & 3) && (files || !(entry >> 61 & 1));
 }
 
-static int scan_by_file(int fd, const void *base, size_t pages, bool files, mf_page_run_fn *fn, void *cookie)
+static int scan_by_file(int fd, const void *base, size_t pages, bool files, mf_page_run_fn *fn,
+			void *cookie)
 {
 	uint64_t entries[512];
 	size_t first = (size_t)((uintptr_t)base / PAGE_BYTES);
@@ -220,7 +221,8 @@ int mf_private_scan(int pagemap_fd, bool use_scan_ioctl, const void *base, size_
 		    mf_page_run_fn *fn, void *cookie)
 {
 	if (use_scan_ioctl)
-		return scan_by_ioctl(pagemap_fd, base, pages, PAGE_IS_FILE | PAGE_IS_PFNZERO, fn, cookie);
+		return scan_by_ioctl(pagemap_fd, base, pages, PAGE_IS_FILE | PAGE_IS_PFNZERO, fn,
+				     cookie);
 	return scan_by_file(pagemap_fd, base, pages, false, fn, cookie);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The working set: which pages of a mapping this VM holds privately. A bitmap is the truth; runs are
- * what copying uses, rebuilt when the bitmap has changed. Learned by asking the kernel (PAGEMAP_SCAN,
- * or the pagemap file before Linux 6.7) only when the vCPU's fault counter has moved.
+ * The working set: which pages of a mapping this VM holds privately. A bitmap is the truth; runs
+ * are what copying uses, rebuilt when the bitmap has changed. Learned by asking the kernel
+ * (PAGEMAP_SCAN, or the pagemap file before Linux 6.7) only when the vCPU's fault counter has
+ * moved.
  */
 #ifndef MF_ENGINE_MEM_WS_H
 #define MF_ENGINE_MEM_WS_H
@@ -20,13 +21,13 @@ struct mf_ws {
 	uint64_t *bits; /* owned; one a page of the whole mapping */
 	uint64_t *idle; /* owned, may be NULL; pages that were unused when last looked at */
 	size_t pages;
-	size_t held; /* set bits */
+	size_t held;         /* set bits */
 	struct mf_run *runs; /* owned */
 	size_t run_count;
 	size_t run_capacity;
-	size_t run_pages; /* sum over runs */
-	bool stale;	  /* the bitmap has moved on from the runs */
-	bool scan_due;	  /* something was written that no counter tells of */
+	size_t run_pages;     /* sum over runs */
+	bool stale;           /* the bitmap has moved on from the runs */
+	bool scan_due;        /* something was written that no counter tells of */
 	uint64_t faults_seen; /* the vCPU's pf_taken at the last learning */
 	uint64_t exits_seen;  /* exits that KVM dealt with itself, likewise */
 };
@@ -46,8 +47,8 @@ void mf_ws_clear(struct mf_ws *ws, size_t page, size_t count);
 int mf_ws_init_idle(struct mf_ws *ws);
 bool mf_ws_set_idle(struct mf_ws *ws, size_t page, bool idle);
 
-/* Rebuild the runs if stale, leaving out pages whose bit is set in `except` (first_except = the page
- * that bit 0 stands for; may be NULL). -ENOMEM. */
+/* Rebuild the runs if stale, leaving out pages whose bit is set in `except` (first_except = the
+ * page that bit 0 stands for; may be NULL). -ENOMEM. */
 int mf_ws_update_runs(struct mf_ws *ws, const uint64_t *except, size_t except_bits,
 		      size_t first_except);
 

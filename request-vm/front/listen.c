@@ -283,7 +283,8 @@ void mf_listen_close(struct mf_listener *listener)
 	listener->fd = -1;
 	if (!listener->is_unix || listener->file_fd < 0)
 		return;
-	/* A file that was removed or replaced has no name left. A confined process may ask that, not stat a path. */
+	/* A file that was removed or replaced has no name left. A confined process may ask that,
+	 * not stat a path. */
 	if (fstat(listener->file_fd, &st) == 0 && st.st_nlink)
 		unlink(listener->path.sun_path);
 	close(listener->file_fd);

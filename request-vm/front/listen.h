@@ -31,7 +31,7 @@ struct mf_listener {
 	bool is_unix;
 	char name[128]; /* for people: "127.0.0.1:8080", "unix:/run/a.sock"; the real port */
 	struct sockaddr_un path; /* of a unix socket */
-	int file_fd; /* O_PATH, of the socket file that we made; with is_unix only */
+	int file_fd;             /* O_PATH, of the socket file that we made; with is_unix only */
 };
 
 /*

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a request costs, in numbers that no machine's speed changes: user exits, page faults of the vCPU,
- * page faults of this thread. Checked for every single request after the warm-up, with hostile ones
- * in between on the same VM.
+ * What a request costs, in numbers that no machine's speed changes: user exits, page faults of the
+ * vCPU, page faults of this thread. Checked for every single request after the warm-up, with
+ * hostile ones in between on the same VM.
  */
 #include "tests/engine/harness.h"
 
@@ -13,7 +13,8 @@
 
 #define BODY_MAX 16384
 
-/* A sanitizer's runtime has page faults of its own in this thread: the figure means nothing there. */
+/* A sanitizer's runtime has page faults of its own in this thread: the figure means nothing there.
+ */
 #ifdef __SANITIZE_ADDRESS__
 #define WORKER_FAULTS_COUNT false
 #else
@@ -30,7 +31,7 @@ static const struct image {
 	const char *mode;
 	uint64_t memory_bytes;
 	unsigned int exits; /* user exits of each request */
-	bool quiet;	    /* no page fault in any request */
+	bool quiet;         /* no page fault in any request */
 } images[] = {
 	{"static glibc PIE", "counts", "plain", 64u << 20, 1, true},
 	{"musl with 64 MiB of heap", "counts_musl", "heap", 128u << 20, 1, true},
@@ -102,20 +103,25 @@ static void measure(const struct image *image, unsigned int count)
 		minor += minor_faults() - before;
 		faults += guest.faults;
 		exits += guest.user_exits;
-		cr_assert_eq(guest.user_exits, image->exits, "%s, request %u: %lu user exits", image->name, i,
-			     (unsigned long)guest.user_exits);
+		cr_assert_eq(guest.user_exits, image->exits, "%s, request %u: %lu user exits",
+			     image->name, i, (unsigned long)guest.user_exits);
 		if (image->quiet) {
-			cr_assert_eq(guest.faults, 0, "%s, request %u of %zu bytes: %lu page faults",
-				     image->name, i, sizes[size], (unsigned long)guest.faults);
+			cr_assert_eq(guest.faults, 0,
+				     "%s, request %u of %zu bytes: %lu page faults", image->name, i,
+				     sizes[size], (unsigned long)guest.faults);
 			if (WORKER_FAULTS_COUNT)
-				cr_assert_eq(minor_faults(), before, "%s, request %u: %ld faults of the worker",
-				     image->name, i, minor_faults() - before);
+				cr_assert_eq(minor_faults(), before,
+					     "%s, request %u: %ld faults of the worker",
+					     image->name, i, minor_faults() - before);
 		}
 		if (random_below(10) == 0)
 			be_hostile();
 	}
-	fprintf(stderr, "%s: %u requests, %.3f user exits, %.3f vCPU page faults, %.3f worker page faults each\n",
-		image->name, count, (double)exits / count, (double)faults / count, (double)minor / count);
+	fprintf(stderr,
+		"%s: %u requests, %.3f user exits, %.3f vCPU page faults, %.3f worker page faults "
+		"each\n",
+		image->name, count, (double)exits / count, (double)faults / count,
+		(double)minor / count);
 }
 
 static void count_image(const struct image *image)

@@ -1,41 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests that are ended at any moment, in the middle of code, of system calls or of a wait: the VM is
- * reset, its generation is raised, the next request is right and nothing is left.
+ * Requests that are ended at any moment, in the middle of code, of system calls or of a wait: the
+ * VM is reset, its generation is raised, the next request is right and nothing is left.
  */
 #include "tests/engine/harness.h"
 
 #include <string.h>
 
 SNIPPET(spin, "1: inc %rax; jmp 1b");
-SNIPPET(write_memory, "1: xor %ecx, %ecx; 2: incl (%rsi,%rcx,4); inc %ecx; cmp $2048, %ecx; jne 2b; jmp 1b");
+SNIPPET(write_memory,
+	"1: xor %ecx, %ecx; 2: incl (%rsi,%rcx,4); inc %ecx; cmp $2048, %ecx; jne 2b; jmp 1b");
 SNIPPET(calls, "1: mov $110, %eax; syscall; jmp 1b");
 SNIPPET(maps, "1: mov $9, %eax; xor %edi, %edi; mov $65536, %esi; mov $3, %edx; mov $0x22, %r10d\n"
 	      "mov $-1, %r8; xor %r9d, %r9d; syscall; movb $7, 4096(%rax); mov %rax, %rdi\n"
 	      "mov $65536, %esi; mov $11, %eax; syscall; jmp 1b");
-SNIPPET(protects, "mov %rsi, %rbx; 1: mov $10, %eax; mov %rbx, %rdi; mov $4096, %esi; mov $1, %edx; syscall\n"
-		  "mov $10, %eax; mov $7, %edx; syscall; incb (%rbx); jmp 1b");
-SNIPPET(pipes, "mov %rsi, %rbx; 1: mov $22, %eax; mov %rbx, %rdi; syscall; mov (%rbx), %edi; mov $3, %eax\n"
+SNIPPET(protects,
+	"mov %rsi, %rbx; 1: mov $10, %eax; mov %rbx, %rdi; mov $4096, %esi; mov $1, %edx; syscall\n"
+	"mov $10, %eax; mov $7, %edx; syscall; incb (%rbx); jmp 1b");
+SNIPPET(pipes, "mov %rsi, %rbx; 1: mov $22, %eax; mov %rbx, %rdi; syscall; mov (%rbx), %edi; mov "
+	       "$3, %eax\n"
 	       "syscall; jmp 1b");
 SNIPPET(short_naps, "movq $0, (%rsi); movq $200000, 8(%rsi); mov %rsi, %rbx\n"
 		    "1: mov %rbx, %rdi; xor %esi, %esi; mov $35, %eax; syscall; jmp 1b");
 SNIPPET(long_nap, "movq $100, (%rsi); mov %rsi, %rdi; xor %esi, %esi; mov $35, %eax; syscall; ret");
 SNIPPET(empty_pipe, "mov %rsi, %rbx; mov $22, %eax; mov %rbx, %rdi; syscall; mov (%rbx), %edi\n"
 		    "lea 64(%rbx), %rsi; mov $64, %edx; xor %eax, %eax; syscall; ret");
-SNIPPET(full_pipe, "mov %rsi, %rbx; mov $22, %eax; mov %rbx, %rdi; syscall\n"
-		   "1: mov 4(%rbx), %edi; mov %rbx, %rsi; mov $4096, %edx; mov $1, %eax; syscall; jmp 1b");
+SNIPPET(full_pipe,
+	"mov %rsi, %rbx; mov $22, %eax; mov %rbx, %rdi; syscall\n"
+	"1: mov 4(%rbx), %edi; mov %rbx, %rsi; mov $4096, %edx; mov $1, %eax; syscall; jmp 1b");
 SNIPPET(poll_pipe, "mov %rsi, %rbx; mov $22, %eax; mov %rbx, %rdi; syscall; movl $1, 4(%rbx)\n"
 		   "mov %rbx, %rdi; mov $1, %esi; mov $-1, %rdx; mov $7, %eax; syscall; ret");
 SNIPPET(good, "mov $1024, %ecx; mov %rsi, %rdi; xor %eax, %eax; repe scasq; setne %al; ret");
 
-#define ROW(name) {#name, name, name##_end}
+#define ROW(name)                       \
+	{                               \
+#name, name, name##_end \
+	}
 static const struct row {
 	const char *name;
 	const uint8_t *code;
 	const uint8_t *end;
 } rows[] = {
-	ROW(spin), ROW(write_memory), ROW(calls), ROW(maps), ROW(protects), ROW(pipes), ROW(short_naps),
-	ROW(long_nap), ROW(empty_pipe), ROW(full_pipe), ROW(poll_pipe),
+	ROW(spin),       ROW(write_memory), ROW(calls),      ROW(maps),
+	ROW(protects),   ROW(pipes),        ROW(short_naps), ROW(long_nap),
+	ROW(empty_pipe), ROW(full_pipe),    ROW(poll_pipe),
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
@@ -51,8 +59,8 @@ static void run_and_kill(const struct row *row)
 	guest_deliver(&guest, "/", row->code, (size_t)(row->end - row->code));
 	guest_go_on(&guest, random_below(2));
 	run_max_us = 2000000;
-	cr_assert(guest.exit.kind == MF_EXIT_KICKED || guest.exit.kind == MF_EXIT_WAIT, "%s: %s", row->name,
-		  guest.answer);
+	cr_assert(guest.exit.kind == MF_EXIT_KICKED || guest.exit.kind == MF_EXIT_WAIT, "%s: %s",
+		  row->name, guest.answer);
 }
 
 Test(flight, request_killed_at_any_moment_leaves_nothing, .timeout = 300)
@@ -76,8 +84,8 @@ Test(flight, request_killed_at_any_moment_leaves_nothing, .timeout = 300)
 		else
 			guest_reset(&guest);
 		cr_assert_eq(guest.process.vm.generation, generation + 1);
-		cr_assert_eq(guest_run(&guest, good, SNIPPET_BYTES(good)), 0, "after %s: %s", row->name,
-			     guest.answer);
+		cr_assert_eq(guest_run(&guest, good, SNIPPET_BYTES(good)), 0, "after %s: %s",
+			     row->name, guest.answer);
 		cr_assert_eq(guest.user_exits, 1, "after %s: %lu exits", row->name,
 			     (unsigned long)guest.user_exits);
 		guest_reset(&guest);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Working sets that grow and shrink: a request may make its whole image private; the memory comes back;
- * a limit on private memory holds; thousands of requests leave the process as it was.
+ * Working sets that grow and shrink: a request may make its whole image private; the memory comes
+ * back; a limit on private memory holds; thousands of requests leave the process as it was.
  */
 #include "tests/engine/harness.h"
 
@@ -45,11 +45,11 @@ Test(growth, request_that_writes_its_whole_image_is_undone_and_trimmed, .timeout
 		ask("/sum");
 		guest_reset(&guest);
 	}
-	cr_expect_lt(private_pages(), usual + 300, "%ld pages before, %ld in between, %ld after", usual, all,
-		     private_pages());
+	cr_expect_lt(private_pages(), usual + 300, "%ld pages before, %ld in between, %ld after",
+		     usual, all, private_pages());
 	guest_reset_and_audit(&guest, "trimming");
-	fprintf(stderr, "private pages: %ld, with all written %ld, after trimming %ld\n", usual, all,
-		private_pages());
+	fprintf(stderr, "private pages: %ld, with all written %ld, after trimming %ld\n", usual,
+		all, private_pages());
 	guest_finish(&guest);
 	lab_close(&lab);
 }
@@ -74,7 +74,8 @@ Test(growth, limit_on_new_memory_holds, .timeout = 60)
 
 Test(growth, thousands_of_requests_leave_the_process_as_it_was, .timeout = 600)
 {
-	static const char *const targets[] = {"/sum", "/sum", "/sum", "/scribble", "/crash", "/registers"};
+	static const char *const targets[] = {"/sum",      "/sum",   "/sum",
+					      "/scribble", "/crash", "/registers"};
 	unsigned int count = rounds(150, 10000, 100000);
 	int descriptors = 0;
 	int threads = 0;
@@ -94,9 +95,11 @@ Test(growth, thousands_of_requests_leave_the_process_as_it_was, .timeout = 600)
 	}
 	cr_expect_eq(count_descriptors(), descriptors);
 	cr_expect_eq(count_threads(), threads);
-	cr_expect_lt(resident_kib(), resident + 16384, "%ld KiB, then %ld KiB", resident, resident_kib());
-	fprintf(stderr, "%u requests: %d descriptors, %d threads, %ld KiB before and %ld KiB after\n", count,
-		descriptors, threads, resident, resident_kib());
+	cr_expect_lt(resident_kib(), resident + 16384, "%ld KiB, then %ld KiB", resident,
+		     resident_kib());
+	fprintf(stderr,
+		"%u requests: %d descriptors, %d threads, %ld KiB before and %ld KiB after\n",
+		count, descriptors, threads, resident, resident_kib());
 	guest_finish(&guest);
 	lab_close(&lab);
 }

@@ -77,8 +77,8 @@ static void boot(struct lab *lab, struct mf_process *process)
 
 	mf_process_run(process, &exit);
 	if (exit.kind != MF_EXIT_READY)
-		cr_assert_fail("the guest program ended before it was ready: kind %d status %d %s", exit.kind,
-			 exit.status, exit.text);
+		cr_assert_fail("the guest program ended before it was ready: kind %d status %d %s",
+			       exit.kind, exit.status, exit.text);
 	if (mf_function_ready(process, &exit, &lab->ready))
 		cr_assert_fail("the guest program gave no ready point");
 }
@@ -202,7 +202,8 @@ static void take_answer(struct guest *guest)
 		snprintf(guest->answer, ANSWER_BYTES, "no response (%s)", strerror(-ret));
 		return;
 	}
-	guest->answer_bytes = response.body_bytes < ANSWER_BYTES ? response.body_bytes : ANSWER_BYTES;
+	guest->answer_bytes =
+		response.body_bytes < ANSWER_BYTES ? response.body_bytes : ANSWER_BYTES;
 	if (response.body)
 		memcpy(guest->answer, response.body, guest->answer_bytes);
 	guest->answer[guest->answer_bytes] = 0;
@@ -231,7 +232,8 @@ static void describe(struct guest *guest)
 		snprintf(guest->answer, ANSWER_BYTES, "crashed %s", exit->text);
 		break;
 	default:
-		snprintf(guest->answer, ANSWER_BYTES, "kind %d status %d", exit->kind, exit->status);
+		snprintf(guest->answer, ANSWER_BYTES, "kind %d status %d", exit->kind,
+			 exit->status);
 		break;
 	}
 }
@@ -245,7 +247,8 @@ static void on_alarm(int signo)
 void watch_vm(struct mf_vm *vm, uint64_t us)
 {
 	static bool installed;
-	struct itimerval timer = {.it_value = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)}};
+	struct itimerval timer = {
+		.it_value = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)}};
 
 	if (!installed)
 		signal(SIGALRM, on_alarm);
@@ -280,7 +283,8 @@ void guest_go_on(struct guest *guest, bool stop_at_wait)
 		else
 			break;
 		/* A parked call is not asked by kicks: a role looks itself. */
-		if (guest->process.call_pending && __atomic_load_n(&guest->process.vm.kicked, __ATOMIC_RELAXED)) {
+		if (guest->process.call_pending &&
+		    __atomic_load_n(&guest->process.vm.kicked, __ATOMIC_RELAXED)) {
 			guest->exit.kind = MF_EXIT_KICKED;
 			break;
 		}

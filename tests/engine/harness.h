@@ -29,24 +29,25 @@ struct lab {
 
 /* What is asked for beside the defaults (64 MiB, no files). */
 struct lab_options {
-	const char *folder;	/* may be read and written, and is the working directory */
+	const char *folder; /* may be read and written, and is the working directory */
 	uint64_t memory_bytes;
 	uint64_t private_pages; /* see struct mf_policy */
-	const char *argument;	/* argv[1] */
+	const char *argument;   /* argv[1] */
 };
 
 struct guest {
 	struct lab *lab;
 	struct mf_process process;
 	struct mf_ready_point ready;
-	struct mf_exit exit; /* how the last request ended */
-	uint64_t user_exits; /* of the last request */
-	uint64_t faults;     /* pf_taken of the last request */
+	struct mf_exit exit;           /* how the last request ended */
+	uint64_t user_exits;           /* of the last request */
+	uint64_t faults;               /* pf_taken of the last request */
 	char answer[ANSWER_BYTES + 1]; /* the response, or how it ended: "signal 11 ..." */
 	size_t answer_bytes;
 };
 
-/* Build an image of tests/guests/NAME; the test fails (or is skipped without /dev/kvm) otherwise. */
+/* Build an image of tests/guests/NAME; the test fails (or is skipped without /dev/kvm) otherwise.
+ */
 void lab_open(struct lab *lab, const char *name, const struct lab_options *options);
 void lab_close(struct lab *lab);
 
@@ -78,8 +79,8 @@ extern uint64_t run_max_us;
 /* The same for a VM that is run by hand: kick it after that time; (NULL, 0) ends the watch. */
 void watch_vm(struct mf_vm *vm, uint64_t us);
 
-/* Form a request (struct mf_abi_request) in `to`; returns its size. A body of 16 bytes or more also comes
- * with a header "echo" that has its first 16. */
+/* Form a request (struct mf_abi_request) in `to`; returns its size. A body of 16 bytes or more also
+ * comes with a header "echo" that has its first 16. */
 size_t form_request(uint8_t *to, size_t room, const char *target, const void *body, size_t bytes);
 
 /* Counts of this process, for leak checks. */
@@ -96,8 +97,8 @@ unsigned int rounds(unsigned int shorter, unsigned int usual, unsigned int longe
 uint64_t random_u64(void);
 unsigned int random_below(unsigned int bound);
 
-#define SNIPPET(name, text)                                                                        \
-	extern const uint8_t name[], name##_end[];                                                 \
+#define SNIPPET(name, text)                        \
+	extern const uint8_t name[], name##_end[]; \
 	__asm__(".pushsection .rodata\n" #name ":\n" text "\n" #name "_end:\n.popsection")
 #define SNIPPET_BYTES(name) (size_t)(name##_end - (name))
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Do the checks of the other tests see anything? With one step of reset left out, a request that dirties
- * what the step restores must be found by the audit, by the next request or by the descriptor count.
- * With no step left out, the same request must not be.
+ * Do the checks of the other tests see anything? With one step of reset left out, a request that
+ * dirties what the step restores must be found by the audit, by the next request or by the
+ * descriptor count. With no step left out, the same request must not be.
  */
 #include "tests/engine/harness.h"
 
@@ -110,12 +110,14 @@ Test(mutation, each_step_of_reset_is_needed_and_its_loss_is_found, .timeout = 12
 		const struct mutation *mutation = &mutations[i];
 		const char *target = mutation->target ? mutation->target : "its snippet";
 
-		cr_expect_not(is_found(mutation, 0), "%s leaves something with all steps on", target);
-		cr_expect(is_found(mutation, mutation->step), "step 0x%x left out is not found after %s",
-			  mutation->step, target);
+		cr_expect_not(is_found(mutation, 0), "%s leaves something with all steps on",
+			      target);
+		cr_expect(is_found(mutation, mutation->step),
+			  "step 0x%x left out is not found after %s", mutation->step, target);
 		covered |= mutation->step;
 	}
-	cr_expect_eq(covered, MF_STEP_DESCRIPTORS * 2u - 1, "a step has no mutation: 0x%x", covered);
+	cr_expect_eq(covered, MF_STEP_DESCRIPTORS * 2u - 1, "a step has no mutation: 0x%x",
+		     covered);
 	snprintf(command, sizeof(command), "rm -rf %s", folder);
 	cr_expect_eq(system(command), 0);
 }

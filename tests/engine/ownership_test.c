@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest that owns its page tables: every guest-physical page, tables included, is mapped writable for
- * ring 3. Whatever it writes stays in its own private copy: the sealed image keeps its digest, another
- * fork sees no byte of it, and addresses that are no memory end as a contained crash.
+ * A guest that owns its page tables: every guest-physical page, tables included, is mapped writable
+ * for ring 3. Whatever it writes stays in its own private copy: the sealed image keeps its digest,
+ * another fork sees no byte of it, and addresses that are no memory end as a contained crash.
  */
 #include "tests/engine/harness.h"
 
@@ -14,11 +14,11 @@
 #include <openssl/sha.h>
 #include <string.h>
 
-#define LINEAR	   0x100000000000ull /* every frame from here on */
-#define CODE	   0x400000ull
-#define FRAMES	   4096u
-#define HOLE_GPA   (1ull << 30)
-#define SLOTS_MAX  64u
+#define LINEAR    0x100000000000ull /* every frame from here on */
+#define CODE      0x400000ull
+#define FRAMES    4096u
+#define HOLE_GPA  (1ull << 30)
+#define SLOTS_MAX 64u
 
 /* RDI = address, RSI = value: write, then read back, then leave. */
 SNIPPET(store, "1: out %eax, $0x10; mov %rsi, (%rdi); mov (%rdi), %rax; jmp 1b");
@@ -46,13 +46,14 @@ static void map_everything(struct mf_vm *vm)
 	cr_assert_eq(mf_pt_prepare(&vm->mem, MF_GVA(LINEAR + HOLE_GPA), 1), 0);
 	frames = mf_mem_arena(&vm->mem)->frames_high;
 	for (frame = 0; frame < frames; frame++)
-		cr_assert_eq(mf_pt_map(&vm->mem, MF_GVA(LINEAR + frame * MF_PAGE), MF_GPA(frame * MF_PAGE), 1,
-				       MF_READ | MF_WRITE | MF_ENGINE),
+		cr_assert_eq(mf_pt_map(&vm->mem, MF_GVA(LINEAR + frame * MF_PAGE),
+				       MF_GPA(frame * MF_PAGE), 1, MF_READ | MF_WRITE | MF_ENGINE),
 			     0);
 	cr_assert_eq(mf_pt_map(&vm->mem, MF_GVA(LINEAR + HOLE_GPA), MF_GPA(HOLE_GPA), 1,
 			       MF_READ | MF_WRITE | MF_ENGINE),
 		     0);
-	cr_assert_eq(frames, mf_mem_arena(&vm->mem)->frames_high, "a table was added behind our back");
+	cr_assert_eq(frames, mf_mem_arena(&vm->mem)->frames_high,
+		     "a table was added behind our back");
 }
 
 static void build(void)
@@ -63,7 +64,8 @@ static void build(void)
 	struct mf_gpa gpa;
 
 	open_kvm();
-	cr_assert_eq(mf_vm_create_blank(&vm, &kvm, FRAMES * MF_PAGE, 4096, &err), 0, "%s", err.text);
+	cr_assert_eq(mf_vm_create_blank(&vm, &kvm, FRAMES * MF_PAGE, 4096, &err), 0, "%s",
+		     err.text);
 	cr_assert_eq(mf_frames_take(&vm.mem, 1, &gpa), 1);
 	memcpy(mf_mem_at(&vm.mem, gpa, MF_PAGE), store, SNIPPET_BYTES(store));
 	cr_assert_eq(mf_pt_map(&vm.mem, MF_GVA(CODE), gpa, 1, MF_READ | MF_EXEC), 0);
@@ -80,7 +82,8 @@ static void digest(uint8_t to[SHA256_DIGEST_LENGTH])
 	SHA256(image.backing.map, image.backing.bytes, to);
 }
 
-static enum mf_vm_exit_kind store_at(struct mf_vm *vm, uint64_t va, uint64_t value, struct mf_vm_exit *exit)
+static enum mf_vm_exit_kind store_at(struct mf_vm *vm, uint64_t va, uint64_t value,
+				     struct mf_vm_exit *exit)
 {
 	mf_vm_regs_rw(vm)->rdi = va;
 	mf_vm_regs_rw(vm)->rsi = value;
@@ -143,7 +146,8 @@ Test(ownership, writes_to_any_page_stay_in_the_fork, .timeout = 120)
 	cr_expect_eq(memcmp(before, after, sizeof(before)), 0, "the image has changed");
 	cr_expect_eq(store_at(&bystander, LINEAR, 5, &exit), MF_VM_CALL);
 	cr_expect_gt(written, frames);
-	cr_log_info("%u writes to %lu frames, %u ended their VM", written, (unsigned long)frames, ended);
+	cr_log_info("%u writes to %lu frames, %u ended their VM", written, (unsigned long)frames,
+		    ended);
 	mf_vm_finish(&bystander);
 	finish();
 }
@@ -160,7 +164,8 @@ Test(ownership, address_that_is_no_memory_is_a_contained_crash, .timeout = 60)
 	fork_vm(&vm);
 	cr_assert_eq(store_at(&vm, LINEAR + HOLE_GPA, 1, &exit), MF_VM_CRASH, "kind %d", exit.kind);
 	cr_expect_eq(mf_vm_reset(&vm), 0);
-	cr_expect_eq(store_at(&vm, LINEAR, 7, &exit), MF_VM_CALL, "kind %d reason %d", exit.kind, exit.reason);
+	cr_expect_eq(store_at(&vm, LINEAR, 7, &exit), MF_VM_CALL, "kind %d reason %d", exit.kind,
+		     exit.reason);
 	mf_vm_finish(&vm);
 	digest(after);
 	cr_expect_eq(memcmp(before, after, sizeof(before)), 0, "the image has changed");
@@ -170,8 +175,9 @@ Test(ownership, address_that_is_no_memory_is_a_contained_crash, .timeout = 60)
 /* It writes an entry of its own that names an address far outside, then uses it. */
 Test(ownership, forged_table_entry_reaches_nothing_of_the_host, .timeout = 60)
 {
-	static const uint64_t targets[] = {HOLE_GPA, 1ull << 35, 1ull << 36, 1ull << 39, (1ull << 51),
-					   0xfee00000, 0xfffff000, FRAMES * (uint64_t)MF_PAGE};
+	static const uint64_t targets[] = {
+		HOLE_GPA,     1ull << 35, 1ull << 36, 1ull << 39,
+		(1ull << 51), 0xfee00000, 0xfffff000, FRAMES * (uint64_t)MF_PAGE};
 	struct mf_vm_exit exit;
 	struct mf_vm bystander;
 	struct mf_vm vm;
@@ -184,14 +190,16 @@ Test(ownership, forged_table_entry_reaches_nothing_of_the_host, .timeout = 60)
 		enum mf_vm_exit_kind kind = MF_VM_CALL;
 
 		fork_vm(&vm);
-		/* Entry 511 of every table: of the leaf tables, the page at LINEAR + 511 pages is one. */
+		/* Entry 511 of every table: of the leaf tables, the page at LINEAR + 511 pages is
+		 * one. */
 		for (frame = 1; frame < frames && kind == MF_VM_CALL; frame++)
 			if (mf_frames_test(&vm.mem, MF_FRAMES_TABLE, MF_GPA(frame * MF_PAGE)))
-				kind = store_at(&vm, LINEAR + frame * MF_PAGE + 511 * 8, targets[i] | 0x67,
-						&exit);
+				kind = store_at(&vm, LINEAR + frame * MF_PAGE + 511 * 8,
+						targets[i] | 0x67, &exit);
 		if (kind == MF_VM_CALL)
 			kind = store_at(&vm, LINEAR + 511ull * MF_PAGE, 1, &exit);
-		cr_expect_neq(kind, MF_VM_CALL, "a store to %lx came to its end", (unsigned long)targets[i]);
+		cr_expect_neq(kind, MF_VM_CALL, "a store to %lx came to its end",
+			      (unsigned long)targets[i]);
 		mf_vm_finish(&vm);
 		is_untouched(&bystander, "another fork saw a write");
 	}

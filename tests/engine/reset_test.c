@@ -48,8 +48,8 @@ static void dirty(const char *name)
 {
 	const char *answer = ask("dirty", name);
 
-	cr_assert(strstr(answer, "done") && !strstr(answer, "no "), "%s could not be changed: %s", name,
-		  answer);
+	cr_assert(strstr(answer, "done") && !strstr(answer, "no "), "%s could not be changed: %s",
+		  name, answer);
 }
 
 static void is_restored(const char *name)
@@ -63,18 +63,22 @@ static void is_restored(const char *name)
 	guest_reset_and_audit(&guest, name);
 	dirty(name);
 	strcpy(changed, ask("look", name)); /* without a reset */
-	/* Software KVM: the engine clears selectors at every exit, so this change is gone at once. */
+	/* Software KVM: the engine clears selectors at every exit, so this change is gone at once.
+	 */
 	if (strcmp(name, "selectors") || lab.kvm.traits.family == MF_FAMILY_HARDWARE)
-		cr_expect_str_neq(image, changed, "%s: the change cannot be seen even without a reset: %s",
-				  name, image);
+		cr_expect_str_neq(image, changed,
+				  "%s: the change cannot be seen even without a reset: %s", name,
+				  image);
 	guest_reset_and_audit(&guest, name);
-	cr_expect_str_eq(ask("look", name), image, "%s: seen %s, the image has %s", name, guest.answer, image);
+	cr_expect_str_eq(ask("look", name), image, "%s: seen %s, the image has %s", name,
+			 guest.answer, image);
 	guest_reset(&guest);
 	for (round = 0; round < 3; round++) {
 		dirty(name);
 		guest_reset(&guest);
-		cr_expect_str_eq(ask("look", name), image, "%s, round %d: seen %s, the image has %s", name,
-				 round, guest.answer, image);
+		cr_expect_str_eq(ask("look", name), image,
+				 "%s, round %d: seen %s, the image has %s", name, round,
+				 guest.answer, image);
 		guest_reset(&guest);
 	}
 }
@@ -89,33 +93,37 @@ static void are_restored(const char *const *names)
 
 Test(reset, restores_every_register, .timeout = 120)
 {
-	static const char *const names[] = {"general", "flags", "selectors", "bases", "x87", "sse",
-					    "avx", "avx512", "every-register", NULL};
+	static const char *const names[] = {
+		"general", "flags", "selectors", "bases",          "x87",
+		"sse",     "avx",   "avx512",    "every-register", NULL};
 
 	are_restored(names);
 }
 
 Test(reset, restores_memory, .timeout = 120)
 {
-	static const char *const names[] = {"data", "bss", "heap", "mapping", "stack", "dontneed", NULL};
+	static const char *const names[] = {"data",  "bss",      "heap", "mapping",
+					    "stack", "dontneed", NULL};
 
 	are_restored(names);
 }
 
 Test(reset, restores_translations_of_moved_and_replaced_pages, .timeout = 120)
 {
-	static const char *const names[] = {
-		"new-mapping", "far-tables", "unmap", "unmap-program", "replace", "fixed-over-data",
-		"fixed-over-code", "mremap", "swap-pages", "many-ranges", "brk-grow", "brk-shrink",
-		"brk-renew", NULL};
+	static const char *const names[] = {"new-mapping",     "far-tables", "unmap",
+					    "unmap-program",   "replace",    "fixed-over-data",
+					    "fixed-over-code", "mremap",     "swap-pages",
+					    "many-ranges",     "brk-grow",   "brk-shrink",
+					    "brk-renew",       NULL};
 
 	are_restored(names);
 }
 
 Test(reset, restores_rights_of_pages, .timeout = 120)
 {
-	static const char *const names[] = {"rw-to-ro", "ro-to-rw", "rw-to-none", "none-to-rw", "nx-on",
-					    "nx-off", "text-patched", "text-writable", NULL};
+	static const char *const names[] = {"rw-to-ro",     "ro-to-rw",      "rw-to-none",
+					    "none-to-rw",   "nx-on",         "nx-off",
+					    "text-patched", "text-writable", NULL};
 
 	are_restored(names);
 }
@@ -123,25 +131,67 @@ Test(reset, restores_rights_of_pages, .timeout = 120)
 Test(reset, restores_linux_state, .timeout = 120)
 {
 	static const char *const names[] = {
-		"cwd", "umask", "signal-handlers", "signal-mask", "altstack", "fd-opened", "fd-closed",
-		"fd-closed-file", "fd-duplicated", "fd-number-reused", "file-offset", "file-flags",
-		"limits", "environment", NULL};
+		"cwd",         "umask",      "signal-handlers", "signal-mask",   "altstack",
+		"fd-opened",   "fd-closed",  "fd-closed-file",  "fd-duplicated", "fd-number-reused",
+		"file-offset", "file-flags", "limits",          "environment",   NULL};
 
 	are_restored(names);
 }
 
-static const char *const all[] = {
-	"general", "flags", "selectors", "bases", "x87", "sse", "avx", "avx512", "every-register",
-	"data", "bss", "heap", "mapping", "stack", "dontneed",
-	"new-mapping", "far-tables", "unmap", "unmap-program", "replace", "fixed-over-data",
-	"fixed-over-code", "mremap", "swap-pages", "many-ranges", "brk-grow", "brk-shrink", "brk-renew",
-	"rw-to-ro", "ro-to-rw", "rw-to-none", "none-to-rw", "nx-on", "nx-off", "text-patched", "text-writable",
-	"cwd", "umask", "signal-handlers", "signal-mask", "altstack", "fd-opened", "fd-closed",
-	"fd-closed-file", "fd-duplicated", "fd-number-reused", "file-offset", "file-flags", "limits",
-	"environment"};
+static const char *const all[] = {"general",
+				  "flags",
+				  "selectors",
+				  "bases",
+				  "x87",
+				  "sse",
+				  "avx",
+				  "avx512",
+				  "every-register",
+				  "data",
+				  "bss",
+				  "heap",
+				  "mapping",
+				  "stack",
+				  "dontneed",
+				  "new-mapping",
+				  "far-tables",
+				  "unmap",
+				  "unmap-program",
+				  "replace",
+				  "fixed-over-data",
+				  "fixed-over-code",
+				  "mremap",
+				  "swap-pages",
+				  "many-ranges",
+				  "brk-grow",
+				  "brk-shrink",
+				  "brk-renew",
+				  "rw-to-ro",
+				  "ro-to-rw",
+				  "rw-to-none",
+				  "none-to-rw",
+				  "nx-on",
+				  "nx-off",
+				  "text-patched",
+				  "text-writable",
+				  "cwd",
+				  "umask",
+				  "signal-handlers",
+				  "signal-mask",
+				  "altstack",
+				  "fd-opened",
+				  "fd-closed",
+				  "fd-closed-file",
+				  "fd-duplicated",
+				  "fd-number-reused",
+				  "file-offset",
+				  "file-flags",
+				  "limits",
+				  "environment"};
 #define ALL (sizeof(all) / sizeof(all[0]))
 
-/* Any change, any look, in any order on one VM; some requests are left without a reset in between. */
+/* Any change, any look, in any order on one VM; some requests are left without a reset in between.
+ */
 Test(reset, restores_everything_in_any_order, .timeout = 300)
 {
 	static char image[ALL][ANSWER_BYTES + 1];
@@ -164,8 +214,8 @@ Test(reset, restores_everything_in_any_order, .timeout = 300)
 		if (random_below(8) == 0)
 			guest_reset_and_audit(&guest, all[changed]);
 		cr_assert_str_eq(ask("look", all[looked]), image[looked],
-				 "request %u: after a change of %s, %s is %s and not %s", i, all[changed],
-				 all[looked], guest.answer, image[looked]);
+				 "request %u: after a change of %s, %s is %s and not %s", i,
+				 all[changed], all[looked], guest.answer, image[looked]);
 		guest_reset(&guest);
 	}
 	guest_reset_and_audit(&guest, "all of it");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A fresh secret goes into a request's header and body, and the program copies it into stack, heap, data,
- * mappings, a file, a pipe, the environment, names and every vector register. After the reset it is
- * looked for in all private memory of the VM (the engine's account of it too) and in all registers;
- * then the next request looks from inside. One find fails the test.
+ * A fresh secret goes into a request's header and body, and the program copies it into stack, heap,
+ * data, mappings, a file, a pipe, the environment, names and every vector register. After the reset
+ * it is looked for in all private memory of the VM (the engine's account of it too) and in all
+ * registers; then the next request looks from inside. One find fails the test.
  */
 #include "tests/engine/harness.h"
 
@@ -34,7 +34,8 @@ static void search_run(void *cookie, size_t first, size_t count)
 {
 	struct search *search = cookie;
 
-	search->found += contains(search->base + first * MF_PAGE, count * MF_PAGE, search->secret, SECRET);
+	search->found +=
+		contains(search->base + first * MF_PAGE, count * MF_PAGE, search->secret, SECRET);
 }
 
 /* As text the secret is a name: the engine's account of directories must not have it either. */
@@ -43,7 +44,8 @@ static size_t in_memory(const uint8_t *secret, size_t bytes)
 	struct mf_mem *mem = &guest.process.vm.mem;
 	struct search search = {.base = mem->base, .secret = secret};
 	int ret = mf_private_scan(lab.kvm.pagemap_fd, false, mem->base,
-				  (mem->arena_bytes + mem->guest_bytes) / MF_PAGE, search_run, &search);
+				  (mem->arena_bytes + mem->guest_bytes) / MF_PAGE, search_run,
+				  &search);
 
 	cr_assert_eq(ret, 0);
 	return search.found;
@@ -90,7 +92,8 @@ static void look_from_outside(const uint8_t *secret)
 	uint8_t name[2 * SECRET + 1];
 
 	name_of(secret, name);
-	cr_assert_eq(in_memory(secret, SECRET), 0, "the secret is in the VM's memory after the reset");
+	cr_assert_eq(in_memory(secret, SECRET), 0,
+		     "the secret is in the VM's memory after the reset");
 	cr_assert_eq(in_memory(name, SECRET), 0, "a name is in the VM's memory after the reset");
 	cr_assert_not(in_registers(secret), "the secret is in a register after the reset");
 }
@@ -147,7 +150,8 @@ Test(taint, search_finds_a_secret_before_the_reset, .timeout = 60)
 			complement[i] = (uint8_t)~secret[i];
 		guest_ask(&guest, "/find", complement, sizeof(complement)); /* without a reset */
 		/* File, pipe and names are the engine's: the program has no copy. */
-		cr_expect(place == 4 || place == 5 || place == 7 || strcmp(guest.answer, "found 0"), "place %d", place);
+		cr_expect(place == 4 || place == 5 || place == 7 || strcmp(guest.answer, "found 0"),
+			  "place %d", place);
 		guest_reset(&guest);
 		look_from_outside(secret);
 	}

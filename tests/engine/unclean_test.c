@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every way in which a request can leave the machine half-way, as its last act: the next request on the
- * same VM gets the right answer, and the audit is clean. Each row is a few instructions.
+ * Every way in which a request can leave the machine half-way, as its last act: the next request on
+ * the same VM gets the right answer, and the audit is clean. Each row is a few instructions.
  */
 #include "tests/engine/harness.h"
 
@@ -13,8 +13,9 @@
 static struct lab lab;
 static struct guest guest;
 
-/* The request that must work after anything: is all that a rogue instruction could finish into still
- * as in the image? Both scratch pages are zero and the direction flag is clear; then 0x600d. */
+/* The request that must work after anything: is all that a rogue instruction could finish into
+ * still as in the image? Both scratch pages are zero and the direction flag is clear; then 0x600d.
+ */
 SNIPPET(good, "mov $1024, %ecx\n"
 	      "mov %rsi, %rdi\n"
 	      "xor %eax, %eax\n"
@@ -47,7 +48,8 @@ SNIPPET(outsl, "mov $0x10, %edx; outsl; ret");
 /* The number of a call that ends the request, in the middle of a string instruction. */
 SNIPPET(ready_by_outsl, "mov $0x4d460000, %eax; mov $0x10, %edx; outsl; ud2");
 SNIPPET(ready_by_rep_outsl, "mov $0x4d460000, %eax; mov $0x10, %edx; mov $9, %ecx; rep outsl; ud2");
-SNIPPET(ready_by_outsl_split, "mov $0x4d460000, %eax; mov $0x10, %edx; add $4094, %rsi; outsl; ud2");
+SNIPPET(ready_by_outsl_split,
+	"mov $0x4d460000, %eax; mov $0x10, %edx; add $4094, %rsi; outsl; ud2");
 SNIPPET(out_byte, "out %al, $0x10; ret");
 SNIPPET(out_word, "mov $0x10, %edx; out %ax, %dx; ret");
 SNIPPET(out_odd, "mov $0x11, %edx; out %al, %dx; ret");
@@ -115,13 +117,17 @@ SNIPPET(int_255, "int $255; ret");
 SNIPPET(into_32, ".byte 0xce; ret");
 SNIPPET(divide, "xor %ecx, %ecx; xor %edx, %edx; mov $1, %eax; div %ecx; ret");
 SNIPPET(single_step, "pushfq; orl $0x100, (%rsp); popfq; nop; nop; ret");
-SNIPPET(step_over_out, "mov $0x4d46ffff, %eax; pushfq; orl $0x100, (%rsp); popfq; out %eax, $0x10; ret");
+SNIPPET(step_over_out,
+	"mov $0x4d46ffff, %eax; pushfq; orl $0x100, (%rsp); popfq; out %eax, $0x10; ret");
 SNIPPET(step_over_syscall, "mov $39, %eax; pushfq; orl $0x100, (%rsp); popfq; syscall; nop; ret");
-SNIPPET(step_after_ss, "mov %ss, %ecx; pushfq; orl $0x100, (%rsp); popfq; mov %ecx, %ss; syscall; ret");
+SNIPPET(step_after_ss,
+	"mov %ss, %ecx; pushfq; orl $0x100, (%rsp); popfq; mov %ecx, %ss; syscall; ret");
 SNIPPET(ss_shadow_out, "mov %ss, %ecx; mov $0x4d46ffff, %eax; mov %ecx, %ss; out %al, $0x10; ret");
 SNIPPET(alignment, "pushfq; orl $0x40000, (%rsp); popfq; mov 1(%rsi), %rax; ret");
-SNIPPET(x87_error, "fninit; pushq $0x0300; fldcw (%rsp); fldz; fld1; fdiv %st(1), %st; fwait; pop %rcx; ret");
-SNIPPET(simd_error, "pushq $0; ldmxcsr (%rsp); xorps %xmm0, %xmm0; divps %xmm0, %xmm0; pop %rcx; ret");
+SNIPPET(x87_error,
+	"fninit; pushq $0x0300; fldcw (%rsp); fldz; fld1; fdiv %st(1), %st; fwait; pop %rcx; ret");
+SNIPPET(simd_error,
+	"pushq $0; ldmxcsr (%rsp); xorps %xmm0, %xmm0; divps %xmm0, %xmm0; pop %rcx; ret");
 SNIPPET(read_null, "xor %ecx, %ecx; mov (%rcx), %rax; ret");
 SNIPPET(read_kernel, "mov $0xffffffff81000000, %rcx; mov (%rcx), %rax; ret");
 SNIPPET(read_stub, "mov $0x7fffffe00000, %rcx; mov (%rcx), %rax; xor %eax, %eax; ret");
@@ -133,7 +139,8 @@ SNIPPET(write_ist, "mov $0x7fffffe0b000, %rcx; mov %rax, (%rcx); ret");
 SNIPPET(stack_on_ist, "mov $0x7fffffe0c000, %rsp; push %rax; ret");
 SNIPPET(jump_handlers, "mov $0x7fffffe0a0e0, %rcx; jmp *%rcx");
 SNIPPET(jump_reload, "mov $0x7fffffe0a200, %rcx; jmp *%rcx");
-SNIPPET(jump_stub, "mov $0x7fffffe00000, %rdx; lea 1f(%rip), %rcx; mov $500, %eax; jmp *%rdx; 1: ret");
+SNIPPET(jump_stub,
+	"mov $0x7fffffe00000, %rdx; lea 1f(%rip), %rcx; mov $500, %eax; jmp *%rdx; 1: ret");
 SNIPPET(jump_not_canonical, "mov $0x800000000000, %rcx; jmp *%rcx");
 SNIPPET(jump_top, "mov $0x7fffffffffff, %rcx; jmp *%rcx");
 SNIPPET(jump_kernel, "mov $0xffffffffff600000, %rcx; jmp *%rcx");
@@ -164,9 +171,12 @@ SNIPPET(call_fork, "mov $57, %eax; syscall; ret");
 SNIPPET(call_bad_stack, "mov $-8, %rsp; mov $500, %eax; syscall; ud2");
 SNIPPET(call_exit, "mov $60, %eax; mov $3, %edi; syscall; ud2");
 SNIPPET(call_kill, "mov $62, %eax; mov $100, %edi; mov $9, %esi; syscall; ud2");
-SNIPPET(call_read_wild, "xor %eax, %eax; xor %edi, %edi; mov $-4096, %rsi; mov $-1, %rdx; syscall; ret");
-SNIPPET(call_munmap_all, "mov $11, %eax; mov $0x10000, %edi; mov $0x7fffffdf0000, %rsi; syscall; ret");
-SNIPPET(call_unmap_self, "mov $11, %eax; lea call_unmap_self(%rip), %rdi; and $-4096, %rdi; mov $4096, %esi; syscall; ret");
+SNIPPET(call_read_wild,
+	"xor %eax, %eax; xor %edi, %edi; mov $-4096, %rsi; mov $-1, %rdx; syscall; ret");
+SNIPPET(call_munmap_all,
+	"mov $11, %eax; mov $0x10000, %edi; mov $0x7fffffdf0000, %rsi; syscall; ret");
+SNIPPET(call_unmap_self, "mov $11, %eax; lea call_unmap_self(%rip), %rdi; and $-4096, %rdi; mov "
+			 "$4096, %esi; syscall; ret");
 /* A system call's registers at the entry stub are the guest's claims. */
 SNIPPET(call_flags, "push $0x244ed7; popfq; mov $500, %eax; syscall; cld; ret");
 /* Code that writes itself. */
@@ -178,36 +188,157 @@ SNIPPET(rdrand, "rdrand %rax; ret");
 SNIPPET(endless, "1: jmp 1b");
 SNIPPET(endless_calls, "1: mov $110, %eax; syscall; jmp 1b");
 
-#define ROW(name) {#name, name, name##_end}
+#define ROW(name)                       \
+	{                               \
+#name, name, name##_end \
+	}
 static const struct row {
 	const char *name;
 	const uint8_t *code;
 	const uint8_t *end;
 } rows[] = {
-	ROW(in_dword), ROW(in_byte), ROW(in_word), ROW(in_fault_port), ROW(in_far), ROW(rep_insb),
-	ROW(rep_insl), ROW(rep_insb_pages), ROW(rep_insb_down), ROW(rep_insb_huge), ROW(insl), ROW(rep_outsb),
-	ROW(rep_outsl), ROW(rep_outsl_pages), ROW(outsl), ROW(ready_by_outsl),
-	ROW(ready_by_rep_outsl), ROW(ready_by_outsl_split), ROW(out_byte), ROW(out_word), ROW(out_odd),
-	ROW(out_across), ROW(out_other), ROW(out_far), ROW(out_last), ROW(forged_page_fault),
-	ROW(forged_fault_imm), ROW(forged_divide), ROW(hlt), ROW(cli), ROW(sti), ROW(cpuid_insn),
-	ROW(cpuid_bad), ROW(rdpmc), ROW(rdtsc), ROW(rdtscp), ROW(rdmsr), ROW(wrmsr), ROW(xsetbv), ROW(swapgs),
-	ROW(clts), ROW(lmsw), ROW(smsw), ROW(sgdt), ROW(sidt), ROW(sldt), ROW(str), ROW(lldt), ROW(ltr),
-	ROW(lgdt), ROW(lidt), ROW(invlpg), ROW(wbinvd), ROW(mov_cr0), ROW(mov_to_cr3), ROW(mov_to_cr8),
-	ROW(mov_dr), ROW(mov_to_dr), ROW(sysret_insn), ROW(sysexit_insn), ROW(sysenter_insn), ROW(iretq_insn),
-	ROW(monitor), ROW(vmcall_insn), ROW(vmmcall_insn), ROW(vmrun_insn), ROW(vmlaunch_insn), ROW(getsec_insn),
-	ROW(encls), ROW(pvm_hypercall), ROW(ud2_insn), ROW(ud0_insn), ROW(int3_insn), ROW(int1_insn), ROW(int_80),
-	ROW(int_0), ROW(int_2), ROW(int_8), ROW(int_14), ROW(int_255), ROW(into_32), ROW(divide), ROW(single_step),
-	ROW(step_over_out), ROW(step_over_syscall), ROW(step_after_ss), ROW(ss_shadow_out), ROW(alignment),
-	ROW(x87_error), ROW(simd_error), ROW(read_null), ROW(read_kernel), ROW(read_stub), ROW(write_stub),
-	ROW(write_clock), ROW(write_gdt), ROW(write_tss), ROW(write_ist), ROW(stack_on_ist), ROW(jump_handlers),
-	ROW(jump_reload), ROW(jump_stub), ROW(jump_not_canonical), ROW(jump_top), ROW(jump_kernel),
-	ROW(read_not_canonical), ROW(push_not_canonical), ROW(stack_null), ROW(stack_null_ud2),
-	ROW(stack_kernel_int3), ROW(wrfsbase_bad), ROW(lret_32), ROW(lret_1b), ROW(lret_33), ROW(lret_2b),
-	ROW(lret_08), ROW(lret_tss), ROW(lret_ldt), ROW(load_ss_null), ROW(load_bad_ds), ROW(call_500),
-	ROW(call_huge), ROW(call_x32), ROW(call_mayfly), ROW(call_return), ROW(call_bad_ready),
-	ROW(call_sigreturn), ROW(call_fork), ROW(call_bad_stack), ROW(call_exit), ROW(call_kill),
-	ROW(call_read_wild), ROW(call_munmap_all), ROW(call_unmap_self), ROW(call_flags), ROW(self_modifying),
-	ROW(self_modifying_out), ROW(overwrite_all), ROW(split_lock), ROW(rdrand), ROW(endless), ROW(endless_calls),
+	ROW(in_dword),
+	ROW(in_byte),
+	ROW(in_word),
+	ROW(in_fault_port),
+	ROW(in_far),
+	ROW(rep_insb),
+	ROW(rep_insl),
+	ROW(rep_insb_pages),
+	ROW(rep_insb_down),
+	ROW(rep_insb_huge),
+	ROW(insl),
+	ROW(rep_outsb),
+	ROW(rep_outsl),
+	ROW(rep_outsl_pages),
+	ROW(outsl),
+	ROW(ready_by_outsl),
+	ROW(ready_by_rep_outsl),
+	ROW(ready_by_outsl_split),
+	ROW(out_byte),
+	ROW(out_word),
+	ROW(out_odd),
+	ROW(out_across),
+	ROW(out_other),
+	ROW(out_far),
+	ROW(out_last),
+	ROW(forged_page_fault),
+	ROW(forged_fault_imm),
+	ROW(forged_divide),
+	ROW(hlt),
+	ROW(cli),
+	ROW(sti),
+	ROW(cpuid_insn),
+	ROW(cpuid_bad),
+	ROW(rdpmc),
+	ROW(rdtsc),
+	ROW(rdtscp),
+	ROW(rdmsr),
+	ROW(wrmsr),
+	ROW(xsetbv),
+	ROW(swapgs),
+	ROW(clts),
+	ROW(lmsw),
+	ROW(smsw),
+	ROW(sgdt),
+	ROW(sidt),
+	ROW(sldt),
+	ROW(str),
+	ROW(lldt),
+	ROW(ltr),
+	ROW(lgdt),
+	ROW(lidt),
+	ROW(invlpg),
+	ROW(wbinvd),
+	ROW(mov_cr0),
+	ROW(mov_to_cr3),
+	ROW(mov_to_cr8),
+	ROW(mov_dr),
+	ROW(mov_to_dr),
+	ROW(sysret_insn),
+	ROW(sysexit_insn),
+	ROW(sysenter_insn),
+	ROW(iretq_insn),
+	ROW(monitor),
+	ROW(vmcall_insn),
+	ROW(vmmcall_insn),
+	ROW(vmrun_insn),
+	ROW(vmlaunch_insn),
+	ROW(getsec_insn),
+	ROW(encls),
+	ROW(pvm_hypercall),
+	ROW(ud2_insn),
+	ROW(ud0_insn),
+	ROW(int3_insn),
+	ROW(int1_insn),
+	ROW(int_80),
+	ROW(int_0),
+	ROW(int_2),
+	ROW(int_8),
+	ROW(int_14),
+	ROW(int_255),
+	ROW(into_32),
+	ROW(divide),
+	ROW(single_step),
+	ROW(step_over_out),
+	ROW(step_over_syscall),
+	ROW(step_after_ss),
+	ROW(ss_shadow_out),
+	ROW(alignment),
+	ROW(x87_error),
+	ROW(simd_error),
+	ROW(read_null),
+	ROW(read_kernel),
+	ROW(read_stub),
+	ROW(write_stub),
+	ROW(write_clock),
+	ROW(write_gdt),
+	ROW(write_tss),
+	ROW(write_ist),
+	ROW(stack_on_ist),
+	ROW(jump_handlers),
+	ROW(jump_reload),
+	ROW(jump_stub),
+	ROW(jump_not_canonical),
+	ROW(jump_top),
+	ROW(jump_kernel),
+	ROW(read_not_canonical),
+	ROW(push_not_canonical),
+	ROW(stack_null),
+	ROW(stack_null_ud2),
+	ROW(stack_kernel_int3),
+	ROW(wrfsbase_bad),
+	ROW(lret_32),
+	ROW(lret_1b),
+	ROW(lret_33),
+	ROW(lret_2b),
+	ROW(lret_08),
+	ROW(lret_tss),
+	ROW(lret_ldt),
+	ROW(load_ss_null),
+	ROW(load_bad_ds),
+	ROW(call_500),
+	ROW(call_huge),
+	ROW(call_x32),
+	ROW(call_mayfly),
+	ROW(call_return),
+	ROW(call_bad_ready),
+	ROW(call_sigreturn),
+	ROW(call_fork),
+	ROW(call_bad_stack),
+	ROW(call_exit),
+	ROW(call_kill),
+	ROW(call_read_wild),
+	ROW(call_munmap_all),
+	ROW(call_unmap_self),
+	ROW(call_flags),
+	ROW(self_modifying),
+	ROW(self_modifying_out),
+	ROW(overwrite_all),
+	ROW(split_lock),
+	ROW(rdrand),
+	ROW(endless),
+	ROW(endless_calls),
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
@@ -218,12 +349,13 @@ static void start(void)
 }
 
 /*
- * QEMU 7.2 reads the stack of a far return in ring 3 as ring 0 does, which SMAP forbids: in the emulated
- * machine these fault until the deadline. Once is enough there.
+ * QEMU 7.2 reads the stack of a far return in ring 3 as ring 0 does, which SMAP forbids: in the
+ * emulated machine these fault until the deadline. Once is enough there.
  */
 static bool loops_under_qemu(const struct row *row)
 {
-	return is_emulated() && (!strncmp(row->name, "lret_", 5) || !strcmp(row->name, "iretq_insn"));
+	return is_emulated() &&
+	       (!strncmp(row->name, "lret_", 5) || !strcmp(row->name, "iretq_insn"));
 }
 
 static void run_row(const struct row *row)
@@ -238,7 +370,8 @@ static void is_good(const char *after)
 {
 	uint64_t value = guest_run(&guest, good, SNIPPET_BYTES(good));
 
-	cr_assert_eq(value, 0x600d, "after %s: %lx (%s)", after, (unsigned long)value, guest.answer);
+	cr_assert_eq(value, 0x600d, "after %s: %lx (%s)", after, (unsigned long)value,
+		     guest.answer);
 }
 
 /* The next request comes first, then the audit; and the other way round. */
@@ -267,11 +400,39 @@ Test(unclean, request_leaves_nothing_for_the_next, .timeout = 120)
 /* What only ring 0 may do does not come to its end in ring 3. */
 Test(unclean, request_has_no_privilege, .timeout = 120)
 {
-	static const char *const forbidden[] = {
-		"hlt", "cli", "sti", "rdmsr", "wrmsr", "xsetbv", "swapgs", "clts", "lmsw", "lldt", "ltr",
-		"lgdt", "lidt", "wbinvd", "mov_cr0", "mov_to_cr3", "mov_to_cr8", "mov_dr", "mov_to_dr",
-		"write_stub", "write_clock", "write_gdt", "write_tss", "write_ist", "out_other", "out_far",
-		"forged_page_fault", "forged_fault_imm", "in_far", "read_kernel", "lret_08", "iretq_insn", "lret_1b"};
+	static const char *const forbidden[] = {"hlt",
+						"cli",
+						"sti",
+						"rdmsr",
+						"wrmsr",
+						"xsetbv",
+						"swapgs",
+						"clts",
+						"lmsw",
+						"lldt",
+						"ltr",
+						"lgdt",
+						"lidt",
+						"wbinvd",
+						"mov_cr0",
+						"mov_to_cr3",
+						"mov_to_cr8",
+						"mov_dr",
+						"mov_to_dr",
+						"write_stub",
+						"write_clock",
+						"write_gdt",
+						"write_tss",
+						"write_ist",
+						"out_other",
+						"out_far",
+						"forged_page_fault",
+						"forged_fault_imm",
+						"in_far",
+						"read_kernel",
+						"lret_08",
+						"iretq_insn",
+						"lret_1b"};
 	size_t i;
 	size_t j;
 
@@ -283,9 +444,11 @@ Test(unclean, request_has_no_privilege, .timeout = 120)
 		if (j == sizeof(forbidden) / sizeof(forbidden[0]))
 			continue;
 		run_row(&rows[i]);
-		/* QEMU's far returns ignore that SMAP is ring 0's: there they fault until kicked. */
+		/* QEMU's far returns ignore that SMAP is ring 0's: there they fault until kicked.
+		 */
 		cr_expect((is_emulated() && guest.exit.kind == MF_EXIT_KICKED) ||
-				  guest.exit.kind == MF_EXIT_SIGNALED || guest.exit.kind == MF_EXIT_CRASHED,
+				  guest.exit.kind == MF_EXIT_SIGNALED ||
+				  guest.exit.kind == MF_EXIT_CRASHED,
 			  "%s ran on: %s", rows[i].name, guest.answer);
 		guest_reset_and_audit(&guest, rows[i].name);
 	}
@@ -306,7 +469,8 @@ Test(unclean, fault_reports_cannot_be_forged, .timeout = 60)
 	lab_close(&lab);
 }
 
-/* KVM's own emulator writes without a fault that is counted: not even the first touch may be missed. */
+/* KVM's own emulator writes without a fault that is counted: not even the first touch may be
+ * missed. */
 Test(unclean, first_write_to_a_page_is_seen_whoever_makes_it, .timeout = 120)
 {
 	static const char *const writers[] = {"sgdt", "sidt", "rep_insb", "insl", "rep_insb_pages"};
@@ -324,7 +488,8 @@ Test(unclean, first_write_to_a_page_is_seen_whoever_makes_it, .timeout = 120)
 			is_good("fork"); /* maps the pages, for reading */
 			guest_reset(&guest);
 			for (j = 0; j < (size_t)audits; j++)
-				guest_reset_and_audit(&guest, "nothing"); /* drains count as exits */
+				guest_reset_and_audit(&guest,
+						      "nothing"); /* drains count as exits */
 			run_row(&rows[i]);
 			guest_reset_and_audit(&guest, rows[i].name);
 			is_good(rows[i].name);

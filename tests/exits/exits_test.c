@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Three sources count the user exits of warm requests and must agree: the engine's returns of KVM_RUN,
- * the kernel's kvm_userspace_exit tracepoint, and KVM's own statistics (exits less those of interrupts;
- * a warm request has no other exit inside the kernel).
+ * Three sources count the user exits of warm requests and must agree: the engine's returns of
+ * KVM_RUN, the kernel's kvm_userspace_exit tracepoint, and KVM's own statistics (exits less those
+ * of interrupts; a warm request has no other exit inside the kernel).
  */
 #include "tests/engine/harness.h"
 
@@ -43,7 +43,8 @@ static int open_tracepoint(void)
 	attr.config = (uint64_t)id;
 	fd = id < 0 ? -1 : (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
 	if (fd < 0)
-		printf("not measured here: the kvm_userspace_exit tracepoint cannot be counted (tracefs and root are needed)\n");
+		printf("not measured here: the kvm_userspace_exit tracepoint cannot be counted "
+		       "(tracefs and root are needed)\n");
 	return fd;
 }
 
@@ -79,7 +80,8 @@ static void ask_warm(struct guest *guest, size_t bytes)
 
 	memcpy(body, answer_seven, SNIPPET_BYTES(answer_seven));
 	cr_assert_eq(guest_run(guest, body, bytes), 7u);
-	cr_assert_eq(guest->user_exits, 1u, "%llu user exits", (unsigned long long)guest->user_exits);
+	cr_assert_eq(guest->user_exits, 1u, "%llu user exits",
+		     (unsigned long long)guest->user_exits);
 	guest_reset(guest);
 }
 
@@ -108,15 +110,18 @@ Test(exits, three_sources_count_the_same, .timeout = 120)
 	for (i = 0; i < requests; i++) {
 		ask_warm(&guest, 16 + i * 37 % 3200);
 		faults += guest.faults;
-		cr_assert_eq(guest.faults, 0u, "request %u met %llu faults", i, (unsigned long long)guest.faults);
+		cr_assert_eq(guest.faults, 0u, "request %u met %llu faults", i,
+			     (unsigned long long)guest.faults);
 	}
 	minor = minor_faults() - minor;
 	engine = guest.process.vm.kvm.user_exits - engine;
 	kernel = kernel_exits(&guest) - kernel;
 	traced = read_count(trace) - traced;
-	printf("%u requests: %llu user exits by the engine, %llu by the tracepoint%s, %llu by KVM's statistics; %llu guest faults, %ld minor faults\n",
-	       requests, (unsigned long long)engine, (unsigned long long)traced, trace < 0 ? " (none)" : "",
-	       (unsigned long long)kernel, (unsigned long long)faults, minor);
+	printf("%u requests: %llu user exits by the engine, %llu by the tracepoint%s, %llu by "
+	       "KVM's statistics; %llu guest faults, %ld minor faults\n",
+	       requests, (unsigned long long)engine, (unsigned long long)traced,
+	       trace < 0 ? " (none)" : "", (unsigned long long)kernel, (unsigned long long)faults,
+	       minor);
 	cr_expect_eq(engine, requests);
 #if !defined(__SANITIZE_ADDRESS__) /* its own bookkeeping faults */
 	cr_expect_eq(minor, 0);

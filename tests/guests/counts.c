@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The program of counts_test. argv[1]: "plain"; "heap" (64 MiB of heap, all of it written before the
- * ready point); "remap" (each request maps, protects and unmaps: three calls).
- * "/sum" adds up the body's bytes; "/everything" writes the whole heap; "/grow", "/scribble", "/registers" and "/crash" are hostile.
+ * The program of counts_test. argv[1]: "plain"; "heap" (64 MiB of heap, all of it written before
+ * the ready point); "remap" (each request maps, protects and unmaps: three calls).
+ * "/sum" adds up the body's bytes; "/everything" writes the whole heap; "/grow", "/scribble",
+ * "/registers" and "/crash" are hostile.
  */
 #include <mayfly/sdk.h>
 #include <stdint.h>
@@ -13,7 +14,7 @@
 
 #define HEAP_BYTES (64ul << 20)
 #define MAP_BYTES  (256ul << 10)
-#define RW	   (PROT_READ | PROT_WRITE)
+#define RW         (PROT_READ | PROT_WRITE)
 
 static char *heap;
 static char copy[16 << 10];
@@ -61,7 +62,8 @@ static int grow(void)
 
 static void registers(void)
 {
-	__asm__ volatile("pxor %%xmm0, %%xmm0; mov $-1, %%r8; mov %%r8, %%r9; mov %%r9, %%r10; movq %%r8, %%xmm7"
+	__asm__ volatile("pxor %%xmm0, %%xmm0; mov $-1, %%r8; mov %%r8, %%r9; mov %%r9, %%r10; "
+			 "movq %%r8, %%xmm7"
 			 :
 			 :
 			 : "r8", "r9", "r10");

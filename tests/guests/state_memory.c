@@ -10,13 +10,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PAGE  4096ul
-#define PAGES 32
-#define NEAR_ADDRESS ((char *)0x200000000ul)	/* no table below the top one there */
+#define PAGE         4096ul
+#define PAGES        32
+#define NEAR_ADDRESS ((char *)0x200000000ul) /* no table below the top one there */
 #define FAR_ADDRESS  ((char *)0x3210000000ul)
 #define FAR_AWAY     ((char *)0x12345678000ul)
-#define RW	     (PROT_READ | PROT_WRITE)
-#define RWX	     (RW | PROT_EXEC)
+#define RW           (PROT_READ | PROT_WRITE)
+#define RWX          (RW | PROT_EXEC)
 #define STACK_REACH  (700ul << 10)
 
 static int word = 1;

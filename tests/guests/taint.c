@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The program of taint_test. "/put": body = a secret of 16 bytes and a mask of places to copy it to.
- * "/find": body = the secret's complement; answers how often the secret stands in its own memory and
- * registers. The secret itself is never formed while it searches.
+ * The program of taint_test. "/put": body = a secret of 16 bytes and a mask of places to copy it
+ * to.
+ * "/find": body = the secret's complement; answers how often the secret stands in its own memory
+ * and registers. The secret itself is never formed while it searches.
  */
 #include <fcntl.h>
 #include <mayfly/sdk.h>
@@ -130,9 +131,10 @@ static void put_vectors(const char *secret)
 
 	for (i = 0; i < 64; i += SECRET)
 		memcpy(wide + i, secret, SECRET);
-#define ALL_OF(insn, reg)                                                                               \
-	__asm__ volatile(".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n" insn " %0,%%" reg "\\n\n.endr" \
-			 :                                                                              \
+#define ALL_OF(insn, reg)                                                                   \
+	__asm__ volatile(".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n" insn " %0,%%" reg \
+			 "\\n\n.endr"                                                       \
+			 :                                                                  \
 			 : "m"(wide))
 	if ((xcr0() & 0xe0) == 0xe0) {
 		ALL_OF("vmovdqa64", "zmm");
@@ -151,10 +153,11 @@ static void put_vectors(const char *secret)
 
 static void put(const char *body)
 {
-	unsigned int mask = (unsigned char)body[SECRET] | (unsigned int)(unsigned char)body[SECRET + 1] << 8;
-	static void (*const places[])(const char *) = {
-		put_bss, put_heap, put_stack, put_maps, put_file, put_pipe, put_environment, put_names,
-		put_vectors};
+	unsigned int mask =
+		(unsigned char)body[SECRET] | (unsigned int)(unsigned char)body[SECRET + 1] << 8;
+	static void (*const places[])(const char *) = {put_bss,         put_heap,  put_stack,
+						       put_maps,        put_file,  put_pipe,
+						       put_environment, put_names, put_vectors};
 	unsigned int i;
 
 	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++)
@@ -194,7 +197,8 @@ static unsigned int find(const char *body, const struct mf_request *request)
 	memcpy(&high, body + 8, 8);
 	found = count(__executable_start, _end, low, high);
 	/* musl keeps one page without access at the heap's start. */
-	found += count((char *)(((uintptr_t)_end + 4095) & ~4095ul) + 4096, (char *)syscall(SYS_brk, 0), low, high);
+	found += count((char *)(((uintptr_t)_end + 4095) & ~4095ul) + 4096,
+		       (char *)syscall(SYS_brk, 0), low, high);
 	found += count(kept, kept + 3000, low, high);
 	found += count(frame - DEEP - 8192, frame + 512, low, high);
 	found += count(region, region + REGION, low, high);
@@ -226,7 +230,8 @@ int main(void)
 			put(body.data);
 			length = snprintf(answer, sizeof(answer), "put");
 		} else {
-			length = snprintf(answer, sizeof(answer), "found %u", find(body.data, request));
+			length = snprintf(answer, sizeof(answer), "found %u",
+					  find(body.data, request));
 		}
 		mf_respond(200, NULL, answer, (size_t)length);
 	}

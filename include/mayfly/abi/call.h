@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a guest and the engine share: the numbers and the shapes in guest memory. Seen by the engine,
- * the guest SDK and probes; plain fixed-width data, no code. Everything that a guest writes here is
- * a claim: the engine copies it out once, checks it, then uses it.
+ * What a guest and the engine share: the numbers and the shapes in guest memory. Seen by the
+ * engine, the guest SDK and probes; plain fixed-width data, no code. Everything that a guest writes
+ * here is a claim: the engine copies it out once, checks it, then uses it.
  *
  * Leaving the guest: `out %eax, $MF_ABI_PORT` from ring 3, RAX = number, RDI RSI RDX = arguments,
  * result in RAX (negative errno on failure), every other register kept. Numbers below
@@ -13,12 +13,13 @@
 
 #define MF_ABI_VERSION 1
 
-#define MF_ABI_PORT 0x10	/* the one port that ring 3 may write (four bytes) */
-#define MF_ABI_FAULT_PORT 0x20	/* + vector: ring-0 exception stubs report here; closed to ring 3 */
+#define MF_ABI_PORT       0x10 /* the one port that ring 3 may write (four bytes) */
+#define MF_ABI_FAULT_PORT 0x20 /* + vector: ring-0 exception stubs report here; closed to ring 3 \
+				*/
 
 #define MF_CALL_BASE 0x4d460000
-/* rdi = struct mf_abi_ready *. Returns when a request has arrived: the size of the request in bytes.
- * The first ready call of a program is its ready point: there it is frozen into an image.
+/* rdi = struct mf_abi_ready *. Returns when a request has arrived: the size of the request in
+ * bytes. The first ready call of a program is its ready point: there it is frozen into an image.
  * With a response set, it answers the request that was being served and waits for the next. */
 #define MF_CALL_READY (MF_CALL_BASE + 0)
 /* rdi = struct mf_abi_response *. The response is complete and may be sent; the guest goes on
@@ -53,12 +54,13 @@ struct mf_abi_slice {
 struct mf_abi_request {
 	uint32_t version;    /* MF_ABI_VERSION */
 	uint32_t size_bytes; /* of the whole, this struct included */
-	uint64_t id;	     /* counts up; for logs */
+	uint64_t id;         /* counts up; for logs */
 	struct mf_abi_slice method;
 	struct mf_abi_slice target; /* as received, e.g. "/a?b=c" */
 	struct mf_abi_slice body;
 	uint32_t header_count;
-	uint32_t headers_offset; /* header_count pairs (name, value) of struct mf_abi_slice; names in lower case */
+	uint32_t headers_offset; /* header_count pairs (name, value) of struct mf_abi_slice; names
+				    in lower case */
 };
 MF_ABI_ASSERT(sizeof(struct mf_abi_request) == 48, "ABI");
 
@@ -75,7 +77,7 @@ MF_ABI_ASSERT(sizeof(struct mf_abi_response) == 40, "ABI");
 
 struct mf_abi_ready {
 	uint32_t version; /* MF_ABI_VERSION */
-	uint32_t flags;	  /* MF_READY_* */
+	uint32_t flags;   /* MF_READY_* */
 	uint64_t buffer;  /* where requests are to be written, 16-byte aligned */
 	uint64_t buffer_bytes;
 	struct mf_abi_response response; /* with MF_READY_RESPONSE */
@@ -87,9 +89,9 @@ MF_ABI_ASSERT(sizeof(struct mf_abi_ready) == 64, "ABI");
 struct mf_abi_clock {
 	uint32_t sequence; /* odd while the engine writes */
 	uint32_t shift;
-	uint64_t mult;		  /* ns = ((tsc - tsc_base) * mult) >> shift */
+	uint64_t mult; /* ns = ((tsc - tsc_base) * mult) >> shift */
 	uint64_t tsc_base;
-	uint64_t monotonic_ns;	  /* CLOCK_MONOTONIC at tsc_base */
+	uint64_t monotonic_ns; /* CLOCK_MONOTONIC at tsc_base */
 	int64_t realtime_minus_monotonic_ns;
 };
 MF_ABI_ASSERT(sizeof(struct mf_abi_clock) == 40, "ABI");

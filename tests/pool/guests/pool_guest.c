@@ -24,7 +24,8 @@ static void say(const char *text)
 
 static void nap(unsigned long ms)
 {
-	struct timespec span = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+	struct timespec span = {.tv_sec = (time_t)(ms / 1000),
+				.tv_nsec = (long)(ms % 1000) * 1000000};
 
 	nanosleep(&span, NULL);
 }
@@ -79,7 +80,8 @@ static void busy(const struct mf_request *request, unsigned long number)
 
 static void crash(const struct mf_request *request, unsigned long number)
 {
-	static const unsigned char codes[][4] = {{0x0f, 0x0b}, {0xf4}, {0xcc}, {0xec}, {0x0f, 0x30}};
+	static const unsigned char codes[][4] = {
+		{0x0f, 0x0b}, {0xf4}, {0xcc}, {0xec}, {0x0f, 0x30}};
 
 	if (number == 0)
 		*(volatile int *)(unsigned long)zero = 1;
@@ -94,7 +96,8 @@ static void crash(const struct mf_request *request, unsigned long number)
 	else if (number == 5)
 		__asm__ volatile("mov $8, %%rsp; push %%rax" ::: "memory");
 	else if (number == 6)
-		__asm__ volatile("mov $0x5000, %%edx; mov $64, %%ecx; rep outsb" ::: "edx", "ecx", "memory");
+		__asm__ volatile("mov $0x5000, %%edx; mov $64, %%ecx; rep outsb" ::
+					 : "edx", "ecx", "memory");
 	else
 		((void (*)(void))codes)();
 }
@@ -112,7 +115,8 @@ static void answer_nothing(const struct mf_request *request, unsigned long numbe
 static void eat(const struct mf_request *request, unsigned long number)
 {
 	for (;;) {
-		void *at = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		void *at = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				-1, 0);
 
 		if (at == MAP_FAILED)
 			break;
@@ -197,10 +201,24 @@ static const struct {
 	const char *name;
 	void (*serve)(const struct mf_request *request, unsigned long number);
 } targets[] = {
-	{"count", count}, {"echo", echo}, {"remember", remember}, {"recall", recall}, {"sleep", sleep_for},
-	{"busy", busy}, {"crash", crash}, {"exit", leave}, {"none", answer_nothing}, {"eat", eat},
-	{"touch", touch}, {"large", large}, {"print", print}, {"print-body", print_body},
-	{"header", header_break}, {"after", work_after}, {"crash-after", crash_after}, {"logs", many_logs},
+	{"count", count},
+	{"echo", echo},
+	{"remember", remember},
+	{"recall", recall},
+	{"sleep", sleep_for},
+	{"busy", busy},
+	{"crash", crash},
+	{"exit", leave},
+	{"none", answer_nothing},
+	{"eat", eat},
+	{"touch", touch},
+	{"large", large},
+	{"print", print},
+	{"print-body", print_body},
+	{"header", header_break},
+	{"after", work_after},
+	{"crash-after", crash_after},
+	{"logs", many_logs},
 };
 
 static void serve(const struct mf_request *request)
