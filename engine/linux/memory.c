@@ -143,6 +143,11 @@ bool mf_memory_fault(struct mf_process *process, uint64_t address, uint64_t erro
 		return false;
 	if (low < lx->stack_end)
 		low = lx->stack_end;
+	/* The program may have put a mapping of its own where the stack would grow. */
+	if (mf_vma_overlaps(process, low, lx->stack_low))
+		low = address & ~(uint64_t)(MF_PAGE - 1);
+	if (mf_vma_overlaps(process, low, lx->stack_low))
+		return false;
 	vma = mf_vma_find(process, lx->stack_low);
 	if (!vma || mf_memory_map(process, low, lx->stack_low - low, vma->prot, MF_VMA_STACK))
 		return false;
