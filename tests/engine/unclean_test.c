@@ -37,6 +37,7 @@ SNIPPET(in_fault_port, "mov $0x2e, %edx; in %dx, %al; ret");
 SNIPPET(in_far, "mov $0x3f8, %edx; in %dx, %al; ret");
 SNIPPET(rep_insb, "mov %rsi, %rdi; mov $0x10, %edx; mov $64, %ecx; rep insb; ret");
 SNIPPET(rep_insl, "mov %rsi, %rdi; mov $0x10, %edx; mov $16, %ecx; rep insl; ret");
+SNIPPET(rep_insb_canvas, "lea 8448(%rsi), %rdi; mov $0x10, %edx; mov $64, %ecx; rep insb; ret");
 SNIPPET(rep_insb_pages, "lea 4064(%rsi), %rdi; mov $0x10, %edx; mov $64, %ecx; rep insb; ret");
 SNIPPET(rep_insb_down, "lea 4200(%rsi), %rdi; std; mov $0x10, %edx; mov $200, %ecx; rep insb; ret");
 SNIPPET(rep_insb_huge, "mov %rsi, %rdi; mov $0x10, %edx; mov $8192, %ecx; rep insb; ret");
@@ -204,6 +205,7 @@ static const struct row {
 	ROW(in_far),
 	ROW(rep_insb),
 	ROW(rep_insl),
+	ROW(rep_insb_canvas),
 	ROW(rep_insb_pages),
 	ROW(rep_insb_down),
 	ROW(rep_insb_huge),
@@ -473,17 +475,18 @@ Test(unclean, fault_reports_cannot_be_forged, .timeout = 60)
  * missed. */
 Test(unclean, first_write_to_a_page_is_seen_whoever_makes_it, .timeout = 120)
 {
-	static const char *const writers[] = {"sgdt", "sidt", "rep_insb", "insl", "rep_insb_pages"};
+	static const char *const writers[] = {"sgdt", "sidt", "rep_insb", "insl", "rep_insb_pages",
+						"rep_insb_canvas"};
 	size_t i;
 	size_t j;
 	int audits;
 
 	lab_open(&lab, "bare", NULL);
 	for (i = 0; i < ROWS; i++) {
-		for (j = 0; j < 5; j++)
+		for (j = 0; j < 6; j++)
 			if (strcmp(rows[i].name, writers[j]) == 0)
 				break;
-		for (audits = 0; j < 5 && audits < 3; audits++) {
+		for (audits = 0; j < 6 && audits < 3; audits++) {
 			guest_fork(&guest, &lab);
 			is_good("fork"); /* maps the pages, for reading */
 			guest_reset(&guest);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A program without a library: each request's body is machine code, called with RDI = the request,
- * RSI = `scratch` (two writable pages, zero in the image). What it returns in RAX is the response,
+ * RSI = `scratch` (two writable pages, zero in the image; a third is 0x77 throughout). What it returns in RAX is the response,
  * eight bytes.
  */
 #include <mayfly/abi/call.h>
@@ -36,5 +36,7 @@ result:	.quad	0
 	.balign	4096
 buffer:	.fill	8192
 scratch: .fill	8192
+	/* Behind it a page that is not zero: an instruction that is finished late writes zeroes. */
+	.fill	4096, 1, 0x77
 
 	.section .note.GNU-stack, "", @progbits
