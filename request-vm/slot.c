@@ -300,7 +300,6 @@ void mf_slot_restore(struct mf_slot *slot)
 	uint64_t start = mf_now_ns();
 
 	if (pool->settings.end == MF_END_KEEP && slot->kept_ready) {
-		mf_vm_take_kicks(&slot->process.vm); /* a late one is not the next request's */
 		mf_vm_take_kicks(
 			&slot->process.vm); /* one that came too late is not for the next request */
 		slot->state = MF_SLOT_CLEAN;

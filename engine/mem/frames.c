@@ -112,7 +112,6 @@ static void soil_run(void *cookie, size_t first, size_t count)
 static void note_soil(struct mf_mem *mem, uint64_t frame, size_t count)
 {
 	const struct mf_kvm *kvm = mem->vm->kvm;
-	const struct mf_arena *image;
 	const uint64_t *was_used;
 	struct soil soil = {mem, frame};
 	size_t i;
@@ -124,8 +123,7 @@ static void note_soil(struct mf_mem *mem, uint64_t frame, size_t count)
 			put(mem, MF_FRAMES_SOILED, frame, count, true);
 		return;
 	}
-	image = (const struct mf_arena *)mem->backing->map;
-	was_used = (const uint64_t *)(mem->backing->map + image->map_offset[MF_FRAMES_USED]);
+	was_used = mf_mem_image_map(mem, MF_FRAMES_USED);
 	for (i = 0; i < count; i++)
 		if (test(was_used, frame + i))
 			put(mem, MF_FRAMES_SOILED, frame + i, 1, true);

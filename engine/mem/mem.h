@@ -112,6 +112,14 @@ static inline uint64_t *mf_mem_map(const struct mf_mem *mem, enum mf_frame_map m
 	return (uint64_t *)(mem->base + mf_mem_arena(mem)->map_offset[map]);
 }
 
+/* The same map as the image had it; forks only. */
+static inline const uint64_t *mf_mem_image_map(const struct mf_mem *mem, enum mf_frame_map map)
+{
+	const struct mf_arena *image = (const struct mf_arena *)mem->backing->map;
+
+	return (const uint64_t *)(mem->backing->map + image->map_offset[map]);
+}
+
 /*
  * The engine is about to write [at, at+bytes) of this mapping: reset will restore those pages.
  * Every engine write goes through here or through a function that calls it; page tables are the

@@ -337,11 +337,7 @@ void mf_pt_each_user_page(const struct mf_mem *mem, mf_pt_page_fn *fn, void *coo
 
 static bool was_table(const struct mf_mem *mem, uint64_t frame)
 {
-	const struct mf_arena *image = (const struct mf_arena *)mem->backing->map;
-	const uint64_t *tables =
-		(const uint64_t *)(mem->backing->map + image->map_offset[MF_FRAMES_TABLE]);
-
-	return tables[frame / 64] >> (frame % 64) & 1;
+	return mf_mem_image_map(mem, MF_FRAMES_TABLE)[frame / 64] >> (frame % 64) & 1;
 }
 
 static void reset_table(struct mf_mem *mem, uint64_t frame, struct mf_flush *flush)

@@ -86,20 +86,13 @@ bool mf_mem_touched(struct mf_mem *mem, uint64_t *pages)
 	return touched.news;
 }
 
-static const uint64_t *image_tables(const struct mf_mem *mem)
-{
-	const struct mf_arena *image = (const struct mf_arena *)mem->backing->map;
-
-	return (const uint64_t *)(mem->backing->map + image->map_offset[MF_FRAMES_TABLE]);
-}
-
 /* Page tables are no part of the runs: engine/mem/pt.c puts them back. */
 static int update_runs(struct mf_mem *mem)
 {
 	const struct mf_arena *image = (const struct mf_arena *)mem->backing->map;
 
-	return mf_ws_update_runs(&mem->ws, image_tables(mem), image->frames_limit,
-				 mem->arena_bytes / MF_PAGE);
+	return mf_ws_update_runs(&mem->ws, mf_mem_image_map(mem, MF_FRAMES_TABLE),
+				 image->frames_limit, mem->arena_bytes / MF_PAGE);
 }
 
 static void copy_run(struct mf_mem *mem, size_t from, size_t bytes)
@@ -125,7 +118,7 @@ static void drop(struct mf_mem *mem, size_t page, size_t count)
 /* Held, no table, not to be kept: a page that may be given back. */
 static bool droppable(const struct mf_mem *mem, size_t page, const uint64_t *keep)
 {
-	const uint64_t *tables = image_tables(mem);
+	const uint64_t *tables = mf_mem_image_map(mem, MF_FRAMES_TABLE);
 	size_t arena_pages = mem->arena_bytes / MF_PAGE;
 	size_t frame = page - arena_pages;
 
