@@ -201,7 +201,7 @@ int mf_vm_reset(struct mf_vm *vm)
 		fresh = learn(vm);
 	if (!skips(vm, MF_STEP_MEMORY))
 		restore_memory(vm, fresh);
-	if (restore_cpu(vm) || vm->mem.broken)
+	if (vm->lost || restore_cpu(vm) || vm->mem.broken)
 		return -EIO;
 	vm->unclean = false;
 	vm->faulted = false;

@@ -114,6 +114,7 @@ static void classify(struct mf_vm *vm, int ret, struct mf_vm_exit *exit)
 	if (exit->kind == MF_VM_CRASH) {
 		exit->rip = mf_vm_regs(vm)->rip;
 		vm->unclean = true;
+		vm->lost |= exit->reason == KVM_EXIT_SHUTDOWN;
 	}
 }
 
@@ -122,7 +123,7 @@ void mf_vm_run(struct mf_vm *vm, struct mf_vm_exit *exit)
 	unsigned int tries = 0;
 	int ret;
 
-	if (vm->mem.broken) {
+	if (vm->mem.broken || vm->lost) {
 		*exit = (struct mf_vm_exit){.kind = MF_VM_CRASH, .reason = -EIO};
 		return;
 	}

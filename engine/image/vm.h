@@ -63,6 +63,7 @@ struct mf_vm {
 	bool prepared;          /* has touched what others had: teaches no reading any more */
 	bool flooded;    /* the last request made very many pages private for the first time */
 	bool unclean;    /* KVM may hold half an instruction: drain before memory is restored */
+	bool lost;       /* KVM reset the vCPU, model-specific registers too: of no more use */
 	bool at_exit;    /* registers are those of the last exit (reset and fork load others) */
 	bool faulted;    /* an exception was delivered: debug registers may have moved */
 	uint32_t kicked; /* reasons given to mf_vm_kick, taken by mf_vm_take_kicks */

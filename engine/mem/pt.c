@@ -20,9 +20,17 @@
 
 #define ENTRIES 512u
 
+/* Is the frame that an entry names one of ours? No guest can write a table, so it is; this is the
+ * second wall: nothing outside the mapping is reached through what a table says. */
+static bool in_frames(const struct mf_mem *mem, uint64_t entry)
+{
+	return (entry & PTE_ADDR) + MF_PAGE <= mem->guest_bytes;
+}
+
+/* NULL where that is no memory. */
 static uint64_t *table_at(const struct mf_mem *mem, uint64_t gpa)
 {
-	return (uint64_t *)(mem->guest + (gpa & PTE_ADDR));
+	return in_frames(mem, gpa) ? (uint64_t *)(mem->guest + (gpa & PTE_ADDR)) : NULL;
 }
 
 static unsigned int index_of(struct mf_gva va, int level)
@@ -96,15 +104,15 @@ static uint64_t *walk(struct mf_mem *mem, struct mf_gva va, bool make, uint64_t 
 	uint64_t *table = table_at(mem, mf_mem_arena(mem)->pt_root);
 	int level;
 
-	for (level = 3; level > 0; level--) {
+	*next = va.at + MF_PAGE;
+	for (level = 3; level > 0 && table; level--) {
 		uint64_t *entry = &table[index_of(va, level)];
 		struct mf_gpa gpa;
 
+		*next = (va.at | ((1ull << (12 + 9 * level)) - 1)) + 1;
 		if (!(*entry & PTE_P)) {
-			if (!make || new_table(mem, &gpa)) {
-				*next = (va.at | ((1ull << (12 + 9 * level)) - 1)) + 1;
+			if (!make || new_table(mem, &gpa))
 				return NULL;
-			}
 			set_entry(mem, entry, gpa.at | TABLE);
 		}
 		table = table_at(mem, *entry);
@@ -196,12 +204,17 @@ static void edit_range(struct mf_mem *mem, struct mf_gva va, size_t pages, edit_
 	mf_flush_end(&flush, mem);
 }
 
+static bool is_own(const struct mf_mem *mem, uint64_t entry)
+{
+	return entry & PTE_OWN && in_frames(mem, entry);
+}
+
 static uint64_t edit_zero(void *cookie, struct mf_mem *mem, uint64_t old)
 {
 	struct mf_gpa gpa = MF_GPA(old & PTE_ADDR);
 
 	(void)cookie;
-	if (old & PTE_OWN) {
+	if (is_own(mem, old)) {
 		mf_mem_mark(mem, mem->guest + gpa.at, MF_PAGE);
 		memset(mem->guest + gpa.at, 0, MF_PAGE);
 	}
@@ -246,7 +259,7 @@ static uint64_t edit_unmap(void *cookie, struct mf_mem *mem, uint64_t old)
 	struct release *run = cookie;
 	uint64_t gpa = old & PTE_ADDR;
 
-	if (!(old & PTE_OWN))
+	if (!is_own(mem, old))
 		return 0;
 	if (run->count && run->first + run->count * MF_PAGE == gpa) {
 		run->count++;
@@ -318,7 +331,7 @@ static void each_page(const struct mf_mem *mem, uint64_t table_gpa, int level, u
 	const uint64_t *table = table_at(mem, table_gpa);
 	unsigned int i;
 
-	for (i = 0; i < ENTRIES; i++) {
+	for (i = 0; table && i < ENTRIES; i++) {
 		uint64_t at = va | (uint64_t)i << (12 + 9 * level);
 
 		if ((table[i] & (PTE_P | PTE_U)) != (PTE_P | PTE_U))

@@ -17,6 +17,7 @@ void mf_front_settings_default(struct mf_front_settings *settings)
 		.body_timeout_ms = 30 * 1000,
 		.idle_timeout_ms = 60 * 1000,
 		.write_timeout_ms = 30 * 1000,
+		.unsent_bytes = 256ull << 20,
 		.linger_ms = 1000,
 	};
 	mf_http_limits_default(&settings->http);

@@ -60,6 +60,9 @@ struct mf_front_settings {
 	uint32_t idle_timeout_ms;  /* between requests. Default 60,000 */
 	uint32_t write_timeout_ms; /* for what of a response the client did not take at once.
 				    * Default 30,000 */
+	uint64_t unsent_bytes; /* of all responses that wait for slow readers, heads included; what
+				* goes beyond is dropped: 503, or nothing more when the client has
+				* some of it, and the connection is closed. Default 256 MiB */
 	uint32_t linger_ms; /* how long a closing connection still reads, so that the client sees
 			     * the answer and no reset. Default 1,000 */
 	bool half_close;    /* a client that ends its sending side still gets its answers. Off (the
@@ -78,6 +81,8 @@ struct mf_front_stats {
 	uint64_t invalid;        /* responses of the backend that were not valid: 502 */
 	uint64_t timeouts;       /* slow clients */
 	uint64_t partial_writes; /* responses that needed more than one write */
+	uint64_t dropped;        /* responses that slow readers left no memory for */
+	uint64_t unsent_bytes;   /* of responses that wait for their readers now */
 	uint32_t connections;    /* now open, closing ones included */
 	uint32_t running;        /* requests that the backend has */
 };

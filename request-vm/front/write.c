@@ -11,6 +11,7 @@ static void rest_drop(struct conn *conn)
 		return;
 	explicit_bzero(conn->rest, conn->rest_bytes);
 	free(conn->rest);
+	conn->front->stats.unsent_bytes -= conn->rest_bytes;
 	conn->rest = NULL;
 	conn->rest_bytes = 0;
 }
@@ -32,11 +33,12 @@ static int send_rest(struct conn *conn, const uv_buf_t bufs[2], size_t sent)
 	uv_buf_t buf;
 	int code;
 
-	conn->front->stats.partial_writes++;
-	conn->rest_bytes = head_rest + body_rest;
-	conn->rest = malloc(conn->rest_bytes);
+	conn->rest = malloc(head_rest + body_rest);
 	if (!conn->rest)
 		return -ENOMEM;
+	conn->rest_bytes = head_rest + body_rest;
+	conn->front->stats.partial_writes++;
+	conn->front->stats.unsent_bytes += conn->rest_bytes;
 	memcpy(conn->rest, bufs[0].base + head_sent, head_rest);
 	if (body_rest > 0)
 		memcpy(conn->rest + head_rest, bufs[1].base + (sent - head_sent), body_rest);
@@ -52,6 +54,13 @@ static int send_rest(struct conn *conn, const uv_buf_t bufs[2], size_t sent)
 	return 0;
 }
 
+/* May so much more wait for readers? An error's sentence always may: it has no body. */
+static bool rest_fits(const struct mf_front *front, size_t body_bytes, size_t rest_bytes)
+{
+	return body_bytes == 0 ||
+	       front->stats.unsent_bytes + rest_bytes <= front->settings.unsent_bytes;
+}
+
 void conn_send(struct conn *conn, size_t head_bytes, const void *body, size_t body_bytes)
 {
 	char *head = conn->front->head_buffer;
@@ -62,6 +71,15 @@ void conn_send(struct conn *conn, size_t head_bytes, const void *body, size_t bo
 
 	if (code == UV_EAGAIN)
 		code = 0;
+	if (code >= 0 && !rest_fits(conn->front, body_bytes, head_bytes + body_bytes - sent)) {
+		conn->front->stats.dropped++;
+		explicit_bzero(head, head_bytes);
+		if (sent == 0)
+			conn_send_error(conn, 503, NULL, true);
+		else
+			conn_written(conn, -ENOBUFS);
+		return;
+	}
 	if (code >= 0 && sent < head_bytes + body_bytes)
 		code = send_rest(conn, bufs, sent);
 	explicit_bzero(head, head_bytes);

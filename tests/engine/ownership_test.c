@@ -2,20 +2,26 @@
 /*
  * A guest that owns its page tables: every guest-physical page, tables included, is mapped writable
  * for ring 3. Whatever it writes stays in its own private copy: the sealed image keeps its digest,
- * another fork sees no byte of it, and addresses that are no memory end as a contained crash.
+ * another fork sees no byte of it, and addresses that are no memory, read-only slots and memory that
+ * the host lost end as a contained crash.
  */
 #include "tests/engine/harness.h"
 
+#include "engine/image/layout.h"
 #include "engine/mem/frames.h"
 #include "engine/mem/pt.h"
 
 #include <mayfly/abi/call.h>
 
+#include <errno.h>
 #include <openssl/sha.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define LINEAR    0x100000000000ull /* every frame from here on */
 #define CODE      0x400000ull
+#define FILE_AT   0x500000ull /* two pages of a file, mapped writable, then the file is cut to one */
 #define FRAMES    4096u
 #define HOLE_GPA  (1ull << 30)
 #define SLOTS_MAX 64u
@@ -26,6 +32,7 @@ SNIPPET(store, "1: out %eax, $0x10; mov %rsi, (%rdi); mov (%rdi), %rax; jmp 1b")
 static struct mf_kvm kvm;
 static struct mf_image image;
 static uint64_t frames;
+static int file_fd;
 
 static void open_kvm(void)
 {
@@ -56,6 +63,16 @@ static void map_everything(struct mf_vm *vm)
 		     "a table was added behind our back");
 }
 
+static void map_file(struct mf_vm *vm)
+{
+	struct mf_gpa gpa;
+
+	file_fd = memfd_create("slot", MFD_CLOEXEC);
+	cr_assert(file_fd >= 0 && ftruncate(file_fd, 2 * MF_PAGE) == 0);
+	cr_assert_eq(mf_mem_map_file(&vm->mem, file_fd, 0, 2 * MF_PAGE, &gpa), 0);
+	cr_assert_eq(mf_pt_map(&vm->mem, MF_GVA(FILE_AT), gpa, 2, MF_READ | MF_WRITE | MF_ENGINE), 0);
+}
+
 static void build(void)
 {
 	struct mf_vm vm;
@@ -69,6 +86,7 @@ static void build(void)
 	cr_assert_eq(mf_frames_take(&vm.mem, 1, &gpa), 1);
 	memcpy(mf_mem_at(&vm.mem, gpa, MF_PAGE), store, SNIPPET_BYTES(store));
 	cr_assert_eq(mf_pt_map(&vm.mem, MF_GVA(CODE), gpa, 1, MF_READ | MF_EXEC), 0);
+	map_file(&vm);
 	map_everything(&vm);
 	mf_vm_regs_rw(&vm)->rip = CODE;
 	mf_vm_run(&vm, &exit);
@@ -169,6 +187,54 @@ Test(ownership, address_that_is_no_memory_is_a_contained_crash, .timeout = 60)
 	mf_vm_finish(&vm);
 	digest(after);
 	cr_expect_eq(memcmp(before, after, sizeof(before)), 0, "the image has changed");
+	finish();
+}
+
+static void crashes_and_recovers(struct mf_vm *vm, uint64_t va, const char *what)
+{
+	struct mf_vm_exit exit;
+
+	cr_assert_eq(store_at(vm, va, 0x5ec2e7, &exit), MF_VM_CRASH, "%s: kind %d", what, exit.kind);
+	cr_log_info("%s: %s", what, mf_vm_crash_name(exit.reason));
+	cr_assert_eq(mf_vm_reset(vm), 0, "%s", what);
+	cr_assert_eq(store_at(vm, LINEAR, 7, &exit), MF_VM_CALL, "%s: kind %d reason %d", what,
+		     exit.kind, exit.reason);
+	cr_assert_eq(mf_vm_reset(vm), 0, "%s", what);
+}
+
+Test(ownership, read_only_slot_and_lost_memory_are_contained_crashes, .timeout = 60)
+{
+	uint64_t word = 1;
+	struct mf_vm vm;
+
+	build();
+	fork_vm(&vm);
+	crashes_and_recovers(&vm, FILE_AT, "read-only slot");
+	cr_assert_eq(ftruncate(file_fd, MF_PAGE), 0);
+	crashes_and_recovers(&vm, FILE_AT + MF_PAGE, "file cut short under its slot");
+	crashes_and_recovers(&vm, FILE_AT, "read-only slot");
+	cr_assert_eq(pread(file_fd, &word, sizeof(word), 0), (ssize_t)sizeof(word));
+	cr_expect_eq(word, 0, "the file was written");
+	mf_vm_finish(&vm);
+	finish();
+	close(file_fd);
+}
+
+/* KVM resets the vCPU of a guest that cannot even take an exception: such a VM is not used again. */
+Test(ownership, shutdown_ends_the_vm, .timeout = 60)
+{
+	struct mf_vm_exit exit;
+	struct mf_vm vm;
+	int ret;
+
+	build();
+	fork_vm(&vm);
+	mf_pt_unmap(&vm.mem, MF_GVA(MF_VA_GDT), 2);
+	cr_assert_eq(store_at(&vm, 0x10, 1, &exit), MF_VM_CRASH, "kind %d", exit.kind);
+	ret = mf_vm_reset(&vm);
+	cr_log_info("no descriptor tables: %s", mf_vm_crash_name(exit.reason));
+	cr_expect_eq(ret, exit.reason == KVM_EXIT_SHUTDOWN ? -EIO : 0);
+	mf_vm_finish(&vm);
 	finish();
 }
 

@@ -47,6 +47,41 @@ Test(limits, slow_clients_are_let_go)
 	close(silent), close(head), close(body), close(idle), close(deaf);
 }
 
+Test(limits, slow_readers_cannot_hold_more_memory_than_allowed)
+{
+	size_t got = 0;
+	ssize_t bytes;
+	int deaf, cut, after;
+
+	settings.unsent_bytes = BIG_BYTES + 1024;
+	start();
+	deaf = dial();
+	cut = dial();
+	say(deaf, "GET /big" TAIL);
+	usleep(100 * 1000);
+	say(cut, "GET /big" TAIL);
+	usleep(100 * 1000);
+	while ((bytes = read(cut, heard, sizeof(heard))) > 0)
+		got += (size_t)bytes;
+	cr_expect_lt(got, BIG_BYTES, "its response was dropped and the connection closed");
+	after = dial();
+	say(after, "GET /small" TAIL);
+	hear_until(after, "/small");
+	got = 0;
+	while (got < BIG_BYTES && (bytes = read(deaf, heard, sizeof(heard))) > 0)
+		got += (size_t)bytes;
+	cr_expect_geq(got, BIG_BYTES, "who came first gets all of it");
+	got = 0;
+	say(after, "GET /big" TAIL);
+	while (got < BIG_BYTES && (bytes = read(after, heard, sizeof(heard))) > 0)
+		got += (size_t)bytes;
+	cr_expect_geq(got, BIG_BYTES, "the memory is free again");
+	close(deaf), close(cut), close(after);
+	stop();
+	cr_assert_eq(final_stats.dropped, 1);
+	cr_assert_eq(final_stats.unsent_bytes, 0);
+}
+
 Test(limits, a_client_that_goes_away_cancels_its_request)
 {
 	int fd;
