@@ -63,10 +63,10 @@ struct mf_front_settings {
 	uint64_t unsent_bytes; /* of all responses that wait for slow readers, heads included; what
 				* goes beyond is dropped: 503, or nothing more when the client has
 				* some of it, and the connection is closed. Default 256 MiB */
-	uint32_t linger_ms; /* how long a closing connection still reads, so that the client sees
-			     * the answer and no reset. Default 1,000 */
-	bool half_close;    /* a client that ends its sending side still gets its answers. Off (the
-			     * default): that is taken for going away, and the request is cancelled */
+	uint32_t linger_ms;    /* how long a closing connection still reads, so that the client sees
+				* the answer and no reset. Default 1,000 */
+	bool half_close; /* a client that ends its sending side still gets its answers. Off (the
+			  * default): that is taken for going away, and the request is cancelled */
 };
 
 void mf_front_settings_default(struct mf_front_settings *settings);

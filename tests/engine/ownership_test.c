@@ -2,8 +2,8 @@
 /*
  * A guest that owns its page tables: every guest-physical page, tables included, is mapped writable
  * for ring 3. Whatever it writes stays in its own private copy: the sealed image keeps its digest,
- * another fork sees no byte of it, and addresses that are no memory, read-only slots and memory that
- * the host lost end as a contained crash.
+ * another fork sees no byte of it, and addresses that are no memory, read-only slots and memory
+ * that the host lost end as a contained crash.
  */
 #include "tests/engine/harness.h"
 
@@ -19,9 +19,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LINEAR    0x100000000000ull /* every frame from here on */
-#define CODE      0x400000ull
-#define FILE_AT   0x500000ull /* two pages of a file, mapped writable, then the file is cut to one */
+#define LINEAR  0x100000000000ull /* every frame from here on */
+#define CODE    0x400000ull
+#define FILE_AT 0x500000ull /* two pages of a file, mapped writable, then the file is cut to one \
+			     */
 #define FRAMES    4096u
 #define HOLE_GPA  (1ull << 30)
 #define SLOTS_MAX 64u
@@ -70,7 +71,8 @@ static void map_file(struct mf_vm *vm)
 	file_fd = memfd_create("slot", MFD_CLOEXEC);
 	cr_assert(file_fd >= 0 && ftruncate(file_fd, 2 * MF_PAGE) == 0);
 	cr_assert_eq(mf_mem_map_file(&vm->mem, file_fd, 0, 2 * MF_PAGE, &gpa), 0);
-	cr_assert_eq(mf_pt_map(&vm->mem, MF_GVA(FILE_AT), gpa, 2, MF_READ | MF_WRITE | MF_ENGINE), 0);
+	cr_assert_eq(mf_pt_map(&vm->mem, MF_GVA(FILE_AT), gpa, 2, MF_READ | MF_WRITE | MF_ENGINE),
+		     0);
 }
 
 static void build(void)
@@ -194,7 +196,8 @@ static void crashes_and_recovers(struct mf_vm *vm, uint64_t va, const char *what
 {
 	struct mf_vm_exit exit;
 
-	cr_assert_eq(store_at(vm, va, 0x5ec2e7, &exit), MF_VM_CRASH, "%s: kind %d", what, exit.kind);
+	cr_assert_eq(store_at(vm, va, 0x5ec2e7, &exit), MF_VM_CRASH, "%s: kind %d", what,
+		     exit.kind);
 	cr_log_info("%s: %s", what, mf_vm_crash_name(exit.reason));
 	cr_assert_eq(mf_vm_reset(vm), 0, "%s", what);
 	cr_assert_eq(store_at(vm, LINEAR, 7, &exit), MF_VM_CALL, "%s: kind %d reason %d", what,
@@ -220,7 +223,8 @@ Test(ownership, read_only_slot_and_lost_memory_are_contained_crashes, .timeout =
 	close(file_fd);
 }
 
-/* KVM resets the vCPU of a guest that cannot even take an exception: such a VM is not used again. */
+/* KVM resets the vCPU of a guest that cannot even take an exception: such a VM is not used again.
+ */
 Test(ownership, shutdown_ends_the_vm, .timeout = 60)
 {
 	struct mf_vm_exit exit;

@@ -475,8 +475,8 @@ Test(unclean, fault_reports_cannot_be_forged, .timeout = 60)
  * missed. */
 Test(unclean, first_write_to_a_page_is_seen_whoever_makes_it, .timeout = 120)
 {
-	static const char *const writers[] = {"sgdt", "sidt", "rep_insb", "insl", "rep_insb_pages",
-						"rep_insb_canvas"};
+	static const char *const writers[] = {"sgdt", "sidt",           "rep_insb",
+					      "insl", "rep_insb_pages", "rep_insb_canvas"};
 	size_t i;
 	size_t j;
 	int audits;

@@ -13,9 +13,10 @@
 
 #define MF_ABI_VERSION 1
 
-#define MF_ABI_PORT       0x10 /* the one port that ring 3 may write (four bytes) */
-#define MF_ABI_FAULT_PORT 0x20 /* + vector: ring-0 exception stubs report here; closed to ring 3 \
-				*/
+#define MF_ABI_PORT 0x10 /* the one port that ring 3 may write (four bytes) */
+#define MF_ABI_FAULT_PORT                                                      \
+	0x20 /* + vector: ring-0 exception stubs report here; closed to ring 3 \
+	      */
 
 #define MF_CALL_BASE 0x4d460000
 /* rdi = struct mf_abi_ready *. Returns when a request has arrived: the size of the request in
