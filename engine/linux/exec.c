@@ -5,6 +5,9 @@
 #include "engine/linux/memory.h"
 #include "engine/linux/syscall.h"
 
+#include <mayfly/abi/call.h>
+#include <mayfly/abi/ring.h>
+
 #include <elf.h>
 #include <errno.h>
 #include <string.h>
@@ -13,7 +16,6 @@
 #include <unistd.h>
 
 /* Tells the SDK that it runs inside Mayfly. */
-#define AT_MAYFLY 0x4d460001u
 
 #define PIE_BASE        0x555555554000ull
 #define STACK_TOP       (MF_USER_TOP - MF_PAGE) /* one page of nothing between stack and engine */
@@ -131,6 +133,11 @@ static void aux_add(struct aux *aux, uint64_t type, uint64_t value)
 	aux->pairs[aux->count++] = value;
 }
 
+static bool has_channel(const struct mf_policy *policy)
+{
+	return policy->windows[0].bytes && policy->windows[0].va == MF_CHANNEL_VA;
+}
+
 static void fill_aux(const struct mf_process *process, struct aux *aux, const struct mf_elf *elf,
 		     uint64_t base, uint64_t random, uint64_t name)
 {
@@ -152,7 +159,7 @@ static void fill_aux(const struct mf_process *process, struct aux *aux, const st
 	aux_add(aux, AT_EXECFN, name);
 	aux_add(aux, AT_HWCAP2,
 		process->vm.kvm.kvm->traits.cr4_extra & CR4_FSGSBASE ? HWCAP2_FSGSBASE : 0);
-	aux_add(aux, AT_MAYFLY, 1);
+	aux_add(aux, MF_AUX_TYPE, MF_AUX_INSIDE | (has_channel(process->policy) ? MF_AUX_CHANNEL : 0));
 	aux_add(aux, AT_NULL, 0);
 }
 
@@ -215,6 +222,28 @@ static int make_stack(struct mf_process *process, const struct mf_exec *exec,
 	return 0;
 }
 
+static int add_windows(struct mf_process *process, struct mf_error *err)
+{
+	unsigned int i;
+
+	for (i = 0; i < MF_WINDOWS && process->policy->windows[i].bytes; i++) {
+		const struct mf_window *window = &process->policy->windows[i];
+		struct mf_gpa gpa;
+		int ret = mf_memory_add_window(process, window->va, window->bytes);
+
+		if (!ret && window->fd >= 0) {
+			mf_pt_lookup(&process->vm.mem, MF_GVA(window->va), &gpa);
+			ret = mf_mem_open_window(&process->vm.mem, gpa, window->fd, window->offset);
+		}
+		if (ret)
+			return mf_error_set(err, ret,
+					    "cannot map %llu MiB of channels into a VM: %s; raise "
+					    "--memory or lower --vms",
+					    (unsigned long long)window->bytes >> 20, strerror(-ret));
+	}
+	return 0;
+}
+
 /* Programs end below the stack's lowest page. */
 #define USER_END (STACK_TOP - STACK_BYTES)
 
@@ -249,7 +278,7 @@ static int load(struct mf_process *process, const struct mf_exec *exec, const st
 		     mf_pt_prepare(&process->vm.mem,
 				   MF_GVA(mf_linux(process)->stack_end - (4ull << 20)), 1024)))
 		ret = mf_error_set(err, -ENOMEM, "--memory is too small; raise it");
-	return ret;
+	return ret ? ret : add_windows(process, err);
 }
 
 int mf_process_exec(struct mf_process *process, const struct mf_kvm *kvm,

@@ -288,23 +288,47 @@ int64_t mf_sys_pipe2(struct mf_process *process, const uint64_t arg[6])
 	return make_pipe(process, arg[0], (uint32_t)arg[1]);
 }
 
+/* What a door answers: not on this thread means waiting for another. */
+static int64_t parked(struct mf_process *process, int result_of_door)
+{
+	return result_of_door == -EAGAIN ? mf_io_park(process, -1, 0) : result_of_door;
+}
+
 int64_t mf_sys_ftruncate(struct mf_process *process, const uint64_t arg[6])
 {
+	const struct mf_file_door *door = process->policy->door;
 	int64_t ret;
 	const struct mf_fd *entry = regular(process, arg[0], -EINVAL, &ret);
 
-	return entry ? result(ftruncate(entry->host, (off_t)arg[1])) : ret;
+	if (!entry)
+		return ret;
+	if (door)
+		return parked(process, door->truncate(door->cookie, entry->host, arg[1]));
+	return result(ftruncate(entry->host, (off_t)arg[1]));
 }
 
-int64_t mf_sys_fsync(struct mf_process *process, const uint64_t arg[6])
+static int64_t sync_file(struct mf_process *process, uint64_t fd, bool data_only)
 {
-	const struct mf_fd *entry = mf_fd_get(process, arg[0]);
+	const struct mf_file_door *door = process->policy->door;
+	const struct mf_fd *entry = mf_fd_get(process, fd);
 
 	if (!entry)
 		return -EBADF;
 	if (entry->kind != MF_FD_FILE && entry->kind != MF_FD_DIR)
 		return -EINVAL;
-	return result(fsync(entry->host));
+	if (door)
+		return parked(process, door->sync(door->cookie, entry->host, data_only));
+	return result(data_only ? fdatasync(entry->host) : fsync(entry->host));
+}
+
+int64_t mf_sys_fsync(struct mf_process *process, const uint64_t arg[6])
+{
+	return sync_file(process, arg[0], false);
+}
+
+int64_t mf_sys_fdatasync(struct mf_process *process, const uint64_t arg[6])
+{
+	return sync_file(process, arg[0], true);
 }
 
 int64_t mf_sys_fallocate(struct mf_process *process, const uint64_t arg[6])
@@ -314,6 +338,8 @@ int64_t mf_sys_fallocate(struct mf_process *process, const uint64_t arg[6])
 
 	if (!entry)
 		return ret;
+	if (process->policy->door)
+		return -EOPNOTSUPP; /* the door knows writes, truncations and syncs */
 	return result(fallocate(entry->host, (int)arg[1], (off_t)arg[2], (off_t)arg[3]));
 }
 

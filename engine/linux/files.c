@@ -5,6 +5,7 @@
  * change of directory keeps the name as it was given, as a shell does.
  */
 #include "engine/linux/files.h"
+#include "engine/linux/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -84,6 +85,7 @@ static int64_t open_name(struct mf_process *process, uint64_t dirfd, uint64_t va
 			 uint64_t mode)
 {
 	const struct mf_permit *permit = process->policy->permit;
+	const struct mf_file_door *door = process->policy->door;
 	mode_t bits = (mode_t)mode & 0777 & ~(mode_t)mf_linux(process)->umask;
 	struct mf_name name;
 	int ret;
@@ -98,9 +100,18 @@ static int64_t open_name(struct mf_process *process, uint64_t dirfd, uint64_t va
 		return open_char(process, mf_name_char(&name), flags);
 	if (!permit)
 		return -EACCES;
-	ret = mf_permit_open(permit, "/", name.text, flags & ~(O_APPEND | O_NONBLOCK), bits);
+	ret = mf_permit_open(permit, "/", name.text,
+			     flags & ~(O_APPEND | O_NONBLOCK | (door ? O_TRUNC : 0)), bits);
 	if (ret < 0)
 		return ret;
+	if (door && flags & O_TRUNC) {
+		int cut = door->truncate(door->cookie, ret, 0);
+
+		if (cut) {
+			close(ret);
+			return cut == -EAGAIN ? mf_io_park(process, -1, 0) : cut;
+		}
+	}
 	return mf_fd_install_host(process, ret, flags & ~CREATION_FLAGS, name.text);
 }
 
@@ -260,6 +271,7 @@ int64_t mf_sys_readlinkat(struct mf_process *process, const uint64_t arg[6])
 
 int64_t mf_sys_truncate(struct mf_process *process, const uint64_t arg[6])
 {
+	const struct mf_file_door *door = process->policy->door;
 	struct mf_name name;
 	int ret = mf_name_get(process, (uint64_t)AT_FDCWD, arg[0], &name);
 	int fd;
@@ -269,8 +281,10 @@ int64_t mf_sys_truncate(struct mf_process *process, const uint64_t arg[6])
 	fd = mf_name_open(process, &name, MF_PERMIT_WRITE, O_WRONLY, 0);
 	if (fd < 0)
 		return fd;
-	if (ftruncate(fd, (off_t)arg[1]))
+	if (door)
+		ret = door->truncate(door->cookie, fd, arg[1]);
+	else if (ftruncate(fd, (off_t)arg[1]))
 		ret = -errno;
 	close(fd);
-	return ret;
+	return ret == -EAGAIN ? mf_io_park(process, -1, 0) : ret;
 }

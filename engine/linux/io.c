@@ -156,12 +156,19 @@ static int64_t io_read(struct mf_process *process, const struct mf_fd *entry,
 	}
 }
 
-static ssize_t put_file(const struct mf_fd *entry, const struct iovec *pieces, int count,
-			uint64_t offset)
+/* Bytes written, or a negative errno. */
+static ssize_t put_file(const struct mf_process *process, const struct mf_fd *entry,
+			const struct iovec *pieces, int count, uint64_t offset)
 {
+	const struct mf_file_door *door = process->policy->door;
 	int flags = entry->flags & O_APPEND ? RWF_APPEND : 0;
+	ssize_t got;
 
-	return TEMP_FAILURE_RETRY(pwritev2(entry->host, pieces, count, (off_t)offset, flags));
+	if (door)
+		return door->write(door->cookie, entry->host, pieces, count, offset, flags,
+				   entry->flags & O_DSYNC);
+	got = TEMP_FAILURE_RETRY(pwritev2(entry->host, pieces, count, (off_t)offset, flags));
+	return got < 0 ? -errno : got;
 }
 
 static void move_on(struct mf_process *process, const struct mf_fd *entry, uint64_t offset)
@@ -189,9 +196,11 @@ static int64_t write_file(struct mf_process *process, const struct mf_fd *entry,
 		bytes = mf_cursor_pieces(cursor, pieces, &count);
 		if (!bytes && (done || cursor->left))
 			break;
-		got = put_file(entry, pieces, count, offset + done);
+		got = put_file(process, entry, pieces, count, offset + done);
+		if (got == -EAGAIN && !done)
+			return mf_io_park(process, -1, 0);
 		if (got < 0)
-			error = -errno;
+			error = got;
 		if (got <= 0)
 			break;
 		mf_cursor_advance(cursor, pieces, (size_t)got);

@@ -112,10 +112,24 @@ int mf_memory_map(struct mf_process *process, uint64_t start, uint64_t bytes, ui
 	return 0;
 }
 
+int mf_memory_add_window(struct mf_process *process, uint64_t start, uint64_t bytes)
+{
+	struct mf_vma vma = {start, start + bytes, PROT_READ | PROT_WRITE, MF_VMA_WINDOW};
+	struct mf_mem *mem = &process->vm.mem;
+	struct mf_gpa gpa;
+	int ret = mf_mem_add_window(mem, bytes, &gpa);
+
+	if (!ret)
+		ret = mf_pt_map(mem, MF_GVA(start), gpa, bytes / MF_PAGE, MF_WRITE | MF_ENGINE);
+	return ret ? ret : mf_vma_add(process, vma);
+}
+
 int mf_memory_unmap(struct mf_process *process, uint64_t start, uint64_t bytes)
 {
 	if (!mf_vma_overlaps(process, start, start + bytes))
 		return 0;
+	if (mf_vma_has_window(process, start, start + bytes))
+		return -EPERM;
 	if (mf_vma_remove(process, start, start + bytes))
 		return -ENOMEM;
 	mf_pt_unmap(&process->vm.mem, MF_GVA(start), bytes / MF_PAGE);
@@ -225,7 +239,8 @@ static int check_mmap(struct mf_process *process, const uint64_t arg[6])
 
 /*
  * Map a file's pages themselves, read-only. 1: not for this mapping (small, writable, a fork, no
- * room): copy it. What lies behind the end of the file stays absent: touching it ends the program.
+ * room): copy it. Touching what lies behind the end of the file ends the program; a shared mapping
+ * has room for what the file may still grow by.
  */
 static int map_file_itself(struct mf_process *process, uint64_t start, uint64_t bytes,
 			   const uint64_t arg[6])
@@ -234,14 +249,16 @@ static int map_file_itself(struct mf_process *process, uint64_t start, uint64_t 
 	struct mf_vma vma = {start, start + bytes, (uint32_t)arg[2], MF_VMA_FILE};
 	uint64_t size;
 	uint64_t inside;
+	bool shared;
 	struct mf_gpa gpa;
 	int host = mf_fd_file(process, arg[4], &size);
 
 	if (host < 0)
 		return host;
+	shared = (arg[3] & MAP_TYPE) == MAP_SHARED;
 	inside = size > arg[5] ? round_up(size - arg[5]) : 0;
-	inside = inside < bytes ? inside : bytes;
-	if (mem->backing || arg[2] & PROT_WRITE || inside < FILE_MAP_BYTES ||
+	inside = inside < bytes && !shared ? inside : bytes;
+	if (mem->backing || arg[2] & PROT_WRITE || (inside < FILE_MAP_BYTES && !shared) ||
 	    mf_mem_map_file(mem, host, arg[5], inside, &gpa))
 		return 1;
 	if (mf_pt_map(mem, MF_GVA(start), gpa, inside / MF_PAGE,
@@ -338,6 +355,8 @@ int64_t mf_sys_mprotect(struct mf_process *process, const uint64_t arg[6])
 		return 0;
 	if (!is_user_range(arg[0], bytes) || !mf_vma_covers(process, arg[0], arg[0] + bytes))
 		return -ENOMEM;
+	if (mf_vma_has_window(process, arg[0], arg[0] + bytes))
+		return -EPERM;
 	if (back_range(process, arg[0], bytes, prot) ||
 	    (prot & PROT_WRITE && copy_file_pages(process, arg[0], bytes)) ||
 	    mf_vma_protect(process, arg[0], arg[0] + bytes, prot))
@@ -380,6 +399,8 @@ int64_t mf_sys_mremap(struct mf_process *process, const uint64_t arg[6])
 		return -EINVAL;
 	if (!vma || old > MF_USER_TOP || vma->end < from + old || new > MF_USER_TOP)
 		return -EFAULT;
+	if (vma->kind == MF_VMA_WINDOW)
+		return -EPERM;
 	if (new <= old)
 		return new == old || !mf_memory_unmap(process, from + new, old - new)
 			       ? (int64_t)from

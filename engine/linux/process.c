@@ -74,6 +74,15 @@ static bool mayfly_call(struct mf_process *process, struct mf_exit *exit)
 	case MF_CALL_RETURN:
 		exit->kind = MF_EXIT_RETURN;
 		break;
+	case MF_CALL_CHANNEL_WAIT:
+	case MF_CALL_CHANNEL_WAKE:
+		if (!process->policy->windows[0].bytes) {
+			mf_vm_answer(&process->vm, -ENXIO);
+			return true;
+		}
+		exit->kind = regs->rax == MF_CALL_CHANNEL_WAIT ? MF_EXIT_CHANNEL_WAIT
+							       : MF_EXIT_CHANNEL_WAKE;
+		break;
 	default:
 		mf_vm_answer(&process->vm, -ENOSYS);
 		return true;

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "engine/image/image.h"
 #include "engine/linux/state.h"
@@ -18,6 +19,30 @@ struct mf_permit; /* engine/linux/permit.h */
 /* Where the program's standard output goes; fd is 1 or 2. Returns bytes taken or negative errno;
  * -EAGAIN parks the program until the host descriptor of that number can be written. */
 typedef ssize_t mf_output_fn(void *cookie, int fd, const void *bytes, size_t count);
+
+/*
+ * How the program's files are written: the default is the host's calls. A door may look at, hold
+ * back or refuse each of them. They return what the call would, or a negative errno; -EAGAIN: not on
+ * this thread, which parks the program (MF_EXIT_WAIT with neither descriptor nor time) until it is
+ * run again and asks again. `durable`: the write is to be on the disk before it returns.
+ */
+struct mf_file_door {
+	ssize_t (*write)(void *cookie, int fd, const struct iovec *pieces, int count,
+			 uint64_t offset, int rwf_flags, bool durable);
+	int (*truncate)(void *cookie, int fd, uint64_t bytes);
+	int (*sync)(void *cookie, int fd, bool data_only);
+	void *cookie;
+};
+
+#define MF_WINDOWS 2u
+
+/* Memory that a program shares with somebody outside. */
+struct mf_window {
+	uint64_t va;
+	uint64_t bytes; /* 0: none */
+	int fd;         /* -1: opened in each fork by the role */
+	uint64_t offset;
+};
 
 /* What a program may use; shared by all forks, immutable while they run. */
 struct mf_policy {
@@ -30,6 +55,8 @@ struct mf_policy {
 	uint64_t output_limit; /* bytes that one run may print; 0 = no limit */
 	int host_fd_end; /* programs get no host descriptor from this number on; 0 = no bound */
 	uint64_t private_pages; /* pages that a fork may hold privately; 0 = no limit */
+	const struct mf_file_door *door; /* NULL: the host's calls */
+	struct mf_window windows[MF_WINDOWS];
 };
 
 enum mf_exit_kind {
@@ -37,6 +64,8 @@ enum mf_exit_kind {
 	MF_EXIT_RESPOND,   /* MF_CALL_RESPOND */
 	MF_EXIT_RETURN,    /* MF_CALL_RETURN; value in RDI */
 	MF_EXIT_LOG,       /* MF_CALL_LOG */
+	MF_EXIT_CHANNEL_WAIT, /* MF_CALL_CHANNEL_WAIT, of a program that has windows */
+	MF_EXIT_CHANNEL_WAKE, /* MF_CALL_CHANNEL_WAKE, likewise */
 	MF_EXIT_WAIT,   /* parked: wait for wait_fd/wait_events or wait_until_ns, then run again */
 	MF_EXIT_KICKED, /* mf_vm_kick; reasons in `kicks` */
 	MF_EXIT_EXITED, /* exit or exit_group; status */

@@ -27,7 +27,8 @@ enum mf_vma_kind {
 	MF_VMA_HEAP,
 	MF_VMA_STACK, /* grows down by faults */
 	MF_VMA_MMAP,
-	MF_VMA_FILE, /* read-only, straight from a file's page cache */
+	MF_VMA_FILE,   /* read-only, straight from a file's page cache */
+	MF_VMA_WINDOW, /* shared with somebody outside; stays where it is */
 };
 
 enum mf_fd_kind {

@@ -59,7 +59,7 @@ mf_syscall_fn mf_sys_preadv, mf_sys_pwritev, mf_sys_lseek, mf_sys_close, mf_sys_
 	mf_sys_dup;
 mf_syscall_fn mf_sys_dup2, mf_sys_dup3, mf_sys_fcntl, mf_sys_ioctl, mf_sys_pipe, mf_sys_pipe2;
 mf_syscall_fn mf_sys_poll, mf_sys_ppoll, mf_sys_select, mf_sys_pselect6, mf_sys_ftruncate;
-mf_syscall_fn mf_sys_fsync, mf_sys_fallocate, mf_sys_fadvise64, mf_sys_sendfile;
+mf_syscall_fn mf_sys_fsync, mf_sys_fdatasync, mf_sys_fallocate, mf_sys_fadvise64, mf_sys_sendfile;
 /* files.c: names */
 mf_syscall_fn mf_sys_open, mf_sys_openat, mf_sys_creat, mf_sys_stat, mf_sys_lstat, mf_sys_fstat;
 mf_syscall_fn mf_sys_newfstatat, mf_sys_statx, mf_sys_access, mf_sys_faccessat, mf_sys_faccessat2;

@@ -28,6 +28,17 @@ bool mf_vma_overlaps(const struct mf_process *process, uint64_t start, uint64_t 
 	return false;
 }
 
+bool mf_vma_has_window(const struct mf_process *process, uint64_t start, uint64_t end)
+{
+	const struct mf_linux *lx = mf_linux(process);
+	uint32_t i;
+
+	for (i = 0; i < lx->vma_count && lx->vmas[i].start < end; i++)
+		if (lx->vmas[i].end > start && lx->vmas[i].kind == MF_VMA_WINDOW)
+			return true;
+	return false;
+}
+
 bool mf_vma_covers(const struct mf_process *process, uint64_t start, uint64_t end)
 {
 	while (start < end) {

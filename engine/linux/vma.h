@@ -14,6 +14,9 @@ bool mf_vma_overlaps(const struct mf_process *process, uint64_t start, uint64_t 
 /* Is all of it? */
 bool mf_vma_covers(const struct mf_process *process, uint64_t start, uint64_t end);
 
+/* Does any of it belong to a window? Those stay where they are. */
+bool mf_vma_has_window(const struct mf_process *process, uint64_t start, uint64_t end);
+
 /* Add a range (must be free); joins neighbours of the same kind and protection. -ENOMEM: list full.
  */
 int mf_vma_add(struct mf_process *process, struct mf_vma vma);

@@ -93,27 +93,33 @@ static int map_one_file(struct mf_mem *mem, size_t i)
 	return mf_kvm_vm_slot(mem->vm, FILE_SLOT + (uint32_t)i, file->gpa, file->bytes, at);
 }
 
+static bool is_window(const struct mf_file_map *file)
+{
+	return file->fd < 0;
+}
+
 static int map_files(struct mf_mem *mem)
 {
 	size_t i;
 	int ret = 0;
 
 	for (i = 0; i < mem->file_count && !ret; i++)
-		ret = map_one_file(mem, i);
+		if (!is_window(&files_of(mem)[i]))
+			ret = map_one_file(mem, i);
 	return ret;
 }
 
 static void close_files(struct mf_file_map *files, size_t count)
 {
-	while (count)
-		close(files[--count].fd);
+	while (count--)
+		if (!is_window(&files[count]))
+			close(files[count].fd);
 }
 
-int mf_mem_map_file(struct mf_mem *mem, int fd, uint64_t offset, size_t bytes, struct mf_gpa *gpa)
+/* The next file map: a place above all others, counted once it is filled. */
+static int next_file(struct mf_mem *mem, size_t bytes, struct mf_file_map **file)
 {
-	struct mf_file_map *file;
 	uint64_t at = files_end(mem->files, mem->file_count, mem->limit_bytes);
-	int ret;
 
 	if (mem->backing)
 		return -ENOTSUP;
@@ -123,8 +129,20 @@ int mf_mem_map_file(struct mf_mem *mem, int fd, uint64_t offset, size_t bytes, s
 		mem->files = calloc(MF_FILE_MAPS, sizeof(*mem->files));
 	if (!mem->files)
 		return -ENOMEM;
-	file = &mem->files[mem->file_count];
-	*file = (struct mf_file_map){fcntl(fd, F_DUPFD_CLOEXEC, 3), offset, bytes, at};
+	*file = &mem->files[mem->file_count];
+	**file = (struct mf_file_map){.fd = -1, .bytes = bytes, .gpa = at};
+	return 0;
+}
+
+int mf_mem_map_file(struct mf_mem *mem, int fd, uint64_t offset, size_t bytes, struct mf_gpa *gpa)
+{
+	struct mf_file_map *file;
+	int ret = next_file(mem, bytes, &file);
+
+	if (ret)
+		return ret;
+	file->offset = offset;
+	file->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (file->fd < 0)
 		return -errno;
 	ret = map_one_file(mem, mem->file_count);
@@ -133,8 +151,43 @@ int mf_mem_map_file(struct mf_mem *mem, int fd, uint64_t offset, size_t bytes, s
 		return ret;
 	}
 	mem->file_count++;
-	*gpa = MF_GPA(at);
+	*gpa = MF_GPA(file->gpa);
 	return 0;
+}
+
+int mf_mem_add_window(struct mf_mem *mem, size_t bytes, struct mf_gpa *gpa)
+{
+	struct mf_file_map *file;
+	int ret = next_file(mem, bytes, &file);
+
+	if (ret)
+		return ret;
+	mem->file_count++;
+	*gpa = MF_GPA(file->gpa);
+	return 0;
+}
+
+int mf_mem_open_window(struct mf_mem *mem, struct mf_gpa gpa, int fd, uint64_t offset)
+{
+	const struct mf_file_map *file = files_of(mem);
+	uint32_t i = 0;
+	void *at;
+	int ret;
+
+	while (i < mem->file_count && (file[i].gpa != gpa.at || !is_window(&file[i])))
+		i++;
+	if (i == mem->file_count)
+		return -EINVAL;
+	if (mem->windows_open >> i & 1)
+		return -EBUSY;
+	at = mmap(mem->guest + gpa.at, file[i].bytes, PROT_READ | PROT_WRITE,
+		  MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, (off_t)offset);
+	if (at == MAP_FAILED)
+		return -errno;
+	ret = mf_kvm_vm_slot(mem->vm, FILE_SLOT + i, gpa.at, file[i].bytes, at);
+	if (!ret)
+		mem->windows_open |= 1u << i;
+	return ret;
 }
 
 int mf_mem_create_blank(struct mf_mem *mem, struct mf_kvm_vm *vm, size_t limit_bytes,
@@ -333,6 +386,8 @@ void *mf_mem_at(const struct mf_mem *mem, struct mf_gpa gpa, size_t bytes)
 	for (i = 0; mf_mem_is_file(mem, gpa) && i < mem->file_count; i++) {
 		start = files_of(mem)[i].gpa;
 		end = start + files_of(mem)[i].bytes;
+		if (gpa.at < end && is_window(&files_of(mem)[i]))
+			return NULL;
 		if (gpa.at < end)
 			break;
 	}

@@ -18,10 +18,11 @@
 /*
  * A read-only piece of a file that is guest memory straight from the page cache: never copied,
  * never in the image, a slot of its own. Guest-physical addresses of such pieces lie above the
- * frames.
+ * frames. A window is such a place, kept free for memory that each VM shares, read and write, with
+ * somebody else: it is filled VM by VM (mf_mem_open_window) and no part of image, delta or reset.
  */
 struct mf_file_map {
-	int fd; /* owned */
+	int fd; /* owned; -1: a window */
 	uint64_t offset;
 	uint64_t bytes;
 	uint64_t gpa;
@@ -55,6 +56,7 @@ struct mf_mem {
 	uint32_t slot_moves;       /* position of the dummy slot that flushes translations */
 	size_t file_count;         /* of `files`, or of the backing's in a fork */
 	struct mf_file_map *files; /* while an image is built: owned */
+	uint32_t windows_open;     /* one bit a file map */
 	bool broken;        /* the host refused a flush or a scan: this VM must not serve again */
 	bool flush_pending; /* hardware: the next entry must reload CR3 */
 	struct mf_ws ws;
@@ -87,7 +89,19 @@ void mf_backing_finish(struct mf_backing *backing);
  */
 int mf_mem_map_file(struct mf_mem *mem, int fd, uint64_t offset, size_t bytes, struct mf_gpa *gpa);
 
-/* Whether gpa is a file's and not a frame's. */
+/*
+ * Keep a place for a window, while an image is built. -ENOSPC, -ENOMEM, -ENOTSUP (in a fork). As
+ * long as it is not open it is no memory.
+ */
+int mf_mem_add_window(struct mf_mem *mem, size_t bytes, struct mf_gpa *gpa);
+
+/*
+ * Fill the window at gpa with that part of fd, shared: whole pages, as many as it has. `fd` stays
+ * the caller's. -EINVAL: no window is there; -EBUSY: it is open; what mmap and KVM say.
+ */
+int mf_mem_open_window(struct mf_mem *mem, struct mf_gpa gpa, int fd, uint64_t offset);
+
+/* Whether gpa is a file's or a window's and not a frame's. */
 static inline bool mf_mem_is_file(const struct mf_mem *mem, struct mf_gpa gpa)
 {
 	return gpa.at >= mem->limit_bytes;
@@ -130,8 +144,9 @@ void mf_mem_mark(struct mf_mem *mem, const void *at, size_t bytes);
 /* The arena for writing: header marked. */
 struct mf_arena *mf_mem_arena_rw(struct mf_mem *mem);
 
-/* Host pointer of guest-physical [gpa, gpa+bytes), or NULL where that is not memory. Of a file map
- * it is for this thread, until it asks for another VM's (mf_mem_guard_files). */
+/* Host pointer of guest-physical [gpa, gpa+bytes), or NULL where that is not memory of the VM's own
+ * (a window is not: what the engine does there for a guest would escape the window's owner). Of a
+ * file map it is for this thread, until it asks for another VM's (mf_mem_guard_files). */
 void *mf_mem_at(const struct mf_mem *mem, struct mf_gpa gpa, size_t bytes);
 
 /* Pages of which this VM holds a copy that it may have changed, right now. Costs a scan. */

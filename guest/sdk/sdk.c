@@ -17,7 +17,6 @@
 
 #include "native.h"
 
-#define AT_MAYFLY        0x4d460001ul /* the engine's own entry in the auxiliary vector */
 #define PAGE_BYTES       4096ul
 #define CAPACITY_DEFAULT ((1ul << 20) + (64ul << 10))
 #define CAPACITY_MINIMUM 1024ul
@@ -59,7 +58,7 @@ __attribute__((weak, noinline)) long mf_sdk_exit(unsigned long number, const voi
 bool mf_inside(void)
 {
 	if (place == PLACE_UNKNOWN)
-		place = getauxval(AT_MAYFLY) ? PLACE_INSIDE : PLACE_NATIVE;
+		place = getauxval(MF_AUX_TYPE) ? PLACE_INSIDE : PLACE_NATIVE;
 	return place == PLACE_INSIDE;
 }
 

@@ -31,6 +31,17 @@
 /* rdi = value. End of a host-initiated function call. Does not return. */
 #define MF_CALL_RETURN (MF_CALL_BASE + 3)
 
+/* Nothing to do until the other side of a channel acts: returns 0 when it may have, -ENXIO when
+ * there is no channel. rdi = 1: there is more to do, but somebody else may run first. */
+#define MF_CALL_CHANNEL_WAIT (MF_CALL_BASE + 4)
+/* Storage VM: some who wait (mf_abi_store_channel.parked) have their replies. Returns 0. */
+#define MF_CALL_CHANNEL_WAKE (MF_CALL_BASE + 5)
+
+/* The engine's own entry in the auxiliary vector, and what its value says. */
+#define MF_AUX_TYPE    0x4d460001
+#define MF_AUX_INSIDE  1 /* this is a VM of Mayfly */
+#define MF_AUX_CHANNEL 2 /* a channel lies at MF_CHANNEL_VA once a request is being served */
+
 #ifndef __ASSEMBLER__
 #include <stdint.h>
 

@@ -22,7 +22,7 @@
 #define MF_CHANNEL_VERSION 1
 
 /* Where a request VM finds its channel (guest virtual address), whatever the program. */
-#define MF_CHANNEL_VA 0x7fff00000000ull
+#define MF_CHANNEL_VA 0x7e0000000000ull
 
 #define MF_CHANNEL_HEAD_BYTES 4096u
 #define MF_RING_BYTES_MIN     4096u
@@ -47,7 +47,7 @@ struct mf_abi_channel {
 	uint16_t version;    /* MF_CHANNEL_VERSION */
 	uint16_t reserved0;
 	uint32_t ring_bytes; /* of each ring: a power of two */
-	uint32_t poll_ns;    /* how long to look for a reply before waiting by MF_CALL_STORE_WAIT;
+	uint32_t poll_ns;    /* how long to look for a reply before waiting by MF_CALL_CHANNEL_WAIT;
 			      * 0 where nobody else would run meanwhile */
 	uint32_t lost;       /* counts up when the storage VM was started again: calls that it had
 			      * begun are not answered */
