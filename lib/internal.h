@@ -16,7 +16,7 @@
 #include "engine/linux/call.h"
 #include "engine/linux/permit.h"
 #include "request-vm/function.h"
-#include "request-vm/watchdog.h"
+#include "engine/image/watchdog.h"
 
 #define MF_LIB_SEATS 64u /* guests that run at a time: one bit each in struct mf_host.taken */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "request-vm/output.h"
-#include "request-vm/watchdog.h"
+#include "engine/image/watchdog.h"
 
 #include <limits.h>
 #include <poll.h>

@@ -11,7 +11,7 @@
 #include <uv.h>
 
 #include "request-vm/function.h"
-#include "request-vm/watchdog.h"
+#include "engine/image/watchdog.h"
 
 /* What happens to a VM at the end of a request. */
 enum mf_end {

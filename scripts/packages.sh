@@ -3,7 +3,7 @@
 # Sourced by ./dev: which packages a command needs, and how they come here.
 # Reads $root (the checkout) and $yes (1: do not ask).
 
-packages_build=(build-essential meson ninja-build pkg-config musl-tools libuv1-dev libseccomp-dev libssl-dev)
+packages_build=(build-essential meson ninja-build pkg-config musl-tools libuv1-dev libseccomp-dev libssl-dev liblmdb-dev)
 packages_demo=(curl)
 packages_test=(libcriterion-dev curl)
 packages_long=(debootstrap)

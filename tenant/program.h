@@ -9,7 +9,7 @@
 #include "engine/linux/permit.h"
 #include "engine/linux/process.h"
 #include "request-vm/function.h"
-#include "request-vm/watchdog.h"
+#include "engine/image/watchdog.h"
 #include "tenant/confine.h"
 
 #define MF_PATHS_MAX 64u

@@ -15,31 +15,16 @@
 #include <mayfly/abi/call.h>
 #include <mayfly/sdk.h>
 
+#include "hot.h"
 #include "native.h"
 
 #define PAGE_BYTES       4096ul
 #define CAPACITY_DEFAULT ((1ul << 20) + (64ul << 10))
 #define CAPACITY_MINIMUM 1024ul
 #define CAPACITY_MAXIMUM (1ul << 30)
-#define HOT_BYTES        2048
 #define LOG_BYTES        512
 
-enum response_state {
-	RESPONSE_IMPOSSIBLE, /* no request is being served */
-	RESPONSE_NONE,
-	RESPONSE_BEGUN,
-	RESPONSE_SENT,
-};
-
-struct hot {
-	struct mf_abi_ready ready;
-	uint32_t state; /* enum response_state */
-	uint32_t reserved;
-	char headers[HOT_BYTES - sizeof(struct mf_abi_ready) - 8];
-};
-_Static_assert(sizeof(struct hot) == HOT_BYTES, "the request follows, 16-byte aligned");
-
-static struct hot *hot;
+struct hot *mf_sdk_hot;
 static size_t capacity = CAPACITY_DEFAULT;
 static enum { PLACE_UNKNOWN, PLACE_NATIVE, PLACE_INSIDE } place;
 
@@ -64,7 +49,7 @@ bool mf_inside(void)
 
 int mf_request_capacity(size_t bytes)
 {
-	if (hot)
+	if (mf_sdk_hot)
 		return -EBUSY;
 	if (bytes < CAPACITY_MINIMUM || bytes > CAPACITY_MAXIMUM)
 		return -EINVAL;
@@ -81,29 +66,30 @@ static int start(void)
 	if (memory == MAP_FAILED)
 		return -errno;
 	mf_inside(); /* ask before the ready point: the answer is part of the image */
-	hot = memory;
-	hot->ready.version = MF_ABI_VERSION;
-	hot->ready.buffer = (uintptr_t)(hot + 1);
-	hot->ready.buffer_bytes = total - HOT_BYTES;
-	hot->ready.response.version = MF_ABI_VERSION;
-	hot->ready.response.headers = (uintptr_t)hot->headers;
+	mf_sdk_hot = memory;
+	mf_sdk_hot->ready.version = MF_ABI_VERSION;
+	mf_sdk_hot->ready.buffer = (uintptr_t)(mf_sdk_hot + 1);
+	mf_sdk_hot->ready.buffer_bytes = total - HOT_BYTES;
+	mf_sdk_hot->ready.response.version = MF_ABI_VERSION;
+	mf_sdk_hot->ready.response.headers = (uintptr_t)mf_sdk_hot->headers;
 	return 0;
 }
 
 const struct mf_request *mf_wait(void)
 {
-	long size = hot ? 0 : start();
+	long size = mf_sdk_hot ? 0 : start();
 
 	if (size == 0) {
-		struct mf_abi_ready *ready = &hot->ready;
+		struct mf_abi_ready *ready = &mf_sdk_hot->ready;
 
-		ready->flags = hot->state == RESPONSE_BEGUN ? MF_READY_RESPONSE : 0;
+		ready->flags = mf_sdk_hot->state == RESPONSE_BEGUN ? MF_READY_RESPONSE : 0;
 		size = mf_inside() ? mf_sdk_exit(MF_CALL_READY, ready, 0, 0)
 				   : mf_native_wait(ready);
-		hot->state = size > 0 ? RESPONSE_NONE : RESPONSE_IMPOSSIBLE;
+		mf_sdk_hot->channel.open = false;
+		mf_sdk_hot->state = size > 0 ? RESPONSE_NONE : RESPONSE_IMPOSSIBLE;
 	}
 	if (size > 0)
-		return (const struct mf_request *)(hot + 1);
+		return (const struct mf_request *)(mf_sdk_hot + 1);
 	errno = (int)-size;
 	return NULL;
 }
@@ -192,34 +178,34 @@ struct mf_text mf_request_header(const struct mf_request *request, const char *n
 /* Append "name: value\r\n" to the response's headers. */
 static int add_header(const char *name, const char *value)
 {
-	size_t used = hot->ready.response.headers_bytes;
+	size_t used = mf_sdk_hot->ready.response.headers_bytes;
 	size_t name_length = strlen(name);
 	size_t value_length = strlen(value);
 
 	if (name_length == 0 || strpbrk(name, "\r\n:") || strpbrk(value, "\r\n"))
 		return -EINVAL;
-	if (name_length > sizeof(hot->headers) || value_length > sizeof(hot->headers) ||
-	    used + name_length + value_length + 4 > sizeof(hot->headers))
+	if (name_length > sizeof(mf_sdk_hot->headers) || value_length > sizeof(mf_sdk_hot->headers) ||
+	    used + name_length + value_length + 4 > sizeof(mf_sdk_hot->headers))
 		return -ENOSPC;
-	char *to = hot->headers + used;
+	char *to = mf_sdk_hot->headers + used;
 
 	memcpy(to, name, name_length);
 	memcpy(to + name_length, ": ", 2);
 	memcpy(to + name_length + 2, value, value_length);
 	memcpy(to + name_length + 2 + value_length, "\r\n", 2);
-	hot->ready.response.headers_bytes = used + name_length + value_length + 4;
+	mf_sdk_hot->ready.response.headers_bytes = used + name_length + value_length + 4;
 	return 0;
 }
 
 int mf_respond(int status, const char *content_type, const void *body, size_t length)
 {
-	if (hot && hot->state == RESPONSE_SENT)
+	if (mf_sdk_hot && mf_sdk_hot->state == RESPONSE_SENT)
 		return -EALREADY;
-	if (!hot || hot->state == RESPONSE_IMPOSSIBLE || status < 200 || status > 599)
+	if (!mf_sdk_hot || mf_sdk_hot->state == RESPONSE_IMPOSSIBLE || status < 200 || status > 599)
 		return -EINVAL;
-	struct mf_abi_response *response = &hot->ready.response;
+	struct mf_abi_response *response = &mf_sdk_hot->ready.response;
 
-	hot->state = RESPONSE_NONE;
+	mf_sdk_hot->state = RESPONSE_NONE;
 	response->headers_bytes = 0;
 	int rc = content_type ? add_header("Content-Type", content_type) : 0;
 
@@ -228,28 +214,28 @@ int mf_respond(int status, const char *content_type, const void *body, size_t le
 	response->status = (uint32_t)status;
 	response->body = (uintptr_t)body;
 	response->body_bytes = length;
-	hot->state = RESPONSE_BEGUN;
+	mf_sdk_hot->state = RESPONSE_BEGUN;
 	return 0;
 }
 
 int mf_response_header(const char *name, const char *value)
 {
-	if (!hot || hot->state != RESPONSE_BEGUN)
+	if (!mf_sdk_hot || mf_sdk_hot->state != RESPONSE_BEGUN)
 		return -EINVAL;
 	return add_header(name, value);
 }
 
 int mf_done(void)
 {
-	if (hot && hot->state == RESPONSE_SENT)
+	if (mf_sdk_hot && mf_sdk_hot->state == RESPONSE_SENT)
 		return -EALREADY;
-	if (!hot || hot->state != RESPONSE_BEGUN)
+	if (!mf_sdk_hot || mf_sdk_hot->state != RESPONSE_BEGUN)
 		return -EINVAL;
-	const struct mf_abi_response *response = &hot->ready.response;
+	const struct mf_abi_response *response = &mf_sdk_hot->ready.response;
 	long rc = mf_inside() ? mf_sdk_exit(MF_CALL_RESPOND, response, 0, 0)
 			      : mf_native_respond(response);
 
-	hot->state = RESPONSE_SENT;
+	mf_sdk_hot->state = RESPONSE_SENT;
 	return rc < 0 ? (int)rc : 0;
 }
 

@@ -4,8 +4,8 @@
  * do not leave guest code by themselves. A worker announces what it is about to run and that it
  * came back; that costs an uncontended lock and no system call.
  */
-#ifndef MF_REQUEST_VM_WATCHDOG_H
-#define MF_REQUEST_VM_WATCHDOG_H
+#ifndef MF_ENGINE_IMAGE_WATCHDOG_H
+#define MF_ENGINE_IMAGE_WATCHDOG_H
 
 #include <signal.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "request-vm/watchdog.h"
+#include "engine/image/watchdog.h"
 #include "engine/image/clock.h"
 
 #include <errno.h>

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* The page that every request of a program writes to anyway; private to the SDK. */
+#ifndef MF_GUEST_SDK_HOT_H
+#define MF_GUEST_SDK_HOT_H
+
+#include <mayfly/abi/call.h>
+#include <mayfly/abi/ring_ops.h>
+
+#define HOT_BYTES 2048
+
+enum response_state {
+	RESPONSE_IMPOSSIBLE, /* no request is being served */
+	RESPONSE_NONE,
+	RESPONSE_BEGUN,
+	RESPONSE_SENT,
+};
+
+/* This side of the channel; opened by a request's first call. */
+struct hot_channel {
+	struct mf_ring requests;
+	struct mf_ring replies;
+	uint64_t id;
+	bool open;
+};
+
+struct hot {
+	struct mf_abi_ready ready;
+	uint32_t state; /* enum response_state */
+	uint32_t reserved;
+	struct hot_channel channel;
+	char headers[HOT_BYTES - sizeof(struct mf_abi_ready) - 8 - sizeof(struct hot_channel)];
+};
+_Static_assert(sizeof(struct hot) == HOT_BYTES, "the request follows, 16-byte aligned");
+
+/* NULL before the ready point. */
+extern struct hot *mf_sdk_hot;
+
+#endif

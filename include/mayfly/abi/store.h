@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a storage VM and the engine share, and no request VM sees: where the channels lie and how
+ * each stands. Plain fixed-width data, no code; docs/formats/ring.md says how it is used. The engine
+ * takes what the storage VM writes for a claim.
+ */
+#ifndef MAYFLY_ABI_STORE_H
+#define MAYFLY_ABI_STORE_H
+
+#include <stdint.h>
+
+#include <mayfly/abi/ring.h>
+
+#define MF_STORE_MAGIC   0x5453464du /* "MFST" */
+#define MF_STORE_VERSION 1
+
+/* Where a storage VM finds its control area and the channels (guest virtual addresses). */
+#define MF_STORE_CONTROL_VA  0x7e0000000000ull
+#define MF_STORE_CHANNELS_VA 0x7e4000000000ull
+
+#define MF_STORE_CHANNELS_MAX 65536u
+
+/*
+ * A channel as the storage VM knows it. It keeps its own two indices here and nowhere else, so that
+ * the next storage VM goes on where one that died had been; the engine sets both to 0 when it wipes
+ * the channel, which it does only while `busy` is 0.
+ */
+struct mf_abi_store_channel {
+	uint32_t busy;         /* storage VM: 1 from before it looks into the channel until it is
+				* done with it: nobody else may wipe it. Set, then fence, then the
+				* bit in `active` is read again */
+	uint32_t parked;       /* engine: the request VM sleeps; after a reply, fence, then look */
+	uint32_t request_head; /* storage VM: index of the next request */
+	uint32_t reply_tail;   /* storage VM: index of the next reply; stored before it is published
+				*/
+	uint32_t broken;       /* storage VM: the request VM broke the ring; not heard again */
+	uint32_t reserved[11];
+};
+MF_ABI_ASSERT(sizeof(struct mf_abi_store_channel) == 64, "ABI");
+
+/* The control area. Little of it changes after the start. */
+struct mf_abi_store_control {
+	uint32_t magic;   /* MF_STORE_MAGIC */
+	uint32_t version; /* MF_STORE_VERSION */
+	uint32_t channels;
+	uint32_t ring_bytes;
+	uint64_t window_bytes; /* channel i lies at MF_STORE_CHANNELS_VA + i * window_bytes */
+	uint32_t poll_ns;      /* engine: how long to look for requests before waiting; may change */
+	uint32_t turns;        /* storage VM: counts up with every look over the channels and every
+				* call done: it is alive */
+	uint64_t calls;        /* storage VM: answered since it started */
+	uint64_t commits;      /* storage VM: likewise */
+	uint32_t reserved[1012];
+	/* engine: bit i is set while channel i may be looked into */
+	uint64_t active[MF_STORE_CHANNELS_MAX / 64];
+	struct mf_abi_store_channel channel[]; /* as many as `channels` */
+};
+MF_ABI_ASSERT(sizeof(struct mf_abi_store_control) == 4096 + 8192, "ABI");
+
+/* Every storage program has this function: the payload is a name, the reply the number of the
+ * function (uint32_t) or -ENOENT. */
+#define MF_STORE_RESOLVE 0u
+
+/*
+ * The functions of Mayfly's own storage program. A request's payload is this head, then the table's
+ * name, the key and the value, without gaps. `value_bytes` is what follows the key.
+ */
+#define MF_KV_GET    1u /* reply: the value; -ENOENT */
+#define MF_KV_PUT    2u /* reply: empty */
+#define MF_KV_DELETE 3u /* reply: empty; -ENOENT */
+#define MF_KV_SCAN   4u /* key = prefix; number = limit; value = uint32_t, how many bytes of reply
+			   there is room for, then the key to start behind (may be empty). Reply:
+			   for each record: mf_abi_kv_entry, key, value; whole records. -ENOBUFS:
+			   not even one fits */
+#define MF_KV_CAS    5u /* number = bytes of the expected value, which comes first in the value, the
+			   new one follows; MF_KV_ABSENT: expected not to be there. -EAGAIN: it is
+			   another, which is the reply (-ENOENT: none) */
+#define MF_KV_ADD    6u /* number is added (signed, wraps) to a counter that starts at 0; reply:
+			   int64_t. -EINVAL: what is there is no counter (8 bytes) */
+
+#define MF_KV_ABSENT UINT64_MAX
+
+#define MF_KV_TABLE_MAX_BYTES 63u
+#define MF_KV_KEY_MAX_BYTES   511u
+#define MF_KV_VALUE_MAX_BYTES (1u << 20)
+#define MF_KV_SCAN_MAX        10000u
+
+struct mf_abi_kv {
+	uint16_t table_bytes; /* 1..MF_KV_TABLE_MAX_BYTES */
+	uint16_t key_bytes;   /* 1..MF_KV_KEY_MAX_BYTES; of a prefix 0.. */
+	uint32_t value_bytes;
+	uint64_t number;
+};
+MF_ABI_ASSERT(sizeof(struct mf_abi_kv) == 16, "ABI");
+
+struct mf_abi_kv_entry {
+	uint32_t key_bytes;
+	uint32_t value_bytes;
+};
+MF_ABI_ASSERT(sizeof(struct mf_abi_kv_entry) == 8, "ABI");
+
+#endif
