@@ -28,6 +28,16 @@ static const char help[] =
 	"  --audit                compare every reset VM with its image; discard it on a "
 	"difference\n"
 	"  --boot-deadline TIME   time to get ready (30s)\n"
+	"  --store DIR            keep what mf_store_put() of <mayfly/store.h> writes, in this "
+	"folder\n"
+	"  --store-program PROG   the storage program, run in the storage VM (Mayfly's own, a "
+	"key-value store)\n"
+	"  --store-size SIZE      the store may grow to this (1G)\n"
+	"  --store-memory SIZE    memory of the storage VM (256M)\n"
+	"  --store-wait HOW       how calls to the store wait: auto, poll, hand-off or wake "
+	"(auto)\n"
+	"  --store-deadline TIME  a call that takes longer ends the storage VM, which is started "
+	"again (10s)\n"
 	"  --drain TIME           patience with running requests at SIGTERM (10s)\n"
 	"  --quiet                print nothing about start and end\n" MF_PROGRAM_HELP;
 
@@ -45,6 +55,12 @@ enum {
 	OPT_BOOT_DEADLINE,
 	OPT_DRAIN,
 	OPT_QUIET,
+	OPT_STORE,
+	OPT_STORE_PROGRAM,
+	OPT_STORE_SIZE,
+	OPT_STORE_MEMORY,
+	OPT_STORE_WAIT,
+	OPT_STORE_DEADLINE,
 	OPT_HELP,
 };
 
@@ -62,6 +78,12 @@ static const struct option long_options[] = {
 	{"boot-deadline", required_argument, NULL, OPT_BOOT_DEADLINE},
 	{"drain", required_argument, NULL, OPT_DRAIN},
 	{"quiet", no_argument, NULL, OPT_QUIET},
+	{"store", required_argument, NULL, OPT_STORE},
+	{"store-program", required_argument, NULL, OPT_STORE_PROGRAM},
+	{"store-size", required_argument, NULL, OPT_STORE_SIZE},
+	{"store-memory", required_argument, NULL, OPT_STORE_MEMORY},
+	{"store-wait", required_argument, NULL, OPT_STORE_WAIT},
+	{"store-deadline", required_argument, NULL, OPT_STORE_DEADLINE},
 	{"help", no_argument, NULL, OPT_HELP},
 	MF_PROGRAM_LONG_OPTIONS,
 	{NULL, 0, NULL, 0},
@@ -98,6 +120,32 @@ static int parse_reset(struct mf_serve_options *options, struct mf_error *err)
 	return 0;
 }
 
+static int parse_store(int option, struct mf_tenant_store_options *store, struct mf_error *err)
+{
+	switch (option) {
+	case OPT_STORE:
+		store->folder = optarg;
+		return 0;
+	case OPT_STORE_PROGRAM:
+		store->program = optarg;
+		return 0;
+	case OPT_STORE_SIZE:
+		return mf_parse_size("store-size", optarg, &store->size_bytes, err);
+	case OPT_STORE_MEMORY:
+		return mf_parse_size("store-memory", optarg, &store->memory_bytes, err);
+	case OPT_STORE_WAIT:
+		if (mf_store_wait_parse(optarg, &store->wait))
+			return 0;
+		return mf_error_set(err, -1,
+				    "--store-wait %s is none of auto, poll, hand-off and wake",
+				    optarg);
+	case OPT_STORE_DEADLINE:
+		return mf_parse_duration("store-deadline", optarg, &store->call_limit_ns, err);
+	default:
+		return 1;
+	}
+}
+
 static int parse_own(int option, struct mf_serve_options *options, struct mf_error *err)
 {
 	switch (option) {
@@ -130,7 +178,7 @@ static int parse_own(int option, struct mf_serve_options *options, struct mf_err
 		options->quiet = true;
 		return 0;
 	default:
-		return 1;
+		return parse_store(option, &options->store, err);
 	}
 }
 
@@ -161,6 +209,8 @@ static int parse(int argc, char **argv, struct mf_cli_program *program,
 	if (!ret && optind >= argc)
 		ret = mf_error_set(err, -1,
 				   "no program given; write mayfly serve --listen ADDR -- PROG");
+	if (!ret && options->store.program && !options->store.folder)
+		ret = mf_error_set(err, -1, "--store-program needs a folder: --store DIR");
 	program->options.argv = argv + optind;
 	return ret;
 }
@@ -172,6 +222,9 @@ int mf_verb_serve(int argc, char **argv)
 		.pool = {.vms = 16,
 			 .deadline_ns = 10000000000ull,
 			 .private_pages = (64u << 20) / MF_PAGE},
+		.store = {.size_bytes = 1ull << 30,
+			  .memory_bytes = 256ull << 20,
+			  .call_limit_ns = 10000000000ull},
 		.connections = 512,
 		.drain_ns = 10000000000ull,
 	};
@@ -187,6 +240,8 @@ int mf_verb_serve(int argc, char **argv)
 		status = 0;
 	} else {
 		options.program = program.options;
+		options.store.boot_limit_ns = program.options.boot_deadline_ns;
+		options.store.quiet = options.quiet;
 		if (!options.pool.queue)
 			options.pool.queue = 4 * options.pool.vms;
 		status = mf_serve(&options, &err);

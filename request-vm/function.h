@@ -48,10 +48,6 @@ int mf_function_deliver(struct mf_process *process, const struct mf_ready_point 
 int mf_function_response(const struct mf_process *process, const struct mf_exit *exit,
 			 struct mf_function_response *response);
 
-/* A LOG call: one line, with its level, to where the program's stderr goes; the call is answered.
- */
-void mf_function_log(struct mf_process *process, const struct mf_exit *exit);
-
 /* Wipes and frees: nothing of one response is left for the next. */
 void mf_function_response_finish(struct mf_function_response *response);
 

@@ -15,7 +15,11 @@
 
 #define SWEEP_MS 50u
 
+/* How soon a VM is asked for again that the storage VM was still at. */
+#define RETRY_MS 1u
+
 static void kick_idle(struct mf_pool *pool);
+static void on_retry(uv_timer_t *handle);
 static void free_pool(struct mf_pool *pool);
 
 static void push(struct mf_slot **head, struct mf_slot *slot)
@@ -79,10 +83,73 @@ static void file(struct mf_slot *slot)
 		else
 			append(&pool->fast_head, &pool->fast_tail, slot);
 		break;
+	case MF_SLOT_LEAVING:
+		push(&pool->leaving, slot);
+		if (!uv_is_active((uv_handle_t *)&pool->retry))
+			uv_timer_start(&pool->retry, on_retry, RETRY_MS, RETRY_MS);
+		break;
 	case MF_SLOT_PARKED:
 		break;
 	}
 	kick_idle(pool);
+}
+
+/* What the storage VM was still at may be over: they are dirty like all others. */
+static void on_retry(uv_timer_t *handle)
+{
+	struct mf_pool *pool = handle->data;
+	struct mf_slot *slot = pool->leaving;
+	struct mf_slot *next;
+
+	pool->leaving = NULL;
+	uv_timer_stop(&pool->retry);
+	for (; slot; slot = next) {
+		next = slot->next;
+		slot->state = MF_SLOT_DIRTY;
+		file(slot);
+	}
+}
+
+void mf_pool_wake_later(struct mf_slot *slot)
+{
+	struct mf_pool *pool = slot->pool;
+
+	pthread_mutex_lock(&pool->woken_lock);
+	if (!slot->is_woken) {
+		slot->is_woken = true;
+		slot->woken = pool->woken;
+		pool->woken = slot;
+	}
+	pthread_mutex_unlock(&pool->woken_lock);
+	uv_async_send(&pool->wake);
+}
+
+static struct mf_slot *pop_woken(struct mf_pool *pool)
+{
+	struct mf_slot *slot;
+
+	pthread_mutex_lock(&pool->woken_lock);
+	slot = pool->woken;
+	if (slot) {
+		pool->woken = slot->woken;
+		slot->is_woken = false;
+	}
+	pthread_mutex_unlock(&pool->woken_lock);
+	return slot;
+}
+
+static void on_wake(uv_async_t *handle)
+{
+	struct mf_pool *pool = handle->data;
+	struct mf_slot *slot;
+
+	while ((slot = pop_woken(pool)))
+		mf_slot_go_on(slot);
+}
+
+static void wake_waiter(struct mf_waiter *waiter)
+{
+	mf_pool_wake_later((struct mf_slot *)((char *)waiter - offsetof(struct mf_slot, waiter)));
 }
 
 /* A wait is over, or the last handle of a slot has closed. */
@@ -368,6 +435,8 @@ static void init_slot(struct mf_pool *pool, unsigned int i, const struct mf_read
 	struct mf_slot *slot = &pool->slots[i];
 
 	slot->pool = pool;
+	slot->waiter =
+		(struct mf_waiter){.wake = wake_waiter, .channel = pool->settings.first_vm + i};
 	slot->image_ready = *ready;
 	slot->output.meter = &pool->meter;
 	snprintf(slot->output.tag, sizeof(slot->output.tag), "vm %u", pool->settings.first_vm + i);
@@ -386,6 +455,16 @@ static void finish_slots(struct mf_pool *pool)
 	for (i = 0; i < pool->settings.vms; i++)
 		if (pool->slots[i].state != MF_SLOT_EMPTY)
 			mf_process_finish(&pool->slots[i].process);
+}
+
+#define OWN_HANDLES 4u
+
+static void close_own_handles(struct mf_pool *pool, uv_close_cb closed)
+{
+	uv_close((uv_handle_t *)&pool->idle, closed);
+	uv_close((uv_handle_t *)&pool->sweep, closed);
+	uv_close((uv_handle_t *)&pool->retry, closed);
+	uv_close((uv_handle_t *)&pool->wake, closed);
 }
 
 int mf_pool_create(struct mf_pool **out, uv_loop_t *loop, struct mf_image *image,
@@ -407,7 +486,10 @@ int mf_pool_create(struct mf_pool **out, uv_loop_t *loop, struct mf_image *image
 	pool->watch = watch;
 	uv_idle_init(loop, &pool->idle);
 	uv_timer_init(loop, &pool->sweep);
-	pool->idle.data = pool->sweep.data = pool;
+	uv_timer_init(loop, &pool->retry);
+	uv_async_init(loop, &pool->wake, on_wake);
+	pthread_mutex_init(&pool->woken_lock, NULL);
+	pool->idle.data = pool->sweep.data = pool->retry.data = pool->wake.data = pool;
 	for (i = 0; i < settings->vms && !ret; i++) {
 		init_slot(pool, i, ready);
 		ret = mf_slot_fork(&pool->slots[i], err);
@@ -417,9 +499,9 @@ int mf_pool_create(struct mf_pool **out, uv_loop_t *loop, struct mf_image *image
 	if (ret) {
 		pool->settings.vms = i - 1;
 		finish_slots(pool);
-		uv_close((uv_handle_t *)&pool->idle, NULL);
-		uv_close((uv_handle_t *)&pool->sweep, NULL);
+		close_own_handles(pool, NULL);
 		uv_run(loop, UV_RUN_NOWAIT);
+		pthread_mutex_destroy(&pool->woken_lock);
 		free(pool);
 		return ret;
 	}
@@ -434,6 +516,7 @@ static void free_pool(struct mf_pool *pool)
 	void *arg = pool->closed_arg;
 
 	finish_slots(pool);
+	pthread_mutex_destroy(&pool->woken_lock);
 	free(pool);
 	done(arg);
 }
@@ -457,15 +540,14 @@ void mf_pool_close(struct mf_pool *pool, void (*done)(void *arg), void *arg)
 	pool->closed = done;
 	pool->closed_arg = arg;
 	pool->closing = true;
-	pool->closing_handles = 2;
+	pool->closing_handles = OWN_HANDLES;
 	for (i = 0; i < pool->settings.vms; i++) {
 		slot = &pool->slots[i];
 		if (slot->state == MF_SLOT_PARKED)
 			mf_slot_end(slot, MF_OUTCOME_DEADLINE, NULL);
 		pool->closing_handles += slot->handles != 0;
 	}
-	uv_close((uv_handle_t *)&pool->idle, on_own_handle_closed);
-	uv_close((uv_handle_t *)&pool->sweep, on_own_handle_closed);
+	close_own_handles(pool, on_own_handle_closed);
 }
 
 const char *mf_outcome_name(enum mf_outcome outcome)

@@ -4,6 +4,8 @@
 #include "engine/image/delta.h"
 #include "engine/mem/pt.h"
 
+#include <mayfly/abi/ring.h>
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -35,6 +37,11 @@ static uint64_t first_look(const struct mf_slot *slot)
 	return limit ? slot->faults_before + (held < limit ? limit - held : 0) : 0;
 }
 
+static struct mf_peer *peer_of(const struct mf_slot *slot)
+{
+	return slot->pool->settings.peer;
+}
+
 int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
 {
 	int ret;
@@ -53,9 +60,12 @@ int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
 	slot->process.output_bytes = 0;
 	slot->kept_ready = false;
 	ret = mf_function_deliver(&slot->process, &slot->ready, job->request, job->request_bytes);
-	if (!ret)
-		slot->state = MF_SLOT_RUNNABLE;
-	return ret;
+	if (ret)
+		return ret;
+	slot->state = MF_SLOT_RUNNABLE;
+	if (peer_of(slot))
+		peer_of(slot)->begin(peer_of(slot), slot->waiter.channel);
+	return 0;
 }
 
 static void answer(struct mf_slot *slot, enum mf_outcome outcome,
@@ -110,6 +120,12 @@ static void on_wait_over(struct mf_slot *slot)
 	mf_pool_wake(slot);
 }
 
+void mf_slot_go_on(struct mf_slot *slot)
+{
+	if (slot->state == MF_SLOT_PARKED && slot->at_channel)
+		on_wait_over(slot);
+}
+
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
 	on_wait_over(handle->data);
@@ -142,6 +158,9 @@ static void close_parking(struct mf_slot *slot)
 	if (slot->timing)
 		uv_close((uv_handle_t *)&slot->timer, on_handle_closed);
 	slot->polling = slot->timing = false;
+	if (slot->at_channel)
+		peer_of(slot)->cancel(peer_of(slot), &slot->waiter);
+	slot->at_channel = false;
 }
 
 static void start_timer(struct mf_slot *slot, uint64_t until_ns)
@@ -179,6 +198,31 @@ static void park(struct mf_slot *slot, const struct mf_exit *exit)
 		until = slot->deadline_ns;
 	if (until != UINT64_MAX)
 		start_timer(slot, until);
+}
+
+/* Nothing to do before the storage VM has answered. True: it has, run on. */
+static bool wait_at_channel(struct mf_slot *slot)
+{
+	struct mf_peer *peer = peer_of(slot);
+	struct mf_exit exit = {.wait_fd = -1, .wait_until_ns = UINT64_MAX};
+
+	if (!peer) {
+		mf_vm_answer(&slot->process.vm, -ENXIO);
+		return true;
+	}
+	mf_vm_answer(&slot->process.vm, 0);
+	switch (peer->wait(peer, &slot->waiter, slot->pool->watch)) {
+	case MF_PEER_GO_ON:
+		return true;
+	case MF_PEER_PARKED:
+		slot->at_channel = true;
+		park(slot, &exit);
+		return false;
+	default:
+		mf_output_note(&slot->output, "request ended: it broke the rules of its channel");
+		mf_slot_end(slot, MF_OUTCOME_CRASH, NULL);
+		return false;
+	}
 }
 
 static bool over_memory(struct mf_slot *slot)
@@ -243,11 +287,16 @@ static bool on_exit_of(struct mf_slot *slot, const struct mf_exit *exit)
 		mf_vm_answer(&slot->process.vm, 0);
 		return true;
 	case MF_EXIT_LOG:
-		mf_function_log(&slot->process, exit);
+		mf_process_log(&slot->process, exit);
 		return true;
 	case MF_EXIT_WAIT:
 		park(slot, exit);
 		return false;
+	case MF_EXIT_CHANNEL_WAIT:
+		return wait_at_channel(slot);
+	case MF_EXIT_CHANNEL_WAKE:
+		mf_vm_answer(&slot->process.vm, -ENXIO);
+		return true;
 	case MF_EXIT_KICKED:
 		on_kick(slot, exit->kicks);
 		return false;
@@ -265,11 +314,18 @@ void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
 	struct mf_exit exit;
 
 	mf_watch_enter(slot->pool->watch, &slot->process.vm, &limits);
-	do {
+	/* The watch is let go of where a request may end, or another VM run on this thread. */
+	for (;;) {
 		mf_process_run(&slot->process, &exit);
-		if (exit.kind != MF_EXIT_RESPOND && exit.kind != MF_EXIT_LOG)
-			mf_watch_leave(slot->pool->watch);
-	} while (on_exit_of(slot, &exit));
+		if (exit.kind == MF_EXIT_RESPOND || exit.kind == MF_EXIT_LOG) {
+			on_exit_of(slot, &exit);
+			continue;
+		}
+		mf_watch_leave(slot->pool->watch);
+		if (!on_exit_of(slot, &exit))
+			return;
+		mf_watch_enter(slot->pool->watch, &slot->process.vm, &limits);
+	}
 }
 
 static void give_up(struct mf_slot *slot)
@@ -294,10 +350,29 @@ static bool passes_audit(struct mf_slot *slot)
 	return false;
 }
 
+/* Nothing of the request may be left in its channel. False: not now, or not at all. */
+static bool leave_channel(struct mf_slot *slot)
+{
+	struct mf_peer *peer = peer_of(slot);
+	int ret;
+
+	if (!peer)
+		return true;
+	ret = peer->end(peer, slot->waiter.channel, faults(slot) != slot->faults_before);
+	if (ret == -EBUSY)
+		slot->state = MF_SLOT_LEAVING;
+	else if (ret)
+		give_up(slot);
+	return !ret;
+}
+
 void mf_slot_restore(struct mf_slot *slot)
 {
 	struct mf_pool *pool = slot->pool;
 	uint64_t start = mf_now_ns();
+
+	if (!leave_channel(slot))
+		return;
 
 	if (pool->settings.end == MF_END_KEEP && slot->kept_ready) {
 		mf_vm_take_kicks(
@@ -326,10 +401,32 @@ void mf_slot_prepare(struct mf_slot *slot)
 		give_up(slot);
 }
 
+static int open_channel(struct mf_slot *slot, struct mf_error *err)
+{
+	struct mf_mem *mem = &slot->process.vm.mem;
+	struct mf_peer *peer = peer_of(slot);
+	struct mf_gpa gpa;
+	uint64_t offset;
+	int fd;
+	int ret;
+
+	peer->window(peer, slot->waiter.channel, &fd, &offset);
+	if (!mf_pt_lookup(mem, MF_GVA(MF_CHANNEL_VA), &gpa))
+		return mf_error_set(err, -ENXIO, "the image has no place for a channel");
+	ret = mf_mem_open_window(mem, gpa, fd, offset);
+	return ret ? mf_error_set(err, ret, "cannot map a channel into a VM: %s", strerror(-ret))
+		   : 0;
+}
+
 int mf_slot_fork(struct mf_slot *slot, struct mf_error *err)
 {
 	int ret = mf_process_fork(&slot->process, slot->pool->image, &slot->policy, err);
 
+	if (!ret && peer_of(slot)) {
+		ret = open_channel(slot, err);
+		if (ret)
+			mf_process_finish(&slot->process);
+	}
 	if (ret)
 		return ret;
 	slot->pool->stats.vms++;

@@ -12,6 +12,7 @@ enum mf_slot_state {
 	MF_SLOT_RUNNABLE, /* serves, wants the CPU */
 	MF_SLOT_PARKED,   /* serves, waits for a descriptor or a time */
 	MF_SLOT_DIRTY,    /* has served, must be put back */
+	MF_SLOT_LEAVING,  /* the same, but the storage VM is still at a call of it */
 };
 
 struct mf_slot {
@@ -41,6 +42,10 @@ struct mf_slot {
 	unsigned int handles; /* open or closing */
 	bool polling;
 	bool timing;
+	bool at_channel;         /* parked there */
+	struct mf_waiter waiter; /* at its channel */
+	struct mf_slot *woken;   /* in the pool's list of those */
+	bool is_woken;           /* in that list; under the pool's lock */
 };
 
 /* Put the job's request into the VM. 0 or why not: the slot is then to be ended. */
@@ -59,6 +64,12 @@ void mf_slot_restore(struct mf_slot *slot);
 /* Give a clean slot what the image has learned: CLEAN, or EMPTY when the VM had to be given up. */
 void mf_slot_prepare(struct mf_slot *slot);
 
+/* The storage VM has answered, or was started anew: any thread. */
+void mf_pool_wake_later(struct mf_slot *slot);
+
+/* On the loop: a slot that waits at its channel may go on. */
+void mf_slot_go_on(struct mf_slot *slot);
+
 /* Fork an empty slot: CLEAN on success. */
 int mf_slot_fork(struct mf_slot *slot, struct mf_error *err);
 
@@ -76,10 +87,15 @@ struct mf_pool {
 	struct mf_slot *clean; /* last in, first out: the warmest VM serves */
 	struct mf_slot *dirty;
 	struct mf_slot *empty;
+	struct mf_slot *leaving;
 	struct mf_slot *fast_head, *fast_tail; /* runnable, first slice */
 	struct mf_slot *slow_head, *slow_tail; /* runnable, had their slice */
 	struct mf_job *queue_head, *queue_tail;
 	uv_idle_t idle;   /* runs while there is something to do besides waiting */
+	uv_timer_t retry; /* runs while `leaving` is not empty */
+	uv_async_t wake;  /* somebody has put slots into `woken` */
+	pthread_mutex_t woken_lock;
+	struct mf_slot *woken;
 	uv_timer_t sweep; /* deadlines of the queue, retries of forks, re-preparing */
 	bool no_room;     /* the last fork failed */
 	bool closing;

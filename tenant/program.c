@@ -41,7 +41,7 @@ static int cannot_read(const char *path, int code, struct mf_error *err)
 	return mf_error_set(err, code, "cannot read the program %s: %s", path, strerror(-code));
 }
 
-static int read_program(struct mf_program *program, const char *path, struct mf_error *err)
+int mf_program_read(const char *path, uint8_t **elf, size_t *bytes, struct mf_error *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
@@ -58,11 +58,14 @@ static int read_program(struct mf_program *program, const char *path, struct mf_
 	else if (ret)
 		cannot_read(path, ret, err);
 	if (!ret) {
-		program->elf_bytes = (size_t)st.st_size;
-		program->elf = malloc(program->elf_bytes);
-		ret = program->elf ? read_all(fd, program->elf, program->elf_bytes) : -ENOMEM;
-		if (ret)
+		*bytes = (size_t)st.st_size;
+		*elf = malloc(*bytes);
+		ret = *elf ? read_all(fd, *elf, *bytes) : -ENOMEM;
+		if (ret) {
 			cannot_read(path, ret, err);
+			free(*elf);
+			*elf = NULL;
+		}
 	}
 	close(fd);
 	return ret;
@@ -87,7 +90,7 @@ int mf_program_open(struct mf_program *program, const struct mf_program_options 
 	int ret;
 
 	*program = (struct mf_program){.options = options, .kvm.fd = -1, .kvm.pagemap_fd = -1};
-	ret = read_program(program, options->argv[0], err);
+	ret = mf_program_read(options->argv[0], &program->elf, &program->elf_bytes, err);
 	if (!ret)
 		ret = make_permit(program, err);
 	if (!ret)
@@ -128,39 +131,62 @@ static size_t list_ioctls(uint32_t *list, size_t room)
 	return count;
 }
 
-int mf_program_confine(const struct mf_program *program, const char *const *unlink_dirs,
-		       struct mf_error *err)
+/* The paths that Landlock is to allow: of both permits, or everything. */
+struct path_list {
+	const char *paths[2 * MF_PATHS_MAX + 2];
+	size_t count;
+};
+
+static void add_paths(struct path_list *list, const struct mf_permit *permit, bool writable)
 {
-	static const char *const everything[] = {"/"};
+	const char *const *paths;
+	size_t count = 0;
+	size_t i;
+
+	paths = permit ? mf_permit_paths(permit, writable, &count) : NULL;
+	for (i = 0; i < count && list->count < sizeof(list->paths) / sizeof(list->paths[0]); i++)
+		list->paths[list->count++] = paths[i];
+}
+
+static struct path_list list_paths(const struct mf_program *program, const struct mf_permit *also,
+				   bool writable)
+{
 	const struct mf_program_options *options = program->options;
+	struct path_list list = {.count = 0};
+
+	if (writable ? options->write_all : options->read_all)
+		return (struct path_list){{"/"}, 1};
+	add_paths(&list, program->permit, writable);
+	add_paths(&list, also, writable);
+	return list;
+}
+
+int mf_program_confine(const struct mf_program *program, const struct mf_permit *also,
+		       const char *const *unlink_dirs, struct mf_error *err)
+{
+	struct path_list reads = list_paths(program, also, false);
+	struct path_list writes = list_paths(program, also, true);
+	bool files = program->permit || also;
 	struct mf_confine_report report = {0};
 	uint32_t ioctls[64];
 	int ret;
-	struct mf_confine confine = {.ioctls = ioctls, .unlink_dirs = unlink_dirs};
+	struct mf_confine confine = {
+		.ioctls = ioctls,
+		.unlink_dirs = unlink_dirs,
+		.read_paths = reads.paths,
+		.read_path_count = reads.count,
+		.write_paths = writes.paths,
+		.write_path_count = writes.count,
+		.flags = (files ? MF_CONFINE_OPEN_FILES : 0) |
+			 (writes.count ? MF_CONFINE_CHANGE_FILES : 0),
+	};
 
 	while (unlink_dirs && unlink_dirs[confine.unlink_dir_count])
 		confine.unlink_dir_count++;
 	confine.ioctl_count = list_ioctls(ioctls, 64);
-	if (program->permit) {
-		confine.flags |= MF_CONFINE_OPEN_FILES;
-		confine.read_paths =
-			mf_permit_paths(program->permit, false, &confine.read_path_count);
-		confine.write_paths =
-			mf_permit_paths(program->permit, true, &confine.write_path_count);
-		if (options->read_all) {
-			confine.read_paths = everything;
-			confine.read_path_count = 1;
-		}
-		if (options->write_all) {
-			confine.write_paths = everything;
-			confine.write_path_count = 1;
-		}
-		if (confine.write_path_count)
-			confine.flags |= MF_CONFINE_CHANGE_FILES;
-	}
 	umask(0); /* a guest's own alone decides; sockets are made already */
 	ret = mf_confine_enter(&confine, &report, err);
-	if (!ret && program->permit && !report.landlock_abi)
+	if (!ret && files && !report.landlock_abi)
 		mf_output_say(0, "mayfly: this kernel has no Landlock: that the program reaches "
 				 "only the files that "
 				 "were allowed rests on openat2 alone\n");
@@ -263,7 +289,7 @@ static void boot(struct mf_process *process, struct mf_watch *watch, uint64_t de
 	do {
 		mf_program_drive(process, watch, deadline, exit);
 		if (exit->kind == MF_EXIT_LOG)
-			mf_function_log(process, exit);
+			mf_process_log(process, exit);
 	} while (exit->kind == MF_EXIT_LOG);
 	process->policy = quiet;
 	mf_output_flush(&output);

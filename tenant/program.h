@@ -49,11 +49,15 @@ int mf_program_open(struct mf_program *program, const struct mf_program_options 
 void mf_program_close(struct mf_program *program);
 
 /*
- * Lock the process in for this program. unlink_dirs: where Unix sockets are to be removed at the
- * end, NULL-ended; NULL = none. After this no guest instruction runs unconfined. Single-threaded.
+ * Lock the process in for this program, and for what else `also` permits (NULL: nothing).
+ * unlink_dirs: where Unix sockets are to be removed at the end, NULL-ended; NULL = none. After this
+ * no guest instruction runs unconfined. Single-threaded.
  */
-int mf_program_confine(const struct mf_program *program, const char *const *unlink_dirs,
-		       struct mf_error *err);
+int mf_program_confine(const struct mf_program *program, const struct mf_permit *also,
+		       const char *const *unlink_dirs, struct mf_error *err);
+
+/* The whole of an ELF file, the caller's to free. -errno with a sentence. */
+int mf_program_read(const char *path, uint8_t **elf, size_t *bytes, struct mf_error *err);
 
 /* A guest's writes must not end the engine: ignore SIGPIPE and SIGXFSZ. */
 void mf_program_calm_host(void);

@@ -84,7 +84,7 @@ static int run_confined(struct mf_program *program, const struct mf_run_options 
 		do {
 			mf_program_drive(&process, mf_watchdog_worker(dog, 0), deadline, &exit);
 			if (exit.kind == MF_EXIT_LOG)
-				mf_function_log(&process, &exit);
+				mf_process_log(&process, &exit);
 		} while (exit.kind == MF_EXIT_LOG);
 		status = status_of(&exit, options->program.argv[0], process.out_of_memory, err);
 		mf_process_finish(&process);
@@ -107,7 +107,7 @@ int mf_run(const struct mf_run_options *options, struct mf_error *err)
 	program.policy.output_cookie = &streams;
 	program.policy.stdin_fd = STDIN_FILENO;
 	program.policy.stdio_is_host = true;
-	if (!mf_program_confine(&program, NULL, err))
+	if (!mf_program_confine(&program, NULL, NULL, err))
 		status = run_confined(&program, options, err);
 	mf_program_close(&program);
 	return status;

@@ -6,6 +6,8 @@
 #include "request-vm/front/health.h"
 #include "request-vm/output.h"
 
+#include <mayfly/abi/ring.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -22,6 +24,7 @@
 struct server {
 	const struct mf_serve_options *options;
 	struct mf_program program;
+	struct mf_tenant_store store;
 	struct mf_listener listener;
 	struct mf_listener health_listener;
 	struct mf_watchdog *watchdog;
@@ -193,6 +196,8 @@ static int open_workers(struct server *server, struct mf_error *err)
 		worker->settings = options->pool;
 		worker->settings.vms = (options->pool.vms - first + left - 1) / left;
 		worker->settings.waiting = &server->waiting;
+		worker->settings.peer =
+			server->store.store ? mf_store_peer(server->store.store) : NULL;
 		worker->settings.first_vm = first;
 		first += worker->settings.vms;
 		mf_front_settings_default(&worker->front_settings);
@@ -306,16 +311,20 @@ static int serve(struct server *server, struct mf_error *err)
 
 static int build_and_serve(struct server *server, struct mf_error *err)
 {
-	int ret = mf_watchdog_create(&server->watchdog, server->worker_count, err);
+	/* One more for the store's thread. */
+	int ret = mf_watchdog_create(&server->watchdog, server->worker_count + 1, err);
 
 	if (ret)
 		return ret;
-	ret = mf_program_build(&server->program, mf_watchdog_worker(server->watchdog, 0),
-			       &server->image, &server->ready, err);
+	ret = mf_tenant_store_start(&server->store, server->watchdog, server->worker_count, err);
+	if (!ret)
+		ret = mf_program_build(&server->program, mf_watchdog_worker(server->watchdog, 0),
+				       &server->image, &server->ready, err);
 	if (!ret) {
 		ret = serve(server, err);
 		mf_process_image_finish(&server->image);
 	}
+	mf_tenant_store_close(&server->store);
 	mf_watchdog_destroy(server->watchdog);
 	return ret;
 }
@@ -338,7 +347,7 @@ static int confine(struct server *server, struct mf_error *err)
 
 	add_socket_folder(&server->listener, buffers[0], folders, &count);
 	add_socket_folder(&server->health_listener, buffers[1], folders, &count);
-	return mf_program_confine(&server->program, folders, err);
+	return mf_program_confine(&server->program, server->store.permit, folders, err);
 }
 
 static int set_up(struct server *server, struct mf_error *err)
@@ -348,6 +357,15 @@ static int set_up(struct server *server, struct mf_error *err)
 	if (ret)
 		return ret;
 	server->program.policy.host_fd_end = server->guests_end;
+	ret = mf_tenant_store_open(&server->store, &server->options->store, &server->program.kvm,
+				   server->options->pool.vms, err);
+	if (ret) {
+		mf_program_close(&server->program);
+		return ret;
+	}
+	if (server->store.store)
+		server->program.policy.windows[0] = (struct mf_window){
+			MF_CHANNEL_VA, mf_store_window_bytes(server->store.store), -1, 0};
 	ret = open_sockets(server, err);
 	if (!ret) {
 		ret = confine(server, err);
@@ -356,6 +374,7 @@ static int set_up(struct server *server, struct mf_error *err)
 		mf_listen_close(&server->listener);
 		mf_listen_close(&server->health_listener);
 	}
+	mf_tenant_store_close(&server->store);
 	mf_program_close(&server->program);
 	return ret;
 }

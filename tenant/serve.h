@@ -6,9 +6,11 @@
 
 #include "request-vm/pool.h"
 #include "tenant/program.h"
+#include "tenant/store.h"
 
 struct mf_serve_options {
 	struct mf_program_options program;
+	struct mf_tenant_store_options store;
 	struct mf_pool_settings pool; /* vms and queue are for all workers together */
 	const char *listen;           /* ADDR */
 	const char *health;           /* ADDR, NULL = none */

@@ -159,7 +159,8 @@ static void fill_aux(const struct mf_process *process, struct aux *aux, const st
 	aux_add(aux, AT_EXECFN, name);
 	aux_add(aux, AT_HWCAP2,
 		process->vm.kvm.kvm->traits.cr4_extra & CR4_FSGSBASE ? HWCAP2_FSGSBASE : 0);
-	aux_add(aux, MF_AUX_TYPE, MF_AUX_INSIDE | (has_channel(process->policy) ? MF_AUX_CHANNEL : 0));
+	aux_add(aux, MF_AUX_TYPE,
+		MF_AUX_INSIDE | (has_channel(process->policy) ? MF_AUX_CHANNEL : 0));
 	aux_add(aux, AT_NULL, 0);
 }
 
@@ -239,7 +240,8 @@ static int add_windows(struct mf_process *process, struct mf_error *err)
 			return mf_error_set(err, ret,
 					    "cannot map %llu MiB of channels into a VM: %s; raise "
 					    "--memory or lower --vms",
-					    (unsigned long long)window->bytes >> 20, strerror(-ret));
+					    (unsigned long long)window->bytes >> 20,
+					    strerror(-ret));
 	}
 	return 0;
 }

@@ -11,7 +11,8 @@
 int mf_memory_map(struct mf_process *process, uint64_t start, uint64_t bytes, uint32_t prot,
 		  enum mf_vma_kind kind);
 
-/* Put a window (see mf_mem_add_window) at [start, start+bytes), which must be free. -ENOSPC, -ENOMEM. */
+/* Put a window (see mf_mem_add_window) at [start, start+bytes), which must be free. -ENOSPC,
+ * -ENOMEM. */
 int mf_memory_add_window(struct mf_process *process, uint64_t start, uint64_t bytes);
 
 /* Unmap whatever is there. -ENOMEM when the list of ranges is full, -EPERM when it is a window. */

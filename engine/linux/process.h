@@ -22,9 +22,9 @@ typedef ssize_t mf_output_fn(void *cookie, int fd, const void *bytes, size_t cou
 
 /*
  * How the program's files are written: the default is the host's calls. A door may look at, hold
- * back or refuse each of them. They return what the call would, or a negative errno; -EAGAIN: not on
- * this thread, which parks the program (MF_EXIT_WAIT with neither descriptor nor time) until it is
- * run again and asks again. `durable`: the write is to be on the disk before it returns.
+ * back or refuse each of them. They return what the call would, or a negative errno; -EAGAIN: not
+ * on this thread, which parks the program (MF_EXIT_WAIT with neither descriptor nor time) until it
+ * is run again and asks again. `durable`: the write is to be on the disk before it returns.
  */
 struct mf_file_door {
 	ssize_t (*write)(void *cookie, int fd, const struct iovec *pieces, int count,
@@ -54,16 +54,16 @@ struct mf_policy {
 	FILE *trace;        /* --trace-syscalls; NULL = off */
 	uint64_t output_limit; /* bytes that one run may print; 0 = no limit */
 	int host_fd_end; /* programs get no host descriptor from this number on; 0 = no bound */
-	uint64_t private_pages; /* pages that a fork may hold privately; 0 = no limit */
+	uint64_t private_pages;          /* pages that a fork may hold privately; 0 = no limit */
 	const struct mf_file_door *door; /* NULL: the host's calls */
 	struct mf_window windows[MF_WINDOWS];
 };
 
 enum mf_exit_kind {
-	MF_EXIT_READY = 1, /* MF_CALL_READY: at its ready point, or a response and ready again */
-	MF_EXIT_RESPOND,   /* MF_CALL_RESPOND */
-	MF_EXIT_RETURN,    /* MF_CALL_RETURN; value in RDI */
-	MF_EXIT_LOG,       /* MF_CALL_LOG */
+	MF_EXIT_READY = 1,    /* MF_CALL_READY: at its ready point, or a response and ready again */
+	MF_EXIT_RESPOND,      /* MF_CALL_RESPOND */
+	MF_EXIT_RETURN,       /* MF_CALL_RETURN; value in RDI */
+	MF_EXIT_LOG,          /* MF_CALL_LOG */
 	MF_EXIT_CHANNEL_WAIT, /* MF_CALL_CHANNEL_WAIT, of a program that has windows */
 	MF_EXIT_CHANNEL_WAKE, /* MF_CALL_CHANNEL_WAKE, likewise */
 	MF_EXIT_WAIT,   /* parked: wait for wait_fd/wait_events or wait_until_ns, then run again */
@@ -121,6 +121,10 @@ int mf_process_exec(struct mf_process *process, const struct mf_kvm *kvm,
 
 /* Run until something happens that the role must know of. */
 void mf_process_run(struct mf_process *process, struct mf_exit *exit);
+
+/* A LOG call: one line, with its level, to where the program's stderr goes; the call is answered.
+ */
+void mf_process_log(struct mf_process *process, const struct mf_exit *exit);
 
 /* Freeze at the ready point; the process is finished either way. -EBUSY when it holds something
  * that no fork can have a copy of (a pipe), with a sentence. */

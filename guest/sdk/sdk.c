@@ -184,7 +184,8 @@ static int add_header(const char *name, const char *value)
 
 	if (name_length == 0 || strpbrk(name, "\r\n:") || strpbrk(value, "\r\n"))
 		return -EINVAL;
-	if (name_length > sizeof(mf_sdk_hot->headers) || value_length > sizeof(mf_sdk_hot->headers) ||
+	if (name_length > sizeof(mf_sdk_hot->headers) ||
+	    value_length > sizeof(mf_sdk_hot->headers) ||
 	    used + name_length + value_length + 4 > sizeof(mf_sdk_hot->headers))
 		return -ENOSPC;
 	char *to = mf_sdk_hot->headers + used;

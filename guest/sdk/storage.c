@@ -265,8 +265,8 @@ static bool take(uint32_t channel)
 
 static bool is_active(uint32_t channel)
 {
-	return __atomic_load_n(&control->active[channel / 64], __ATOMIC_ACQUIRE) >>
-		       (channel % 64) & 1;
+	return __atomic_load_n(&control->active[channel / 64], __ATOMIC_ACQUIRE) >> (channel % 64) &
+	       1;
 }
 
 static bool visit(uint32_t channel)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The request VM's side of its channel: one call at a time, and the functions of the key-value store. */
+/* The request VM's side of its channel: one call at a time, and the functions of the key-value
+ * store. */
 #include <errno.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -121,17 +122,16 @@ int mf_store_resolve(const char *name, uint32_t *function)
 }
 
 /* A call of the key-value store: head, table, key and up to two parts of a value. */
-static int kv_call(uint32_t function, const char *table, struct mf_bytes key,
-		   struct mf_bytes first, struct mf_bytes second, uint64_t number, void *out,
-		   size_t room, size_t *out_bytes)
+static int kv_call(uint32_t function, const char *table, struct mf_bytes key, struct mf_bytes first,
+		   struct mf_bytes second, uint64_t number, void *out, size_t room,
+		   size_t *out_bytes)
 {
 	size_t table_bytes = strlen(table);
 	struct mf_abi_kv head = {.table_bytes = (uint16_t)table_bytes,
 				 .key_bytes = (uint16_t)key.length,
 				 .value_bytes = (uint32_t)(first.length + second.length),
 				 .number = number};
-	struct mf_bytes in[] = {
-		{&head, sizeof(head)}, {table, table_bytes}, key, first, second};
+	struct mf_bytes in[] = {{&head, sizeof(head)}, {table, table_bytes}, key, first, second};
 
 	if (!table_bytes || table_bytes > MF_KV_TABLE_MAX_BYTES ||
 	    key.length > MF_KV_KEY_MAX_BYTES || first.length > MF_KV_VALUE_MAX_BYTES ||

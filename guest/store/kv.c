@@ -10,12 +10,12 @@
 
 #include <mayfly/abi/store.h>
 
-#define TABLES_MAX  256u
-#define HEAD_TABLE  ".mayfly" /* the store's own; callers' tables begin with no dot */
-#define CALL_MAX    (sizeof(struct mf_abi_kv) + MF_KV_TABLE_MAX_BYTES + MF_KV_KEY_MAX_BYTES)
-#define SCAN_VALUE  (sizeof(uint32_t) + MF_KV_KEY_MAX_BYTES)
-#define SCAN_REPLY  (MF_KV_VALUE_MAX_BYTES + 4096u)
-#define CAS_VALUE   (2u * MF_KV_VALUE_MAX_BYTES - 4096u)
+#define TABLES_MAX 256u
+#define HEAD_TABLE ".mayfly" /* the store's own; callers' tables begin with no dot */
+#define CALL_MAX   (sizeof(struct mf_abi_kv) + MF_KV_TABLE_MAX_BYTES + MF_KV_KEY_MAX_BYTES)
+#define SCAN_VALUE (sizeof(uint32_t) + MF_KV_KEY_MAX_BYTES)
+#define SCAN_REPLY (MF_KV_VALUE_MAX_BYTES + 4096u)
+#define CAS_VALUE  (2u * MF_KV_VALUE_MAX_BYTES - 4096u)
 
 /* A table whose handle may be used: from the commit of the transaction that opened it on. */
 struct table {
@@ -222,8 +222,8 @@ static bool begins_with(const MDB_val *key, const MDB_val *prefix)
 }
 
 /* The first record of the scan: behind `after`, or at the prefix. */
-static int scan_start(MDB_cursor *cursor, const MDB_val *prefix, const MDB_val *after,
-		      MDB_val *key, MDB_val *value)
+static int scan_start(MDB_cursor *cursor, const MDB_val *prefix, const MDB_val *after, MDB_val *key,
+		      MDB_val *value)
 {
 	int code;
 
@@ -311,7 +311,7 @@ static int put(struct mf_storage_call *call, MDB_txn *txn, MDB_dbi dbi, struct k
 	return errno_of(mdb_put(txn, dbi, &kv->key, &kv->value, 0));
 }
 
-static int delete(struct mf_storage_call *call, MDB_txn *txn, MDB_dbi dbi, struct kv *kv)
+static int delete (struct mf_storage_call *call, MDB_txn *txn, MDB_dbi dbi, struct kv *kv)
 {
 	(void)call;
 	return errno_of(mdb_del(txn, dbi, &kv->key, NULL));
@@ -397,7 +397,8 @@ static int group_commit(void *arg)
 	code = mdb_txn_commit(writer);
 	writer = NULL;
 	settle_tables(!code);
-	if (code == EIO || code == MDB_PANIC || code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND) {
+	if (code == EIO || code == MDB_PANIC || code == MDB_CORRUPTED ||
+	    code == MDB_PAGE_NOTFOUND) {
 		fprintf(stderr, "the store cannot be written: %s\n", mdb_strerror(code));
 		exit(1);
 	}

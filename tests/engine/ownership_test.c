@@ -19,10 +19,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LINEAR  0x100000000000ull /* every frame from here on */
-#define CODE    0x400000ull
-#define FILE_AT 0x500000ull /* two pages of a file, mapped writable, then the file is cut to one \
-			     */
+#define LINEAR 0x100000000000ull /* every frame from here on */
+#define CODE   0x400000ull
+#define FILE_AT                                                                          \
+	0x500000ull /* two pages of a file, mapped writable, then the file is cut to one \
+		     */
 #define FRAMES    4096u
 #define HOLE_GPA  (1ull << 30)
 #define SLOTS_MAX 64u

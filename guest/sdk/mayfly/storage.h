@@ -31,8 +31,8 @@ extern "C" {
 struct mf_storage_call {
 	const void *in; /* 16-byte aligned; valid until the function returns */
 	size_t in_bytes;
-	void *out; /* where the reply goes, 16-byte aligned */
-	size_t out_room; /* the function's out_max */
+	void *out;        /* where the reply goes, 16-byte aligned */
+	size_t out_room;  /* the function's out_max */
 	size_t out_bytes; /* set by the function; 0 at first */
 };
 
@@ -40,9 +40,9 @@ struct mf_storage_call {
 typedef int mf_storage_fn(struct mf_storage_call *call, void *arg);
 
 struct mf_storage_function {
-	uint32_t number; /* 1.. */
+	uint32_t number;  /* 1.. */
 	const char *name; /* NULL or a name by which callers may find the number; not copied */
-	size_t in_max; /* longer calls are refused with -E2BIG before the function sees them */
+	size_t in_max;    /* longer calls are refused with -E2BIG before the function sees them */
 	size_t out_max;
 	bool writes; /* answered when the group that it is part of is committed */
 	mf_storage_fn *call;

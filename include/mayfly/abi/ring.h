@@ -43,8 +43,8 @@ MF_ABI_ASSERT(sizeof(struct mf_abi_index) == 64, "ABI");
  * no storage VM.
  */
 struct mf_abi_channel {
-	uint32_t magic;      /* MF_CHANNEL_MAGIC */
-	uint16_t version;    /* MF_CHANNEL_VERSION */
+	uint32_t magic;   /* MF_CHANNEL_MAGIC */
+	uint16_t version; /* MF_CHANNEL_VERSION */
 	uint16_t reserved0;
 	uint32_t ring_bytes; /* of each ring: a power of two */
 	uint32_t poll_ns;    /* how long to look for a reply before waiting by MF_CALL_CHANNEL_WAIT;

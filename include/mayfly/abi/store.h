@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a storage VM and the engine share, and no request VM sees: where the channels lie and how
- * each stands. Plain fixed-width data, no code; docs/formats/ring.md says how it is used. The engine
- * takes what the storage VM writes for a claim.
+ * each stands. Plain fixed-width data, no code; docs/formats/ring.md says how it is used. The
+ * engine takes what the storage VM writes for a claim.
  */
 #ifndef MAYFLY_ABI_STORE_H
 #define MAYFLY_ABI_STORE_H
@@ -45,11 +45,11 @@ struct mf_abi_store_control {
 	uint32_t channels;
 	uint32_t ring_bytes;
 	uint64_t window_bytes; /* channel i lies at MF_STORE_CHANNELS_VA + i * window_bytes */
-	uint32_t poll_ns;      /* engine: how long to look for requests before waiting; may change */
-	uint32_t turns;        /* storage VM: counts up with every look over the channels and every
-				* call done: it is alive */
-	uint64_t calls;        /* storage VM: answered since it started */
-	uint64_t commits;      /* storage VM: likewise */
+	uint32_t poll_ns; /* engine: how long to look for requests before waiting; may change */
+	uint32_t turns;   /* storage VM: counts up with every look over the channels and every
+			   * call done: it is alive */
+	uint64_t calls;   /* storage VM: answered since it started */
+	uint64_t commits; /* storage VM: likewise */
 	uint32_t reserved[1012];
 	/* engine: bit i is set while channel i may be looked into */
 	uint64_t active[MF_STORE_CHANNELS_MAX / 64];
@@ -68,15 +68,18 @@ MF_ABI_ASSERT(sizeof(struct mf_abi_store_control) == 4096 + 8192, "ABI");
 #define MF_KV_GET    1u /* reply: the value; -ENOENT */
 #define MF_KV_PUT    2u /* reply: empty */
 #define MF_KV_DELETE 3u /* reply: empty; -ENOENT */
-#define MF_KV_SCAN   4u /* key = prefix; number = limit; value = uint32_t, how many bytes of reply
-			   there is room for, then the key to start behind (may be empty). Reply:
-			   for each record: mf_abi_kv_entry, key, value; whole records. -ENOBUFS:
-			   not even one fits */
-#define MF_KV_CAS    5u /* number = bytes of the expected value, which comes first in the value, the
-			   new one follows; MF_KV_ABSENT: expected not to be there. -EAGAIN: it is
-			   another, which is the reply (-ENOENT: none) */
-#define MF_KV_ADD    6u /* number is added (signed, wraps) to a counter that starts at 0; reply:
-			   int64_t. -EINVAL: what is there is no counter (8 bytes) */
+#define MF_KV_SCAN                                                                    \
+	4u /* key = prefix; number = limit; value = uint32_t, how many bytes of reply \
+	      there is room for, then the key to start behind (may be empty). Reply:  \
+	      for each record: mf_abi_kv_entry, key, value; whole records. -ENOBUFS:  \
+	      not even one fits */
+#define MF_KV_CAS                                                                       \
+	5u /* number = bytes of the expected value, which comes first in the value, the \
+	      new one follows; MF_KV_ABSENT: expected not to be there. -EAGAIN: it is   \
+	      another, which is the reply (-ENOENT: none) */
+#define MF_KV_ADD                                                                   \
+	6u /* number is added (signed, wraps) to a counter that starts at 0; reply: \
+	      int64_t. -EINVAL: what is there is no counter (8 bytes) */
 
 #define MF_KV_ABSENT UINT64_MAX
 

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The other end of the channels, as the request role sees it: what it calls when a request begins,
+ * waits, goes away and is over. The storage role provides it; neither knows the other. Channels are
+ * numbered like the request VMs. All of it may be called from any worker's thread, one at a time a
+ * channel.
+ */
+#ifndef MF_IPC_RING_PEER_H
+#define MF_IPC_RING_PEER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mf_watch; /* engine/image/watchdog.h: of the calling thread */
+
+enum mf_peer_state {
+	MF_PEER_GO_ON,  /* look again: a reply is there, or the peer was started anew */
+	MF_PEER_PARKED, /* wake() will be called */
+	MF_PEER_BROKEN, /* the ring's rules were broken: this request gets no answer any more */
+};
+
+/* Somebody who waits at a channel; embedded in the caller's. Zeroed at first. */
+struct mf_waiter {
+	void (*wake)(struct mf_waiter *waiter); /* from any thread; must not call the peer */
+	unsigned int channel;
+	bool waits; /* the peer's */
+	struct mf_waiter *next;
+};
+
+struct mf_peer {
+	/* What the channel's window is mapped from, for the VM that has it. */
+	void (*window)(struct mf_peer *peer, unsigned int channel, int *fd, uint64_t *offset);
+	/* A request begins: the channel, empty, may be used. */
+	void (*begin)(struct mf_peer *peer, unsigned int channel);
+	/* The request VM has nothing to do before a reply comes. May run the peer on this thread, for
+	 * a slice at most. */
+	enum mf_peer_state (*wait)(struct mf_peer *peer, struct mf_waiter *waiter,
+				   struct mf_watch *watch);
+	/* Waits no more: wake() is not called after this. Nothing when it does not wait. */
+	void (*cancel)(struct mf_peer *peer, struct mf_waiter *waiter);
+	/*
+	 * The request is over and its VM stands: nothing of it may be left in the channel. 0: done;
+	 * -EBUSY: the peer is still at a call of it, ask again soon; another errno: the channel is
+	 * lost, and this VM with it. `faulted`: the VM has met a page fault since begin().
+	 */
+	int (*end)(struct mf_peer *peer, unsigned int channel, bool faulted);
+};
+
+#endif

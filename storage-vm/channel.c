@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The channels' other end, as the request role calls it. The engine and the storage VM agree about
+ * a channel by two words that no request VM can reach: `active` (engine) and `busy` (storage VM).
+ * Each sets its own, fences, and looks at the other's: never are both at it.
+ */
+#include "storage-vm/internal.h"
+
+#include <mayfly/abi/ring_ops.h>
+
+#include <errno.h>
+
+/* A worker runs the storage VM for so long at most. */
+#define HAND_OFF_SLICE_NS 4000000ull
+/* And so often in a row, when others have parked meanwhile. */
+#define HAND_OFF_ROUNDS 4u
+
+static struct mf_store *store_of(struct mf_peer *peer)
+{
+	return (struct mf_store *)peer;
+}
+
+static struct mf_abi_channel *window_of(struct mf_store *store, unsigned int channel)
+{
+	return mf_channels_window(&store->channels, channel);
+}
+
+/* What the request VM says of its own index is its own affair: at worst it looks once too often. */
+static bool has_reply(struct mf_store *store, unsigned int channel)
+{
+	return mf_load_acquire(&store->control->channel[channel].reply_tail) !=
+		       mf_load_acquire(&window_of(store, channel)->reply_head.at) &&
+	       mf_load_acquire(&window_of(store, channel)->reply_tail.at) !=
+		       mf_load_acquire(&window_of(store, channel)->reply_head.at);
+}
+
+static bool is_broken(struct mf_store *store, unsigned int channel)
+{
+	return mf_load_acquire(&store->control->channel[channel].broken);
+}
+
+static void unpark(struct mf_store *store, struct mf_waiter *waiter)
+{
+	struct mf_waiter **at = &store->waiters;
+
+	if (!waiter->waits)
+		return;
+	while (*at != waiter)
+		at = &(*at)->next;
+	*at = waiter->next;
+	waiter->waits = false;
+	mf_store_release(&store->control->channel[waiter->channel].parked, 0);
+}
+
+static void park(struct mf_store *store, struct mf_waiter *waiter)
+{
+	waiter->waits = true;
+	waiter->next = store->waiters;
+	store->waiters = waiter;
+	mf_store_release(&store->control->channel[waiter->channel].parked, 1);
+	mf_fence();
+}
+
+void mf_store_notify(struct mf_store *store, bool all)
+{
+	struct mf_waiter *waiter;
+	struct mf_waiter *next;
+
+	for (waiter = store->waiters; waiter; waiter = next) {
+		next = waiter->next;
+		if (!all && !has_reply(store, waiter->channel) &&
+		    !is_broken(store, waiter->channel))
+			continue;
+		unpark(store, waiter);
+		waiter->wake(waiter);
+	}
+}
+
+static unsigned int count_active(const struct mf_store *store)
+{
+	unsigned int count = 0;
+	unsigned int i;
+
+	for (i = 0; i < (store->settings.channels + 63) / 64; i++)
+		count += (unsigned int)__builtin_popcountll(
+			__atomic_load_n(&store->control->active[i], __ATOMIC_RELAXED));
+	return count;
+}
+
+/*
+ * Does polling pay? Waits come as often as a few hand-offs take, and a core is left for the poller
+ * beside those whose requests run.
+ */
+static bool polling_pays(struct mf_store *store)
+{
+	uint64_t now = mf_now_ns();
+	uint64_t since = now - store->last_wait_ns;
+
+	store->last_wait_ns = now;
+	since = since < 1000000000ull ? since : 1000000000ull;
+	store->interval_ns = (7 * store->interval_ns + since) / 8;
+	return store->settings.wait == MF_STORE_AUTO &&
+	       store->interval_ns < 4 * store->hand_off_ns && count_active(store) < store->cores;
+}
+
+/* Run the storage VM here, for this waiter and whoever comes meanwhile. Lock held, let go within. */
+static void hand_off(struct mf_store *store, struct mf_waiter *waiter, struct mf_watch *watch)
+{
+	enum store_end end = STORE_IDLE;
+	unsigned int rounds = 0;
+
+	store->running = true;
+	do {
+		store->wanted = false;
+		store->stats.hand_offs++;
+		pthread_mutex_unlock(&store->lock);
+		end = mf_store_run(store, watch, HAND_OFF_SLICE_NS, store->death);
+		pthread_mutex_lock(&store->lock);
+		mf_store_notify(store, false);
+	} while (end == STORE_IDLE && store->wanted && ++rounds < HAND_OFF_ROUNDS);
+	store->running = false;
+	store->dead = end == STORE_DEAD;
+	if (end != STORE_IDLE || store->wanted)
+		mf_store_call_thread(store);
+}
+
+static enum mf_peer_state state_of(struct mf_store *store, const struct mf_waiter *waiter)
+{
+	if (is_broken(store, waiter->channel))
+		return MF_PEER_BROKEN;
+	return has_reply(store, waiter->channel) ? MF_PEER_GO_ON : MF_PEER_PARKED;
+}
+
+static bool may_hand_off(const struct mf_store *store)
+{
+	return !store->running && !store->work && store->up &&
+	       (store->settings.wait == MF_STORE_HAND_OFF || store->settings.wait == MF_STORE_AUTO);
+}
+
+static enum mf_peer_state wait_locked(struct mf_store *store, struct mf_waiter *waiter,
+				      struct mf_watch *watch)
+{
+	uint32_t lost = store->lost_count;
+	enum mf_peer_state state = state_of(store, waiter);
+
+	bool poll;
+
+	if (state != MF_PEER_PARKED)
+		return state;
+	poll = polling_pays(store);
+	if (may_hand_off(store) && !poll) {
+		hand_off(store, waiter, watch);
+		state = state_of(store, waiter);
+		if (state != MF_PEER_PARKED || lost != store->lost_count)
+			return state == MF_PEER_PARKED ? MF_PEER_GO_ON : state;
+		park(store, waiter);
+	} else {
+		park(store, waiter);
+		if (poll && !store->running)
+			mf_store_set_polling(store, mf_store_poll_span(store));
+		if (store->running || !store->up)
+			store->wanted = true;
+		else
+			mf_store_call_thread(store);
+	}
+	/* It may have answered before it could see that somebody sleeps. */
+	state = state_of(store, waiter);
+	if (state != MF_PEER_PARKED)
+		unpark(store, waiter);
+	return state;
+}
+
+static enum mf_peer_state peer_wait(struct mf_peer *peer, struct mf_waiter *waiter,
+				    struct mf_watch *watch)
+{
+	struct mf_store *store = store_of(peer);
+	enum mf_peer_state state;
+
+	pthread_mutex_lock(&store->lock);
+	state = wait_locked(store, waiter, watch);
+	pthread_mutex_unlock(&store->lock);
+	return state;
+}
+
+static void peer_cancel(struct mf_peer *peer, struct mf_waiter *waiter)
+{
+	struct mf_store *store = store_of(peer);
+
+	pthread_mutex_lock(&store->lock);
+	unpark(store, waiter);
+	pthread_mutex_unlock(&store->lock);
+}
+
+static void peer_window(struct mf_peer *peer, unsigned int channel, int *fd, uint64_t *offset)
+{
+	struct mf_store *store = store_of(peer);
+
+	*fd = store->channels.memfd;
+	*offset = mf_channels_offset(&store->channels, channel);
+}
+
+static void peer_begin(struct mf_peer *peer, unsigned int channel)
+{
+	struct mf_store *store = store_of(peer);
+
+	mf_channel_format(&store->channels, channel,
+			  __atomic_load_n(&store->polling, __ATOMIC_RELAXED),
+			  __atomic_load_n(&store->lost_count, __ATOMIC_RELAXED));
+	__atomic_fetch_or(&store->control->active[channel / 64], 1ull << (channel % 64),
+			  __ATOMIC_SEQ_CST);
+}
+
+static int peer_end(struct mf_peer *peer, unsigned int channel, bool faulted)
+{
+	struct mf_store *store = store_of(peer);
+	struct mf_abi_store_channel *state = &store->control->channel[channel];
+	int ret;
+
+	__atomic_fetch_and(&store->control->active[channel / 64], ~(1ull << (channel % 64)),
+			   __ATOMIC_SEQ_CST);
+	mf_fence();
+	if (mf_load_acquire(&state->busy))
+		return -EBUSY;
+	/* The storage VM's first write to a page faults there and not here: look always. */
+	ret = mf_channel_wipe(&store->channels, channel, faulted || state->reply_tail);
+	state->request_head = state->reply_tail = state->broken = state->parked = 0;
+	return ret;
+}
+
+void mf_store_lose_calls(struct mf_store *store)
+{
+	unsigned int i;
+
+	__atomic_add_fetch(&store->lost_count, 1, __ATOMIC_RELAXED);
+	for (i = 0; i < store->settings.channels; i++) {
+		struct mf_abi_store_channel *state = &store->control->channel[i];
+		struct mf_abi_channel *window = window_of(store, i);
+
+		if (!state->busy)
+			continue;
+		/* Its indices are the request VM's claims now, and of use to nobody else. */
+		state->request_head = mf_load_acquire(&window->request_tail.at);
+		state->reply_tail = mf_load_acquire(&window->reply_tail.at);
+		state->broken |= state->request_head % MF_RING_ALIGN || state->reply_tail % MF_RING_ALIGN;
+		mf_store_release(&window->lost, store->lost_count);
+		mf_store_release(&state->busy, 0);
+		store->stats.lost++;
+	}
+}
+
+void mf_store_init_peer(struct mf_store *store)
+{
+	store->peer = (struct mf_peer){
+		.window = peer_window,
+		.begin = peer_begin,
+		.wait = peer_wait,
+		.cancel = peer_cancel,
+		.end = peer_end,
+	};
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* Private to the storage role: store.c (its life), run.c (who runs the vCPU), channel.c (the peer). */
+#ifndef MF_STORAGE_VM_INTERNAL_H
+#define MF_STORAGE_VM_INTERNAL_H
+
+#include <pthread.h>
+
+#include <mayfly/abi/store.h>
+
+#include "ipc/ring/area.h"
+#include "storage-vm/store.h"
+
+/* What the vCPU came out with. */
+enum store_end {
+	STORE_IDLE,    /* looked everywhere and found nothing */
+	STORE_SLICED,  /* its slice is over, there may be more */
+	STORE_BLOCKED, /* wants something that only the store's thread may do */
+	STORE_DEAD,
+};
+
+struct mf_store {
+	struct mf_peer peer; /* first */
+	struct mf_store_settings settings;
+	struct mf_policy policy;
+	struct mf_file_door door;
+	struct mf_channels channels;
+	int control_fd;
+	size_t control_bytes;
+	struct mf_abi_store_control *control;
+	struct mf_process process;
+	bool has_process; /* the thread's */
+
+	pthread_t thread;
+	pthread_t thread_id; /* atomic; written by the thread itself */
+	struct mf_watchdog *watchdog;
+	unsigned int watch_index;
+	struct mf_watch *watch;
+	bool started;
+	pthread_mutex_t lock;
+	pthread_cond_t work_cond; /* the store's thread waits for work */
+	/* under the lock */
+	bool running; /* somebody runs the vCPU */
+	bool work;    /* the store's thread is to run it */
+	bool wanted;  /* somebody parked while it ran */
+	bool up;
+	bool stop;
+	bool dead;    /* found by a worker; the store's thread sees to it */
+	char death[160];
+	bool boot_over;
+	int boot_code;
+	struct mf_error boot_error;
+	struct mf_waiter *waiters;
+	struct mf_store_stats stats;
+	uint64_t last_wait_ns;
+	uint64_t interval_ns; /* between waits, averaged */
+	uint64_t hand_off_ns; /* an empty run of the vCPU, measured at the start */
+	unsigned int cores;
+	uint32_t polling;     /* atomic; a copy of control->poll_ns for begin() */
+	uint32_t lost_count;
+	uint32_t last_turns;
+	uint64_t last_turn_ns;
+};
+
+/* run.c. The caller has set `running`. Runs until something ends it; answers calls on the way. */
+enum store_end mf_store_run(struct mf_store *store, struct mf_watch *watch, uint64_t slice_ns,
+			    char text[160]);
+
+/* channel.c. Lock held: wake whoever has a reply, or all. */
+void mf_store_notify(struct mf_store *store, bool all);
+
+/* channel.c: what died with the program is lost, what it had not begun is not. */
+void mf_store_lose_calls(struct mf_store *store);
+
+void mf_store_init_peer(struct mf_store *store);
+
+/* store.c. Lock held: the store's thread is to run the vCPU, polling for so long. */
+void mf_store_call_thread(struct mf_store *store);
+void mf_store_set_polling(struct mf_store *store, uint32_t poll_ns);
+/* How long the store's thread polls after a call, when polling pays. */
+uint32_t mf_store_poll_span(const struct mf_store *store);
+/* Is this the store's thread, where things may block? */
+bool mf_store_is_own_thread(const struct mf_store *store);
+
+/* door.c: only on the store's thread may anything block. */
+void mf_store_init_door(struct mf_store *store);
+
+#endif

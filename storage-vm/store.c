@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+#include "storage-vm/internal.h"
+
+#include <mayfly/abi/barrier.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The program is looked after that often while it runs on the store's thread. */
+#define THREAD_SLICE_NS 100000000ull
+
+/* Bounds: of how long is polled, and of the pauses between tries to start again. */
+#define POLL_MIN_NS         50000u
+#define POLL_MAX_NS         2000000u
+#define POLL_ALWAYS_NS      100000000u
+#define POLL_REQUEST_MAX_NS 200000u
+#define RETRY_MIN_MS        100u
+#define RETRY_MAX_MS        5000u
+#define MEASURE_ROUNDS      16u
+
+bool mf_store_is_own_thread(const struct mf_store *store)
+{
+	return pthread_equal(pthread_self(), __atomic_load_n(&store->thread_id, __ATOMIC_ACQUIRE));
+}
+
+static int make_control(struct mf_store *store, struct mf_error *err)
+{
+	const struct mf_store_settings *settings = &store->settings;
+	size_t bytes = sizeof(struct mf_abi_store_control) +
+		       settings->channels * sizeof(struct mf_abi_store_channel);
+	void *at;
+
+	store->control_bytes = (bytes + MF_PAGE - 1) & ~(size_t)(MF_PAGE - 1);
+	store->control_fd = memfd_create("mayfly-store-control", MFD_CLOEXEC);
+	if (store->control_fd < 0 || ftruncate(store->control_fd, (off_t)store->control_bytes))
+		return mf_error_set(err, -errno, "cannot make the store's control area: %s",
+				    strerror(errno));
+	at = mmap(NULL, store->control_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, store->control_fd,
+		  0);
+	if (at == MAP_FAILED)
+		return mf_error_set(err, -errno, "cannot map the store's control area: %s",
+				    strerror(errno));
+	store->control = at;
+	*store->control = (struct mf_abi_store_control){
+		.magic = MF_STORE_MAGIC,
+		.version = MF_STORE_VERSION,
+		.channels = settings->channels,
+		.ring_bytes = settings->ring_bytes,
+		.window_bytes = store->channels.window_bytes,
+	};
+	return 0;
+}
+
+static void fill_policy(struct mf_store *store)
+{
+	store->policy = store->settings.policy;
+	store->policy.door = &store->door;
+	store->policy.windows[0] = (struct mf_window){MF_STORE_CONTROL_VA, store->control_bytes,
+						      store->control_fd, 0};
+	store->policy.windows[1] =
+		(struct mf_window){MF_STORE_CHANNELS_VA,
+				   store->settings.channels * store->channels.window_bytes,
+				   store->channels.memfd, 0};
+}
+
+int mf_store_create(struct mf_store **out, const struct mf_store_settings *settings,
+		    struct mf_error *err)
+{
+	struct mf_store *store = calloc(1, sizeof(*store));
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	int ret;
+
+	if (!store)
+		return mf_error_set(err, -ENOMEM, "not enough memory for the store");
+	store->settings = *settings;
+	store->control_fd = -1;
+	store->channels.memfd = -1;
+	store->cores = cores > 1 ? (unsigned int)cores : 1;
+	store->interval_ns = 1000000000ull;
+	pthread_mutex_init(&store->lock, NULL);
+	pthread_cond_init(&store->work_cond, NULL);
+	mf_store_init_peer(store);
+	mf_store_init_door(store);
+	ret = mf_channels_create(&store->channels, settings->channels, settings->ring_bytes, err);
+	if (!ret)
+		ret = make_control(store, err);
+	if (ret) {
+		mf_store_destroy(store);
+		return ret;
+	}
+	fill_policy(store);
+	*out = store;
+	return 0;
+}
+
+void mf_store_destroy(struct mf_store *store)
+{
+	if (!store)
+		return;
+	if (store->control)
+		munmap(store->control, store->control_bytes);
+	if (store->control_fd >= 0)
+		close(store->control_fd);
+	mf_channels_destroy(&store->channels);
+	pthread_mutex_destroy(&store->lock);
+	pthread_cond_destroy(&store->work_cond);
+	free(store);
+}
+
+void mf_store_set_polling(struct mf_store *store, uint32_t poll_ns)
+{
+	uint32_t theirs = poll_ns < POLL_REQUEST_MAX_NS ? poll_ns : POLL_REQUEST_MAX_NS;
+
+	__atomic_store_n(&store->control->poll_ns, poll_ns, __ATOMIC_RELEASE);
+	__atomic_store_n(&store->polling, theirs, __ATOMIC_RELAXED);
+}
+
+void mf_store_call_thread(struct mf_store *store)
+{
+	store->work = true;
+	store->stats.wakes++;
+	pthread_cond_signal(&store->work_cond);
+}
+
+/* ---- the store's thread ---- */
+
+static void say(struct mf_store *store, const char *what, const char *text)
+{
+	char line[512];
+
+	if (!store->settings.say)
+		return;
+	snprintf(line, sizeof(line), "%s: %s", what, text);
+	store->settings.say(line);
+}
+
+/* Load the program and run it until it looks at the channels. */
+static int boot(struct mf_store *store, struct mf_error *err)
+{
+	uint64_t limit = store->settings.boot_limit_ns;
+	uint64_t end = mf_now_ns() + limit;
+	char text[160] = "";
+	enum store_end how;
+	int ret = mf_process_exec(&store->process, store->settings.kvm, &store->policy,
+				  &store->settings.exec, err);
+
+	if (ret)
+		return ret;
+	store->has_process = true;
+	do {
+		how = mf_store_run(store, store->watch, THREAD_SLICE_NS, text);
+	} while (how == STORE_SLICED && !__atomic_load_n(&store->stop, __ATOMIC_RELAXED) &&
+		 (!limit || mf_now_ns() < end));
+	if (how == STORE_IDLE)
+		return 0;
+	if (how == STORE_DEAD)
+		return mf_error_set(err, -ENOEXEC, "the storage program did not become ready: %s",
+				    text);
+	return mf_error_set(err, -ETIMEDOUT,
+			    "the storage program did not become ready in time; raise "
+			    "--boot-deadline or see what it waits for");
+}
+
+static void finish_process(struct mf_store *store)
+{
+	if (store->has_process)
+		mf_process_finish(&store->process);
+	store->has_process = false;
+}
+
+/* What an empty hand-off costs here: the yardstick of AUTO. */
+static void measure(struct mf_store *store)
+{
+	uint64_t best = UINT64_MAX;
+	char text[160];
+	unsigned int i;
+
+	for (i = 0; i < MEASURE_ROUNDS; i++) {
+		uint64_t start = mf_now_ns();
+		uint64_t took;
+
+		mf_store_run(store, store->watch, THREAD_SLICE_NS, text);
+		took = mf_now_ns() - start;
+		best = took < best ? took : best;
+	}
+	store->hand_off_ns = best;
+}
+
+/* While it is not running: who calls then need not look for a reply. */
+static uint32_t rest_span(const struct mf_store *store)
+{
+	return store->settings.wait == MF_STORE_POLL ? POLL_ALWAYS_NS : 0;
+}
+
+uint32_t mf_store_poll_span(const struct mf_store *store)
+{
+	uint64_t span = 4 * store->hand_off_ns;
+
+	if (store->settings.wait != MF_STORE_AUTO)
+		return rest_span(store);
+	return span < POLL_MIN_NS ? POLL_MIN_NS : span > POLL_MAX_NS ? POLL_MAX_NS : (uint32_t)span;
+}
+
+/* Does it still get on? Only a call that takes too long stops its turns. */
+static bool is_stuck(struct mf_store *store)
+{
+	uint32_t turns = mf_load_acquire(&store->control->turns);
+	uint64_t now = mf_now_ns();
+
+	if (turns != store->last_turns) {
+		store->last_turns = turns;
+		store->last_turn_ns = now;
+	}
+	return store->settings.call_limit_ns &&
+	       now - store->last_turn_ns > store->settings.call_limit_ns;
+}
+
+/* Run it until it is idle; polling, that takes as long as calls come. False: it is dead. */
+static bool serve(struct mf_store *store, char text[160])
+{
+	enum store_end end;
+
+	store->last_turn_ns = mf_now_ns();
+	do {
+		store->stats.runs++;
+		end = mf_store_run(store, store->watch, THREAD_SLICE_NS, text);
+		if (end == STORE_SLICED && is_stuck(store)) {
+			snprintf(text, 160, "a call took longer than %.1f s",
+				 (double)store->settings.call_limit_ns / 1e9);
+			return false;
+		}
+	} while ((end == STORE_SLICED || end == STORE_BLOCKED) &&
+		 !__atomic_load_n(&store->stop, __ATOMIC_RELAXED));
+	return end != STORE_DEAD;
+}
+
+/* Waits under the lock; early when the store is to stop. */
+static void pause_ms(struct mf_store *store, unsigned int ms)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += ms / 1000;
+	until.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	while (!store->stop &&
+	       pthread_cond_timedwait(&store->work_cond, &store->lock, &until) != ETIMEDOUT)
+		;
+}
+
+/* Start the program again over the same folder; what it had begun is lost. Lock held. */
+static void restart(struct mf_store *store, const char *why)
+{
+	unsigned int ms = RETRY_MIN_MS;
+	struct mf_error err = {0};
+	int ret = 0;
+
+	say(store, "the storage program died", why);
+	store->up = store->dead = false;
+	do {
+		mf_store_lose_calls(store);
+		mf_store_notify(store, true);
+		pthread_mutex_unlock(&store->lock);
+		finish_process(store);
+		ret = boot(store, &err);
+		if (ret)
+			say(store, "the storage program does not start again", err.text);
+		pthread_mutex_lock(&store->lock);
+		if (ret) {
+			pause_ms(store, ms);
+			ms = 2 * ms < RETRY_MAX_MS ? 2 * ms : RETRY_MAX_MS;
+		}
+	} while (ret && !store->stop);
+	store->up = !ret;
+	store->stats.starts += !ret;
+	mf_store_notify(store, true);
+}
+
+static void work(struct mf_store *store)
+{
+	bool alive;
+
+	store->work = store->wanted = false;
+	store->running = true;
+	pthread_mutex_unlock(&store->lock);
+	alive = !store->dead && serve(store, store->death);
+	pthread_mutex_lock(&store->lock);
+	/* Whoever finds it not polling comes by hand-off; so it goes before the last look. */
+	mf_store_set_polling(store, rest_span(store));
+	if (!alive && !store->stop)
+		restart(store, store->death);
+	mf_store_notify(store, false);
+	store->running = false;
+	if (store->wanted)
+		store->work = true;
+}
+
+static int first_boot(struct mf_store *store)
+{
+	struct mf_error err = {0};
+	int ret = boot(store, &err);
+
+	if (!ret)
+		measure(store);
+	pthread_mutex_lock(&store->lock);
+	mf_store_set_polling(store, rest_span(store));
+	store->boot_over = true;
+	store->boot_code = ret;
+	store->boot_error = err;
+	store->up = !ret;
+	store->stats.starts += !ret;
+	pthread_cond_broadcast(&store->work_cond);
+	pthread_mutex_unlock(&store->lock);
+	return ret;
+}
+
+static void *thread_main(void *arg)
+{
+	struct mf_store *store = arg;
+
+	store->watch = mf_watchdog_worker(store->watchdog, store->watch_index);
+	__atomic_store_n(&store->thread_id, pthread_self(), __ATOMIC_RELEASE);
+	if (!first_boot(store)) {
+		pthread_mutex_lock(&store->lock);
+		while (!store->stop) {
+			if (store->work && !store->running)
+				work(store);
+			else
+				pthread_cond_wait(&store->work_cond, &store->lock);
+		}
+		store->up = false;
+		pthread_mutex_unlock(&store->lock);
+	}
+	finish_process(store);
+	return NULL;
+}
+
+int mf_store_start(struct mf_store *store, struct mf_watchdog *watchdog, unsigned int watch_index,
+		   struct mf_error *err)
+{
+	int ret;
+
+	store->watchdog = watchdog;
+	store->watch_index = watch_index;
+	ret = pthread_create(&store->thread, NULL, thread_main, store);
+	if (ret)
+		return mf_error_set(err, -ret,
+				    "cannot start the store's thread: %s; raise `ulimit -u`",
+				    strerror(ret));
+	pthread_mutex_lock(&store->lock);
+	while (!store->boot_over)
+		pthread_cond_wait(&store->work_cond, &store->lock);
+	ret = store->boot_code;
+	pthread_mutex_unlock(&store->lock);
+	if (ret) {
+		*err = store->boot_error;
+		pthread_join(store->thread, NULL);
+	}
+	store->started = !ret;
+	return ret;
+}
+
+void mf_store_stop(struct mf_store *store)
+{
+	if (!store || !store->started)
+		return;
+	pthread_mutex_lock(&store->lock);
+	__atomic_store_n(&store->stop, true, __ATOMIC_RELAXED);
+	mf_store_set_polling(store, 0);
+	pthread_cond_broadcast(&store->work_cond);
+	pthread_mutex_unlock(&store->lock);
+	pthread_join(store->thread, NULL);
+	store->started = false;
+}
+
+struct mf_peer *mf_store_peer(struct mf_store *store)
+{
+	return &store->peer;
+}
+
+uint64_t mf_store_window_bytes(const struct mf_store *store)
+{
+	return store->channels.window_bytes;
+}
+
+void mf_store_stats(struct mf_store *store, struct mf_store_stats *stats)
+{
+	pthread_mutex_lock(&store->lock);
+	*stats = store->stats;
+	stats->up = store->up;
+	stats->polling = __atomic_load_n(&store->polling, __ATOMIC_RELAXED);
+	stats->calls = store->control->calls;
+	stats->commits = store->control->commits;
+	stats->user_exits = store->has_process ? store->process.vm.kvm.user_exits : 0;
+	pthread_mutex_unlock(&store->lock);
+}
+
+bool mf_store_wait_parse(const char *text, enum mf_store_wait *wait)
+{
+	static const char *const names[] = {"auto", "poll", "hand-off", "wake"};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(text, names[i])) {
+			*wait = (enum mf_store_wait)i;
+			return true;
+		}
+	return false;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The storage role: one VM that lives as long as the server and answers the calls of the request
+ * VMs over their channels. Its vCPU is run by whoever needs it and gets it: a worker whose request
+ * waits (hand-off: two exits and no other thread), or the store's own thread, which polls while
+ * calls come thick and fast, does everything that blocks (syncs above all), and starts the program
+ * again when it has died.
+ */
+#ifndef MF_STORAGE_VM_STORE_H
+#define MF_STORAGE_VM_STORE_H
+
+#include "engine/image/watchdog.h"
+#include "engine/linux/process.h"
+#include "ipc/ring/peer.h"
+
+enum mf_store_wait {
+	MF_STORE_AUTO,     /* hand-off, or polling while that is faster as measured */
+	MF_STORE_POLL,     /* the store's thread polls as long as any request is being served */
+	MF_STORE_HAND_OFF, /* never poll */
+	MF_STORE_WAKE,     /* every call wakes the store's thread */
+};
+
+struct mf_store_settings {
+	unsigned int channels; /* request VMs, 1..65536 */
+	uint32_t ring_bytes;   /* of each ring */
+	enum mf_store_wait wait;
+	uint64_t call_limit_ns; /* a call that takes longer is a crash of the program */
+	uint64_t boot_limit_ns; /* for its first look at the channels */
+	const struct mf_kvm *kvm;
+	struct mf_exec exec;     /* the program; all of it outlives the store */
+	struct mf_policy policy; /* copied; windows and door are the store's own */
+	/* Sentences about deaths and restarts, from the store's thread; may be NULL. */
+	void (*say)(const char *text);
+	/* Sees every write, truncation and sync before it is done, and may do it itself; for tests.
+	 * NULL: the host's calls. Only called on the store's thread when it blocks. */
+	const struct mf_file_door *door;
+};
+
+struct mf_store_stats {
+	uint64_t starts;    /* of the program */
+	uint64_t hand_offs; /* runs on a worker's thread */
+	uint64_t runs;      /* on the store's own */
+	uint64_t wakes;     /* of the store's thread */
+	uint64_t lost;      /* calls that died with the program */
+	uint64_t calls;     /* answered since the last start, as the program says */
+	uint64_t commits;   /* likewise */
+	uint64_t user_exits;
+	bool up;
+	bool polling;
+};
+
+struct mf_store;
+
+/*
+ * Set-up phase: memory for the channels. -EINVAL, -ENOMEM with a sentence; nothing is left behind.
+ */
+int mf_store_create(struct mf_store **out, const struct mf_store_settings *settings,
+		    struct mf_error *err);
+
+/*
+ * Start the thread, which is worker `watch_index` of the watchdog, and the program; returns when it
+ * is ready. -ENOEXEC, -ETIMEDOUT, -EAGAIN with a sentence.
+ */
+int mf_store_start(struct mf_store *store, struct mf_watchdog *watchdog, unsigned int watch_index,
+		   struct mf_error *err);
+
+/* No request VM may run any more. Ends the program (what was answered is committed) and thread. */
+void mf_store_stop(struct mf_store *store);
+
+/* NULL is fine; a started one must have been stopped. */
+void mf_store_destroy(struct mf_store *store);
+
+/* The channels' other end. Valid as long as the store. */
+struct mf_peer *mf_store_peer(struct mf_store *store);
+
+/* Bytes of a channel's window, for the request VMs' image. */
+uint64_t mf_store_window_bytes(const struct mf_store *store);
+
+/* Any thread. */
+void mf_store_stats(struct mf_store *store, struct mf_store_stats *stats);
+
+/* "auto", "poll", "hand-off", "wake". False: none of them. */
+bool mf_store_wait_parse(const char *text, enum mf_store_wait *wait);
+
+#endif

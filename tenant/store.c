@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+#include "tenant/store.h"
+#include "tenant/program.h"
+
+#include "guest/store/blob.h"
+
+#include <mayfly/abi/ring.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void say(const char *text)
+{
+	mf_output_say(0, "mayfly: %s\n", text);
+}
+
+static int cannot_use(const char *folder, int code, struct mf_error *err)
+{
+	if (code == -ENOENT)
+		return mf_error_set(err, code, "the folder above %s does not exist; make it first",
+				    folder);
+	if (code == -ENOTDIR)
+		return mf_error_set(err, code, "%s is no folder; --store takes one", folder);
+	return mf_error_set(err, code, "cannot use the folder %s for the store: %s", folder,
+			    strerror(-code));
+}
+
+/* Open the folder and lock it. The lock is the descriptor's: it ends with this process. */
+static int lock_folder(struct mf_tenant_store *store, const char *folder, struct mf_error *err)
+{
+	if (mkdir(folder, 0700) && errno != EEXIST)
+		return cannot_use(folder, -errno, err);
+	store->lock_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (store->lock_fd < 0)
+		return cannot_use(folder, -errno, err);
+	if (flock(store->lock_fd, LOCK_EX | LOCK_NB))
+		return errno == EWOULDBLOCK
+			       ? mf_error_set(err, -EBUSY,
+					      "the store %s is in use by another engine", folder)
+			       : cannot_use(folder, -errno, err);
+	if (faccessat(store->lock_fd, ".", R_OK | W_OK | X_OK, AT_EACCESS))
+		return mf_error_set(err, -errno,
+				    "the store %s cannot be written: %s; mend its permissions or "
+				    "its mount",
+				    folder, strerror(errno));
+	store->folder = realpath(folder, NULL);
+	return store->folder ? 0 : cannot_use(folder, -errno, err);
+}
+
+static int permit_folder(struct mf_tenant_store *store, struct mf_error *err)
+{
+	const char *paths[] = {store->folder};
+	struct mf_permit_paths list = {false, paths, 1};
+
+	return mf_permit_create(&store->permit, &list, &list, err);
+}
+
+static int get_program(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
+		       struct mf_exec *exec, struct mf_error *err)
+{
+	size_t bytes;
+	int ret;
+
+	exec->elf = mf_store_program;
+	exec->elf_bytes = (size_t)(mf_store_program_end - mf_store_program);
+	if (options->program) {
+		ret = mf_program_read(options->program, &store->elf, &bytes, err);
+		if (ret)
+			return ret;
+		exec->elf = store->elf;
+		exec->elf_bytes = bytes;
+	}
+	snprintf(store->size, sizeof(store->size), "%llu", (unsigned long long)options->size_bytes);
+	store->argv[0] = (char *)(options->program ? options->program : "store");
+	store->argv[1] = store->folder;
+	store->argv[2] = store->size;
+	exec->exec_name = store->argv[0];
+	exec->argv = store->argv;
+	exec->cwd = store->folder;
+	exec->limit_bytes = options->memory_bytes;
+	return 0;
+}
+
+static int make_store(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
+		      const struct mf_kvm *kvm, unsigned int vms, struct mf_error *err)
+{
+	struct mf_store_settings settings = {
+		.channels = vms,
+		.ring_bytes = MF_RING_BYTES_DEFAULT,
+		.wait = options->wait,
+		.call_limit_ns = options->call_limit_ns,
+		.boot_limit_ns = options->boot_limit_ns,
+		.kvm = kvm,
+		.policy = {.permit = store->permit,
+			   .stdin_fd = -1,
+			   .output = mf_output_write,
+			   .output_cookie = &store->output},
+		.say = options->quiet ? NULL : say,
+	};
+	int ret = get_program(store, options, &settings.exec, err);
+
+	return ret ? ret : mf_store_create(&store->store, &settings, err);
+}
+
+int mf_tenant_store_open(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
+			 const struct mf_kvm *kvm, unsigned int vms, struct mf_error *err)
+{
+	int ret;
+
+	*store = (struct mf_tenant_store){.lock_fd = -1};
+	if (!options->folder)
+		return 0;
+	store->output.meter = &store->meter;
+	snprintf(store->output.tag, sizeof(store->output.tag), "store");
+	ret = lock_folder(store, options->folder, err);
+	if (!ret)
+		ret = permit_folder(store, err);
+	if (!ret)
+		ret = make_store(store, options, kvm, vms, err);
+	if (ret)
+		mf_tenant_store_close(store);
+	return ret;
+}
+
+int mf_tenant_store_start(struct mf_tenant_store *store, struct mf_watchdog *watchdog,
+			  unsigned int watch_index, struct mf_error *err)
+{
+	int ret;
+
+	if (!store->store)
+		return 0;
+	ret = mf_store_start(store->store, watchdog, watch_index, err);
+	mf_output_flush(&store->output);
+	return ret;
+}
+
+void mf_tenant_store_close(struct mf_tenant_store *store)
+{
+	mf_store_stop(store->store);
+	mf_output_flush(&store->output);
+	mf_store_destroy(store->store);
+	mf_permit_destroy(store->permit);
+	free(store->folder);
+	free(store->elf);
+	if (store->lock_fd >= 0)
+		close(store->lock_fd);
+	*store = (struct mf_tenant_store){.lock_fd = -1};
+}

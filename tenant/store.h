@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The storage half of a tenant: its folder, locked for this engine alone, its storage program
+ * (Mayfly's own or the tenant's), and the storage VM made of them.
+ */
+#ifndef MF_TENANT_STORE_H
+#define MF_TENANT_STORE_H
+
+#include "engine/linux/permit.h"
+#include "request-vm/output.h"
+#include "storage-vm/store.h"
+
+/* What the command line says. */
+struct mf_tenant_store_options {
+	const char *folder;  /* NULL: no store */
+	const char *program; /* NULL: Mayfly's own, a key-value store */
+	uint64_t size_bytes; /* the store may grow to this */
+	uint64_t memory_bytes;
+	enum mf_store_wait wait;
+	uint64_t call_limit_ns;
+	uint64_t boot_limit_ns;
+	bool quiet;
+};
+
+struct mf_tenant_store {
+	struct mf_store *store; /* NULL: no store */
+	struct mf_permit *permit;
+	char *folder; /* absolute */
+	char size[24];
+	char *argv[4];
+	uint8_t *elf; /* owned, or NULL */
+	int lock_fd;
+	struct mf_output_meter meter;
+	struct mf_output output;
+};
+
+/*
+ * Set-up phase: make the folder if it is not there, lock it, read the program, make memory for the
+ * channels of so many VMs. Nothing with options->folder NULL. -errno with a sentence; nothing but
+ * perhaps an empty folder is left behind on failure.
+ */
+int mf_tenant_store_open(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
+			 const struct mf_kvm *kvm, unsigned int vms, struct mf_error *err);
+
+/* Run phase: start it, on a thread that is worker `watch_index` of the watchdog. */
+int mf_tenant_store_start(struct mf_tenant_store *store, struct mf_watchdog *watchdog,
+			  unsigned int watch_index, struct mf_error *err);
+
+/* All workers have ended. Stops what was started and lets go of everything. */
+void mf_tenant_store_close(struct mf_tenant_store *store);
+
+#endif
