@@ -45,7 +45,8 @@ static void list(const char *table)
 		fail(code);
 		return;
 	}
-	while (mf_store_next(value, bytes, &at, &key, &record) && used + key.length < sizeof(text)) {
+	while (mf_store_next(value, bytes, &at, &key, &record) &&
+	       used + key.length < sizeof(text)) {
 		memcpy(text + used, key.data, key.length);
 		text[used + key.length] = '\n';
 		used += key.length + 1;
@@ -89,7 +90,8 @@ int main(void)
 			mf_respond(400, "text/plain", "ask for /TABLE/KEY\n", 19);
 			continue;
 		}
-		snprintf(table, sizeof(table), "%.*s", (int)(key - target.data - 1), target.data + 1);
+		snprintf(table, sizeof(table), "%.*s", (int)(key - target.data - 1),
+			 target.data + 1);
 		key++;
 		if (*key)
 			answer(method, table, MF_STRING(key), mf_request_body(request));

@@ -28,7 +28,7 @@ static struct mf_abi_channel *window_of(struct mf_store *store, unsigned int cha
 /* What the request VM says of its own index is its own affair: at worst it looks once too often. */
 static bool has_reply(struct mf_store *store, unsigned int channel)
 {
-	return mf_load_acquire(&store->control->channel[channel].reply_tail) !=
+	return mf_load_acquire(&MF_STORE_CHANNEL(store->control, channel)->reply_tail) !=
 		       mf_load_acquire(&window_of(store, channel)->reply_head.at) &&
 	       mf_load_acquire(&window_of(store, channel)->reply_tail.at) !=
 		       mf_load_acquire(&window_of(store, channel)->reply_head.at);
@@ -36,7 +36,7 @@ static bool has_reply(struct mf_store *store, unsigned int channel)
 
 static bool is_broken(struct mf_store *store, unsigned int channel)
 {
-	return mf_load_acquire(&store->control->channel[channel].broken);
+	return mf_load_acquire(&MF_STORE_CHANNEL(store->control, channel)->broken);
 }
 
 static void unpark(struct mf_store *store, struct mf_waiter *waiter)
@@ -49,7 +49,7 @@ static void unpark(struct mf_store *store, struct mf_waiter *waiter)
 		at = &(*at)->next;
 	*at = waiter->next;
 	waiter->waits = false;
-	mf_store_release(&store->control->channel[waiter->channel].parked, 0);
+	mf_store_release(&MF_STORE_CHANNEL(store->control, waiter->channel)->parked, 0);
 }
 
 static void park(struct mf_store *store, struct mf_waiter *waiter)
@@ -57,7 +57,7 @@ static void park(struct mf_store *store, struct mf_waiter *waiter)
 	waiter->waits = true;
 	waiter->next = store->waiters;
 	store->waiters = waiter;
-	mf_store_release(&store->control->channel[waiter->channel].parked, 1);
+	mf_store_release(&MF_STORE_CHANNEL(store->control, waiter->channel)->parked, 1);
 	mf_fence();
 }
 
@@ -103,7 +103,8 @@ static bool polling_pays(struct mf_store *store)
 	       store->interval_ns < 4 * store->hand_off_ns && count_active(store) < store->cores;
 }
 
-/* Run the storage VM here, for this waiter and whoever comes meanwhile. Lock held, let go within. */
+/* Run the storage VM here, for this waiter and whoever comes meanwhile. Lock held, let go within.
+ */
 static void hand_off(struct mf_store *store, struct mf_waiter *waiter, struct mf_watch *watch)
 {
 	enum store_end end = STORE_IDLE;
@@ -213,7 +214,7 @@ static void peer_begin(struct mf_peer *peer, unsigned int channel)
 static int peer_end(struct mf_peer *peer, unsigned int channel, bool faulted)
 {
 	struct mf_store *store = store_of(peer);
-	struct mf_abi_store_channel *state = &store->control->channel[channel];
+	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, channel);
 	int ret;
 
 	__atomic_fetch_and(&store->control->active[channel / 64], ~(1ull << (channel % 64)),
@@ -233,7 +234,7 @@ void mf_store_lose_calls(struct mf_store *store)
 
 	__atomic_add_fetch(&store->lost_count, 1, __ATOMIC_RELAXED);
 	for (i = 0; i < store->settings.channels; i++) {
-		struct mf_abi_store_channel *state = &store->control->channel[i];
+		struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, i);
 		struct mf_abi_channel *window = window_of(store, i);
 
 		if (!state->busy)
@@ -241,7 +242,8 @@ void mf_store_lose_calls(struct mf_store *store)
 		/* Its indices are the request VM's claims now, and of use to nobody else. */
 		state->request_head = mf_load_acquire(&window->request_tail.at);
 		state->reply_tail = mf_load_acquire(&window->reply_tail.at);
-		state->broken |= state->request_head % MF_RING_ALIGN || state->reply_tail % MF_RING_ALIGN;
+		state->broken |=
+			state->request_head % MF_RING_ALIGN || state->reply_tail % MF_RING_ALIGN;
 		mf_store_release(&window->lost, store->lost_count);
 		mf_store_release(&state->busy, 0);
 		store->stats.lost++;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Private to the storage role: store.c (its life), run.c (who runs the vCPU), channel.c (the peer). */
+/* Private to the storage role: store.c (its life), run.c (who runs the vCPU), channel.c (the peer).
+ */
 #ifndef MF_STORAGE_VM_INTERNAL_H
 #define MF_STORAGE_VM_INTERNAL_H
 
@@ -44,7 +45,7 @@ struct mf_store {
 	bool wanted;  /* somebody parked while it ran */
 	bool up;
 	bool stop;
-	bool dead;    /* found by a worker; the store's thread sees to it */
+	bool dead; /* found by a worker; the store's thread sees to it */
 	char death[160];
 	bool boot_over;
 	int boot_code;
@@ -55,7 +56,7 @@ struct mf_store {
 	uint64_t interval_ns; /* between waits, averaged */
 	uint64_t hand_off_ns; /* an empty run of the vCPU, measured at the start */
 	unsigned int cores;
-	uint32_t polling;     /* atomic; a copy of control->poll_ns for begin() */
+	uint32_t polling; /* atomic; a copy of control->poll_ns for begin() */
 	uint32_t lost_count;
 	uint32_t last_turns;
 	uint64_t last_turn_ns;

@@ -27,10 +27,12 @@ static void say_death(const struct mf_exit *exit, char text[160])
 	if (exit->kind == MF_EXIT_EXITED)
 		snprintf(text, 160, "it exited with status %d", exit->status);
 	else if (exit->kind == MF_EXIT_READY || exit->kind == MF_EXIT_RESPOND)
-		snprintf(text, 160, "it waits for requests as a request program does; a storage "
-				    "program calls mf_storage_serve() of <mayfly/storage.h>");
+		snprintf(text, 160,
+			 "it waits for requests as a request program does; a storage "
+			 "program calls mf_storage_serve() of <mayfly/storage.h>");
 	else
-		snprintf(text, 160, "%s", exit->text[0] ? exit->text : "it did what no program does");
+		snprintf(text, 160, "%s",
+			 exit->text[0] ? exit->text : "it did what no program does");
 }
 
 /* True when it is to run on. */

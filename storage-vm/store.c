@@ -61,12 +61,11 @@ static void fill_policy(struct mf_store *store)
 {
 	store->policy = store->settings.policy;
 	store->policy.door = &store->door;
-	store->policy.windows[0] = (struct mf_window){MF_STORE_CONTROL_VA, store->control_bytes,
-						      store->control_fd, 0};
-	store->policy.windows[1] =
-		(struct mf_window){MF_STORE_CHANNELS_VA,
-				   store->settings.channels * store->channels.window_bytes,
-				   store->channels.memfd, 0};
+	store->policy.windows[0] =
+		(struct mf_window){MF_STORE_CONTROL_VA, store->control_bytes, store->control_fd, 0};
+	store->policy.windows[1] = (struct mf_window){
+		MF_STORE_CHANNELS_VA, store->settings.channels * store->channels.window_bytes,
+		store->channels.memfd, 0};
 }
 
 int mf_store_create(struct mf_store **out, const struct mf_store_settings *settings,

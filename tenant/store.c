@@ -108,8 +108,9 @@ static int make_store(struct mf_tenant_store *store, const struct mf_tenant_stor
 	return ret ? ret : mf_store_create(&store->store, &settings, err);
 }
 
-int mf_tenant_store_open(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
-			 const struct mf_kvm *kvm, unsigned int vms, struct mf_error *err)
+int mf_tenant_store_open(struct mf_tenant_store *store,
+			 const struct mf_tenant_store_options *options, const struct mf_kvm *kvm,
+			 unsigned int vms, struct mf_error *err)
 {
 	int ret;
 

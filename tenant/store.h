@@ -39,8 +39,9 @@ struct mf_tenant_store {
  * channels of so many VMs. Nothing with options->folder NULL. -errno with a sentence; nothing but
  * perhaps an empty folder is left behind on failure.
  */
-int mf_tenant_store_open(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
-			 const struct mf_kvm *kvm, unsigned int vms, struct mf_error *err);
+int mf_tenant_store_open(struct mf_tenant_store *store,
+			 const struct mf_tenant_store_options *options, const struct mf_kvm *kvm,
+			 unsigned int vms, struct mf_error *err);
 
 /* Run phase: start it, on a thread that is worker `watch_index` of the watchdog. */
 int mf_tenant_store_start(struct mf_tenant_store *store, struct mf_watchdog *watchdog,

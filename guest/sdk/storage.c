@@ -106,7 +106,7 @@ static bool view_replies(uint32_t channel, struct mf_ring *ring)
 
 	mf_ring_init(ring, (uint8_t *)window + MF_CHANNEL_HEAD_BYTES + ring_bytes, ring_bytes,
 		     &window->reply_tail, &window->reply_head);
-	ring->mine = control->channel[channel].reply_tail;
+	ring->mine = MF_STORE_CHANNEL(control, channel)->reply_tail;
 	ring->seen = mf_load_acquire(&window->reply_head.at);
 	return ring->mine - ring->seen <= ring_bytes && ring->seen % MF_RING_ALIGN == 0;
 }
@@ -117,13 +117,13 @@ static void view_requests(uint32_t channel, struct mf_ring *ring)
 
 	mf_ring_init(ring, (uint8_t *)window + MF_CHANNEL_HEAD_BYTES, ring_bytes,
 		     &window->request_tail, &window->request_head);
-	ring->mine = ring->seen = control->channel[channel].request_head;
+	ring->mine = ring->seen = MF_STORE_CHANNEL(control, channel)->request_head;
 }
 
 /* Done with the channel for now: the engine may wipe it. Whoever sleeps is to be woken. */
 static void let_go(uint32_t channel)
 {
-	struct mf_abi_store_channel *state = &control->channel[channel];
+	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(control, channel);
 
 	mf_fence();
 	if (mf_load_acquire(&state->parked))
@@ -133,7 +133,7 @@ static void let_go(uint32_t channel)
 
 static void give_up(uint32_t channel)
 {
-	control->channel[channel].broken = 1;
+	MF_STORE_CHANNEL(control, channel)->broken = 1;
 	let_go(channel);
 }
 
@@ -147,7 +147,7 @@ static void reply(uint32_t channel, uint32_t function, uint64_t id, int status, 
 		give_up(channel);
 		return;
 	}
-	control->channel[channel].reply_tail =
+	MF_STORE_CHANNEL(control, channel)->reply_tail =
 		ring.mine + mf_ring_padded((uint32_t)(sizeof(struct mf_abi_message) + bytes));
 	if (mf_ring_put(&ring, function, id, status, &piece, 1)) {
 		give_up(channel);
@@ -248,14 +248,14 @@ static bool take(uint32_t channel)
 	function = found > 0 ? find(message.function) : NULL;
 	if (found <= 0 || !has_room(channel, function ? function->out_max : 0)) {
 		if (found >= 0)
-			mf_store_release(&control->channel[channel].busy, 0);
+			mf_store_release(&MF_STORE_CHANNEL(control, channel)->busy, 0);
 		return false;
 	}
 	bytes = message.size_bytes - (uint32_t)sizeof(message);
 	if (function && bytes <= function->in_max)
 		mf_ring_read(&requests, 0, in_buffer, bytes);
 	mf_ring_next(&requests, message.size_bytes);
-	control->channel[channel].request_head = requests.mine;
+	MF_STORE_CHANNEL(control, channel)->request_head = requests.mine;
 	if (!function || bytes > function->in_max)
 		reply(channel, message.function, message.id, function ? -E2BIG : -ENOSYS, NULL, 0);
 	else
@@ -271,7 +271,7 @@ static bool is_active(uint32_t channel)
 
 static bool visit(uint32_t channel)
 {
-	struct mf_abi_store_channel *state = &control->channel[channel];
+	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(control, channel);
 
 	/* An unlocked look first: most channels have nothing. A call that waits for its commit
 	 * keeps its channel busy. */

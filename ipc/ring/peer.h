@@ -32,8 +32,8 @@ struct mf_peer {
 	void (*window)(struct mf_peer *peer, unsigned int channel, int *fd, uint64_t *offset);
 	/* A request begins: the channel, empty, may be used. */
 	void (*begin)(struct mf_peer *peer, unsigned int channel);
-	/* The request VM has nothing to do before a reply comes. May run the peer on this thread, for
-	 * a slice at most. */
+	/* The request VM has nothing to do before a reply comes. May run the peer on this thread,
+	 * for a slice at most. */
 	enum mf_peer_state (*wait)(struct mf_peer *peer, struct mf_waiter *waiter,
 				   struct mf_watch *watch);
 	/* Waits no more: wake() is not called after this. Nothing when it does not wait. */

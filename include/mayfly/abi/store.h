@@ -53,9 +53,11 @@ struct mf_abi_store_control {
 	uint32_t reserved[1012];
 	/* engine: bit i is set while channel i may be looked into */
 	uint64_t active[MF_STORE_CHANNELS_MAX / 64];
-	struct mf_abi_store_channel channel[]; /* as many as `channels` */
 };
 MF_ABI_ASSERT(sizeof(struct mf_abi_store_control) == 4096 + 8192, "ABI");
+
+/* The channels follow, as many as `channels`. */
+#define MF_STORE_CHANNEL(control, i) ((struct mf_abi_store_channel *)((control) + 1) + (i))
 
 /* Every storage program has this function: the payload is a name, the reply the number of the
  * function (uint32_t) or -ENOENT. */
