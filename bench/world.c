@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bench/world.h"
 
+#include <mayfly/abi/ring.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +32,8 @@ static void set_options(struct bench_world *world, unsigned int mib)
 	};
 }
 
+uint64_t bench_channel_bytes;
+
 static int build(struct bench_world *world, struct mf_error *err)
 {
 	struct mf_watchdog *dog;
@@ -37,6 +41,9 @@ static int build(struct bench_world *world, struct mf_error *err)
 
 	if (ret)
 		return ret;
+	if (bench_channel_bytes)
+		world->program.policy.windows[0] =
+			(struct mf_window){MF_CHANNEL_VA, bench_channel_bytes, -1, 0};
 	ret = mf_program_build(&world->program, mf_watchdog_worker(dog, 0), &world->image,
 			       &world->ready, err);
 	mf_watchdog_destroy(dog);

@@ -20,6 +20,11 @@ struct bench_world {
 	char guest[4096];
 };
 
+/* Images are built with a place for a channel of so many bytes; 0: none. Before the first is
+ * opened.
+ */
+extern uint64_t bench_channel_bytes;
+
 /*
  * An image with `mib` MiB filled before the ready point, built or taken from the last case of that
  * size with all that it has learned forgotten. 0, or the case's result after saying why.

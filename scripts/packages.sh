@@ -5,6 +5,7 @@
 
 packages_build=(build-essential meson ninja-build pkg-config musl-tools libuv1-dev libseccomp-dev libssl-dev liblmdb-dev)
 packages_demo=(curl)
+packages_bench=(redis-tools)
 packages_test=(libcriterion-dev curl)
 packages_long=(debootstrap)
 packages_format=(clang-format)

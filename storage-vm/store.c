@@ -391,6 +391,11 @@ uint64_t mf_store_window_bytes(const struct mf_store *store)
 	return store->channels.window_bytes;
 }
 
+void *mf_store_window(struct mf_store *store, unsigned int channel)
+{
+	return mf_channels_window(&store->channels, channel);
+}
+
 void mf_store_stats(struct mf_store *store, struct mf_store_stats *stats)
 {
 	pthread_mutex_lock(&store->lock);

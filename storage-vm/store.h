@@ -76,6 +76,9 @@ struct mf_peer *mf_store_peer(struct mf_store *store);
 /* Bytes of a channel's window, for the request VMs' image. */
 uint64_t mf_store_window_bytes(const struct mf_store *store);
 
+/* Channel i in the engine: for tests and benches that speak for a request VM. */
+void *mf_store_window(struct mf_store *store, unsigned int channel);
+
 /* Any thread. */
 void mf_store_stats(struct mf_store *store, struct mf_store_stats *stats);
 

@@ -2,7 +2,8 @@
 /*
  * The benchmarks' guest. Argument: MiB of memory to fill before the ready point. The target says
  * what a request does, its body how often: /hello, /dirty (write to that many pages, side by side),
- * /spread (the same, apart), /log (exits), /getpid and /clock (calls that are answered inside).
+ * /spread (the same, apart), /log (exits), /getpid and /clock (calls that are answered inside),
+ * /get and /put (so many calls to the store; the response is what each took, in ns).
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,6 +15,7 @@
 
 #include <mayfly/abi/call.h>
 #include <mayfly/sdk.h>
+#include <mayfly/store.h>
 
 #define PAGE 4096ul
 
@@ -34,6 +36,30 @@ static bool dirty(size_t pages, size_t stride)
 static bool spread(size_t pages)
 {
 	return !pages || dirty(pages, heap_pages / pages ? heap_pages / pages : 1);
+}
+
+#define CALLS_MAX 4096u
+
+static uint64_t took_ns[CALLS_MAX];
+
+/* So many calls to the store; false when one fails. */
+static bool call_store(bool put, size_t times)
+{
+	static char value[64] = "a value of sixty-four bytes";
+	struct mf_bytes key = MF_STRING("key");
+	size_t i;
+
+	for (i = 0; i < times && i < CALLS_MAX; i++) {
+		uint64_t start = mf_clock_ns();
+		size_t bytes;
+		int ret = put ? mf_store_put("bench", key, (struct mf_bytes){value, sizeof(value)})
+			      : mf_store_get("bench", key, value, sizeof(value), &bytes);
+
+		took_ns[i] = mf_clock_ns() - start;
+		if (ret)
+			return false;
+	}
+	return true;
 }
 
 static bool work(const char *what, size_t times)
@@ -81,7 +107,15 @@ int main(int argc, char **argv)
 		struct mf_text body = mf_request_body(request);
 		size_t times = body.length ? strtoul(body.data, NULL, 10) : 0;
 
-		if (work(mf_request_target(request).data, times))
+		const char *what = mf_request_target(request).data;
+		bool put = !strcmp(what, "/put");
+
+		if (put || !strcmp(what, "/get")) {
+			bool good = call_store(put, times);
+
+			mf_respond(good ? 200 : 503, NULL, took_ns,
+				   (times < CALLS_MAX ? times : CALLS_MAX) * sizeof(took_ns[0]));
+		} else if (work(what, times))
 			mf_respond(200, "text/plain", "hello\n", 6);
 		else
 			mf_respond(400, "text/plain", "no\n", 3);
