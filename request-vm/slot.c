@@ -200,6 +200,13 @@ static void park(struct mf_slot *slot, const struct mf_exit *exit)
 		start_timer(slot, until);
 }
 
+/* Its turn is over: the others of this worker go first. */
+static void yield(struct mf_slot *slot)
+{
+	slot->slow = true;
+	slot->state = MF_SLOT_RUNNABLE;
+}
+
 /* Nothing to do before the storage VM has answered. True: it has, run on. */
 static bool wait_at_channel(struct mf_slot *slot)
 {
@@ -250,8 +257,7 @@ static void on_kick(struct mf_slot *slot, uint32_t kicks)
 	} else if (kicks & MF_KICK_MEMORY && over_memory(slot)) {
 		end_at_limit(slot);
 	} else {
-		slot->slow = true;
-		slot->state = MF_SLOT_RUNNABLE;
+		yield(slot);
 	}
 }
 
@@ -308,6 +314,7 @@ static bool on_exit_of(struct mf_slot *slot, const struct mf_exit *exit)
 
 void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
 {
+	uint64_t end_ns = mf_now_ns() + slice_ns;
 	struct mf_watch_limits limits = {.deadline_ns = slot->deadline_ns,
 					 .slice_ns = slice_ns,
 					 .faults_max = slot->faults_max};
@@ -324,6 +331,11 @@ void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
 		mf_watch_leave(slot->pool->watch);
 		if (!on_exit_of(slot, &exit))
 			return;
+		/* Many short calls are no way to a longer turn. */
+		if (mf_now_ns() >= end_ns) {
+			yield(slot);
+			return;
+		}
 		mf_watch_enter(slot->pool->watch, &slot->process.vm, &limits);
 	}
 }

@@ -42,8 +42,8 @@ struct mf_store_stats {
 	uint64_t runs;      /* on the store's own */
 	uint64_t wakes;     /* of the store's thread */
 	uint64_t lost;      /* calls that died with the program */
-	uint64_t calls;     /* answered since the last start, as the program says */
-	uint64_t commits;   /* likewise */
+	uint64_t calls;     /* answered, as the program says */
+	uint64_t commits;   /* of groups of calls, likewise */
 	uint64_t user_exits;
 	bool up;
 	bool polling;

@@ -276,6 +276,7 @@ static void say_end(const struct server *server)
 	mf_output_say(1000, "mayfly: %llu requests, %llu of them failed, %llu resets%s\n",
 		      (unsigned long long)requests, (unsigned long long)failed,
 		      (unsigned long long)resets, audited);
+	mf_tenant_store_say_end(&server->store);
 }
 
 /* Everything from here on runs confined. */

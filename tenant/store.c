@@ -20,6 +20,18 @@ static void say(const char *text)
 	mf_output_say(0, "mayfly: %s\n", text);
 }
 
+void mf_tenant_store_say_end(struct mf_tenant_store *store)
+{
+	struct mf_store_stats stats;
+
+	if (!store->store)
+		return;
+	mf_store_stats(store->store, &stats);
+	mf_output_say(1000, "mayfly: store: %llu calls, %llu commits, %llu restarts, %llu calls lost\n",
+		      (unsigned long long)stats.calls, (unsigned long long)stats.commits,
+		      (unsigned long long)stats.starts - 1, (unsigned long long)stats.lost);
+}
+
 static int cannot_use(const char *folder, int code, struct mf_error *err)
 {
 	if (code == -ENOENT)
@@ -138,6 +150,9 @@ int mf_tenant_store_start(struct mf_tenant_store *store, struct mf_watchdog *wat
 		return 0;
 	ret = mf_store_start(store->store, watchdog, watch_index, err);
 	mf_output_flush(&store->output);
+	/* The files that it made are to be found after a power cut. */
+	if (!ret && fsync(store->lock_fd) && errno != EINVAL)
+		ret = cannot_use(store->folder, -errno, err);
 	return ret;
 }
 

@@ -47,6 +47,9 @@ int mf_tenant_store_open(struct mf_tenant_store *store,
 int mf_tenant_store_start(struct mf_tenant_store *store, struct mf_watchdog *watchdog,
 			  unsigned int watch_index, struct mf_error *err);
 
+/* A line about what it has done. */
+void mf_tenant_store_say_end(struct mf_tenant_store *store);
+
 /* All workers have ended. Stops what was started and lets go of everything. */
 void mf_tenant_store_close(struct mf_tenant_store *store);
 
