@@ -249,7 +249,7 @@ static void say_start(const struct server *server)
 		      mf_family_name(server->program.kvm.traits.family));
 }
 
-static void say_end(const struct server *server)
+static void say_end(struct server *server)
 {
 	uint64_t requests = 0;
 	uint64_t failed = 0;

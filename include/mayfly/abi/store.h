@@ -48,7 +48,7 @@ struct mf_abi_store_control {
 	uint32_t poll_ns; /* engine: how long to look for requests before waiting; may change */
 	uint32_t turns;   /* storage VM: counts up with every look over the channels and every
 			   * call done: it is alive */
-	uint64_t calls;   /* storage VM: answered since it started */
+	uint64_t calls;   /* storage VM: answered, by all programs since the start */
 	uint64_t commits; /* storage VM: likewise */
 	uint32_t reserved[1012];
 	/* engine: bit i is set while channel i may be looked into */
