@@ -336,7 +336,7 @@ static void add_socket_folder(const struct mf_listener *listener, char buffer[12
 {
 	if (!listener->is_unix)
 		return;
-	snprintf(buffer, 128, "%s", listener->path.sun_path);
+	snprintf(buffer, 128, "%s", listener->file.address.sun_path);
 	folders[(*count)++] = dirname(buffer);
 }
 
