@@ -512,9 +512,9 @@ def a_stuck_worker_holds_nobody_up():
     seize, interrupt, detach = 0x4206, 0x4207, 17
     with Engine("--workers", "2", vms=2) as engine:
         same(engine.ask("/count").status, 200, "a request")
+        engine.wait_counts([2], "workers.answering")  # both run by now, and have their names
         task = next(int(task) for task in os.listdir(f"/proc/{engine.process.pid}/task")
                     if status_line(f"{engine.process.pid}/task/{task}", "Name") == "worker 1")
-        same(engine.counts("workers.answering"), [2], "before")
         check(libc.ptrace(seize, task, 0, 0) == 0 and libc.ptrace(interrupt, task, 0, 0) == 0, "ptrace", ctypes.get_errno())
         try:
             wait_until(lambda: status_line(f"{engine.process.pid}/task/{task}", "State").startswith("t"), "the stop")
