@@ -10,6 +10,7 @@ static const char help[] = "usage: mayfly VERB [OPTIONS]\n"
 			   "\n"
 			   "  run     run a program in a virtual machine of its own\n"
 			   "  serve   serve HTTP, every request in a fresh virtual machine\n"
+			   "  ctl     ask a serving engine how it is, or tell it to end\n"
 			   "  doctor  say what this host can do, and how to mend it\n"
 			   "\n"
 			   "mayfly VERB --help tells more; mayfly --version its version.\n";
@@ -20,6 +21,7 @@ static const struct {
 } verbs[] = {
 	{"run", mf_verb_run},
 	{"serve", mf_verb_serve},
+	{"ctl", mf_verb_ctl},
 	{"doctor", mf_verb_doctor},
 };
 

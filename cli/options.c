@@ -69,6 +69,15 @@ int mf_parse_count(const char *option, const char *text, uint64_t max, uint64_t 
 	return 0;
 }
 
+int mf_parse_control(const char *text, const char **path, struct mf_error *err)
+{
+	if (strncmp(text, "unix:", 5))
+		return mf_error_set(err, -EINVAL, "--control %s is no socket; write unix:PATH",
+				    text);
+	*path = text + 5;
+	return 0;
+}
+
 void mf_cli_program_init(struct mf_cli_program *program)
 {
 	memset(program, 0, sizeof(*program));

@@ -14,6 +14,9 @@ int mf_parse_duration(const char *option, const char *text, uint64_t *ns, struct
 int mf_parse_count(const char *option, const char *text, uint64_t max, uint64_t *value,
 		   struct mf_error *err);
 
+/* The value of --control: unix:PATH, and only that. `path` points into it. */
+int mf_parse_control(const char *text, const char **path, struct mf_error *err);
+
 /* Options of every verb that runs a program. */
 enum {
 	MF_OPT_MEMORY = 1000,

@@ -17,6 +17,7 @@ static const char help[] =
 	"\n"
 	"  --listen ADDR          HOST:PORT or unix:PATH\n"
 	"  --health ADDR          answer /healthz and /readyz there\n"
+	"  --control unix:PATH    take commands there: see mayfly ctl\n"
 	"  --vms N                request VMs (16)\n"
 	"  --workers N            threads that run them (one a core)\n"
 	"  --queue N              requests that may wait for a VM; more get 503 (4 a VM)\n"
@@ -44,6 +45,7 @@ static const char help[] =
 enum {
 	OPT_LISTEN = MF_OPT_VERB,
 	OPT_HEALTH,
+	OPT_CONTROL,
 	OPT_VMS,
 	OPT_WORKERS,
 	OPT_QUEUE,
@@ -67,6 +69,7 @@ enum {
 static const struct option long_options[] = {
 	{"listen", required_argument, NULL, OPT_LISTEN},
 	{"health", required_argument, NULL, OPT_HEALTH},
+	{"control", required_argument, NULL, OPT_CONTROL},
 	{"vms", required_argument, NULL, OPT_VMS},
 	{"workers", required_argument, NULL, OPT_WORKERS},
 	{"queue", required_argument, NULL, OPT_QUEUE},
@@ -155,6 +158,8 @@ static int parse_own(int option, struct mf_serve_options *options, struct mf_err
 	case OPT_HEALTH:
 		options->health = optarg;
 		return 0;
+	case OPT_CONTROL:
+		return mf_parse_control(optarg, &options->control, err);
 	case OPT_VMS:
 		return parse_uint("vms", 65536, &options->pool.vms, err);
 	case OPT_WORKERS:
@@ -226,6 +231,7 @@ int mf_verb_serve(int argc, char **argv)
 			  .memory_bytes = 256ull << 20,
 			  .call_limit_ns = 10000000000ull},
 		.connections = 512,
+		.version = MF_VERSION,
 		.drain_ns = 10000000000ull,
 	};
 	struct mf_error err = {0};

@@ -3,7 +3,8 @@
 # Sourced by ./dev: which packages a command needs, and how they come here.
 # Reads $root (the checkout) and $yes (1: do not ask).
 
-packages_build=(build-essential meson ninja-build pkg-config musl-tools libuv1-dev libseccomp-dev libssl-dev liblmdb-dev)
+packages_build=(build-essential meson ninja-build pkg-config musl-tools libuv1-dev libseccomp-dev libssl-dev liblmdb-dev
+	libnng-dev libjansson-dev)
 packages_demo=(curl)
 packages_bench=(redis-tools)
 packages_test=(libcriterion-dev curl)
@@ -42,9 +43,11 @@ need_elsewhere() {
 		case $purpose in
 		build)
 			for tool in cc meson ninja pkg-config musl-gcc; do command -v "$tool" >/dev/null || missing+=("$tool"); done
-			for module in libuv libseccomp libcrypto; do
+			for module in libuv libseccomp libcrypto jansson; do
 				pkg-config --exists "$module" 2>/dev/null || missing+=("$module (development files)")
 			done
+			# nng 1.5 has no pkg-config file
+			printf '#include <nng/nng.h>\n' | cc -E - >/dev/null 2>&1 || missing+=("nng (development files)")
 			;;
 		test) pkg-config --exists criterion 2>/dev/null || missing+=("criterion (development files)") ;;
 		esac

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "tenant/serve.h"
 #include "tenant/run.h"
-#include "tenant/worker.h"
+#include "tenant/status.h"
 
+#include "ipc/control/server.h"
 #include "request-vm/front/health.h"
 #include "request-vm/output.h"
 
@@ -35,12 +36,18 @@ struct server {
 	uv_timer_t patience;
 	uv_async_t joined;
 	struct mf_health *health;
-	unsigned int worker_count;
-	unsigned int started;
-	unsigned int waiting; /* requests in the queues of all workers */
-	struct mf_worker *workers;
-	bool draining;
-	int guests_end; /* host descriptors that programs may have */
+	struct mf_status_source status; /* the workers are in there */
+	int guests_end;                 /* host descriptors that programs may have */
+	struct mf_control *control;
+	uv_async_t command;    /* from the control thread */
+	unsigned int commands; /* atomic: enum command */
+	pthread_mutex_t lock;  /* of `ended`: nobody may wake a loop that is gone */
+	bool ended;
+};
+
+enum command {
+	COMMAND_DRAIN = 1,
+	COMMAND_STOP = 2,
 };
 
 static unsigned int choose_workers(const struct mf_serve_options *options)
@@ -57,7 +64,8 @@ static unsigned int choose_workers(const struct mf_serve_options *options)
 static int check_files(const struct mf_serve_options *options, unsigned int workers,
 		       int *guests_end, struct mf_error *err)
 {
-	uint64_t clients = (uint64_t)(options->connections + MF_FRONT_SPARE_FILES) * workers;
+	uint64_t clients = (uint64_t)(options->connections + MF_FRONT_SPARE_FILES) * workers +
+			   (options->control ? MF_CONTROL_FILES : 0);
 	uint64_t need = (uint64_t)options->pool.vms * FILES_A_VM + clients + 64;
 	struct rlimit limit;
 
@@ -75,23 +83,16 @@ static int check_files(const struct mf_serve_options *options, unsigned int work
 	return 0;
 }
 
-static int open_sockets(struct server *server, struct mf_error *err)
+static bool is_draining(const struct server *server)
 {
-	int ret = mf_listen_open(&server->listener, server->options->listen, err);
-
-	if (!ret && server->options->health) {
-		ret = mf_listen_open(&server->health_listener, server->options->health, err);
-		if (ret)
-			mf_listen_close(&server->listener);
-	}
-	return ret;
+	return __atomic_load_n(&server->status.state, __ATOMIC_RELAXED) == MF_SERVE_DRAINING;
 }
 
 static const char *not_ready_reason(void *arg)
 {
 	const struct server *server = arg;
 
-	return server->draining ? "draining\n" : NULL;
+	return is_draining(server) ? "draining\n" : NULL;
 }
 
 /* Hold back, or let in again, the signals that end the server; for this thread and those that it
@@ -119,14 +120,18 @@ static void end_loop(struct server *server)
 	if (server->health)
 		mf_health_close(server->health, NULL, NULL);
 	server->health = NULL;
+	pthread_mutex_lock(&server->lock);
+	server->ended = true;
+	uv_close((uv_handle_t *)&server->command, NULL);
+	pthread_mutex_unlock(&server->lock);
 }
 
 static void stop_workers(struct server *server, bool hurry)
 {
 	unsigned int i;
 
-	for (i = 0; i < server->started; i++)
-		mf_worker_stop(&server->workers[i], hurry);
+	for (i = 0; i < server->status.started; i++)
+		mf_worker_stop(&server->status.workers[i], hurry);
 }
 
 static void on_impatient(uv_timer_t *timer)
@@ -137,30 +142,75 @@ static void on_impatient(uv_timer_t *timer)
 	mf_watch_stop(server->watchdog);
 }
 
+static void begin_draining(struct server *server, const char *why)
+{
+	__atomic_store_n(&server->status.state, MF_SERVE_DRAINING, __ATOMIC_RELAXED);
+	if (!server->options->quiet)
+		mf_output_say(0, "mayfly: %s: finishing what runs, taking nothing new\n", why);
+	stop_workers(server, false);
+	uv_timer_start(&server->patience, on_impatient, server->options->drain_ns / 1000000, 0);
+}
+
 /* The first signal drains, the second hurries. Workers are joined once the loop has ended. */
 static void on_signal(uv_signal_t *handle, int signo)
 {
 	struct server *server = handle->data;
 
-	if (server->draining) {
+	if (is_draining(server))
 		on_impatient(&server->patience);
-		return;
-	}
-	server->draining = true;
-	if (!server->options->quiet)
-		mf_output_say(0, "mayfly: %s: finishing what runs, taking nothing new\n",
-			      strsignal(signo));
-	stop_workers(server, false);
-	uv_timer_start(&server->patience, on_impatient, server->options->drain_ns / 1000000, 0);
+	else
+		begin_draining(server, strsignal(signo));
 }
+
+/* The same two by command; but the second drain changes nothing. */
+static void on_command(uv_async_t *handle)
+{
+	struct server *server = handle->data;
+	unsigned int commands = __atomic_exchange_n(&server->commands, 0, __ATOMIC_RELAXED);
+
+	if (commands && !is_draining(server))
+		begin_draining(server, commands & COMMAND_STOP ? "told to stop" : "told to drain");
+	if (commands & COMMAND_STOP)
+		on_impatient(&server->patience);
+}
+
+/* On the control thread. While the program boots, commands wait until it is ready. */
+static void command(struct server *server, enum command command)
+{
+	pthread_mutex_lock(&server->lock);
+	__atomic_or_fetch(&server->commands, command, __ATOMIC_RELAXED);
+	if (!server->ended)
+		uv_async_send(&server->command);
+	pthread_mutex_unlock(&server->lock);
+}
+
+static void control_status(void *arg, struct mf_control_status *status)
+{
+	struct server *server = arg;
+
+	mf_status_gather(&server->status, status);
+}
+
+static void control_drain(void *arg)
+{
+	command(arg, COMMAND_DRAIN);
+}
+
+static void control_stop(void *arg)
+{
+	command(arg, COMMAND_STOP);
+}
+
+static const struct mf_control_ops control_ops = {
+	.status = control_status, .drain = control_drain, .stop = control_stop};
 
 static void *join_workers(void *arg)
 {
 	struct server *server = arg;
 	unsigned int i;
 
-	for (i = 0; i < server->started; i++)
-		mf_worker_join(&server->workers[i]);
+	for (i = 0; i < server->status.started; i++)
+		mf_worker_join(&server->status.workers[i]);
 	uv_async_send(&server->joined);
 	return NULL;
 }
@@ -188,14 +238,14 @@ static int open_workers(struct server *server, struct mf_error *err)
 	unsigned int i;
 	int ret = 0;
 
-	for (i = 0; i < server->worker_count && !ret; i++) {
-		struct mf_worker *worker = &server->workers[i];
-		unsigned int left = server->worker_count - i;
+	for (i = 0; i < server->status.worker_count && !ret; i++) {
+		struct mf_worker *worker = &server->status.workers[i];
+		unsigned int left = server->status.worker_count - i;
 
 		worker->index = i;
 		worker->settings = options->pool;
 		worker->settings.vms = (options->pool.vms - first + left - 1) / left;
-		worker->settings.waiting = &server->waiting;
+		worker->settings.waiting = &server->status.waiting;
 		worker->settings.peer =
 			server->store.store ? mf_store_peer(server->store.store) : NULL;
 		worker->settings.first_vm = first;
@@ -215,8 +265,9 @@ static int open_workers(struct server *server, struct mf_error *err)
 			ret = mf_worker_open(worker, err);
 		if (!ret)
 			ret = mf_worker_start(worker, err);
+		/* Pairs with the acquire in mf_status_gather(). */
 		if (!ret)
-			server->started++;
+			__atomic_add_fetch(&server->status.started, 1, __ATOMIC_RELEASE);
 	}
 	return ret;
 }
@@ -245,8 +296,8 @@ static void say_start(const struct server *server)
 		return;
 	mf_output_say(0, "mayfly: %s on %s: %u VMs on %u workers, image %.1f MiB, %s KVM\n",
 		      options->program.argv[0], server->listener.name, options->pool.vms,
-		      server->worker_count, (double)server->image.backing.bytes / 1048576,
-		      mf_family_name(server->program.kvm.traits.family));
+		      server->status.worker_count, (double)server->image.backing.bytes / 1048576,
+		      mf_family_name(server->status.family));
 }
 
 static void say_end(struct server *server)
@@ -259,8 +310,8 @@ static void say_end(struct server *server)
 	char audited[80] = "";
 	unsigned int i;
 
-	for (i = 0; i < server->started; i++) {
-		const struct mf_pool_stats *stats = &server->workers[i].pool_stats;
+	for (i = 0; i < server->status.started; i++) {
+		const struct mf_pool_stats *stats = &server->status.workers[i].pool_stats;
 
 		requests += stats->requests;
 		failed += stats->requests - stats->outcomes[MF_OUTCOME_OK];
@@ -294,6 +345,8 @@ static int serve(struct server *server, struct mf_error *err)
 		stop_workers(server, true);
 	else
 		say_start(server);
+	if (!ret)
+		__atomic_store_n(&server->status.state, MF_SERVE_SERVING, __ATOMIC_RELAXED);
 	/* The workers have copies: once theirs are closed, new clients are refused. */
 	close(server->listener.fd);
 	server->listener.fd = -1;
@@ -313,11 +366,12 @@ static int serve(struct server *server, struct mf_error *err)
 static int build_and_serve(struct server *server, struct mf_error *err)
 {
 	/* One more for the store's thread. */
-	int ret = mf_watchdog_create(&server->watchdog, server->worker_count + 1, err);
+	int ret = mf_watchdog_create(&server->watchdog, server->status.worker_count + 1, err);
 
 	if (ret)
 		return ret;
-	ret = mf_tenant_store_start(&server->store, server->watchdog, server->worker_count, err);
+	ret = mf_tenant_store_start(&server->store, server->watchdog, server->status.worker_count,
+				    err);
 	if (!ret)
 		ret = mf_program_build(&server->program, mf_watchdog_worker(server->watchdog, 0),
 				       &server->image, &server->ready, err);
@@ -330,25 +384,86 @@ static int build_and_serve(struct server *server, struct mf_error *err)
 	return ret;
 }
 
-/* The folder of a Unix socket is one of those where the confined process may remove files. */
-static void add_socket_folder(const struct mf_listener *listener, char buffer[128],
-			      const char **folders, size_t *count)
+static void close_sockets(struct server *server)
 {
-	if (!listener->is_unix)
-		return;
-	snprintf(buffer, 128, "%s", listener->path.sun_path);
-	folders[(*count)++] = dirname(buffer);
+	mf_control_close(server->control);
+	server->control = NULL;
+	mf_listen_close(&server->listener);
+	mf_listen_close(&server->health_listener);
+}
+
+static int open_sockets(struct server *server, struct mf_error *err)
+{
+	const struct mf_serve_options *options = server->options;
+	int ret = mf_listen_open(&server->listener, options->listen, err);
+
+	if (!ret && options->health)
+		ret = mf_listen_open(&server->health_listener, options->health, err);
+	if (!ret && options->control)
+		ret = mf_control_open(&server->control, options->control, &control_ops, server,
+				      err);
+	if (ret)
+		close_sockets(server);
+	return ret;
+}
+
+/* The folder of a Unix socket is one of those where the confined process may remove files. */
+static const char *socket_folder(const char *path, char buffer[128])
+{
+	snprintf(buffer, 128, "%s", path);
+	return dirname(buffer);
 }
 
 static int confine(struct server *server, struct mf_error *err)
 {
-	char buffers[2][128];
-	const char *folders[3] = {NULL};
+	const struct mf_listener *listeners[2] = {&server->listener, &server->health_listener};
+	char buffers[3][128];
+	const char *folders[4] = {NULL};
 	size_t count = 0;
+	unsigned int i;
 
-	add_socket_folder(&server->listener, buffers[0], folders, &count);
-	add_socket_folder(&server->health_listener, buffers[1], folders, &count);
+	for (i = 0; i < 2; i++)
+		if (listeners[i]->is_unix)
+			folders[count++] =
+				socket_folder(listeners[i]->file.address.sun_path, buffers[i]);
+	if (server->control)
+		folders[count++] = socket_folder(server->options->control, buffers[2]);
 	return mf_program_confine(&server->program, server->store.permit, folders, err);
+}
+
+/* What the control thread needs before it is there. */
+static void init_command(struct server *server)
+{
+	pthread_mutex_init(&server->lock, NULL);
+	uv_async_init(&server->loop, &server->command, on_command);
+	server->command.data = server;
+	server->status.listen = server->listener.name;
+	server->status.family = server->program.kvm.traits.family;
+}
+
+/* The loop closes the handle itself if it ever ran. */
+static void finish_command(struct server *server)
+{
+	if (!server->ended)
+		uv_close((uv_handle_t *)&server->command, NULL);
+	uv_run(&server->loop, UV_RUN_DEFAULT);
+	pthread_mutex_destroy(&server->lock);
+}
+
+static int confine_and_serve(struct server *server, struct mf_error *err)
+{
+	int ret;
+
+	init_command(server);
+	ret = confine(server, err);
+	if (!ret && server->control)
+		ret = mf_control_start(server->control, err);
+	if (!ret)
+		ret = build_and_serve(server, err);
+	/* The control thread uses the handle. */
+	close_sockets(server);
+	finish_command(server);
+	return ret;
 }
 
 static int set_up(struct server *server, struct mf_error *err)
@@ -368,13 +483,8 @@ static int set_up(struct server *server, struct mf_error *err)
 		server->program.policy.windows[0] = (struct mf_window){
 			MF_CHANNEL_VA, mf_store_window_bytes(server->store.store), -1, 0};
 	ret = open_sockets(server, err);
-	if (!ret) {
-		ret = confine(server, err);
-		if (!ret)
-			ret = build_and_serve(server, err);
-		mf_listen_close(&server->listener);
-		mf_listen_close(&server->health_listener);
-	}
+	if (!ret)
+		ret = confine_and_serve(server, err);
 	mf_tenant_store_close(&server->store);
 	mf_program_close(&server->program);
 	return ret;
@@ -386,18 +496,20 @@ int mf_serve(const struct mf_serve_options *options, struct mf_error *err)
 		.options = options,
 		.listener.fd = -1,
 		.health_listener.fd = -1,
-		.worker_count = choose_workers(options),
+		.status = {.options = options,
+			   .begun_ns = mf_now_ns(),
+			   .worker_count = choose_workers(options)},
 	};
 	int ret;
 
 	mf_program_calm_host();
-	server.workers = calloc(server.worker_count, sizeof(*server.workers));
-	if (!server.workers || uv_loop_init(&server.loop))
+	server.status.workers = calloc(server.status.worker_count, sizeof(*server.status.workers));
+	if (!server.status.workers || uv_loop_init(&server.loop))
 		return mf_error_set(err, -ENOMEM, "not enough memory to start"), MF_STATUS_FAILED;
-	ret = check_files(options, server.worker_count, &server.guests_end, err);
+	ret = check_files(options, server.status.worker_count, &server.guests_end, err);
 	if (!ret)
 		ret = set_up(&server, err);
 	uv_loop_close(&server.loop);
-	free(server.workers);
+	free(server.status.workers);
 	return ret ? MF_STATUS_FAILED : 0;
 }

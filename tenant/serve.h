@@ -14,13 +14,16 @@ struct mf_serve_options {
 	struct mf_pool_settings pool; /* vms and queue are for all workers together */
 	const char *listen;           /* ADDR */
 	const char *health;           /* ADDR, NULL = none */
+	const char *control;          /* path of the control socket, NULL = none */
+	const char *version;          /* of this program */
 	unsigned int workers;         /* 0 = one a core, no more than VMs */
 	unsigned int connections;     /* at once */
 	uint64_t drain_ns;            /* how long a shutdown waits for running requests */
 	bool quiet;                   /* no lines about start and end */
 };
 
-/* Serve until SIGTERM or SIGINT. 0, or MF_STATUS_FAILED with a sentence. */
+/* Serve until SIGTERM, SIGINT or a command on the control socket. 0, or MF_STATUS_FAILED with a
+ * sentence. */
 int mf_serve(const struct mf_serve_options *options, struct mf_error *err);
 
 #endif

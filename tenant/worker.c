@@ -2,6 +2,7 @@
 #include "tenant/worker.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,6 +75,30 @@ static void on_cancel(void *backend, struct mf_front_request *request)
 
 static const struct mf_front_backend_ops backend_ops = {.submit = on_submit, .cancel = on_cancel};
 
+/* With the lock held. What is closed already has left its numbers behind. */
+static void tell(struct mf_worker *worker)
+{
+	worker->report.front = worker->front ? *mf_front_stats(worker->front) : worker->front_stats;
+	worker->report.pool = worker->pool ? *mf_pool_stats(worker->pool) : worker->pool_stats;
+	worker->told = worker->asked;
+	pthread_cond_signal(&worker->answer);
+}
+
+static void on_ask(uv_async_t *handle)
+{
+	struct mf_worker *worker = handle->data;
+
+	pthread_mutex_lock(&worker->lock);
+	tell(worker);
+	pthread_mutex_unlock(&worker->lock);
+}
+
+static void close_handles(struct mf_worker *worker)
+{
+	uv_close((uv_handle_t *)&worker->stop, NULL);
+	uv_close((uv_handle_t *)&worker->ask, NULL);
+}
+
 static void on_pool_closed(void *arg)
 {
 	struct mf_worker *worker = arg;
@@ -81,7 +106,8 @@ static void on_pool_closed(void *arg)
 	worker->pool = NULL;
 	pthread_mutex_lock(&worker->lock);
 	worker->ended = true;
-	uv_close((uv_handle_t *)&worker->stop, NULL);
+	tell(worker);
+	close_handles(worker);
 	pthread_mutex_unlock(&worker->lock);
 }
 
@@ -121,6 +147,20 @@ static int open_front(struct mf_worker *worker, struct mf_error *err)
 	return ret;
 }
 
+static void init_handles(struct mf_worker *worker)
+{
+	pthread_condattr_t clock;
+
+	pthread_mutex_init(&worker->lock, NULL);
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&worker->answer, &clock);
+	pthread_condattr_destroy(&clock);
+	uv_async_init(&worker->loop, &worker->stop, on_stop);
+	uv_async_init(&worker->loop, &worker->ask, on_ask);
+	worker->stop.data = worker->ask.data = worker;
+}
+
 int mf_worker_open(struct mf_worker *worker, struct mf_error *err)
 {
 	int ret = uv_loop_init(&worker->loop);
@@ -129,15 +169,13 @@ int mf_worker_open(struct mf_worker *worker, struct mf_error *err)
 		close(worker->listen_fd);
 		return mf_error_set(err, ret, "cannot make an event loop: %s", uv_strerror(ret));
 	}
-	pthread_mutex_init(&worker->lock, NULL);
-	uv_async_init(&worker->loop, &worker->stop, on_stop);
-	worker->stop.data = worker;
+	init_handles(worker);
 	ret = mf_pool_create(&worker->pool, &worker->loop, worker->image, worker->ready,
 			     worker->policy, &worker->settings,
 			     mf_watchdog_worker(worker->watchdog, worker->index), err);
 	if (ret) {
 		close(worker->listen_fd);
-		uv_close((uv_handle_t *)&worker->stop, NULL);
+		close_handles(worker);
 	} else {
 		ret = open_front(worker, err);
 	}
@@ -151,7 +189,10 @@ int mf_worker_open(struct mf_worker *worker, struct mf_error *err)
 static void *work(void *arg)
 {
 	struct mf_worker *worker = arg;
+	char name[16];
 
+	snprintf(name, sizeof(name), "worker %u", worker->index);
+	pthread_setname_np(pthread_self(), name);
 	mf_watchdog_worker(worker->watchdog, worker->index);
 	uv_run(&worker->loop, UV_RUN_DEFAULT);
 	return NULL;
@@ -174,6 +215,31 @@ void mf_worker_stop(struct mf_worker *worker, bool hurry)
 	if (!worker->ended)
 		uv_async_send(&worker->stop);
 	pthread_mutex_unlock(&worker->lock);
+}
+
+void mf_worker_ask(struct mf_worker *worker)
+{
+	pthread_mutex_lock(&worker->lock);
+	worker->asked++;
+	if (!worker->ended)
+		uv_async_send(&worker->ask);
+	pthread_mutex_unlock(&worker->lock);
+}
+
+bool mf_worker_told(struct mf_worker *worker, struct mf_worker_report *report, uint64_t until_ns)
+{
+	struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000ull),
+				 .tv_nsec = (long)(until_ns % 1000000000ull)};
+	int late = 0;
+	bool told;
+
+	pthread_mutex_lock(&worker->lock);
+	while (!worker->ended && worker->told != worker->asked && !late)
+		late = pthread_cond_timedwait(&worker->answer, &worker->lock, &until);
+	told = worker->ended || worker->told == worker->asked;
+	*report = worker->report;
+	pthread_mutex_unlock(&worker->lock);
+	return told;
 }
 
 void mf_worker_join(struct mf_worker *worker)

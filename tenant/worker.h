@@ -8,6 +8,12 @@
 #include "request-vm/front/server.h"
 #include "request-vm/pool.h"
 
+/* What a worker says about itself. */
+struct mf_worker_report {
+	struct mf_front_stats front;
+	struct mf_pool_stats pool;
+};
+
 struct mf_worker {
 	unsigned int index;
 	struct mf_pool_settings settings;
@@ -21,11 +27,17 @@ struct mf_worker {
 	pthread_t thread;
 	uv_loop_t loop;
 	uv_async_t stop;
+	uv_async_t ask;
 	struct mf_front *front;
 	struct mf_pool *pool;
 	bool hurry;           /* close at once instead of draining */
-	pthread_mutex_t lock; /* of `ended`: nobody may wake a loop that is gone */
+	pthread_mutex_t lock; /* of what follows; nobody may wake a loop that is gone */
 	bool ended;
+	unsigned int asked; /* questions, and the last one that was answered */
+	unsigned int told;
+	struct mf_worker_report report; /* the last answer */
+	pthread_cond_t answer;
+	/* the loop's thread alone, others after the join */
 	struct mf_front_stats front_stats; /* at the end */
 	struct mf_pool_stats pool_stats;
 };
@@ -38,6 +50,14 @@ int mf_worker_start(struct mf_worker *worker, struct mf_error *err);
 
 /* From any thread: finish what runs, take nothing new; `hurry`: drop what runs. */
 void mf_worker_stop(struct mf_worker *worker, bool hurry);
+
+/*
+ * From any one thread: ask a worker that was started how it is. It answers between two pieces of
+ * work; mf_worker_told waits for that until a time of mf_now_ns() and gives the last answer. False
+ * when it is an old one (none at all: zeros).
+ */
+void mf_worker_ask(struct mf_worker *worker);
+bool mf_worker_told(struct mf_worker *worker, struct mf_worker_report *report, uint64_t until_ns);
 
 /* Wait for the end of a stopped worker and free what it has. */
 void mf_worker_join(struct mf_worker *worker);

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "request-vm/front/listen.h"
@@ -19,22 +15,8 @@
 
 static int parse_unix(struct mf_listen_address *out, const char *path, struct mf_error *err)
 {
-	struct sockaddr_un *un = (struct sockaddr_un *)&out->sockaddr;
-	size_t length = strlen(path);
-
-	if (length == 0)
-		return mf_error_set(err, -EINVAL,
-				    "unix: needs a path, as in unix:/run/mayfly.sock.");
-	if (length >= sizeof(un->sun_path))
-		return mf_error_set(
-			err, -ENAMETOOLONG,
-			"The socket path has %zu bytes and Linux takes at most %zu; use a "
-			"shorter one or a relative path.",
-			length, sizeof(un->sun_path) - 1);
-	un->sun_family = AF_UNIX;
-	memcpy(un->sun_path, path, length + 1);
-	out->sockaddr_bytes = sizeof(*un);
-	return 0;
+	out->sockaddr_bytes = sizeof(struct sockaddr_un);
+	return mf_socket_address((struct sockaddr_un *)&out->sockaddr, path, err);
 }
 
 /* Splits HOST:PORT; brackets are taken off an IPv6 host. */
@@ -120,86 +102,20 @@ int mf_listen_parse(struct mf_listen_address *out, const char *text, struct mf_e
 	return 0;
 }
 
-/* Does anyone listen on this socket file? 0 no, 1 yes, negative errno. */
-static int alive(const struct sockaddr_un *path)
+static int bind_unix(struct mf_listener *listener, const char *path, struct mf_error *err)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int code;
+	struct mf_socket_file *file = &listener->file;
+	int code = mf_socket_file_claim(file, path, err);
 
-	if (fd < 0)
-		return -errno;
-	code = connect(fd, (const struct sockaddr *)path, sizeof(*path)) == 0 ? 1 : -errno;
-	close(fd);
-	if (code == -ECONNREFUSED || code == -ENOENT)
-		return 0;
-	return code == -EAGAIN ? 1 : code; /* its queue is full: it lives */
-}
-
-/* Removes a socket file that nobody listens on. */
-static int remove_stale(const struct sockaddr_un *path, struct mf_error *err)
-{
-	struct stat st;
-	int code;
-
-	if (lstat(path->sun_path, &st) < 0)
-		return errno == ENOENT ? 0
-				       : mf_error_set(err, -errno, "Cannot look at %s: %m.",
-						      path->sun_path);
-	if (!S_ISSOCK(st.st_mode))
-		return mf_error_set(
-			err, -EEXIST,
-			"%s exists and is not a socket; remove it or choose another path.",
-			path->sun_path);
-	code = alive(path);
-	if (code > 0)
-		return mf_error_set(err, -EADDRINUSE,
-				    "Another server listens on %s; stop it or choose another path.",
-				    path->sun_path);
-	if (code < 0)
-		return mf_error_set(err, code, "Cannot tell whether %s is in use: %s.",
-				    path->sun_path, strerror(-code));
-	if (unlink(path->sun_path) < 0 && errno != ENOENT)
-		return mf_error_set(err, -errno, "Cannot remove the stale socket %s: %m.",
-				    path->sun_path);
-	return 0;
-}
-
-/*
- * Two servers that start at once must not take each other's fresh socket for a stale one: they take
- * turns on the folder's lock. Best effort: a folder that cannot be locked is no obstacle.
- */
-static int lock_folder(const char *path)
-{
-	char folder[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
-	char *slash;
-	int fd;
-
-	snprintf(folder, sizeof(folder), "%s", path);
-	slash = strrchr(folder, '/');
-	if (slash)
-		slash[slash == folder] = '\0';
-	fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	for (int i = 0; fd >= 0 && i < 50 && flock(fd, LOCK_EX | LOCK_NB) < 0; i++)
-		nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
-	return fd;
-}
-
-static int bind_unix(struct mf_listener *listener, const struct mf_listen_address *address,
-		     struct mf_error *err)
-{
-	struct sockaddr_un *path = &listener->path;
-	int code;
-
-	memcpy(path, &address->sockaddr, sizeof(*path));
-	code = remove_stale(path, err);
 	if (code)
 		return code;
-	if (bind(listener->fd, (const struct sockaddr *)path, sizeof(*path)) < 0)
-		return mf_error_set(err, -errno, "Cannot make the socket %s: %m.", path->sun_path);
-	listener->file_fd = open(path->sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (bind(listener->fd, (const struct sockaddr *)&file->address, sizeof(file->address)) < 0)
+		return mf_error_set(err, -errno, "Cannot make the socket %s: %m.", path);
+	mf_socket_file_mark(file);
 	if (listen(listener->fd, BACKLOG) < 0)
-		return mf_error_set(err, -errno, "Cannot listen on %s: %m.", path->sun_path);
-	snprintf(listener->name, sizeof(listener->name), "unix:%s", path->sun_path);
+		return mf_error_set(err, -errno, "Cannot listen on %s: %m.", path);
+	mf_socket_file_unlock(file);
+	snprintf(listener->name, sizeof(listener->name), "unix:%s", path);
 	return 0;
 }
 
@@ -251,9 +167,9 @@ static int bind_inet(struct mf_listener *listener, const struct mf_listen_addres
 int mf_listen_open(struct mf_listener *out, const char *text, struct mf_error *err)
 {
 	struct mf_listen_address address;
-	int code, lock = -1;
+	int code;
 
-	*out = (struct mf_listener){.fd = -1, .file_fd = -1};
+	*out = (struct mf_listener){.fd = -1, .file = {.lock_fd = -1, .file_fd = -1}};
 	code = mf_listen_parse(&address, text, err);
 	if (code)
 		return code;
@@ -261,14 +177,10 @@ int mf_listen_open(struct mf_listener *out, const char *text, struct mf_error *e
 	if (out->fd < 0)
 		return mf_error_set(err, -errno, "Cannot make a socket for %s: %m.", text);
 	out->is_unix = address.sockaddr.ss_family == AF_UNIX;
-	if (out->is_unix) {
-		lock = lock_folder(((struct sockaddr_un *)&address.sockaddr)->sun_path);
-		code = bind_unix(out, &address, err);
-		if (lock >= 0)
-			close(lock);
-	} else {
+	if (out->is_unix)
+		code = bind_unix(out, ((struct sockaddr_un *)&address.sockaddr)->sun_path, err);
+	else
 		code = bind_inet(out, &address, text, err);
-	}
 	if (code)
 		mf_listen_close(out);
 	return code;
@@ -276,17 +188,9 @@ int mf_listen_open(struct mf_listener *out, const char *text, struct mf_error *e
 
 void mf_listen_close(struct mf_listener *listener)
 {
-	struct stat st;
-
 	if (listener->fd >= 0)
 		close(listener->fd);
 	listener->fd = -1;
-	if (!listener->is_unix || listener->file_fd < 0)
-		return;
-	/* A file that was removed or replaced has no name left. A confined process may ask that,
-	 * not stat a path. */
-	if (fstat(listener->file_fd, &st) == 0 && st.st_nlink)
-		unlink(listener->path.sun_path);
-	close(listener->file_fd);
-	listener->file_fd = -1;
+	if (listener->is_unix)
+		mf_socket_file_remove(&listener->file);
 }

@@ -9,10 +9,8 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/types.h>
-#include <sys/un.h>
-#include <time.h>
 
-#include <mayfly/error.h>
+#include "ipc/socket/file.h"
 
 struct mf_listen_address {
 	struct sockaddr_storage sockaddr;
@@ -30,8 +28,7 @@ struct mf_listener {
 	int fd; /* listening, non-blocking, close-on-exec; -1 when closed or given away */
 	bool is_unix;
 	char name[128]; /* for people: "127.0.0.1:8080", "unix:/run/a.sock"; the real port */
-	struct sockaddr_un path; /* of a unix socket */
-	int file_fd;             /* O_PATH, of the socket file that we made; with is_unix only */
+	struct mf_socket_file file; /* with is_unix only */
 };
 
 /*

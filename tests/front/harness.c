@@ -214,7 +214,9 @@ int dial_to(const struct mf_listener *to)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	cr_assert_eq(connect(fd, (const struct sockaddr *)&to->path, sizeof(to->path)), 0);
+	cr_assert_eq(
+		connect(fd, (const struct sockaddr *)&to->file.address, sizeof(to->file.address)),
+		0);
 	return fd;
 }
 

@@ -220,9 +220,9 @@ Test(limits, many_connections_at_once_are_all_served)
 static int dial_or_leave(int fds[16])
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	const struct sockaddr *to = (const struct sockaddr *)&listener.path;
+	const struct sockaddr *to = (const struct sockaddr *)&listener.file.address;
 
-	while (connect(fd, to, sizeof(listener.path)) < 0) {
+	while (connect(fd, to, sizeof(listener.file.address)) < 0) {
 		cr_assert_eq(errno, EAGAIN);
 		for (size_t i = 0; i < 16; i++) {
 			if (fds[i] >= 0)

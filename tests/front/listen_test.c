@@ -82,7 +82,8 @@ Test(listen, a_path_that_is_too_long_is_refused)
 static int dial(const struct mf_listener *listener)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	int code = connect(fd, (const struct sockaddr *)&listener->path, sizeof(listener->path));
+	int code = connect(fd, (const struct sockaddr *)&listener->file.address,
+			   sizeof(listener->file.address));
 
 	close(fd);
 	return code < 0 ? -errno : 0;

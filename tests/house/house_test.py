@@ -34,7 +34,8 @@ MAY = {
 DOORS = [
     (re.compile(r"(^|/)llhttp\.h$"), "request-vm/front/"),
     (re.compile(r"^seccomp\.h$"), "tenant/"),
-    (re.compile(r"^nng/"), "ipc/"),
+    (re.compile(r"^nng/"), "ipc/control/"),
+    (re.compile(r"^jansson\.h$"), "ipc/control/"),
     (re.compile(r"^bpf/|^linux/bpf\.h$"), "bpf/"),
     (re.compile(r"^lmdb\.h$"), "guest/"),
 ]
@@ -98,7 +99,8 @@ def arrow_error(path, target):
             if mine in ENGINE and theirs in ENGINE and ENGINE.index(theirs) <= ENGINE.index(mine):
                 return None
             return f"{mine} includes {target}: inside the engine only linux -> image -> mem -> kvm"
-    if path.startswith("request-vm/front/") and not target.startswith(("request-vm/front/", "include/")):
+    if path.startswith("request-vm/front/") and not target.startswith(
+            ("request-vm/front/", "ipc/socket/", "include/")):
         return f"the front door knows no VM and includes {target}"
     if to == of or any(target.startswith(folder + "/") for folder in MAY[of]):
         return None
@@ -261,6 +263,13 @@ PLANTED = [
     ("arrows", "cli/a.c", '#include "engine/kvm/gone.h"\n', True),
     ("arrows", "tests/a.c", '#include "cli/options.h"\n', False),
     ("arrows", "ipc/a.c", "#include <lmdb.h>\n", True),
+    ("arrows", "ipc/control/a.c", "#include <nng/nng.h>\n", False),
+    ("arrows", "ipc/socket/a.c", "#include <nng/nng.h>\n", True),
+    ("arrows", "tenant/a.c", "#include <nng/protocol/reqrep0/rep.h>\n", True),
+    ("arrows", "ipc/control/a.c", "#include <jansson.h>\n", False),
+    ("arrows", "cli/a.c", "#include <jansson.h>\n", True),
+    ("arrows", "request-vm/front/a.c", '#include "ipc/socket/file.h"\n', False),
+    ("arrows", "request-vm/front/a.c", '#include "ipc/control/server.h"\n', True),
     ("kvm_calls", "engine/image/a.c", "int f(void) { return ioctl(fd,\n\tKVM_RUN, 0); }\n", True),
     ("kvm_calls", "engine/kvm/a.c", "int f(void) { return ioctl(fd, KVM_RUN, 0); }\n", False),
     ("kvm_calls", "tenant/a.c", "/* ioctl(fd, KVM_RUN) */ int f(void) { return ioctl(fd, TCGETS, 0); }\n", False),
@@ -287,7 +296,8 @@ def a_planted_violation_is_found_and_an_allowed_line_is_not():
         with tempfile.TemporaryDirectory(prefix="mayfly-house-") as root:
             for header in ("engine/kvm/kvm.h", "engine/mem/mem.h", "engine/image/image.h", "engine/linux/process.h",
                            "guest/stub/stub.h", "guest/sdk/mayfly/sdk.h", "request-vm/pool.h", "tenant/program.h",
-                           "storage-vm/storage.h", "ipc/ring/area.h", "cli/options.h", "include/mayfly/error.h",
+                           "storage-vm/storage.h", "ipc/ring/area.h", "ipc/socket/file.h", "ipc/control/server.h",
+                           "cli/options.h", "include/mayfly/error.h",
                            "include/mayfly/abi/call.h", path):
                 os.makedirs(os.path.dirname(os.path.join(root, header)), exist_ok=True)
                 with open(os.path.join(root, header), "w") as file:

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests and replies of the control socket as bytes, both ends: docs/formats/control.md. Strict
+ * with requests; in replies members that it does not know are passed over. No nng in here, no
+ * state. For this folder and its tests.
+ */
+#ifndef MF_IPC_CONTROL_MESSAGE_H
+#define MF_IPC_CONTROL_MESSAGE_H
+
+#include <stddef.h>
+
+#include "ipc/control/client.h"
+
+enum mf_control_command {
+	MF_CONTROL_NONE, /* not understood */
+	MF_CONTROL_STATUS,
+	MF_CONTROL_DRAIN,
+	MF_CONTROL_STOP,
+};
+
+/* Any bytes. MF_CONTROL_NONE with a sentence for the one who sent them. */
+enum mf_control_command mf_control_parse(const char *bytes, size_t count, struct mf_error *why);
+
+/* Each is a text to be freed, or NULL without memory. `status` may be NULL. */
+char *mf_control_request(const char *command);
+char *mf_control_accept(const struct mf_control_status *status);
+char *mf_control_refuse(const char *why);
+
+/* Bytes from an engine, or from whoever listens there. -EPROTO with a sentence; -ENOMEM. */
+int mf_control_understand(const char *bytes, size_t count, struct mf_control_reply *reply,
+			  struct mf_error *err);
+
+#endif

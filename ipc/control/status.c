@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include "ipc/control/fields.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+#define TEXT(group, name, words, field)                                                       \
+	{                                                                                     \
+		group, name, words, MF_FIELD_TEXT, offsetof(struct mf_control_status, field), \
+			sizeof(((struct mf_control_status *)0)->field)                        \
+	}
+#define COUNT(group, name, words, field)                                                       \
+	{                                                                                      \
+		group, name, words, MF_FIELD_COUNT, offsetof(struct mf_control_status, field), \
+			sizeof(uint64_t)                                                       \
+	}
+#define TIME(group, name, words, field)                                                       \
+	{                                                                                     \
+		group, name, words, MF_FIELD_TIME, offsetof(struct mf_control_status, field), \
+			sizeof(uint64_t)                                                      \
+	}
+
+const struct mf_control_field mf_control_fields[] = {
+	TEXT("engine", "version", "version", version),
+	COUNT("engine", "pid", "process", pid),
+	TIME("engine", "uptime_ms", "up for", uptime_ms),
+	TEXT("engine", "state", "state", state),
+	TEXT("engine", "kvm", "KVM family", kvm),
+	TEXT("engine", "program", "program", program),
+	TEXT("engine", "listen", "listens on", listen),
+	COUNT("workers", "total", "total", workers),
+	COUNT("workers", "answering", "answering", workers_answering),
+	COUNT("vms", "total", "total", vms),
+	COUNT("vms", "forked", "forked", vms_forked),
+	COUNT("vms", "busy", "busy", vms_busy),
+	COUNT("vms", "idle", "idle", vms_idle),
+	COUNT("vms", "discarded", "discarded", vms_discarded),
+	COUNT("queue", "length", "waiting", queued),
+	COUNT("queue", "limit", "limit", queue_limit),
+	COUNT("requests", "total", "total", requests),
+	COUNT("requests", "ok", "answered", ok),
+	COUNT("requests", "crash", "crashed", crash),
+	COUNT("requests", "memory", "out of memory", memory),
+	COUNT("requests", "response", "no valid response", response),
+	COUNT("requests", "deadline", "deadline", deadline),
+	COUNT("requests", "too_large", "too large", too_large),
+	COUNT("requests", "rejected", "queue full", rejected),
+	COUNT("resets", "total", "total", resets),
+	COUNT("resets", "audits", "audited", audits),
+	COUNT("resets", "audit_failures", "unclean", audit_failures),
+	COUNT("costs", "user_exits", "user exits", user_exits),
+	COUNT("costs", "page_faults", "page faults", page_faults),
+	COUNT("front", "accepted", "accepted", accepted),
+	COUNT("front", "connections", "connections now", connections),
+	COUNT("front", "running", "running now", running),
+	COUNT("front", "refused", "bad requests", refused),
+	COUNT("front", "unavailable", "unavailable", unavailable),
+	COUNT("front", "cancelled", "clients gone", cancelled),
+	COUNT("front", "invalid", "invalid responses", invalid),
+	COUNT("front", "timeouts", "slow clients", timeouts),
+	COUNT("front", "dropped", "dropped responses", dropped),
+	COUNT("front", "unsent_bytes", "unsent bytes", unsent_bytes),
+	{0},
+};
+
+/* Whatever came over the socket goes to a terminal. */
+static void print_text(const char *text, FILE *to)
+{
+	for (; *text; text++)
+		putc((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text, to);
+	putc('\n', to);
+}
+
+static void print_time(uint64_t ms, FILE *to)
+{
+	uint64_t s = ms / 1000;
+
+	if (s >= 86400)
+		fprintf(to, "%" PRIu64 "d ", s / 86400);
+	if (s >= 3600)
+		fprintf(to, "%" PRIu64 "h ", s / 3600 % 24);
+	if (s >= 60)
+		fprintf(to, "%" PRIu64 "m ", s / 60 % 60);
+	fprintf(to, "%" PRIu64 ".%" PRIu64 "s\n", s % 60, ms % 1000 / 100);
+}
+
+void mf_control_status_print(const struct mf_control_status *status, FILE *to)
+{
+	const char *group = "";
+
+	for (const struct mf_control_field *f = mf_control_fields; f->group; f++) {
+		const void *at = (const char *)status + f->offset;
+
+		fprintf(to, "%-9s %-18s ", strcmp(group, f->group) ? f->group : "", f->words);
+		group = f->group;
+		if (f->kind == MF_FIELD_TEXT)
+			print_text(at, to);
+		else if (f->kind == MF_FIELD_TIME)
+			print_time(*(const uint64_t *)at, to);
+		else
+			fprintf(to, "%" PRIu64 "\n", *(const uint64_t *)at);
+	}
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#include "tenant/status.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define PATIENCE_NS 1000000000ull
+
+static const char *state_name(enum mf_serve_state state)
+{
+	static const char *const names[] = {"starting", "serving", "draining"};
+
+	return names[state];
+}
+
+static void describe(const struct mf_status_source *source, struct mf_control_status *status)
+{
+	const struct mf_serve_options *options = source->options;
+
+	snprintf(status->version, sizeof(status->version), "%s", options->version);
+	snprintf(status->state, sizeof(status->state), "%s",
+		 state_name(__atomic_load_n(&source->state, __ATOMIC_RELAXED)));
+	snprintf(status->kvm, sizeof(status->kvm), "%s", mf_family_name(source->family));
+	snprintf(status->program, sizeof(status->program), "%s", options->program.argv[0]);
+	snprintf(status->listen, sizeof(status->listen), "%s", source->listen);
+	status->pid = (uint64_t)getpid();
+	status->uptime_ms = (mf_now_ns() - source->begun_ns) / 1000000;
+	status->workers = source->worker_count;
+	status->vms = options->pool.vms;
+	status->queued = __atomic_load_n(&source->waiting, __ATOMIC_RELAXED);
+	status->queue_limit = options->pool.queue;
+}
+
+static void add_pool(struct mf_control_status *status, const struct mf_pool_stats *pool)
+{
+	status->vms_forked += pool->vms;
+	status->vms_busy += pool->busy;
+	status->vms_idle += pool->vms - pool->busy;
+	status->vms_discarded += pool->discards;
+	status->requests += pool->requests;
+	status->ok += pool->outcomes[MF_OUTCOME_OK];
+	status->crash += pool->outcomes[MF_OUTCOME_CRASH];
+	status->memory += pool->outcomes[MF_OUTCOME_MEMORY];
+	status->response += pool->outcomes[MF_OUTCOME_RESPONSE];
+	status->deadline += pool->outcomes[MF_OUTCOME_DEADLINE];
+	status->too_large += pool->outcomes[MF_OUTCOME_TOO_LARGE];
+	status->rejected += pool->rejected;
+	status->resets += pool->resets;
+	status->audits += pool->audits;
+	status->audit_failures += pool->audit_failures;
+	status->user_exits += pool->user_exits;
+	status->page_faults += pool->page_faults;
+}
+
+static void add_front(struct mf_control_status *status, const struct mf_front_stats *front)
+{
+	status->accepted += front->accepted;
+	status->connections += front->connections;
+	status->running += front->running;
+	status->refused += front->refused;
+	status->unavailable += front->unavailable;
+	status->cancelled += front->cancelled;
+	status->invalid += front->invalid;
+	status->timeouts += front->timeouts;
+	status->dropped += front->dropped;
+	status->unsent_bytes += front->unsent_bytes;
+}
+
+void mf_status_gather(const struct mf_status_source *source, struct mf_control_status *status)
+{
+	/* Pairs with the release in serve(): these workers' locks and loops exist. */
+	unsigned int started = __atomic_load_n(&source->started, __ATOMIC_ACQUIRE);
+	uint64_t until = mf_now_ns() + PATIENCE_NS;
+	struct mf_worker_report report;
+	unsigned int i;
+
+	describe(source, status);
+	for (i = 0; i < started; i++)
+		mf_worker_ask(&source->workers[i]);
+	for (i = 0; i < started; i++) {
+		status->workers_answering += mf_worker_told(&source->workers[i], &report, until);
+		add_pool(status, &report.pool);
+		add_front(status, &report.front);
+	}
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* How a serving engine is, for the control socket: gathered from its workers on another thread. */
+#ifndef MF_TENANT_STATUS_H
+#define MF_TENANT_STATUS_H
+
+#include "ipc/control/status.h"
+#include "tenant/serve.h"
+#include "tenant/worker.h"
+
+enum mf_serve_state {
+	MF_SERVE_STARTING,
+	MF_SERVE_SERVING,
+	MF_SERVE_DRAINING,
+};
+
+/* All but the atomic ones is set before the control socket opens and stays. */
+struct mf_status_source {
+	const struct mf_serve_options *options;
+	const char *listen;
+	enum mf_family family;
+	uint64_t begun_ns;
+	struct mf_worker *workers;
+	unsigned int worker_count;
+	unsigned int started;      /* atomic: of the workers, how many may be asked */
+	unsigned int waiting;      /* atomic: requests in the queues of all workers */
+	enum mf_serve_state state; /* atomic */
+};
+
+/*
+ * One thread at a time, any. Asks all workers and waits a second at most: a worker that is stuck
+ * holds nobody up, its last known numbers count and workers_answering tells.
+ */
+void mf_status_gather(const struct mf_status_source *source, struct mf_control_status *status);
+
+#endif
