@@ -47,7 +47,8 @@ static int open_request_vm(struct bench_pair *pair, struct mf_error *err)
 	struct mf_gpa gpa;
 	uint64_t offset;
 	int fd;
-	int ret = mf_process_fork(&pair->vm, &pair->world->image, &pair->world->program.policy, err);
+	int ret =
+		mf_process_fork(&pair->vm, &pair->world->image, &pair->world->program.policy, err);
 
 	if (ret)
 		return ret;

@@ -24,8 +24,8 @@ struct bench_pair {
 /* Channels of the store; the request VM has the first. */
 #define BENCH_CHANNELS 4u
 
-/* 0, or the case's result after saying why. The store's thread runs on the first CPU, this one on the
- * last. */
+/* 0, or the case's result after saying why. The store's thread runs on the first CPU, this one on
+ * the last. */
 int bench_pair_open(struct bench_pair *pair, const struct bench_case *self,
 		    enum mf_store_wait wait);
 void bench_pair_close(struct bench_pair *pair);

@@ -12,7 +12,8 @@ struct bench_redis {
 	char socket[96];
 };
 
-/* Start it on the first CPU with nothing on disk; false when it is not installed or does not come up. */
+/* Start it on the first CPU with nothing on disk; false when it is not installed or does not come
+ * up. */
 bool bench_redis_open(struct bench_redis *redis);
 void bench_redis_close(struct bench_redis *redis);
 

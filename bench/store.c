@@ -196,9 +196,8 @@ static int requests(struct bench_report *report, struct yard *yard, bool put)
 static int request_case(const struct bench_case *self)
 {
 	bool put = !strncmp(self->name, "store/put", 9);
-	struct bench_report report = {.name = self->name,
-				      .unit = "ns",
-				      .yardstick = put ? "fdatasync" : "redis-server"};
+	struct bench_report report = {
+		.name = self->name, .unit = "ns", .yardstick = put ? "fdatasync" : "redis-server"};
 	struct yard yard;
 	int ret;
 
@@ -289,7 +288,10 @@ static int beside_flood(const struct bench_case *self)
 
 const struct bench_case bench_cases[] = {
 	{.name = "store/call/poll", .run = call_poll},
-	{.name = "store/get/hand-off", .run = request_case, .arg = MF_STORE_HAND_OFF, .quick = true},
+	{.name = "store/get/hand-off",
+	 .run = request_case,
+	 .arg = MF_STORE_HAND_OFF,
+	 .quick = true},
 	{.name = "store/get/poll", .run = request_case, .arg = MF_STORE_POLL},
 	{.name = "store/get/wake", .run = request_case, .arg = MF_STORE_WAKE, .quick = true},
 	{.name = "store/get/auto", .run = request_case, .arg = MF_STORE_AUTO},

@@ -8,8 +8,8 @@
 #define BENCH_TRIP_BYTES 64u /* of payload, each way */
 
 /*
- * Round trips between this thread and one on the first CPU, in turns: by rings that both look at all
- * the time, and by futexes that both sleep on. 0, or 1 when one did not come back.
+ * Round trips between this thread and one on the first CPU, in turns: by rings that both look at
+ * all the time, and by futexes that both sleep on. 0, or 1 when one did not come back.
  */
 int bench_trips(struct bench_samples *by_ring, struct bench_samples *by_futex);
 

@@ -27,7 +27,8 @@ void mf_tenant_store_say_end(struct mf_tenant_store *store)
 	if (!store->store)
 		return;
 	mf_store_stats(store->store, &stats);
-	mf_output_say(1000, "mayfly: store: %llu calls, %llu commits, %llu restarts, %llu calls lost\n",
+	mf_output_say(1000,
+		      "mayfly: store: %llu calls, %llu commits, %llu restarts, %llu calls lost\n",
 		      (unsigned long long)stats.calls, (unsigned long long)stats.commits,
 		      (unsigned long long)stats.starts - 1, (unsigned long long)stats.lost);
 }
