@@ -379,7 +379,7 @@ static int build_and_serve(struct server *server, struct mf_error *err)
 		ret = serve(server, err);
 		mf_process_image_finish(&server->image);
 	}
-	mf_tenant_store_close(&server->store);
+	mf_tenant_store_stop(&server->store);
 	mf_watchdog_destroy(server->watchdog);
 	return ret;
 }
@@ -438,6 +438,7 @@ static void init_command(struct server *server)
 	uv_async_init(&server->loop, &server->command, on_command);
 	server->command.data = server;
 	server->status.listen = server->listener.name;
+	server->status.store = server->store.store;
 	server->status.family = server->program.kvm.traits.family;
 }
 

@@ -66,6 +66,24 @@ static void add_front(struct mf_control_status *status, const struct mf_front_st
 	status->unsent_bytes += front->unsent_bytes;
 }
 
+static void add_store(struct mf_control_status *status, struct mf_store *store)
+{
+	struct mf_store_stats stats;
+
+	if (!store)
+		return;
+	mf_store_stats(store, &stats);
+	status->store_up = stats.up;
+	status->store_polling = stats.polling;
+	status->store_restarts = stats.starts ? stats.starts - 1 : 0;
+	status->store_calls = stats.calls;
+	status->store_commits = stats.commits;
+	status->store_lost = stats.lost;
+	status->store_hand_offs = stats.hand_offs;
+	status->store_wakes = stats.wakes;
+	status->store_user_exits = stats.user_exits;
+}
+
 void mf_status_gather(const struct mf_status_source *source, struct mf_control_status *status)
 {
 	/* Pairs with the release in serve(): these workers' locks and loops exist. */
@@ -75,6 +93,7 @@ void mf_status_gather(const struct mf_status_source *source, struct mf_control_s
 	unsigned int i;
 
 	describe(source, status);
+	add_store(status, source->store);
 	for (i = 0; i < started; i++)
 		mf_worker_ask(&source->workers[i]);
 	for (i = 0; i < started; i++) {

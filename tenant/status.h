@@ -17,6 +17,7 @@ enum mf_serve_state {
 struct mf_status_source {
 	const struct mf_serve_options *options;
 	const char *listen;
+	struct mf_store *store; /* NULL: none */
 	enum mf_family family;
 	uint64_t begun_ns;
 	struct mf_worker *workers;

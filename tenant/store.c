@@ -157,10 +157,15 @@ int mf_tenant_store_start(struct mf_tenant_store *store, struct mf_watchdog *wat
 	return ret;
 }
 
-void mf_tenant_store_close(struct mf_tenant_store *store)
+void mf_tenant_store_stop(struct mf_tenant_store *store)
 {
 	mf_store_stop(store->store);
 	mf_output_flush(&store->output);
+}
+
+void mf_tenant_store_close(struct mf_tenant_store *store)
+{
+	mf_tenant_store_stop(store);
 	mf_store_destroy(store->store);
 	mf_permit_destroy(store->permit);
 	free(store->folder);

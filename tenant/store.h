@@ -50,7 +50,10 @@ int mf_tenant_store_start(struct mf_tenant_store *store, struct mf_watchdog *wat
 /* A line about what it has done. */
 void mf_tenant_store_say_end(struct mf_tenant_store *store);
 
-/* All workers have ended. Stops what was started and lets go of everything. */
+/* All workers have ended: ends what was started. Its facts can still be asked for. */
+void mf_tenant_store_stop(struct mf_tenant_store *store);
+
+/* Lets go of everything, after stopping it. */
 void mf_tenant_store_close(struct mf_tenant_store *store);
 
 #endif

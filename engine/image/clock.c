@@ -61,7 +61,8 @@ static void update(void)
 
 void mf_clock_update(void)
 {
-	if (!page || pthread_mutex_trylock(&lock))
+	/* Pairs with make_page. */
+	if (!__atomic_load_n(&page, __ATOMIC_ACQUIRE) || pthread_mutex_trylock(&lock))
 		return; /* another thread is at it */
 	update();
 	pthread_mutex_unlock(&lock);
@@ -83,8 +84,8 @@ static int make_page(void)
 		close(fd);
 		return -ENOMEM;
 	}
-	page = map;
 	page_fd = fd;
+	__atomic_store_n(&page, map, __ATOMIC_RELEASE);
 	return 0;
 }
 

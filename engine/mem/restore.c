@@ -202,6 +202,12 @@ void mf_mem_copy_back_and_trim(struct mf_mem *mem, const uint64_t *keep)
 #define MADV_POPULATE_WRITE 23
 #endif
 
+/* Siblings may be setting bits of `pages` meanwhile: the next one has them. */
+static uint64_t bits_from(const uint64_t *pages, size_t page)
+{
+	return __atomic_load_n(&pages[page / 64], __ATOMIC_RELAXED) >> (page % 64);
+}
+
 void mf_mem_populate(struct mf_mem *mem, const uint64_t *pages)
 {
 	size_t last = (mem->arena_bytes + mem->guest_bytes) / MF_PAGE;
@@ -210,14 +216,14 @@ void mf_mem_populate(struct mf_mem *mem, const uint64_t *pages)
 	while (page < last) {
 		size_t first = page;
 
-		while (page < last && pages[page / 64] >> (page % 64) & 1)
+		while (page < last && bits_from(pages, page) & 1)
 			page++;
 		if (page > first) {
 			madvise(mem->base + first * MF_PAGE, (page - first) * MF_PAGE,
 				MADV_POPULATE_WRITE);
 			mf_ws_mark(&mem->ws, first, page - first);
 		} else {
-			page += pages[page / 64] ? 1 : 64 - page % 64;
+			page += bits_from(pages, page) ? 1 : 64 - page % 64;
 		}
 	}
 }

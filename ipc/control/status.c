@@ -61,6 +61,15 @@ const struct mf_control_field mf_control_fields[] = {
 	COUNT("front", "timeouts", "slow clients", timeouts),
 	COUNT("front", "dropped", "dropped responses", dropped),
 	COUNT("front", "unsent_bytes", "unsent bytes", unsent_bytes),
+	COUNT("store", "up", "up", store_up),
+	COUNT("store", "polling", "polling", store_polling),
+	COUNT("store", "restarts", "restarts", store_restarts),
+	COUNT("store", "calls", "calls", store_calls),
+	COUNT("store", "commits", "commits", store_commits),
+	COUNT("store", "lost", "calls lost", store_lost),
+	COUNT("store", "hand_offs", "hand-offs", store_hand_offs),
+	COUNT("store", "wakes", "wakes", store_wakes),
+	COUNT("store", "user_exits", "user exits", store_user_exits),
 	{0},
 };
 

@@ -58,6 +58,16 @@ struct mf_control_status {
 	uint64_t timeouts;
 	uint64_t dropped;
 	uint64_t unsent_bytes; /* now */
+	/* the store; all 0 without one */
+	uint64_t store_up;
+	uint64_t store_polling;
+	uint64_t store_restarts;
+	uint64_t store_calls;
+	uint64_t store_commits;
+	uint64_t store_lost; /* calls that died with the storage program */
+	uint64_t store_hand_offs;
+	uint64_t store_wakes;
+	uint64_t store_user_exits;
 };
 
 /* For people: a line a field. Control characters of texts are replaced. */

@@ -166,7 +166,7 @@ Test(message, a_status_arrives_as_it_was_told)
 	struct mf_control_reply reply;
 	char *text;
 
-	for (uint64_t *at = &told.pid; at <= &told.unsent_bytes; at++)
+	for (uint64_t *at = &told.pid; at <= &told.store_user_exits; at++)
 		*at = (uint64_t)(at - &told.pid) * 1000000007u;
 	snprintf(told.program, sizeof(told.program), "./\xc3\xa4 \"quoted\" \n");
 	text = mf_control_accept(&told);
