@@ -10,8 +10,9 @@
 
 #include <errno.h>
 
-/* A worker runs the storage VM for so long at most. */
-#define HAND_OFF_SLICE_NS 4000000ull
+/* A worker runs the storage VM for so long at most: longer than any ordinary call takes, and than a
+ * vCPU takes to move to another thread (16 ms on emulated SVM). */
+#define HAND_OFF_SLICE_NS 30000000ull
 /* And so often in a row, when others have parked meanwhile. */
 #define HAND_OFF_ROUNDS 4u
 

@@ -146,7 +146,7 @@ def status_is_printed_for_people_and_as_json():
         done = expect(engine.ctl("status"), 0, "status")
         lines = done.out.decode().splitlines()
         groups = [line.split()[0] for line in lines if not line.startswith(" ")]
-        same(groups, ["engine", "workers", "vms", "queue", "requests", "resets", "costs", "front"], "groups")
+        same(groups, ["engine", "workers", "vms", "queue", "requests", "resets", "costs", "front", "store"], "groups")
         check(all(len(line) > 29 and line[28] == " " and line[29] != " " for line in lines), "columns", done.out)
         matches(rf"engine +version +\d.*process +{engine.process.pid}\n.*state +serving\n", done.out)
         done = expect(engine.ctl("--json", "status"), 0, "status --json")
