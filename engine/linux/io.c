@@ -52,36 +52,64 @@ static bool is_ready(int host, short events)
 	return poll(&pollfd, 1, 0) > 0;
 }
 
-static int64_t read_file(struct mf_process *process, const struct mf_fd *entry,
-			 struct mf_cursor *cursor, int64_t at)
+/* Bytes moved between those pieces and a file, or a negative errno. */
+typedef ssize_t file_fn(const struct mf_process *process, const struct mf_fd *entry,
+			const struct iovec *pieces, int count, uint64_t offset);
+
+/* Piece by piece until the cursor or the file ends; *done is what was moved. */
+static int64_t move_file(struct mf_process *process, const struct mf_fd *entry,
+			 struct mf_cursor *cursor, uint64_t offset, file_fn *fn, uint64_t *done)
 {
-	uint64_t offset = at == MF_OWN_OFFSET ? entry->offset : (uint64_t)at;
 	struct iovec pieces[MF_PIECES];
-	uint64_t done = 0;
 	int64_t error = 0;
 	size_t bytes;
 	int count;
 
+	*done = 0;
 	do {
 		ssize_t got;
 
 		bytes = mf_cursor_pieces(cursor, pieces, &count);
-		if (!bytes && (done || cursor->left))
+		if (!bytes && (*done || cursor->left))
 			break;
-		got = TEMP_FAILURE_RETRY(
-			preadv(entry->host, pieces, count, (off_t)(offset + done)));
+		got = fn(process, entry, pieces, count, offset + *done);
+		if (got == -EAGAIN && !*done)
+			return mf_io_park(process, -1, 0);
 		if (got < 0)
-			error = -errno;
+			error = got;
 		if (got <= 0)
 			break;
 		mf_cursor_advance(cursor, pieces, (size_t)got);
-		done += (uint64_t)got;
+		*done += (uint64_t)got;
 		if ((size_t)got < bytes)
 			break;
 	} while (cursor->left);
+	return outcome(cursor, *done, error, !bytes);
+}
+
+static uint64_t offset_of(const struct mf_fd *entry, int64_t at)
+{
+	return at == MF_OWN_OFFSET ? entry->offset : (uint64_t)at;
+}
+
+static ssize_t get_file(const struct mf_process *process, const struct mf_fd *entry,
+			const struct iovec *pieces, int count, uint64_t offset)
+{
+	ssize_t got = TEMP_FAILURE_RETRY(preadv(entry->host, pieces, count, (off_t)offset));
+
+	return got < 0 ? -errno : got;
+}
+
+static int64_t read_file(struct mf_process *process, const struct mf_fd *entry,
+			 struct mf_cursor *cursor, int64_t at)
+{
+	uint64_t offset = offset_of(entry, at);
+	uint64_t done;
+	int64_t result = move_file(process, entry, cursor, offset, get_file, &done);
+
 	if (done && at == MF_OWN_OFFSET)
 		mf_fd_rw(process, entry)->offset = offset + done;
-	return outcome(cursor, done, error, !bytes);
+	return result;
 }
 
 /* Standard input or a pipe: what is there now. */
@@ -183,34 +211,13 @@ static void move_on(struct mf_process *process, const struct mf_fd *entry, uint6
 static int64_t write_file(struct mf_process *process, const struct mf_fd *entry,
 			  struct mf_cursor *cursor, int64_t at)
 {
-	uint64_t offset = at == MF_OWN_OFFSET ? entry->offset : (uint64_t)at;
-	struct iovec pieces[MF_PIECES];
-	uint64_t done = 0;
-	int64_t error = 0;
-	size_t bytes;
-	int count;
+	uint64_t offset = offset_of(entry, at);
+	uint64_t done;
+	int64_t result = move_file(process, entry, cursor, offset, put_file, &done);
 
-	do {
-		ssize_t got;
-
-		bytes = mf_cursor_pieces(cursor, pieces, &count);
-		if (!bytes && (done || cursor->left))
-			break;
-		got = put_file(process, entry, pieces, count, offset + done);
-		if (got == -EAGAIN && !done)
-			return mf_io_park(process, -1, 0);
-		if (got < 0)
-			error = got;
-		if (got <= 0)
-			break;
-		mf_cursor_advance(cursor, pieces, (size_t)got);
-		done += (uint64_t)got;
-		if ((size_t)got < bytes)
-			break;
-	} while (cursor->left);
 	if (done && at == MF_OWN_OFFSET)
 		move_on(process, entry, offset + done);
-	return outcome(cursor, done, error, !bytes);
+	return result;
 }
 
 /* Bytes that this run may still print. */
