@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PROGRAM_MAX_BYTES    (4ull << 30)
 #define MEMORY_DEFAULT_BYTES (256ull << 20)
 #define MEMORY_MIN_BYTES     (1ull << 20)
 #define MEMORY_MAX_BYTES     (64ull << 30)
@@ -56,50 +55,6 @@ static int check(struct load *load)
 		return mf_error_set(load->err, -EINVAL,
 				    "settings: memory_bytes is not between 1 MiB and 64 GiB");
 	return 0;
-}
-
-static int read_all(int fd, uint8_t *to, size_t bytes)
-{
-	while (bytes) {
-		ssize_t got = read(fd, to, bytes);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got < 0 ? -errno : -EIO;
-		to += got;
-		bytes -= (size_t)got;
-	}
-	return 0;
-}
-
-static int read_open_file(struct load *load, int fd)
-{
-	struct mf_lib_image *image = load->image;
-	struct stat st;
-
-	if (fstat(fd, &st))
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EISDIR;
-	if (!st.st_size || (uint64_t)st.st_size > PROGRAM_MAX_BYTES)
-		return -ENOEXEC;
-	image->elf_bytes = (size_t)st.st_size;
-	image->elf = malloc(image->elf_bytes);
-	return image->elf ? read_all(fd, image->elf, image->elf_bytes) : -ENOMEM;
-}
-
-static int read_program(struct load *load)
-{
-	int fd = open(load->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	int ret = fd < 0 ? -errno : read_open_file(load, fd);
-
-	if (fd >= 0)
-		close(fd);
-	if (ret)
-		mf_error_set(load->err, ret, "cannot read the program %s: %s", load->path,
-			     ret == -EISDIR ? "not a regular file" : strerror(-ret));
-	return ret;
 }
 
 static struct mf_permit_paths list(const char *const *paths)
@@ -245,7 +200,7 @@ static int boot(struct load *load)
 
 static int build(struct load *load)
 {
-	int ret = read_program(load);
+	int ret = mf_exec_read(load->path, &load->image->elf, &load->image->elf_bytes, load->err);
 
 	if (!ret)
 		ret = make_permit(load);

@@ -13,63 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PROGRAM_MAX_BYTES (4ull << 30)
-
 /* The one ioctl of engine/mem: PAGEMAP_SCAN (include/uapi/linux/fs.h, Linux 6.7). */
 #define PAGEMAP_SCAN_REQUEST _IOWR('f', 16, uint64_t[12])
-
-static int read_all(int fd, uint8_t *to, size_t bytes)
-{
-	while (bytes) {
-		ssize_t got = read(fd, to, bytes);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got < 0 ? -errno : -EIO;
-		to += got;
-		bytes -= (size_t)got;
-	}
-	return 0;
-}
-
-static int cannot_read(const char *path, int code, struct mf_error *err)
-{
-	if (code == -ENOENT)
-		return mf_error_set(err, code, "there is no file %s; name the program by its path",
-				    path);
-	return mf_error_set(err, code, "cannot read the program %s: %s", path, strerror(-code));
-}
-
-int mf_program_read(const char *path, uint8_t **elf, size_t *bytes, struct mf_error *err)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
-	int ret;
-
-	if (fd < 0)
-		return cannot_read(path, -errno, err);
-	ret = fstat(fd, &st) ? -errno : 0;
-	if (!ret && !S_ISREG(st.st_mode))
-		ret = mf_error_set(err, -EISDIR, "%s is not a regular file", path);
-	else if (!ret && (!st.st_size || (uint64_t)st.st_size > PROGRAM_MAX_BYTES))
-		ret = mf_error_set(err, -ENOEXEC, "%s is %s", path,
-				   st.st_size ? "larger than 4 GiB" : "empty");
-	else if (ret)
-		cannot_read(path, ret, err);
-	if (!ret) {
-		*bytes = (size_t)st.st_size;
-		*elf = malloc(*bytes);
-		ret = *elf ? read_all(fd, *elf, *bytes) : -ENOMEM;
-		if (ret) {
-			cannot_read(path, ret, err);
-			free(*elf);
-			*elf = NULL;
-		}
-	}
-	close(fd);
-	return ret;
-}
 
 static int make_permit(struct mf_program *program, struct mf_error *err)
 {
@@ -90,7 +35,7 @@ int mf_program_open(struct mf_program *program, const struct mf_program_options 
 	int ret;
 
 	*program = (struct mf_program){.options = options, .kvm.fd = -1, .kvm.pagemap_fd = -1};
-	ret = mf_program_read(options->argv[0], &program->elf, &program->elf_bytes, err);
+	ret = mf_exec_read(options->argv[0], &program->elf, &program->elf_bytes, err);
 	if (!ret)
 		ret = make_permit(program, err);
 	if (!ret)

@@ -56,9 +56,6 @@ void mf_program_close(struct mf_program *program);
 int mf_program_confine(const struct mf_program *program, const struct mf_permit *also,
 		       const char *const *unlink_dirs, struct mf_error *err);
 
-/* The whole of an ELF file, the caller's to free. -errno with a sentence. */
-int mf_program_read(const char *path, uint8_t **elf, size_t *bytes, struct mf_error *err);
-
 /* A guest's writes must not end the engine: ignore SIGPIPE and SIGXFSZ. */
 void mf_program_calm_host(void);
 

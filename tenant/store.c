@@ -83,7 +83,7 @@ static int get_program(struct mf_tenant_store *store, const struct mf_tenant_sto
 	exec->elf = mf_store_program;
 	exec->elf_bytes = (size_t)(mf_store_program_end - mf_store_program);
 	if (options->program) {
-		ret = mf_program_read(options->program, &store->elf, &bytes, err);
+		ret = mf_exec_read(options->program, &store->elf, &bytes, err);
 		if (ret)
 			return ret;
 		exec->elf = store->elf;

@@ -101,6 +101,10 @@ struct mf_process {
 	} wait; /* set by a system call that would block */
 };
 
+/* The whole of a program's file, the caller's to free. -errno with a sentence, *elf is then NULL.
+ */
+int mf_exec_read(const char *path, uint8_t **elf, size_t *bytes, struct mf_error *err);
+
 /*
  * Load a program into a blank VM: `elf` is the whole file (copied from), argv and envp NULL-ended,
  * `exec_name` what AT_EXECFN says. -ENOEXEC and friends with a sentence; nothing is left behind on
