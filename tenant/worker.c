@@ -202,9 +202,15 @@ int mf_worker_start(struct mf_worker *worker, struct mf_error *err)
 {
 	int ret = pthread_create(&worker->thread, NULL, work, worker);
 
-	return ret ? mf_error_set(err, -ret, "cannot start a worker thread: %s; raise `ulimit -u`",
-				  strerror(ret))
-		   : 0;
+	if (!ret)
+		return 0;
+	/* Close what was opened, here. */
+	worker->hurry = true;
+	on_stop(&worker->stop);
+	uv_run(&worker->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&worker->loop);
+	return mf_error_set(err, -ret, "cannot start a worker thread: %s; raise `ulimit -u`",
+			    strerror(ret));
 }
 
 void mf_worker_stop(struct mf_worker *worker, bool hurry)
