@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "request-vm/slot.h"
 
+#include "engine/kvm/stats.h"
+
 #include "engine/image/delta.h"
 
 #include <errno.h>
@@ -310,6 +312,7 @@ static void expire_queue(struct mf_pool *pool, uint64_t now)
 		*at = job->next;
 		count_waiting(pool, -1);
 		pool->stats.outcomes[MF_OUTCOME_DEADLINE]++;
+		MF_STATS_ADD(requests[MF_OUTCOME_DEADLINE], 1);
 		job->done(job, MF_OUTCOME_DEADLINE, NULL);
 	}
 }

@@ -2,6 +2,7 @@
 #include "request-vm/slot.h"
 
 #include "engine/image/delta.h"
+#include "engine/kvm/stats.h"
 #include "engine/mem/pt.h"
 
 #include <mayfly/abi/ring.h>
@@ -78,6 +79,7 @@ static void answer(struct mf_slot *slot, enum mf_outcome outcome,
 	if (!job)
 		return;
 	slot->pool->stats.outcomes[outcome]++;
+	MF_STATS_ADD(requests[outcome], 1);
 	job->slot = NULL;
 	job->done(job, outcome, response);
 }

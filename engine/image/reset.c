@@ -2,6 +2,7 @@
 #include "engine/image/image.h"
 #include "engine/image/layout.h"
 #include "engine/kvm/cpu.h"
+#include "engine/kvm/stats.h"
 #include "engine/mem/pt.h"
 #include "guest/stub/stub.h"
 
@@ -9,6 +10,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/sdt.h>
 
 /*
  * A page with this many votes is made private beforehand in every new VM. A request that made few
@@ -182,7 +184,7 @@ static bool needs_drain(const struct mf_vm *vm)
 			       mf_vm_regs(vm)->rip == vm->image->cpu.regs.rip);
 }
 
-int mf_vm_reset(struct mf_vm *vm)
+static int reset(struct mf_vm *vm)
 {
 	size_t fresh = 0;
 
@@ -206,6 +208,23 @@ int mf_vm_reset(struct mf_vm *vm)
 	vm->unclean = false;
 	vm->faulted = false;
 	return 0;
+}
+
+/* The probes are one-byte nops until somebody attaches to them: bpf/probes.bpf.c does. */
+int mf_vm_reset(struct mf_vm *vm)
+{
+	size_t pages = 0;
+	int ret;
+
+	DTRACE_PROBE1(mayfly, reset__begin, vm);
+	ret = reset(vm);
+	if (!ret) {
+		pages = vm->mem.ws.run_pages;
+		MF_STATS_ADD(resets, 1);
+		MF_STATS_ADD(pages_copied, pages);
+	}
+	DTRACE_PROBE3(mayfly, reset__done, vm, pages, ret);
+	return ret;
 }
 
 /* Let the guest read one byte at each address; the list lies below the image's stack pointer. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/kvm/kvm.h"
+#include "engine/kvm/stats.h"
 #include "engine/kvm/traits.h"
 
 #include <cpuid.h>
@@ -144,6 +145,8 @@ int mf_kvm_open(struct mf_kvm *kvm, const char *path, struct mf_error *err)
 	kvm->fd = open(path, O_RDWR | O_CLOEXEC);
 	if (kvm->fd < 0)
 		return cannot_open(path, -errno, err);
+	mf_stats_show();
+	kvm->shown = true;
 	kvm->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (kvm->pagemap_fd < 0)
 		ret = mf_error_set(err, -errno, "cannot open /proc/self/pagemap; mount /proc");
@@ -169,6 +172,8 @@ void mf_kvm_close(struct mf_kvm *kvm)
 		close(kvm->fd);
 	if (kvm->pagemap_fd >= 0)
 		close(kvm->pagemap_fd);
+	if (kvm->shown)
+		mf_stats_hide();
 	free(kvm->cpuid);
 	*kvm = (struct mf_kvm){.fd = -1, .pagemap_fd = -1};
 }

@@ -41,6 +41,7 @@ struct mf_traits {
 struct mf_kvm {
 	int fd;         /* /dev/kvm */
 	int pagemap_fd; /* /proc/self/pagemap, for engine/mem */
+	bool shown;     /* the counters are (engine/kvm/stats.h) */
 	size_t run_bytes;
 	struct kvm_cpuid2 *cpuid; /* owned */
 	struct mf_traits traits;

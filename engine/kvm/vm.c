@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/kvm/kvm.h"
+#include "engine/kvm/stats.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -214,6 +215,7 @@ int mf_kvm_vm_run(struct mf_kvm_vm *vm)
 	vm->run->exit_reason = MF_EXIT_REASON_NONE;
 	ret = ioctl(vm->vcpu_fd, KVM_RUN, 0) < 0 ? -errno : 0;
 	vm->user_exits++;
+	MF_STATS_ADD(user_exits[mf_abi_exit_class(vm->run->exit_reason, ret)], 1);
 	if (!ret || ret == -EFAULT)
 		vm->handed_out++;
 	if (vm->kvm->traits.family == MF_FAMILY_SOFTWARE)
