@@ -122,7 +122,7 @@ def arrows(root, path, text):
         if name == "uv.h" and path.startswith("engine/"):
             why = "the engine knows no event loop"
         for door, home in DOORS:
-            if door.search(name) and path.split("/")[0] in PRODUCT and not path.startswith(home):
+            if door.search(name) and not target and path.split("/")[0] in PRODUCT and not path.startswith(home):
                 why = f"<{name}> belongs into {home} alone"
         if why:
             yield number, why

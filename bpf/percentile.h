@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading histograms that the kernel filled (histogram.h). Pure functions; any thread. */
+#ifndef MF_BPF_PERCENTILE_H
+#define MF_BPF_PERCENTILE_H
+
+#include "bpf/histogram.h"
+
+/* The smallest value of a bucket, and how many values it has; the last one has no end. */
+uint64_t mf_hist_first(uint32_t bucket);
+uint64_t mf_hist_width(uint32_t bucket);
+
+void mf_hist_add(struct mf_hist *to, const struct mf_hist *from);
+
+/*
+ * The value below which `fraction` (0..1) of the values lie: the middle of its bucket, never more
+ * than the maximum, which is exact. 0 when the histogram is empty.
+ */
+uint64_t mf_hist_percentile(const struct mf_hist *hist, double fraction);
+
+#endif
