@@ -11,6 +11,7 @@ static const char help[] = "usage: mayfly VERB [OPTIONS]\n"
 			   "  run     run a program in a virtual machine of its own\n"
 			   "  serve   serve HTTP, every request in a fresh virtual machine\n"
 			   "  ctl     ask a serving engine how it is, or tell it to end\n"
+			   "  stat    measure the exits and resets of a command or process\n"
 			   "  doctor  say what this host can do, and how to mend it\n"
 			   "\n"
 			   "mayfly VERB --help tells more; mayfly --version its version.\n";
@@ -22,6 +23,7 @@ static const struct {
 	{"run", mf_verb_run},
 	{"serve", mf_verb_serve},
 	{"ctl", mf_verb_ctl},
+	{"stat", mf_verb_stat},
 	{"doctor", mf_verb_doctor},
 };
 

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/options.h"
+#include "cli/stat_report.h"
+#include "cli/stat_target.h"
+#include "cli/verbs.h"
+#include "engine/image/watchdog.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+	"usage: mayfly stat [OPTIONS] -- COMMAND [ARGS...]\n"
+	"       mayfly stat [OPTIONS] --pid N\n"
+	"\n"
+	"Measure how long KVM_RUN takes, by the reason why it returns, and how long resets take: "
+	"of a "
+	"command\n"
+	"and all processes that it makes, to its end; or of a process that runs, to its end or ^C. "
+	"Any "
+	"process\n"
+	"that uses KVM can be measured, resets only of Mayfly's. What cannot be measured here is "
+	"said.\n"
+	"\n"
+	"  --pid N          measure this process\n"
+	"  --duration TIME  for this long (with --pid; until its end)\n"
+	"  --json           print one JSON object\n"
+	"  --output FILE    print into this file (standard error)\n"
+	"\n"
+	"Times need BPF: root, or CAP_BPF and CAP_PERFMON. Without it, what engine processes of "
+	"this "
+	"user count\n"
+	"by themselves is shown.\n"
+	"\n"
+	"Exit status: the command's; 128+N when it died of signal N; 127 when it is not found, 126 "
+	"when it cannot\n"
+	"be run; 125 when Mayfly itself failed. With --pid: 0.\n";
+
+/* While a command has shown no counters, they are looked for often: it may be short. */
+#define LOOK_SOON_MS   2
+#define LOOK_LATER_MS  100
+#define LOOK_SOON_NS   2000000000ull
+#define PROBES_PATHS   3u
+#define MAP_LINES_PATH 4096
+
+enum {
+	OPT_PID = MF_OPT_VERB,
+	OPT_DURATION,
+	OPT_JSON,
+	OPT_OUTPUT,
+	OPT_HELP,
+};
+
+static const struct option long_options[] = {
+	{"pid", required_argument, NULL, OPT_PID},
+	{"duration", required_argument, NULL, OPT_DURATION},
+	{"json", no_argument, NULL, OPT_JSON},
+	{"output", required_argument, NULL, OPT_OUTPUT},
+	{"help", no_argument, NULL, OPT_HELP},
+	{NULL, 0, NULL, 0},
+};
+
+struct stat_options {
+	char **argv; /* NULL with --pid */
+	pid_t pid;
+	uint64_t duration_ns;
+	const char *output;
+	bool json;
+	bool help;
+};
+
+struct session {
+	const struct stat_options *options;
+	struct mf_target target;
+	struct mf_probes *probes; /* NULL: no BPF */
+	struct mf_engines engines;
+	struct mf_probes_notes notes;
+	FILE *file;
+	char name[256];
+	char paths[PROBES_PATHS][PATH_MAX]; /* files that may have probes */
+	size_t path_count;
+	uint64_t begin_ns;
+};
+
+static int parse_one(int option, char **argv, struct stat_options *options, struct mf_error *err)
+{
+	uint64_t number;
+	int ret = 0;
+
+	switch (option) {
+	case OPT_PID:
+		ret = mf_parse_count("pid", optarg, INT_MAX, &number, err);
+		if (!ret)
+			options->pid = (pid_t)number;
+		return ret;
+	case OPT_DURATION:
+		return mf_parse_duration("duration", optarg, &options->duration_ns, err);
+	case OPT_JSON:
+		options->json = true;
+		return 0;
+	case OPT_OUTPUT:
+		options->output = optarg;
+		return 0;
+	case OPT_HELP:
+	case 'h':
+		options->help = true;
+		return 0;
+	default:
+		return mf_cli_bad_option("stat", option, argv, err);
+	}
+}
+
+static int parse(int argc, char **argv, struct stat_options *options, struct mf_error *err)
+{
+	int option;
+	int ret = 0;
+
+	while (!ret && (option = getopt_long(argc, argv, "+:h", long_options, NULL)) != -1)
+		ret = parse_one(option, argv, options, err);
+	if (ret || options->help)
+		return ret;
+	if (optind < argc)
+		options->argv = argv + optind;
+	if (options->argv && options->pid)
+		return mf_error_set(err, -EINVAL, "--pid and a command: one of them is too many");
+	if (!options->argv && !options->pid)
+		return mf_error_set(err, -EINVAL,
+				    "nothing to measure; write mayfly stat -- COMMAND, or mayfly "
+				    "stat --pid N");
+	if (options->argv && options->duration_ns)
+		return mf_error_set(err, -EINVAL,
+				    "--duration is for --pid; a command is measured to its end");
+	return 0;
+}
+
+static void add_path(struct session *session, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < session->path_count; i++)
+		if (!strcmp(session->paths[i], path))
+			return;
+	if (session->path_count < PROBES_PATHS && strlen(path) < PATH_MAX)
+		strcpy(session->paths[session->path_count++], path);
+}
+
+/* The command's file as exec will find it, and this program, which a script may run. */
+static void find_command_files(struct session *session, const char *name)
+{
+	const char *folders = getenv("PATH");
+	char path[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (length > 0) {
+		path[length] = '\0';
+		add_path(session, path);
+	}
+	if (strchr(name, '/') && realpath(name, path))
+		add_path(session, path);
+	while (!strchr(name, '/') && folders && *folders) {
+		size_t bytes = strcspn(folders, ":");
+		char *candidate = NULL;
+
+		if (asprintf(&candidate, "%.*s/%s", (int)bytes, folders, name) < 0)
+			return;
+		if (!access(candidate, X_OK) && realpath(candidate, path)) {
+			add_path(session, path);
+			folders = NULL;
+		} else {
+			folders += bytes + (folders[bytes] == ':');
+		}
+		free(candidate);
+	}
+}
+
+/* The process's program, and libmayfly if it is mapped; by its own eyes, in a container too. */
+static void find_process_files(struct session *session, pid_t pid)
+{
+	char line[MAP_LINES_PATH];
+	char path[PATH_MAX + 32];
+	FILE *maps;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	add_path(session, path);
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	maps = fopen(path, "re");
+	while (maps && fgets(line, sizeof(line), maps)) {
+		char *file = strchr(line, '/');
+
+		line[strcspn(line, "\n")] = '\0';
+		if (!file || !strstr(file, "/libmayfly.so"))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/root%s", pid, file);
+		add_path(session, path);
+	}
+	if (maps)
+		fclose(maps);
+}
+
+static void read_name(pid_t pid, char name[256])
+{
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	file = fopen(path, "re");
+	if (!file || !fgets(name, 256, file))
+		strcpy(name, "?");
+	name[strcspn(name, "\n")] = '\0';
+	if (file)
+		fclose(file);
+}
+
+static int join(struct session *session, struct mf_error *err)
+{
+	pid_t pid = session->options->pid;
+	int ret = mf_target_join(&session->target, pid, err);
+
+	if (ret)
+		return ret;
+	read_name(pid, session->name);
+	ret = mf_process_uses_kvm(pid);
+	if (!ret)
+		return mf_error_set(err, -EINVAL,
+				    "process %d (%s) has no virtual machine of KVM's: there is "
+				    "nothing to measure",
+				    pid, session->name);
+	if (ret < 0)
+		mf_probes_note(&session->notes, "Whether process %d uses KVM cannot be seen: %s.",
+			       pid, ret == -EACCES ? "it belongs to another user" : strerror(-ret));
+	find_process_files(session, pid);
+	return 0;
+}
+
+static int begin(struct session *session, struct mf_error *err)
+{
+	char **argv = session->options->argv;
+
+	if (!argv)
+		return join(session, err);
+	snprintf(session->name, sizeof(session->name), "%s", argv[0]);
+	session->engines.from_zero = true;
+	find_command_files(session, argv[0]);
+	return mf_target_start(&session->target, argv, err);
+}
+
+static void attach(struct session *session)
+{
+	struct mf_probes_options options = {
+		.pid = session->target.pid,
+		.follow = session->target.started,
+		.file_count = session->path_count,
+	};
+	struct mf_error err = {0};
+	size_t i;
+
+	for (i = 0; i < session->path_count; i++)
+		options.files[i] = session->paths[i];
+	if (mf_probes_open(&session->probes, &options, &err))
+		mf_probes_note(
+			&session->notes,
+			"Times are not measured here: %s. What an engine counts by itself is "
+			"all there is.",
+			err.text);
+}
+
+static int next_wait_ms(const struct session *session, uint64_t now)
+{
+	uint64_t limit = session->options->duration_ns;
+	uint64_t left;
+
+	if (session->target.started && !session->engines.count &&
+	    now - session->begin_ns < LOOK_SOON_NS)
+		return LOOK_SOON_MS;
+	if (!limit)
+		return LOOK_LATER_MS;
+	left = (session->begin_ns + limit - now) / 1000000 + 1;
+	return left < LOOK_LATER_MS ? (int)left : LOOK_LATER_MS;
+}
+
+static void watch(struct session *session)
+{
+	uint64_t limit = session->options->duration_ns;
+	uint64_t now;
+
+	do {
+		now = mf_now_ns();
+		if (limit && now - session->begin_ns >= limit)
+			return;
+		mf_engines_look(&session->engines, session->target.pid, session->target.started);
+	} while (!mf_target_wait(&session->target, next_wait_ms(session, now)));
+}
+
+/* What the engine says happened and no probe saw. */
+static void compare(struct session *session, const struct mf_measured *measured,
+		    const struct mf_abi_stats_lane *engine)
+{
+	uint64_t runs = 0;
+	uint64_t own = 0;
+	unsigned int i;
+
+	for (i = 0; i < MF_EXIT_CLASSES; i++) {
+		runs += measured->run[i].count;
+		own += engine->user_exits[i];
+	}
+	if (measured->runs && !runs && own)
+		mf_probes_note(&session->notes,
+			       "User exits are not measured here: the probes never fired, although "
+			       "KVM_RUN returned %llu times.",
+			       (unsigned long long)own);
+	if (measured->resets && !measured->reset.count && engine->resets)
+		mf_probes_note(&session->notes,
+			       "Resets are not measured here: the probes never fired, although the "
+			       "engine made %llu. One that is linked with libmayfly: use --pid.",
+			       (unsigned long long)engine->resets);
+}
+
+static void note_engines(struct session *session)
+{
+	if (session->engines.too_many)
+		mf_probes_note(&session->notes,
+			       "More than %u processes keep counters: those of the others are not "
+			       "shown.",
+			       MF_ENGINES_MAX);
+	if (session->engines.count)
+		return;
+	if (session->target.started)
+		mf_probes_note(&session->notes,
+			       "The engine's own counters are not shown: none was found in the "
+			       "command's processes (no engine of this version and user, or gone "
+			       "at once).");
+	else
+		mf_probes_note(&session->notes,
+			       "The engine's own counters are not shown: process %d keeps none (it "
+			       "is no engine of this version), or belongs to another user.",
+			       session->target.pid);
+}
+
+static void print(struct session *session, struct mf_measured *measured, double seconds)
+{
+	struct mf_abi_stats_lane engine;
+	struct mf_stat_report report = {
+		.name = session->name,
+		.pid = session->target.pid,
+		.seconds = seconds,
+		.measured = measured,
+		.engines = &session->engines,
+		.engine = &engine,
+		.notes = &session->notes,
+	};
+	size_t i;
+
+	mf_engines_sum(&session->engines, &engine);
+	for (i = 0; measured && i < measured->notes.count; i++)
+		mf_probes_note(&session->notes, "%s", measured->notes.text[i]);
+	if (measured)
+		compare(session, measured, &engine);
+	note_engines(session);
+	if (session->target.ended && !session->target.started)
+		mf_probes_note(&session->notes, "Process %d ended after %.2f s.",
+			       session->target.pid, seconds);
+	if (session->options->json)
+		mf_stat_print_json(session->file, &report);
+	else
+		mf_stat_print_text(session->file, &report);
+	fflush(session->file);
+}
+
+static void finish(struct session *session)
+{
+	double seconds = (double)(mf_now_ns() - session->begin_ns) / 1e9;
+	struct mf_measured *measured = session->probes ? calloc(1, sizeof(*measured)) : NULL;
+
+	if (measured && mf_probes_read(session->probes, measured)) {
+		mf_probes_note(&session->notes, "What was measured could not be read.");
+		free(measured);
+		measured = NULL;
+	}
+	print(session, measured, seconds);
+	free(measured);
+}
+
+static int measure(struct session *session, struct mf_error *err)
+{
+	int ret = begin(session, err);
+
+	if (ret)
+		return MF_STATUS_FAILED;
+	attach(session);
+	if (session->target.started && mf_target_release(&session->target, session->name, err))
+		return session->target.status ? session->target.status : MF_STATUS_FAILED;
+	session->begin_ns = mf_now_ns();
+	watch(session);
+	finish(session);
+	return session->target.status;
+}
+
+static int open_output(struct session *session, struct mf_error *err)
+{
+	const char *path = session->options->output;
+
+	session->file = path ? fopen(path, "we") : stderr;
+	return session->file
+		       ? 0
+		       : mf_error_set(err, -errno, "cannot write %s: %s", path, strerror(errno));
+}
+
+static int stat_target(const struct stat_options *options, struct mf_error *err)
+{
+	struct session *session = calloc(1, sizeof(*session));
+	int status = MF_STATUS_FAILED;
+
+	if (!session)
+		return mf_error_set(err, -ENOMEM, "not enough memory"), status;
+	session->options = options;
+	session->target = (struct mf_target){
+		.pid = -1, .pidfd = -1, .signals = -1, .gate = -1, .failure = -1};
+	if (!open_output(session, err)) {
+		status = measure(session, err);
+		mf_target_finish(&session->target);
+		mf_probes_close(session->probes);
+		mf_engines_finish(&session->engines);
+		if (options->output && fclose(session->file) && !err->text[0])
+			mf_error_set(err, -errno, "cannot write %s: %s", options->output,
+				     strerror(errno));
+	}
+	free(session);
+	return status;
+}
+
+int mf_verb_stat(int argc, char **argv)
+{
+	struct stat_options options = {0};
+	struct mf_error err = {0};
+	int status = MF_STATUS_FAILED;
+
+	if (parse(argc, argv, &options, &err))
+		return mf_cli_fail("stat", &err);
+	if (options.help) {
+		fputs(help, stdout);
+		return 0;
+	}
+	status = stat_target(&options, &err);
+	if (err.text[0])
+		mf_cli_fail("stat", &err);
+	return status;
+}
