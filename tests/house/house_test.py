@@ -270,6 +270,11 @@ PLANTED = [
     ("arrows", "cli/a.c", "#include <jansson.h>\n", True),
     ("arrows", "request-vm/front/a.c", '#include "ipc/socket/file.h"\n', False),
     ("arrows", "request-vm/front/a.c", '#include "ipc/control/server.h"\n', True),
+    ("arrows", "cli/a.c", "#include <bpf/libbpf.h>\n", True),
+    ("arrows", "tenant/a.c", "#include <linux/bpf.h>\n", True),
+    ("arrows", "bpf/a.c", "#include <bpf/libbpf.h>\n", False),
+    ("arrows", "cli/a.c", '#include "bpf/probes.h"\n', False),
+    ("arrows", "engine/mem/a.c", '#include "bpf/probes.h"\n', True),
     ("kvm_calls", "engine/image/a.c", "int f(void) { return ioctl(fd,\n\tKVM_RUN, 0); }\n", True),
     ("kvm_calls", "engine/kvm/a.c", "int f(void) { return ioctl(fd, KVM_RUN, 0); }\n", False),
     ("kvm_calls", "tenant/a.c", "/* ioctl(fd, KVM_RUN) */ int f(void) { return ioctl(fd, TCGETS, 0); }\n", False),
@@ -297,7 +302,7 @@ def a_planted_violation_is_found_and_an_allowed_line_is_not():
             for header in ("engine/kvm/kvm.h", "engine/mem/mem.h", "engine/image/image.h", "engine/linux/process.h",
                            "guest/stub/stub.h", "guest/sdk/mayfly/sdk.h", "request-vm/pool.h", "tenant/program.h",
                            "storage-vm/storage.h", "ipc/ring/area.h", "ipc/socket/file.h", "ipc/control/server.h",
-                           "cli/options.h", "include/mayfly/error.h",
+                           "cli/options.h", "bpf/probes.h", "include/mayfly/error.h",
                            "include/mayfly/abi/call.h", path):
                 os.makedirs(os.path.dirname(os.path.join(root, header)), exist_ok=True)
                 with open(os.path.join(root, header), "w") as file:

@@ -1,0 +1,265 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""mayfly stat as its user meets it: of a command, of a process, with the right to use BPF and without, and what it says
+when there is nothing to measure."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "cli"))
+
+from mayfly import FAILED, MAYFLY, SLOWER, STATIC, command, end, expect, folder
+from claims import EMULATED, check, claim, main, matches, same
+
+SERVED = os.environ.get("MAYFLY_SERVED", os.path.join(os.path.dirname(os.path.dirname(STATIC)), "pool/pool-guest"))
+NOBODY = "setpriv --reuid 65534 --regid {group} --clear-groups --bounding-set=-all --inh-caps=-all"
+GROUP = 64999  # its own: the machine's groups stay as they are
+REQUESTS = 20 if EMULATED else 200
+
+
+def stat(*args, status=0, **more):
+    """mayfly stat --json --output FILE args: how it ended, and its report."""
+    with folder() as root:
+        done = command([MAYFLY, "stat", "--json", "--output", f"{root}/report", *args], **more)
+        expect(done, status, f"stat {' '.join(args)}")
+        with open(f"{root}/report") as file:
+            return done, json.load(file)
+
+
+def run_of(*args):
+    return [MAYFLY, "run", "--", STATIC, *args]
+
+
+def measured_all(report, what):
+    """Everything was measured, nothing lost, and the probes count what the engine counts."""
+    same(report["notes"], [], f"{what}: what could not be measured", report)
+    same(report["lost"], {"threads": 0, "processes": 0, "missed_runs": 0}, what)
+    engine = report["engine"]
+    same(report["user_exits"]["count"], engine["user_exits"], f"{what}: user exits", report)
+    for reason, row in report["user_exits"]["reasons"].items():
+        same(row["count"], engine["reasons"][reason], f"{what}: exits by {reason}", report)
+    same(report["resets"]["count"], engine["resets"], f"{what}: resets", report)
+    same(report["resets"]["pages_copied"], engine["pages_copied"], f"{what}: pages", report)
+
+
+class Server:
+    def __init__(self, root):
+        self.socket = f"{root}/s"
+        self.process = subprocess.Popen([MAYFLY, "serve", "--listen", f"unix:{self.socket}", "--health", f"unix:{root}/h",
+                                         "--vms", "4", "--quiet", "--", SERVED], stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 20 * SLOWER
+        while subprocess.run(["curl", "-fsS", "--unix-socket", f"{root}/h", "http://x/readyz"],
+                             capture_output=True).returncode:
+            check(time.monotonic() < until, "the server is not ready")
+            time.sleep(0.05)
+
+    def ask(self, times):
+        url = "http://x/count?[1-%d]" % times
+        done = command(["curl", "-sS", "--max-time", "60", "--unix-socket", self.socket, url], seconds=60)
+        same(done.out, b"1" * times, "the answers")
+
+
+@claim(emulated=True)
+def a_command_is_measured_and_its_status_passes_through():
+    for number in (0, 17):
+        done, report = stat("--", *run_of("exit", str(number)), status=number)
+        measured_all(report, "run")
+        check(report["user_exits"]["count"] > 1, "there are user exits", report)
+        row = report["user_exits"]["reasons"]["io"]
+        check(0 < row["p50_us"] <= row["p99_us"] <= row["p999_us"] <= row["max_us"], "percentiles rise", row)
+        check(report["outside_guest"]["reasons"]["io"]["p50_us"] < row["max_us"], "a part is less than all", report)
+        same(report["pid"] > 0 and report["name"], MAYFLY, "the name")
+
+
+@claim(emulated=True)
+def processes_that_the_command_makes_are_measured_too():
+    script = '"$0" run -- "$1" exit 3; "$0" run -- "$1" exit 4 & wait; exit 5'
+    done, report = stat("--", "/bin/sh", "-c", script, MAYFLY, STATIC, status=5)
+    same(report["engine"]["processes"], 2, "engines", report)
+    measured_all(report, "two runs")
+
+
+@claim
+def a_process_of_another_pid_namespace_is_found():
+    with folder() as root:
+        done = command(["unshare", "-pf", "--mount-proc", MAYFLY, "stat", "--json", "--output", f"{root}/report", "--",
+                        "/bin/sh", "-c", '"$0" run -- "$1" exit 3; exit 5', MAYFLY, STATIC])
+        expect(done, 5, "stat in a PID namespace")
+        with open(f"{root}/report") as file:
+            report = json.load(file)
+        check(report["pid"] < 10, "the namespace's own numbers", report)
+        measured_all(report, "in a PID namespace")
+
+
+@claim(emulated=True)
+def a_server_is_measured_by_its_process():
+    with folder() as root:
+        server = Server(root)
+        try:
+            server.ask(10)
+            time.sleep(0.5 * SLOWER)  # what its VMs learned is given to all
+            stat_process = subprocess.Popen([MAYFLY, "stat", "--json", "--pid", str(server.process.pid), "--output",
+                                             f"{root}/report"])
+            time.sleep(2 * SLOWER)
+            server.ask(REQUESTS)
+            time.sleep(0.5 * SLOWER)
+            stat_process.send_signal(signal.SIGINT)
+            same(stat_process.wait(30 * SLOWER), 0, "its end by ^C")
+            with open(f"{root}/report") as file:
+                report = json.load(file)
+            measured_all(report, "serve")
+            same(report["engine"]["requests"]["ok"], REQUESTS, "requests", report)
+            check(REQUESTS <= report["resets"]["count"] <= REQUESTS + 10, "a reset for each request", report)
+            check(report["user_exits"]["count"] >= REQUESTS, "an exit for each request", report)
+        finally:
+            end(server.process)
+
+
+@claim
+def the_time_is_limited_by_duration():
+    with folder() as root:
+        server = Server(root)
+        try:
+            done, report = stat("--pid", str(server.process.pid), "--duration", "300ms")
+            check(0.29 < report["seconds"] < 2, "the time", report)
+        finally:
+            end(server.process)
+
+
+@claim
+def a_process_that_ends_meanwhile_is_reported():
+    with folder() as root:
+        server = Server(root)
+        stat_process = subprocess.Popen([MAYFLY, "stat", "--pid", str(server.process.pid)], stderr=subprocess.PIPE)
+        time.sleep(1)
+        server.ask(3)
+        time.sleep(0.5)  # the last reset comes after the answer
+        end(server.process)
+        out = stat_process.communicate(timeout=30)[1]
+        same(stat_process.returncode, 0, "its status", out)
+        matches(r"Process \d+ ended after", out)
+        matches(r"reset +[1-9]", out)
+
+
+@claim(emulated=True)
+def the_table_is_for_people():
+    done = expect(command([MAYFLY, "stat", "--", *run_of("exit", "0")]), 0, "stat")
+    matches(r"KVM_RUN returned +count +p50 us +p99 us +p99.9 us +max us\n  io +\d+ +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+\n", done.err)
+    matches(r"outside the guest", done.err)
+    matches(r"Events lost: 0\n", done.err)
+    matches(r"Counted by the engine itself", done.err)
+    same(done.out, b"", "standard output is the command's")
+
+
+@claim
+def what_never_fired_is_not_told_as_zero():
+    """A command without KVM: no row, no percentile, and a sentence about the counters."""
+    done, report = stat("--", "/bin/true")
+    same(report["user_exits"], {"count": 0, "reasons": {}}, "no exits")
+    same(report["engine"], None, "no counters")
+    check(any("own counters are not shown" in note for note in report["notes"]), "a sentence about it", report)
+
+
+def without_rights(root, args):
+    """The shell command that runs args as a user whose only right is group access to a /dev/kvm of its own."""
+    node = f"{root}/kvm"
+    return ["unshare", "-m", "/bin/sh", "-c",
+            f"rm -f {node} && mknod {node} c 10 232 && chown 0:{GROUP} {node} && chmod 660 {node} && "
+            f"mount --bind {node} /dev/kvm && exec {NOBODY.format(group=GROUP)} \"$0\" \"$@\"", *args]
+
+
+@claim
+def without_rights_the_engines_counters_are_shown_and_it_is_said():
+    with folder() as root:
+        os.chmod(root, 0o755)
+        done = command(without_rights(root, [MAYFLY, "stat", "--json", "--", *run_of("exit", "17")]))
+        expect(done, 17, "stat as nobody")
+        report = json.loads(done.err)
+        for part in ("user_exits", "outside_guest", "resets", "lost"):
+            same(report[part], None, part)
+        check(report["engine"]["user_exits"] > 1, "the engine's count", report)
+        same(report["engine"]["reasons"]["io"], report["engine"]["user_exits"], "by reason", report)
+        check(any("CAP_BPF" in note for note in report["notes"]), "says what is missing", report)
+        done = command(without_rights(root, [MAYFLY, "stat", "--", *run_of("exit", "17")]))
+        matches(r"user exits, io +\d+", done.err)
+        matches(r"Times are not measured here: .*CAP_BPF", done.err)
+
+
+@claim
+def without_rights_and_counters_it_refuses():
+    with folder() as root:
+        os.chmod(root, 0o755)
+        server = Server(root)
+        try:
+            done = command(without_rights(root, [MAYFLY, "stat", "--pid", str(server.process.pid)]))
+            expect(done, FAILED, "stat of another user's process")
+            matches("nothing of process .* can be measured: .*CAP_BPF.*another user", done.err)
+        finally:
+            end(server.process)
+
+
+@claim
+def signals_reach_the_command_and_the_report_comes():
+    process = subprocess.Popen([MAYFLY, "stat", "--", "/bin/sh", "-c", "trap 'exit 9' TERM; echo up; sleep 20 & wait"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    same(process.stdout.readline(), b"up\n", "the command")
+    process.terminate()
+    error = process.stderr.readline()
+    same(process.wait(10), 9, "its status", error)
+    matches("mayfly stat: /bin/sh", error)
+    os.killpg(process.pid, signal.SIGKILL)  # the sleep
+    process.stdout.close()
+    process.stderr.close()
+
+
+@claim
+def an_interrupt_from_the_keyboard_ends_both():
+    with folder() as root:
+        process = subprocess.Popen([MAYFLY, "stat", "--output", f"{root}/report", "--", MAYFLY, "run", "--", STATIC, "nap"],
+                                   start_new_session=True, stderr=subprocess.DEVNULL)
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGINT)
+        same(process.wait(10), 128 + signal.SIGINT, "its status")
+        with open(f"{root}/report") as file:
+            matches("KVM_RUN returned", file.read())
+
+
+@claim
+def a_command_that_dies_is_128_and_the_signal():
+    stat("--", "/bin/sh", "-c", "kill -9 $$", status=128 + 9)
+
+
+@claim
+def a_command_that_cannot_be_run_is_said():
+    done = expect(command([MAYFLY, "stat", "--", "/nowhere/prog"]), 127, "not found")
+    matches("cannot run /nowhere/prog: No such file", done.err)
+    done = expect(command([MAYFLY, "stat", "--", "/etc/passwd"]), 126, "not executable")
+    matches("cannot run /etc/passwd: Permission denied", done.err)
+
+
+@claim
+def what_cannot_be_measured_is_refused_with_a_sentence():
+    rows = [
+        ([], "nothing to measure"),
+        (["--pid", "1", "--", "true"], "one of them is too many"),
+        (["--pid", "x"], "--pid x is not a number"),
+        (["--pid", "0"], "--pid 0 is not a number"),
+        (["--pid"], "--pid needs a value"),
+        (["--duration", "5s", "--", "true"], "--duration is for --pid"),
+        (["--pid", "1", "--duration", "5"], "--duration 5 is not a time"),
+        (["--wrong"], "unknown option --wrong"),
+        (["--pid", "2147483647"], "there is no process 2147483647"),
+        (["--pid", str(os.getpid())], "has no virtual machine of KVM's"),
+        (["--output", "/nowhere/file", "--", "true"], "cannot write /nowhere/file"),
+    ]
+    for args, sentence in rows:
+        done = expect(command([MAYFLY, "stat", *args]), FAILED, f"stat {args}")
+        check(sentence.encode() in done.err, f"stat {args} says: {sentence}", done.err)
+        same(len(done.err.splitlines()), 1, f"lines of stat {args}", done.err)
+
+
+main()
