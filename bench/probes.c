@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What being measured costs: a user exit and a reset with the probes of `mayfly stat` attached; the
+ * yardstick is the same VM without them, in turns. A bystander is a process that is not measured
+ * while another one is.
+ */
+#include "bench/world.h"
+
+#include "bpf/probes.h"
+
+#include <unistd.h>
+
+#define TURNS 5
+
+enum { OF_THIS_PROCESS, OF_ANOTHER };
+
+/* One block of rounds into `samples`; the first tenth warms up. */
+typedef int block_fn(struct bench_samples *samples, struct bench_world *world,
+		     struct mf_process *vm, unsigned int rounds);
+
+static int exits(struct bench_samples *samples, struct bench_world *world, struct mf_process *vm,
+		 unsigned int rounds)
+{
+	struct mf_exit exit;
+	unsigned int i;
+
+	for (i = 0; i < rounds; i++) {
+		uint64_t start = bench_now_ns();
+		uint64_t end;
+
+		mf_vm_answer(&vm->vm, 0);
+		mf_process_run(vm, &exit);
+		end = bench_now_ns();
+		if (exit.kind != MF_EXIT_LOG)
+			return 1;
+		if (i >= rounds / 10)
+			bench_add(samples, (double)(end - start));
+	}
+	return 0;
+}
+
+static int resets(struct bench_samples *samples, struct bench_world *world, struct mf_process *vm,
+		  unsigned int rounds)
+{
+	struct bench_request request;
+	unsigned int i;
+
+	bench_request_make(&request, "/hello", 0);
+	for (i = 0; i < rounds; i++) {
+		uint64_t start;
+
+		if (bench_serve(world, vm, &request))
+			return 1;
+		start = bench_now_ns();
+		if (mf_process_reset(vm))
+			return 1;
+		if (i >= rounds / 10)
+			bench_add(samples, (double)(bench_now_ns() - start));
+	}
+	return 0;
+}
+
+static struct mf_probes *open_probes(pid_t pid, struct mf_error *err)
+{
+	struct mf_probes_options options = {.pid = pid, .files = {"/proc/self/exe"}, .file_count = 1};
+	struct mf_probes *probes = NULL;
+
+	mf_probes_open(&probes, &options, err);
+	return probes;
+}
+
+/* Without the probes, then with them, in turns. */
+static int take_turns(const struct bench_case *self, struct bench_report *report, block_fn *block,
+		      struct bench_world *world, struct mf_process *vm)
+{
+	unsigned int rounds = bench.quick ? 200 : 4000;
+	pid_t pid = self->arg == OF_ANOTHER ? getppid() : getpid();
+	struct mf_error err = {0};
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < TURNS && !ret; i++) {
+		struct mf_probes *probes;
+
+		ret = block(&report->yard, world, vm, rounds);
+		probes = open_probes(pid, &err);
+		if (!probes)
+			return bench_skip(self, "%s", err.text);
+		if (!ret)
+			ret = block(&report->samples, world, vm, rounds);
+		mf_probes_close(probes);
+	}
+	return ret ? bench_fail(self, "a request failed") : 0;
+}
+
+static int with_probes(const struct bench_case *self, block_fn *block, const char *target)
+{
+	struct bench_report report = {
+		.name = self->name, .unit = "ns", .yardstick = "without probes"};
+	struct bench_request request;
+	struct bench_world *world;
+	struct mf_process vm;
+	struct mf_exit exit;
+	int ret = bench_world_open(&world, self, 0);
+
+	if (ret)
+		return ret;
+	ret = bench_fork(world, &vm);
+	if (!ret && target) {
+		bench_request_make(&request, target, 1000000);
+		mf_function_deliver(&vm, &world->ready, request.bytes, request.size);
+		mf_process_run(&vm, &exit);
+	}
+	if (!ret) {
+		ret = take_turns(self, &report, block, world, &vm);
+		mf_process_finish(&vm);
+	}
+	bench_world_close(world);
+	if (!ret) {
+		bench_count(&report, "added_p50",
+			    bench_percentile(&report.samples, 0.5) -
+				    bench_percentile(&report.yard, 0.5));
+		bench_print(&report);
+	}
+	return ret;
+}
+
+static int probes_exit(const struct bench_case *self)
+{
+	return with_probes(self, exits, "/log");
+}
+
+static int probes_reset(const struct bench_case *self)
+{
+	return with_probes(self, resets, NULL);
+}
+
+const struct bench_case bench_cases[] = {
+	{.name = "probes/exit", .run = probes_exit, .quick = true},
+	{.name = "probes/exit/bystander", .run = probes_exit, .arg = OF_ANOTHER},
+	{.name = "probes/reset", .run = probes_reset},
+	{.name = "probes/reset/bystander", .run = probes_reset, .arg = OF_ANOTHER},
+	{0},
+};
