@@ -62,7 +62,8 @@ static int resets(struct bench_samples *samples, struct bench_world *world, stru
 
 static struct mf_probes *open_probes(pid_t pid, struct mf_error *err)
 {
-	struct mf_probes_options options = {.pid = pid, .files = {"/proc/self/exe"}, .file_count = 1};
+	struct mf_probes_options options = {
+		.pid = pid, .files = {"/proc/self/exe"}, .file_count = 1};
 	struct mf_probes *probes = NULL;
 
 	mf_probes_open(&probes, &options, err);

@@ -34,7 +34,7 @@ struct mf_probes_options {
 
 /* What could not be measured, and why: whole sentences. */
 struct mf_probes_notes {
-	char text[MF_PROBES_NOTES_MAX][256];
+	char text[MF_PROBES_NOTES_MAX][512];
 	size_t count;
 };
 void mf_probes_note(struct mf_probes_notes *notes, const char *format, ...)

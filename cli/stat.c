@@ -39,9 +39,9 @@ static const char help[] =
 	"when it cannot\n"
 	"be run; 125 when Mayfly itself failed. With --pid: 0.\n";
 
-/* While a command has shown no counters, they are looked for often: it may be short. */
+/* The counters of a command are looked for often at its beginning: it may be short. */
 #define LOOK_SOON_MS   2
-#define LOOK_LATER_MS  100
+#define LOOK_LATER_MS  20
 #define LOOK_SOON_NS   2000000000ull
 #define PROBES_PATHS   3u
 #define MAP_LINES_PATH 4096
@@ -78,6 +78,7 @@ struct session {
 	struct mf_probes *probes; /* NULL: no BPF */
 	struct mf_engines engines;
 	struct mf_probes_notes notes;
+	struct mf_error why_no_probes;
 	FILE *file;
 	char name[256];
 	char paths[PROBES_PATHS][PATH_MAX]; /* files that may have probes */
@@ -259,12 +260,13 @@ static void attach(struct session *session)
 
 	for (i = 0; i < session->path_count; i++)
 		options.files[i] = session->paths[i];
-	if (mf_probes_open(&session->probes, &options, &err))
-		mf_probes_note(
-			&session->notes,
-			"Times are not measured here: %s. What an engine counts by itself is "
-			"all there is.",
-			err.text);
+	if (!mf_probes_open(&session->probes, &options, &err))
+		return;
+	session->why_no_probes = err;
+	mf_probes_note(&session->notes,
+		       "Times are not measured here: %s. What an engine counts by itself is "
+		       "all there is.",
+		       err.text);
 }
 
 static int next_wait_ms(const struct session *session, uint64_t now)
@@ -272,9 +274,8 @@ static int next_wait_ms(const struct session *session, uint64_t now)
 	uint64_t limit = session->options->duration_ns;
 	uint64_t left;
 
-	if (session->target.started && !session->engines.count &&
-	    now - session->begin_ns < LOOK_SOON_NS)
-		return LOOK_SOON_MS;
+	if (session->target.started)
+		return now - session->begin_ns < LOOK_SOON_NS ? LOOK_SOON_MS : LOOK_LATER_MS;
 	if (!limit)
 		return LOOK_LATER_MS;
 	left = (session->begin_ns + limit - now) / 1000000 + 1;
@@ -295,7 +296,7 @@ static void watch(struct session *session)
 }
 
 /* What the engine says happened and no probe saw. */
-static void compare(struct session *session, const struct mf_measured *measured,
+static void compare(struct session *session, struct mf_measured *measured,
 		    const struct mf_abi_stats_lane *engine)
 {
 	uint64_t runs = 0;
@@ -311,6 +312,17 @@ static void compare(struct session *session, const struct mf_measured *measured,
 			       "User exits are not measured here: the probes never fired, although "
 			       "KVM_RUN returned %llu times.",
 			       (unsigned long long)own);
+	if (session->target.started && session->engines.count && runs > own)
+		mf_probes_note(&session->notes,
+			       "The engine's own counters are not all: processes that ended before "
+			       "they were looked at, or no engines, made %llu user exits.",
+			       (unsigned long long)(runs - own));
+	if (measured->resets && !measured->reset.count && !session->engines.count) {
+		measured->resets = false;
+		mf_probes_note(&session->notes,
+			       "Resets are not measured here: no process with Mayfly's "
+			       "probes was seen.");
+	}
 	if (measured->resets && !measured->reset.count && engine->resets)
 		mf_probes_note(&session->notes,
 			       "Resets are not measured here: the probes never fired, although the "
@@ -383,6 +395,15 @@ static void finish(struct session *session)
 	free(measured);
 }
 
+static int nothing_to_see(const struct session *session, struct mf_error *err)
+{
+	mf_error_set(err, -EPERM,
+		     "nothing of process %d can be measured: %s. It shows no counters of an engine "
+		     "either: it is none of this version, or belongs to another user",
+		     session->target.pid, session->why_no_probes.text);
+	return MF_STATUS_FAILED;
+}
+
 static int measure(struct session *session, struct mf_error *err)
 {
 	int ret = begin(session, err);
@@ -393,6 +414,9 @@ static int measure(struct session *session, struct mf_error *err)
 	if (session->target.started && mf_target_release(&session->target, session->name, err))
 		return session->target.status ? session->target.status : MF_STATUS_FAILED;
 	session->begin_ns = mf_now_ns();
+	mf_engines_look(&session->engines, session->target.pid, session->target.started);
+	if (!session->probes && !session->engines.count && !session->target.started)
+		return nothing_to_see(session, err);
 	watch(session);
 	finish(session);
 	return session->target.status;

@@ -90,8 +90,10 @@ Test(histogram, percentiles_are_those_of_the_sorted_values)
 		double exact = (double)values[rank < count ? rank : count - 1];
 		double told = (double)mf_hist_percentile(&hist, fractions[i]);
 
-		cr_expect_leq(told, exact * 1.03, "%g: %g is told as %g", fractions[i], exact, told);
-		cr_expect_geq(told, exact * 0.97, "%g: %g is told as %g", fractions[i], exact, told);
+		cr_expect_leq(told, exact * 1.03, "%g: %g is told as %g", fractions[i], exact,
+			      told);
+		cr_expect_geq(told, exact * 0.97, "%g: %g is told as %g", fractions[i], exact,
+			      told);
 	}
 }
 

@@ -179,8 +179,8 @@ static uint64_t clocked_p50(unsigned int count)
 	return times[count / 2];
 }
 
-/* Clock and probes in turns, on the same VM: once the probes are there, the clock has their own time
- * in it as well, about a microsecond. */
+/* Clock and probes in turns, on the same VM: once the probes are there, the clock has their own
+ * time in it as well, about a microsecond. */
 Test(probes, time_resets_as_the_clock_does, .timeout = 120)
 {
 	unsigned int count = rounds(50, 2000, 2000);

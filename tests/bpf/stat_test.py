@@ -161,6 +161,7 @@ def what_never_fired_is_not_told_as_zero():
     done, report = stat("--", "/bin/true")
     same(report["user_exits"], {"count": 0, "reasons": {}}, "no exits")
     same(report["engine"], None, "no counters")
+    same(report["resets"], None, "no resets of a program that is no engine")
     check(any("own counters are not shown" in note for note in report["notes"]), "a sentence about it", report)
 
 
