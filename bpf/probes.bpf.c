@@ -2,7 +2,7 @@
 /*
  * Programs in the kernel that time KVM_RUN by exit reason and the engine's resets, of the processes
  * in `processes` alone. Raw tracepoints only, and USDT: they work on hardware and software KVM
- * alike, under lockdown, and (but for following children) without the kernel's type information.
+ * alike, under lockdown, and without the kernel's type information.
  *
  *   sys_enter   ioctl(KVM_RUN)           run_ns
  *   kvm_fpu     1, then 0                load_ns, unload_ns: between them, the guest
@@ -14,25 +14,15 @@
 #include <stdbool.h>
 
 #include <bpf/bpf_helpers.h>
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include <bpf/usdt.bpf.h>
 
-#include "bpf/shared.h"
+#include "bpf/ours.bpf.h"
 
 #define X86_64_IOCTL 16
 #define KVM_RUN      0xae80u /* _IO(KVMIO, 0x80), include/uapi/linux/kvm.h */
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
-
-/* Looked up by name in the running kernel's type information. */
-struct task_struct {
-	int pid;
-	int tgid;
-} __attribute__((preserve_access_index));
-
-const volatile struct mf_probe_target target;
-struct mf_probe_tally tally;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -48,13 +38,6 @@ struct {
 	__type(value, struct mf_probe_thread);
 } threads SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 8192);
-	__type(key, __u32);
-	__type(value, __u8);
-} processes SEC(".maps");
-
 /* Atomic, although the slot is this CPU's: a USDT program can be preempted by another one. */
 static __always_inline void record(__u32 number, __u64 ns)
 {
@@ -68,31 +51,6 @@ static __always_inline void record(__u32 number, __u64 ns)
 	__sync_fetch_and_add(&hist->sum_ns, ns);
 	if (ns > hist->max_ns)
 		hist->max_ns = ns;
-}
-
-static __always_inline void add_process(__u32 tgid)
-{
-	__u8 yes = 1;
-
-	if (bpf_map_update_elem(&processes, &tgid, &yes, BPF_ANY))
-		__sync_fetch_and_add(&tally.processes_lost, 1);
-}
-
-/* Is the current process one of ours? Inside a PID namespace the first one is found by its number.
- */
-static __always_inline bool is_ours(__u32 tgid)
-{
-	struct bpf_pidns_info ids = {};
-
-	if (bpf_map_lookup_elem(&processes, &tgid))
-		return true;
-	if (!target.pidns_ino ||
-	    bpf_get_ns_current_pid_tgid(target.pidns_dev, target.pidns_ino, &ids, sizeof(ids)))
-		return false;
-	if (ids.tgid != target.pid)
-		return false;
-	add_process(tgid);
-	return true;
 }
 
 static __always_inline struct mf_probe_thread *this_thread(void)
@@ -212,23 +170,6 @@ int BPF_USDT(on_reset_done, void *vm, __u64 pages, int failed)
 		__sync_fetch_and_add(&tally.pages_copied, pages);
 	}
 	thread->reset_ns = 0;
-	return 0;
-}
-
-/* A new thread is one of a process that is known; a new process is to be known. */
-SEC("raw_tp/sched_process_fork")
-int on_fork(struct bpf_raw_tracepoint_args *ctx)
-{
-	const struct task_struct *child = (const struct task_struct *)ctx->args[1];
-	int pid;
-	int tgid;
-
-	if (!is_ours(bpf_get_current_pid_tgid() >> 32))
-		return 0;
-	pid = BPF_CORE_READ(child, pid);
-	tgid = BPF_CORE_READ(child, tgid);
-	if (pid == tgid)
-		add_process((__u32)tgid);
 	return 0;
 }
 

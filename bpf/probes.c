@@ -12,6 +12,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "follow.skel.h"
 #include "probes.skel.h"
 
 /* Number of the first PID namespace: PROC_PID_INIT_INO, include/linux/proc_ns.h. */
@@ -19,6 +20,7 @@
 
 struct mf_probes {
 	struct probes_bpf *skel;
+	struct follow_bpf *follow; /* NULL: children are not followed */
 	struct bpf_link *usdt[2 * MF_PROBES_FILES_MAX];
 	size_t usdt_count;
 	int cpus;
@@ -95,29 +97,27 @@ static int say_why(int code, struct mf_error *err)
 }
 
 /* Inside a PID namespace the kernel has to look for the process by its number there. */
-static void set_target(struct probes_bpf *skel, const struct mf_probes_options *options)
+static void set_target(struct mf_probe_target *target, pid_t pid)
 {
 	struct stat st;
 
-	skel->rodata->target.pid = (uint32_t)options->pid;
+	target->pid = (uint32_t)pid;
 	if (stat("/proc/self/ns/pid", &st) || st.st_ino == PIDNS_FIRST_INO)
 		return;
-	skel->rodata->target.pidns_dev = st.st_dev;
-	skel->rodata->target.pidns_ino = st.st_ino;
+	target->pidns_dev = st.st_dev;
+	target->pidns_ino = st.st_ino;
 }
 
-static int load(struct mf_probes *probes, const struct mf_probes_options *options, bool follow)
+static int load(struct mf_probes *probes, const struct mf_probes_options *options)
 {
 	uint32_t pid = (uint32_t)options->pid;
 	uint8_t yes = 1;
 	int ret;
 
-	said[0] = '\0';
 	probes->skel = probes_bpf__open();
 	if (!probes->skel)
 		return -errno;
-	set_target(probes->skel, options);
-	bpf_program__set_autoload(probes->skel->progs.on_fork, follow);
+	set_target(&probes->skel->rodata->target, options->pid);
 	if (options->threads_max)
 		bpf_map__set_max_entries(probes->skel->maps.threads, options->threads_max);
 	ret = probes_bpf__load(probes->skel);
@@ -128,21 +128,6 @@ static int load(struct mf_probes *probes, const struct mf_probes_options *option
 		probes_bpf__destroy(probes->skel);
 		probes->skel = NULL;
 	}
-	return ret;
-}
-
-/* Following children takes the kernel's own types; all else does without. */
-static int load_what_goes(struct mf_probes *probes, const struct mf_probes_options *options)
-{
-	int ret = load(probes, options, options->follow);
-
-	if (!ret || !options->follow || ret == -EPERM)
-		return ret;
-	ret = load(probes, options, false);
-	if (!ret)
-		mf_probes_note(&probes->notes,
-			       "Processes that the command makes are not followed: this kernel has "
-			       "no type information (/sys/kernel/btf/vmlinux).");
 	return ret;
 }
 
@@ -159,15 +144,46 @@ static bool attach(struct mf_probes *probes, struct bpf_program *program, struct
 	return false;
 }
 
-static void attach_runs(struct mf_probes *probes, bool follow)
+static int load_follow(struct mf_probes *probes, pid_t pid)
+{
+	struct follow_bpf *follow = follow_bpf__open();
+	int ret;
+
+	if (!follow)
+		return -errno;
+	set_target(&follow->rodata->target, pid);
+	ret = bpf_map__reuse_fd(follow->maps.processes, bpf_map__fd(probes->skel->maps.processes));
+	if (!ret)
+		ret = follow_bpf__load(follow);
+	if (ret) {
+		follow_bpf__destroy(follow);
+		return ret;
+	}
+	probes->follow = follow;
+	return 0;
+}
+
+static void attach_follow(struct mf_probes *probes, pid_t pid)
+{
+	int ret = load_follow(probes, pid);
+
+	if (!ret)
+		attach(probes, probes->follow->progs.on_fork, &probes->follow->links.on_fork,
+		       "sched_process_fork", "Processes that the command makes are");
+	else
+		mf_probes_note(&probes->notes,
+			       "Processes that the command makes are not followed: %s.",
+			       ret == -ESRCH ? "this kernel has no type information "
+					       "(/sys/kernel/btf/vmlinux)"
+					     : strerror(-ret));
+}
+
+static void attach_runs(struct mf_probes *probes)
 {
 	struct probes_bpf *skel = probes->skel;
 
 	attach(probes, skel->progs.on_exit, &skel->links.on_exit, "sched_process_exit",
 	       "The end of threads is");
-	if (follow && bpf_program__autoload(skel->progs.on_fork))
-		attach(probes, skel->progs.on_fork, &skel->links.on_fork, "sched_process_fork",
-		       "Processes that the command makes are");
 	/* From the end to the beginning, so that nothing begins that would not be seen to end. */
 	probes->runs = attach(probes, skel->progs.on_sys_exit, &skel->links.on_sys_exit, "sys_exit",
 			      "User exits are");
@@ -241,14 +257,17 @@ int mf_probes_open(struct mf_probes **out, const struct mf_probes_options *optio
 	if (!probes)
 		return mf_error_set(err, -ENOMEM, "not enough memory to measure");
 	libbpf_set_print(listen_to_libbpf);
-	ret = load_what_goes(probes, options);
+	said[0] = '\0';
+	ret = load(probes, options);
 	if (ret) {
 		free(probes);
 		return say_why(ret, err);
 	}
 	probes->cpus = libbpf_num_possible_cpus();
 	attach_resets(probes, options);
-	attach_runs(probes, options->follow);
+	attach_runs(probes);
+	if (options->follow)
+		attach_follow(probes, options->pid);
 	*out = probes;
 	return 0;
 }
@@ -266,21 +285,37 @@ static int read_hist(struct mf_probes *probes, uint32_t number, struct mf_hist *
 	return ret;
 }
 
-static uint64_t missed_runs(const struct mf_probes *probes)
+static uint64_t missed_by(const struct bpf_object *object)
 {
 	struct bpf_program *program;
 	uint64_t missed = 0;
 
-	bpf_object__for_each_program(program, probes->skel->obj)
+	bpf_object__for_each_program(program, object)
 	{
 		struct bpf_prog_info info = {0};
 		uint32_t bytes = sizeof(info);
 
-		if (bpf_program__fd(program) >= 0 &&
-		    !bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &bytes))
+		if (!bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &bytes))
 			missed += info.recursion_misses;
 	}
 	return missed;
+}
+
+static struct mf_probes_lost count_lost(const struct mf_probes *probes)
+{
+	const struct mf_probe_tally *tally = &probes->skel->bss->tally;
+	struct mf_probes_lost lost = {
+		.threads = __atomic_load_n(&tally->threads_lost, __ATOMIC_RELAXED),
+		.processes = __atomic_load_n(&tally->processes_lost, __ATOMIC_RELAXED),
+		.missed_runs = missed_by(probes->skel->obj),
+	};
+
+	if (!probes->follow)
+		return lost;
+	tally = &probes->follow->bss->tally;
+	lost.processes += __atomic_load_n(&tally->processes_lost, __ATOMIC_RELAXED);
+	lost.missed_runs += missed_by(probes->follow->obj);
+	return lost;
 }
 
 /* A probe that attached and never fired, although what it watches has happened. */
@@ -342,11 +377,7 @@ int mf_probes_read(struct mf_probes *probes, struct mf_measured *measured)
 	measured->notes = probes->notes;
 	measured->pages_copied = __atomic_load_n(&tally->pages_copied, __ATOMIC_RELAXED);
 	measured->resets_failed = __atomic_load_n(&tally->resets_failed, __ATOMIC_RELAXED);
-	measured->lost = (struct mf_probes_lost){
-		.threads = __atomic_load_n(&tally->threads_lost, __ATOMIC_RELAXED),
-		.processes = __atomic_load_n(&tally->processes_lost, __ATOMIC_RELAXED),
-		.missed_runs = missed_runs(probes),
-	};
+	measured->lost = count_lost(probes);
 	look_for_silence(measured);
 	return 0;
 }
@@ -357,6 +388,7 @@ void mf_probes_close(struct mf_probes *probes)
 		return;
 	while (probes->usdt_count)
 		bpf_link__destroy(probes->usdt[--probes->usdt_count]);
+	follow_bpf__destroy(probes->follow);
 	probes_bpf__destroy(probes->skel);
 	free(probes);
 }
