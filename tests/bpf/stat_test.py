@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: MIT
 """mayfly stat as its user meets it: of a command, of a process, with the right to use BPF and without, and what it says
 when there is nothing to measure."""
+import fcntl
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -165,6 +168,32 @@ def what_never_fired_is_not_told_as_zero():
     check(any("own counters are not shown" in note for note in report["notes"]), "a sentence about it", report)
 
 
+@claim(emulated=True)
+def a_probe_that_attached_and_never_fired_is_named():
+    """The number of KVM_RUN, asked of something that is no vCPU: it returns, and KVM knows nothing of it."""
+    call = "import ctypes; c = ctypes.CDLL(None)\nfor i in range(7): c.ioctl(0, 0xae80, 0)"
+    done, report = stat("--", sys.executable, "-c", call)
+    same(report["user_exits"]["reasons"]["unknown"]["count"], 7, "returns", report)
+    same(report["outside_guest"], None, "the part outside the guest", report)
+    for tracepoint in ("kvm_userspace_exit", "kvm_fpu"):
+        check(any(f"not measured here: tracepoint {tracepoint} never fired, although KVM_RUN returned 7 times" in note
+                  for note in report["notes"]), tracepoint, report)
+
+
+@claim
+def without_type_information_all_but_children_is_measured():
+    with folder() as root:
+        hide = 'mount -t tmpfs none /sys/kernel/btf && exec "$0" "$@"'
+        done = command(["unshare", "-m", "/bin/sh", "-c", hide, MAYFLY, "stat", "--json", "--output", f"{root}/report",
+                        "--", *run_of("exit", "17")])
+        expect(done, 17, "stat without type information")
+        with open(f"{root}/report") as file:
+            report = json.load(file)
+        same(len(report["notes"]), 1, "notes", report)
+        matches("are not followed: .*type information", report["notes"][0])
+        measured_all({**report, "notes": []}, "run")
+
+
 def without_rights(root, args):
     """The shell command that runs args as a user whose only right is group access to a /dev/kvm of its own."""
     node = f"{root}/kvm"
@@ -205,14 +234,13 @@ def without_rights_and_counters_it_refuses():
 
 @claim
 def signals_reach_the_command_and_the_report_comes():
-    process = subprocess.Popen([MAYFLY, "stat", "--", "/bin/sh", "-c", "trap 'exit 9' TERM; echo up; sleep 20 & wait"],
+    process = subprocess.Popen([MAYFLY, "stat", "--", "/bin/sh", "-c", "trap 'exit 9' TERM; echo up; while :; do sleep 0.1; done"],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     same(process.stdout.readline(), b"up\n", "the command")
     process.terminate()
     error = process.stderr.readline()
     same(process.wait(10), 9, "its status", error)
     matches("mayfly stat: /bin/sh", error)
-    os.killpg(process.pid, signal.SIGKILL)  # the sleep
     process.stdout.close()
     process.stderr.close()
 
@@ -227,6 +255,23 @@ def an_interrupt_from_the_keyboard_ends_both():
         same(process.wait(10), 128 + signal.SIGINT, "its status")
         with open(f"{root}/report") as file:
             matches("KVM_RUN returned", file.read())
+
+
+@claim
+def what_the_terminal_sent_to_both_is_not_sent_twice():
+    master, slave = pty.openpty()
+    count = ("import signal, sys, time\nn = []\nsignal.signal(signal.SIGINT, lambda *_: n.append(1))\n"
+             "print('up', flush=True)\nuntil = time.monotonic() + 1.5\n"
+             "while time.monotonic() < until: time.sleep(0.1)\nsys.exit(len(n))")
+    process = subprocess.Popen([MAYFLY, "stat", "--output", "/dev/null", "--", sys.executable, "-c", count], stdin=slave,
+                               stdout=subprocess.PIPE, start_new_session=True,
+                               preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    same(process.stdout.readline(), b"up\n", "the command")
+    os.write(master, b"\x03")
+    same(process.wait(10), 1, "interrupts that the command got")
+    process.stdout.close()
+    os.close(master)
+    os.close(slave)
 
 
 @claim
