@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Takes the processes that a measured one makes for measured as well. An object of its own: alone it
- * needs the type information of the running kernel, where the fields of a task stand.
+ * Takes the processes that a measured one makes for measured as well. An object of its own: alone
+ * it needs the type information of the running kernel, where the fields of a task stand.
  */
 #include <linux/bpf.h>
 

@@ -20,11 +20,8 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } verbs[] = {
-	{"run", mf_verb_run},
-	{"serve", mf_verb_serve},
-	{"ctl", mf_verb_ctl},
-	{"stat", mf_verb_stat},
-	{"doctor", mf_verb_doctor},
+	{"run", mf_verb_run},   {"serve", mf_verb_serve},   {"ctl", mf_verb_ctl},
+	{"stat", mf_verb_stat}, {"doctor", mf_verb_doctor},
 };
 
 /* Else the first files that are opened become what a guest prints on. */

@@ -201,7 +201,7 @@ static void find_process_files(struct session *session, pid_t pid)
 		fclose(maps);
 }
 
-static void read_name(pid_t pid, char name[256])
+static void read_name(pid_t pid, char *name)
 {
 	char path[64];
 	FILE *file;
@@ -211,6 +211,9 @@ static void read_name(pid_t pid, char name[256])
 	if (!file || !fgets(name, 256, file))
 		strcpy(name, "?");
 	name[strcspn(name, "\n")] = '\0';
+	for (; *name; name++) /* the process chose it */
+		if (*name < ' ' || *name > '~')
+			*name = '?';
 	if (file)
 		fclose(file);
 }
