@@ -307,6 +307,7 @@ static void say_end(struct server *server)
 	uint64_t resets = 0;
 	uint64_t audits = 0;
 	uint64_t unclean = 0;
+	uint64_t user_exits = 0;
 	char audited[80] = "";
 	unsigned int i;
 
@@ -318,15 +319,18 @@ static void say_end(struct server *server)
 		resets += stats->resets;
 		audits += stats->audits;
 		unclean += stats->audit_failures;
+		user_exits += stats->user_exits;
 	}
 	if (server->options->quiet)
 		return;
 	if (server->options->pool.audit)
 		snprintf(audited, sizeof(audited), ", %llu audits, %llu unclean",
 			 (unsigned long long)audits, (unsigned long long)unclean);
-	mf_output_say(1000, "mayfly: %llu requests, %llu of them failed, %llu resets%s\n",
-		      (unsigned long long)requests, (unsigned long long)failed,
-		      (unsigned long long)resets, audited);
+	mf_output_say(
+		1000,
+		"mayfly: %llu requests, %llu of them failed, %llu resets%s, %llu user exits\n",
+		(unsigned long long)requests, (unsigned long long)failed,
+		(unsigned long long)resets, audited, (unsigned long long)user_exits);
 	mf_tenant_store_say_end(&server->store);
 }
 
