@@ -11,6 +11,7 @@
 
 #include <mayfly/abi/call.h>
 
+#include "forge.h"
 #include "hostile.h"
 #include "probe.h"
 
@@ -37,6 +38,7 @@ struct escape {
 	uint64_t text_bytes;       /* 80 */
 	uint64_t range_count;      /* 88 */
 	struct range ranges[8];    /* 96 */
+	char headers[128];
 };
 _Static_assert(offsetof(struct escape, ranges) == 96, "asm");
 
@@ -60,14 +62,18 @@ _Static_assert(offsetof(struct escape, ranges) == 96, "asm");
 _Static_assert(MF_CALL_READY == 0x4d460000 && MF_ABI_PORT == 0x10, "asm");
 _Static_assert(SYS_write == 1 && SYS_exit_group == 231, "asm");
 
+/* Where the answer of an attack leads to; empty: nowhere. */
+static char home[64];
+
 static struct escape *escape_create(const struct mf_request *request, const char *text)
 {
-	static const char type[] = "Content-Type: text/plain\r\n";
 	struct escape *e =
 		mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (e == MAP_FAILED)
 		return NULL;
+	snprintf(e->headers, sizeof(e->headers), "Content-Type: text/plain\r\n%s%s%s",
+		 home[0] ? "Location: " : "", home, home[0] ? "\r\n" : "");
 	e->inside = mf_inside();
 	e->text = (uintptr_t)text;
 	e->text_bytes = strlen(text);
@@ -77,9 +83,9 @@ static struct escape *escape_create(const struct mf_request *request, const char
 		.buffer = (uintptr_t)request,
 		.buffer_bytes = SDK_BUFFER_BYTES,
 		.response = {.version = MF_ABI_VERSION,
-			     .status = 200,
-			     .headers = (uintptr_t)type,
-			     .headers_bytes = sizeof(type) - 1,
+			     .status = home[0] ? 303 : 200,
+			     .headers = (uintptr_t)e->headers,
+			     .headers_bytes = strlen(e->headers),
 			     .body = (uintptr_t)text,
 			     .body_bytes = strlen(text)},
 	};
@@ -218,7 +224,9 @@ static void answer_number(const char *what, size_t number)
 	static char text[64];
 	int length = snprintf(text, sizeof(text), "%s %zu\n", what, number);
 
-	mf_respond(200, "text/plain", text, (size_t)length);
+	mf_respond(home[0] ? 303 : 200, "text/plain", text, (size_t)length);
+	if (home[0])
+		mf_response_header("Location", home);
 }
 
 static void take_memory(void)
@@ -257,31 +265,57 @@ static void take_descriptors(void)
 	answer_number("descriptors taken:", count);
 }
 
-bool hostile_serve(struct mf_text target, const struct mf_request *request)
+/* What follows the prefix, when the text has it. */
+static bool skip(struct mf_text *text, const char *prefix)
 {
-	static const char prefix[] = "/hostile/";
-	const char *what = target.data + sizeof(prefix) - 1;
-	size_t length = target.length - (sizeof(prefix) - 1);
+	size_t length = strlen(prefix);
 
-	if (target.length < sizeof(prefix) || memcmp(target.data, prefix, sizeof(prefix) - 1) != 0)
+	if (text->length < length || memcmp(text->data, prefix, length) != 0)
 		return false;
-#define IS(word) (length == sizeof(word) - 1 && memcmp(what, word, sizeof(word) - 1) == 0)
-	if (IS("scribble"))
-		scribble(request);
-	if (IS("registers"))
-		fill_registers(request);
-	if (IS("crash"))
-		__asm__ volatile("movl $0, 0" : : : "memory");
-	if (IS("ud2"))
-		__asm__ volatile("ud2");
-	while (IS("loop"))
-		__asm__ volatile("");
-	if (IS("memory"))
+	text->data += length;
+	text->length -= length;
+	return true;
+}
+
+static bool is(struct mf_text text, const char *word)
+{
+	return text.length == strlen(word) && memcmp(text.data, word, text.length) == 0;
+}
+
+/* Those that can say how it was. */
+static bool talk(struct mf_text what)
+{
+	if (is(what, "memory"))
 		take_memory();
-	else if (IS("descriptors"))
+	else if (is(what, "descriptors"))
 		take_descriptors();
+	else if (is(what, "ring"))
+		answer_number("forgeries:", forge_ring());
+	else if (is(what, "flood"))
+		answer_number("calls:", forge_flood());
 	else
 		return false;
-#undef IS
 	return true;
+}
+
+bool hostile_serve(struct mf_text target, const struct mf_request *request)
+{
+	struct mf_text what = target;
+
+	home[0] = '\0';
+	if (is(mf_request_method(request), "POST") && skip(&what, "/attack/"))
+		snprintf(home, sizeof(home), "/?after=%.*s", (int)what.length, what.data);
+	else if (!skip(&what, "/hostile/"))
+		return false;
+	if (is(what, "scribble"))
+		scribble(request);
+	if (is(what, "registers"))
+		fill_registers(request);
+	if (is(what, "crash"))
+		__asm__ volatile("movl $0, 0" : : : "memory");
+	if (is(what, "ud2"))
+		__asm__ volatile("ud2");
+	while (is(what, "loop"))
+		__asm__ volatile("");
+	return talk(what);
 }

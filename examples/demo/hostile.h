@@ -10,6 +10,11 @@
  *	/hostile/loop		never answer
  *	/hostile/memory		take memory until there is none, answer how much
  *	/hostile/descriptors	open descriptors until there are none, answer how many
+ *	/hostile/ring		rewrite the channel to the store at random, answer how often
+ *	/hostile/flood		call the store and read no reply, answer how often
+ *
+ * POST /attack/... is the same for a browser: what can answer leads back to the page, with a word
+ * about what it did ("/?after=...").
  */
 #ifndef MAYFLY_DEMO_HOSTILE_H
 #define MAYFLY_DEMO_HOSTILE_H
@@ -18,7 +23,7 @@
 
 #include <mayfly/sdk.h>
 
-/* Whether the target was one of the above and a response was begun. */
+/* Whether it asked for one of the above and a response was begun. */
 bool hostile_serve(struct mf_text target, const struct mf_request *request);
 
 #endif

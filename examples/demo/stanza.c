@@ -6,9 +6,11 @@
  *
  * DO NOT RUN THIS NATIVELY AS A SERVER: `struct note` is a hole on purpose.
  *
- *	GET /			greeting with the number of requests that this VM has served
+ *	GET /			greeting with the number of requests that this VM has served; with a
+ *				store and for browsers ("Accept: text/html") the page, see page.h
  *	POST / , POST /stanza	the body, one stanza, as JSON
- *	/hostile/..., /probe/...	see hostile.h and probe.h
+ *	/package/NAME		kept in the store, see registry.h
+ *	/hostile/..., /attack/..., /probe/...	see hostile.h and probe.h
  */
 #include <errno.h>
 #include <stdint.h>
@@ -20,7 +22,9 @@
 
 #include "control.h"
 #include "hostile.h"
+#include "page.h"
 #include "probe.h"
+#include "registry.h"
 
 #define JSON_STATIC_BYTES (128u << 10)
 
@@ -38,14 +42,34 @@ static void answer_text(int status, const char *text)
 	mf_respond(status, "text/plain", text, strlen(text));
 }
 
-static void greet(void)
+/* `visits` < 0: there is no store to count them. */
+static void greet(int64_t visits)
 {
 	static char text[256];
 	int length =
 		snprintf(text, sizeof(text), "Hello! Requests served by this machine: %d\n%.*s",
 			 served, (int)sizeof(notice), notice);
 
+	if (visits >= 0)
+		length += snprintf(text + length, sizeof(text) - (size_t)length,
+				   "Visits, as the store counts them: %lld\n", (long long)visits);
 	mf_respond(200, "text/plain", text, (size_t)length);
+}
+
+static void welcome(const struct mf_request *request, struct mf_text query)
+{
+	struct mf_text accept = mf_request_header(request, "accept");
+	int64_t visits;
+	int code = registry_visit(&visits);
+
+	if (code == -ENOTCONN)
+		greet(-1);
+	else if (code)
+		answer_text(503, "the store did not do it\n");
+	else if (accept.data && strstr(accept.data, "text/html"))
+		page_answer(&(struct page){served, visits, notice, query});
+	else
+		greet(visits);
 }
 
 static void remember_session(const struct mf_request *request)
@@ -187,18 +211,22 @@ static void serve(const struct mf_request *request)
 	struct mf_text method = mf_request_method(request);
 	struct mf_text target = mf_request_target(request);
 	bool post = equals(method, "POST");
-	const char *query = memchr(target.data, '?', target.length);
+	const char *mark = memchr(target.data, '?', target.length);
+	struct mf_text query = {"", 0};
 
-	if (query)
-		target.length = (size_t)(query - target.data);
+	if (mark) {
+		query.data = mark + 1;
+		query.length = target.length - (size_t)(mark + 1 - target.data);
+		target.length = (size_t)(mark - target.data);
+	}
 	remember_session(request);
 	if (post && (equals(target, "/") || equals(target, "/stanza")))
 		answer_stanza(request);
 	else if (equals(target, "/"))
-		greet();
+		welcome(request, query);
 	else if (equals(target, "/probe/registers"))
 		probe_answer();
-	else if (!hostile_serve(target, request))
+	else if (!registry_serve(request, target) && !hostile_serve(target, request))
 		answer_text(404, "nothing here\n");
 }
 
