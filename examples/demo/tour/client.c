@@ -171,3 +171,32 @@ bool client_post(struct client *client, const struct stanza *stanza)
 	       answer.length == stanza->json_length &&
 	       memcmp(answer.body, stanza->json, answer.length) == 0;
 }
+
+static bool ask_package(struct client *client, struct ask *ask, const struct stanza *stanza,
+			struct answer *answer)
+{
+	char target[256];
+
+	snprintf(target, sizeof(target), "/package/%s", stanza->name);
+	ask->target = target;
+	return client_ask(client, ask, answer) == 0;
+}
+
+bool client_put(struct client *client, const struct stanza *stanza)
+{
+	struct ask ask = {
+		.method = "PUT", .body = stanza->text.data, .length = stanza->text.length};
+	struct answer answer;
+
+	return ask_package(client, &ask, stanza, &answer) && answer.status == 204;
+}
+
+bool client_get(struct client *client, const struct stanza *stanza)
+{
+	struct ask ask = {.method = "GET"};
+	struct answer answer;
+
+	return ask_package(client, &ask, stanza, &answer) && answer.status == 200 &&
+	       answer.length == stanza->text.length &&
+	       memcmp(answer.body, stanza->text.data, answer.length) == 0;
+}

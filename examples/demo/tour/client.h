@@ -44,4 +44,8 @@ int client_ask(struct client *client, const struct ask *ask, struct answer *answ
 /* Post a stanza: whether the answer is what the program gives natively. */
 bool client_post(struct client *client, const struct stanza *stanza);
 
+/* Into the store and from there: whether it was kept, whether the same bytes come back. */
+bool client_put(struct client *client, const struct stanza *stanza);
+bool client_get(struct client *client, const struct stanza *stanza);
+
 #endif

@@ -27,8 +27,9 @@ struct mode {
 };
 
 static const struct mode modes[] = {
-	{"scribble", 200, 0}, {"registers", 200, 0}, {"crash", 502, 0},       {"ud2", 502, 0},
-	{"loop", 504, 0},     {"memory", 502, 200},  {"descriptors", 200, 0},
+	{"scribble", 200, 0},    {"registers", 200, 0}, {"crash", 502, 0},
+	{"ud2", 502, 0},         {"loop", 504, 0},      {"memory", 502, 200},
+	{"descriptors", 200, 0}, {"ring", 200, 502},    {"flood", 200, 0},
 };
 #define MODES (sizeof(modes) / sizeof(modes[0]))
 
@@ -65,13 +66,16 @@ static void misbehave(struct person *person, struct client *client)
 	person->asked++;
 }
 
+/* In turns: have a stanza parsed, have it kept, get it back. */
 static void behave(struct person *person, struct client *client)
 {
+	static bool (*const turns[])(struct client * client, const struct stanza *stanza) = {
+		client_post, client_put, client_get};
 	const struct stanzas *all = &person->tour->stanzas;
+	const struct stanza *stanza = &all->list[(person->first + person->asked / 3) % all->count];
 	uint64_t start = now_ns();
 
-	person->wrong +=
-		!client_post(client, &all->list[(person->first + person->asked) % all->count]);
+	person->wrong += !turns[person->asked % 3](client, stanza);
 	times_add(&person->times, now_ns() - start);
 	person->asked++;
 }
@@ -164,41 +168,53 @@ static bool everybody_asked(const struct person *people, size_t count)
 	return true;
 }
 
+static void show_all(struct person *alone, struct person *crowded, const struct server_end *end,
+		     bool emulated)
+{
+	size_t unexpected;
+
+	say_blank();
+	say("  honest clients  requests           p50           p99   wrong");
+	show("alone", &alone[0], emulated);
+	show("beside a crowd", &crowded[0], emulated);
+	say_blank();
+	unexpected = show_crowd(crowded + HONEST, emulated);
+	say_blank();
+	claim(alone[0].asked && alone[0].wrong == 0 && crowded[0].asked && crowded[0].wrong == 0,
+	      "every honest answer was the native one, or what had been kept, byte by byte");
+	claim(everybody_asked(crowded, HONEST + MODES) && unexpected == 0,
+	      "every hostile request ended as it should: answered, crashed (502) or timed out "
+	      "(504)");
+	claim(end->restarts == 0, "the storage VM answered %s calls and was never started again",
+	      with_commas(end->calls));
+	claim(end->audits > 0 && end->unclean == 0, "%s audits, %llu unclean",
+	      with_commas(end->audits), end->unclean);
+}
+
 void scene_crowd(const struct tour *tour)
 {
-	static const char *const options[] = {"--deadline",       DEADLINE, "--audit",
-					      "--request-memory", "8M",     NULL};
-	static const char *const patient[] = {
-		"--deadline", DEADLINE_EMULATED, "--audit", "--request-memory", "8M", NULL};
+	const char *deadline = tour->emulated ? DEADLINE_EMULATED : DEADLINE;
+	const char *const options[] = {"--deadline", deadline,  "--audit",    "--request-memory",
+				       "8M",         "--store", tour->folder, NULL};
 	struct person alone[HONEST], crowded[HONEST + MODES];
 	struct server_end end;
 	struct server server;
-	size_t unexpected;
 
 	say("%d honest clients for %d s, then the same beside %zu hostile ones, one of each kind "
 	    "and as fast",
 	    HONEST, (int)((tour->emulated ? RUN_EMULATED_NS : RUN_NS) / 1000000000), MODES);
-	say("as they can; deadline %s.", tour->emulated ? DEADLINE_EMULATED : DEADLINE);
-	if (!server_start(&server, tour, tour->emulated ? patient : options))
+	say("as they can; deadline %s. The honest have stanzas parsed, kept and given back in "
+	    "turns. Ring",
+	    deadline);
+	say("and flood turn on the same store: forged messages in its channel, calls without "
+	    "end.");
+	if (!server_start(&server, tour, options))
 		return;
 	run(alone, HONEST, tour, server.port);
 	run(crowded, HONEST + MODES, tour, server.port);
 	if (!server_stop(&server, &end))
 		return;
-	say_blank();
-	say("  honest clients  requests           p50           p99   wrong");
-	show("alone", &alone[0], tour->emulated);
-	show("beside a crowd", &crowded[0], tour->emulated);
-	say_blank();
-	unexpected = show_crowd(crowded + HONEST, tour->emulated);
-	say_blank();
-	claim(alone[0].asked && alone[0].wrong == 0 && crowded[0].asked && crowded[0].wrong == 0,
-	      "every honest answer was the native one, byte by byte");
-	claim(everybody_asked(crowded, HONEST + MODES) && unexpected == 0,
-	      "every hostile request ended as it should: answered, crashed (502) or timed out "
-	      "(504)");
-	claim(end.audits > 0 && end.unclean == 0, "%s audits, %llu unclean",
-	      with_commas(end.audits), end.unclean);
+	show_all(alone, crowded, &end, tour->emulated);
 	times_finish(&alone[0].times);
 	times_finish(&crowded[0].times);
 }

@@ -1,69 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Honest clients: every package of this machine, each answer compared with the native one. */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "client.h"
+#include "crew.h"
 #include "say.h"
 #include "server.h"
 #include "times.h"
 #include "tour.h"
 
-#define CLIENTS        4
-#define EMULATED_EVERY 12 /* stanzas: one of so many is posted there */
-#define NATIVE_RUNS    8
-
-struct work {
-	const struct tour *tour;
-	uint16_t port;
-	size_t step;
-	atomic_size_t next;
-	atomic_size_t done;
-	atomic_size_t wrong;
-	atomic_size_t bytes_in;
-	atomic_size_t bytes_out;
-};
-
-static void *be_a_client(void *arg)
-{
-	struct work *work = arg;
-	struct client client;
-	size_t i;
-
-	client_init(&client, work->port);
-	while ((i = atomic_fetch_add(&work->next, work->step)) < work->tour->stanzas.count) {
-		const struct stanza *stanza = &work->tour->stanzas.list[i];
-
-		if (client_post(&client, stanza)) {
-			work->bytes_in += stanza->text.length;
-			work->bytes_out += stanza->json_length;
-		} else {
-			work->wrong++;
-		}
-		work->done++;
-	}
-	client_finish(&client);
-	return NULL;
-}
-
-static void post_all(struct work *work, size_t count)
-{
-	struct timespec nap = {.tv_nsec = 20000000};
-	pthread_t threads[CLIENTS];
-
-	for (int i = 0; i < CLIENTS; i++)
-		pthread_create(&threads[i], NULL, be_a_client, work);
-	while (work->done < count) {
-		say_progress("stanzas posted", work->done, count);
-		nanosleep(&nap, NULL);
-	}
-	say_progress("stanzas posted", count, count);
-	for (int i = 0; i < CLIENTS; i++)
-		pthread_join(threads[i], NULL);
-}
+#define NATIVE_RUNS 8
 
 /* What "natively" means, held against the program itself: some stanzas, the largest among them. */
 static void run_natively(const struct tour *tour)
@@ -92,35 +39,43 @@ static void run_natively(const struct tour *tour)
 	      NATIVE_RUNS + 1);
 }
 
+/* Bytes of the native answers, which are those that came when none was wrong. */
+static size_t bytes_of_json(const struct tour *tour)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < tour->stanzas.count; i += CREW_STEP(tour))
+		bytes += tour->stanzas.list[i].json_length;
+	return bytes;
+}
+
 void scene_honest(const struct tour *tour)
 {
 	static const char *const options[] = {"--audit", NULL};
-	struct work work = {.tour = tour, .step = tour->emulated ? EMULATED_EVERY : 1};
-	size_t count = (tour->stanzas.count + work.step - 1) / work.step;
+	struct crew crew = {.tour = tour, .what = "stanzas posted", .ask = client_post};
+	size_t count = crew_count(tour);
 	struct server_end end;
 	struct server server;
-	uint64_t start;
 
 	if (tour->emulated)
-		say("in the emulated machine: one stanza of %d", EMULATED_EVERY);
+		say("in the emulated machine: one stanza of %u", CREW_STEP(tour));
 	if (!server_start(&server, tour, options))
 		return;
-	work.port = server.port;
-	start = now_ns();
-	post_all(&work, count);
-	start = now_ns() - start;
+	crew.port = server.port;
+	crew_work(&crew);
 	server_settle(tour);
 	if (!server_stop(&server, &end))
 		return;
-	say("%d clients posted %s stanzas, %s bytes, and got %s bytes of JSON.", CLIENTS,
-	    with_commas(count), with_commas(work.bytes_in), with_commas(work.bytes_out));
+	say("%d clients posted %s stanzas, %s bytes, and got %s bytes of JSON.", CREW_CLIENTS,
+	    with_commas(count), with_commas(crew.bytes),
+	    with_commas(crew.wrong ? 0 : bytes_of_json(tour)));
 	if (!tour->emulated)
 		say("%.2f s: %s requests a second, each in a VM that was reset and audited after "
 		    "it.",
-		    (double)start / 1e9,
-		    with_commas((unsigned long long)((double)count * 1e9 / (double)start)));
-	claim(work.wrong == 0, "answers that differ from the native ones by any byte: %zu",
-	      work.wrong);
+		    (double)crew.ns / 1e9,
+		    with_commas((unsigned long long)((double)count * 1e9 / (double)crew.ns)));
+	claim(crew.wrong == 0, "answers that differ from the native ones by any byte: %zu",
+	      crew.wrong);
 	run_natively(tour);
 	claim(end.requests == count && end.failed == 0 && end.audits == count && end.unclean == 0,
 	      "the server counts %llu requests, %llu failures, %llu audits, %llu unclean",

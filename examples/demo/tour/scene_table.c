@@ -205,7 +205,7 @@ void scene_table(const struct tour *tour)
 	say("A user exit is a return from the VM to the engine. Exits and faults are a request's; "
 	    "own");
 	say("memory is what the serving process or VM shares with no other (kernel's part: scene "
-	    "4).");
+	    "3).");
 	claim(measured && wrong == 0, "the same answers every way: %zu wrong", wrong);
 	claim(ways[2].exits == 1, "a request to Mayfly is one user exit");
 }

@@ -121,19 +121,51 @@ static void note_audit(const char *text, char *why, size_t room)
 		snprintf(why, room, "%.*s", (int)strcspn(at, "\n"), at);
 }
 
+/* The number that stands before these words, 0 when they are not in the line. */
+static unsigned long long count_of(const char *line, const char *words)
+{
+	const char *end = line + strcspn(line, "\n");
+	const char *at = strstr(line, words);
+
+	if (!at || at > end)
+		return 0;
+	while (at > line && at[-1] >= '0' && at[-1] <= '9')
+		at--;
+	return strtoull(at, NULL, 10);
+}
+
+/* The last line that has these words in it, or NULL. */
+static const char *last_line(const char *text, const char *words)
+{
+	const char *line = NULL;
+
+	for (const char *at = text; (at = strstr(at, words)); at++)
+		line = at;
+	while (line && line > text && line[-1] != '\n')
+		line--;
+	return line;
+}
+
 static bool parse_end(const char *text, struct server_end *end)
 {
-	const char *at = NULL;
+	const char *store = last_line(text, "mayfly: store: ");
+	const char *line = last_line(text, " requests, ");
 
-	for (const char *next = text; (next = strstr(next, " requests, ")); next++)
-		at = next;
-	while (at && at > text && at[-1] != '\n')
-		at--;
-	return at &&
-	       sscanf(at,
-		      "mayfly: %llu requests, %llu of them failed, %llu resets, %llu audits, %llu "
-		      "unclean",
-		      &end->requests, &end->failed, &end->resets, &end->audits, &end->unclean) >= 3;
+	if (!line)
+		return false;
+	end->requests = count_of(line, " requests");
+	end->failed = count_of(line, " of them failed");
+	end->resets = count_of(line, " resets");
+	end->audits = count_of(line, " audits");
+	end->unclean = count_of(line, " unclean");
+	end->exits = count_of(line, " user exits");
+	if (!store)
+		return true;
+	end->calls = count_of(store, " calls");
+	end->commits = count_of(store, " commits");
+	end->restarts = count_of(store, " restarts");
+	end->store_exits = count_of(store, " user exits");
+	return true;
 }
 
 void server_settle(const struct tour *tour)
@@ -163,6 +195,14 @@ bool server_stop(struct server *server, struct server_end *end)
 	return claim(false, "mayfly serve did not end well (status 0x%x): %s", status, text);
 }
 
+void server_kill(struct server *server)
+{
+	kill(server->pid, SIGKILL);
+	while (waitpid(server->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	close(server->log);
+}
+
 static int file_in_memory(const void *bytes, size_t count)
 {
 	int fd = memfd_create("file", MFD_CLOEXEC);
@@ -174,12 +214,13 @@ static int file_in_memory(const void *bytes, size_t count)
 	return fd;
 }
 
+/* With a NUL behind it. */
 static long read_output(int fd, char **output)
 {
 	struct stat st = {0};
 
 	fstat(fd, &st);
-	*output = malloc((size_t)st.st_size + 1);
+	*output = calloc(1, (size_t)st.st_size + 1);
 	return *output && pread(fd, *output, (size_t)st.st_size, 0) == st.st_size ? (long)st.st_size
 										  : -EIO;
 }
@@ -204,4 +245,29 @@ long run_program(const char *program, const void *input, size_t bytes, char **ou
 	close(in);
 	close(out);
 	return length;
+}
+
+int run_quietly(const char *const *argv, char **output)
+{
+	int in = file_in_memory(NULL, 0);
+	int out = file_in_memory(NULL, 0);
+	int status = -1;
+	pid_t pid = in >= 0 && out >= 0 ? fork_bound() : -1;
+
+	if (pid == 0) {
+		dup2(in, STDIN_FILENO);
+		dup2(out, STDOUT_FILENO);
+		dup2(out, STDERR_FILENO);
+		execv(argv[0], (char *const *)argv);
+		_exit(127);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (output)
+		read_output(out, output);
+	close(in);
+	close(out);
+	if (pid < 0)
+		return -EAGAIN;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }

@@ -57,6 +57,44 @@ static int read_all(struct stanzas *stanzas)
 	return fclose(to) ? -errno : rc;
 }
 
+/* A field's value as a string; the caller frees it. NULL: there is none, or no memory. */
+static char *field_of(struct control_span text, const char *name)
+{
+	struct control_field field;
+
+	if (control_find(text, name, &field) != 1)
+		return NULL;
+	while (field.value.length && *field.value.data == ' ') {
+		field.value.data++;
+		field.value.length--;
+	}
+	return strndup(field.value.data, field.value.length);
+}
+
+/* The same package may be there for several architectures: then dpkg says which. */
+static char *name_of(struct control_span text)
+{
+	char *name = field_of(text, "Package");
+	char *arch = field_of(text, "Architecture");
+	char *multi = field_of(text, "Multi-Arch");
+	char *whole = NULL;
+
+	if (name && arch && multi && strcmp(multi, "same") == 0 &&
+	    asprintf(&whole, "%s:%s", name, arch) > 0) {
+		free(name);
+		name = whole;
+	}
+	free(arch);
+	free(multi);
+	return name;
+}
+
+static void finish_one(struct stanza *stanza)
+{
+	free(stanza->name);
+	free(stanza->json);
+}
+
 static int add(struct stanzas *stanzas, struct control_span text)
 {
 	struct stanza *list = realloc(stanzas->list, (stanzas->count + 1) * sizeof(*list));
@@ -69,10 +107,14 @@ static int add(struct stanzas *stanzas, struct control_span text)
 		return -ENOMEM;
 	stanzas->list = list;
 	new = &list[stanzas->count];
-	*new = (struct stanza){.text = text, .json = malloc(room)};
+	*new = (struct stanza){.text = text, .name = name_of(text), .json = malloc(room)};
+	if (!new->name) {
+		finish_one(new);
+		return 0;
+	}
 	length = new->json ? control_to_json(text, new->json, room, &error) : -ENOMEM;
 	if (length < 0) {
-		free(new->json);
+		finish_one(new);
 		return length == -EINVAL ? 0 : (int)length; /* not a stanza: left out */
 	}
 	new->json_length = (size_t)length;
@@ -106,7 +148,7 @@ int stanzas_load(struct stanzas *stanzas)
 void stanzas_finish(struct stanzas *stanzas)
 {
 	for (size_t i = 0; i < stanzas->count; i++)
-		free(stanzas->list[i].json);
+		finish_one(&stanzas->list[i]);
 	free(stanzas->list);
 	free(stanzas->text);
 	*stanzas = (struct stanzas){0};

@@ -12,6 +12,8 @@
 
 struct stanza {
 	struct control_span text;
+	char *name; /* owned: "PACKAGE", or as dpkg says, "PACKAGE:ARCH" where there may be several
+		     */
 	char *json; /* owned */
 	size_t json_length;
 };

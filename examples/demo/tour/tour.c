@@ -3,7 +3,7 @@
  *	tour BUILD [--no-wait] [SCENE...]
  *
  * Runs the scenes, each in a process of its own. Exit status: 0 when every claim held, 1 when one
- *did not, 2 for wrong use, 130 when interrupted. No process of ours outlives it.
+ * did not, 2 for wrong use, 130 when interrupted. No process of ours outlives it.
  */
 #include <errno.h>
 #include <signal.h>
@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "say.h"
 #include "server.h"
 #include "times.h"
@@ -33,9 +34,12 @@ static const struct scene scenes[] = {
 	{"Honest clients: every package of this machine through a program that nobody trusts",
 	 scene_honest, 20},
 	{"Takeover: what a crafted request steals and leaves behind", scene_takeover, 20},
-	{"A hostile crowd beside honest clients", scene_crowd, 25},
 	{"A thousand live VMs", scene_many, 30},
 	{"What a request costs", scene_table, 30},
+	{"Import: the same packages into a store that outlives its requests", scene_import, 60},
+	{"A hostile crowd beside honest clients", scene_crowd, 30},
+	{"Pull the plug: the server is killed in the middle of writes", scene_plug, 60},
+	{"Measured from outside: what the probes see", scene_probes, 20},
 	{"Your turn", scene_visit, 20},
 };
 #define SCENES ((int)(sizeof(scenes) / sizeof(scenes[0])))
@@ -90,14 +94,18 @@ static bool bury(void)
 	return pid < 0;
 }
 
-static bool run(const struct tour *tour, int index)
+static bool run(struct tour *tour, int index)
 {
+	char *folder = folder_make();
 	const struct scene *scene = &scenes[index];
 	unsigned int seconds = scene->seconds * (tour->emulated ? SLOWER_EMULATED : 1);
 	int status = -1;
 	pid_t pid;
 
 	say_scene(index + 1, scene->title);
+	if (!folder)
+		return claim(false, "no temporary folder ($TMPDIR or /tmp): %s", strerror(errno));
+	tour->folder = folder;
 	timed_out = 0;
 	pid = fork_bound();
 	if (pid == 0)
@@ -112,6 +120,9 @@ static bool run(const struct tour *tour, int index)
 	alarm(0);
 	if (!bury())
 		claim(false, "a process that this scene started does not end");
+	if (!folder_remove(folder))
+		claim(false, "%s cannot be removed: %s", folder, strerror(errno));
+	free(folder);
 	if (timed_out)
 		claim(false, "this took longer than %u seconds and was stopped", seconds);
 	else if (!stopped && (!WIFEXITED(status) || WEXITSTATUS(status) > 1))
@@ -162,7 +173,7 @@ static bool parse(struct tour *tour, bool *wanted, int argc, char **argv)
 	return true;
 }
 
-static int show_all(const struct tour *tour, const bool *wanted)
+static int show_all(struct tour *tour, const bool *wanted)
 {
 	uint64_t start = now_ns();
 	int failed = 0, shown = 0;

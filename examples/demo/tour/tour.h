@@ -15,16 +15,20 @@
 struct tour {
 	const char *mayfly; /* programs, by their paths */
 	const char *stanza;
-	bool emulated; /* times mean nothing, and there is little of it */
-	bool wait;     /* somebody is there to press Enter */
+	const char *folder; /* the scene's own, empty at its beginning, removed after it */
+	bool emulated;      /* times mean nothing, and there is little of it */
+	bool wait;          /* somebody is there to press Enter */
 	struct stanzas stanzas;
 };
 
 void scene_honest(const struct tour *tour);
 void scene_takeover(const struct tour *tour);
-void scene_crowd(const struct tour *tour);
 void scene_many(const struct tour *tour);
 void scene_table(const struct tour *tour);
+void scene_import(const struct tour *tour);
+void scene_crowd(const struct tour *tour);
+void scene_plug(const struct tour *tour);
+void scene_probes(const struct tour *tour);
 void scene_visit(const struct tour *tour);
 
 #endif
