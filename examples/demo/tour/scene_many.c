@@ -146,6 +146,8 @@ void scene_many(const struct tour *tour)
 	struct mf_process *vms = calloc(wanted, sizeof(*vms));
 	struct lab lab;
 
+	if (tour->emulated)
+		say("in the emulated machine: %d instead of %s", MANY_EMULATED, with_commas(MANY));
 	if (!vms)
 		claim(false, "no memory");
 	else if (lab_open(&lab, tour->stanza)) {
