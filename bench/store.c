@@ -221,13 +221,16 @@ static int request_case(const struct bench_case *self)
 /* ---- beside a channel that floods ---- */
 
 static uint32_t flood_stop;
+static bool flood_puts;
 
 /* A client of channel 1 that calls as fast as the ring takes it and reads no reply. */
 static void *flood(void *arg)
 {
 	struct mf_peer *peer = arg;
-	struct mf_abi_kv head = {.table_bytes = 5, .key_bytes = 3};
-	struct mf_piece pieces[] = {{&head, sizeof(head)}, {"bench", 5}, {"key", 3}};
+	struct mf_abi_kv head = {
+		.table_bytes = 5, .key_bytes = 5, .value_bytes = flood_puts ? 5 : 0};
+	struct mf_piece pieces[] = {
+		{&head, sizeof(head)}, {"bench", 5}, {"flood", 5}, {"value", head.value_bytes}};
 	struct mf_ring rings[2];
 	uint64_t offset;
 	int fd;
@@ -239,7 +242,7 @@ static void *flood(void *arg)
 			    mf_store_window_bytes(pair.store.store), &rings[0], &rings[1]))
 		return NULL;
 	while (!__atomic_load_n(&flood_stop, __ATOMIC_RELAXED))
-		if (mf_ring_put(&rings[0], MF_KV_GET, 1, 0, pieces, 3))
+		if (mf_ring_put(&rings[0], flood_puts ? MF_KV_PUT : MF_KV_GET, 1, 0, pieces, 4))
 			usleep(100);
 	while (peer->end(peer, 1, true) == -EBUSY)
 		usleep(100);
@@ -272,6 +275,7 @@ static int beside_flood(const struct bench_case *self)
 	if (!ret && gets(&report.yard))
 		ret = bench_fail(self, "a call failed");
 	flood_stop = 0;
+	flood_puts = strstr(self->name, "flood-put");
 	if (!ret && pthread_create(&thread, NULL, flood, pair.peer))
 		ret = bench_fail(self, "no thread");
 	else if (!ret) {
@@ -302,5 +306,7 @@ const struct bench_case bench_cases[] = {
 	{.name = "store/put/poll", .run = request_case, .arg = MF_STORE_POLL},
 	{.name = "store/flood/hand-off", .run = beside_flood, .arg = MF_STORE_HAND_OFF},
 	{.name = "store/flood/poll", .run = beside_flood, .arg = MF_STORE_POLL},
+	{.name = "store/flood-put/hand-off", .run = beside_flood, .arg = MF_STORE_HAND_OFF},
+	{.name = "store/flood-put/poll", .run = beside_flood, .arg = MF_STORE_POLL},
 	{0},
 };

@@ -6,9 +6,7 @@
  *	curl -T value http://127.0.0.1:8080/table/key
  *	curl http://127.0.0.1:8080/table/key
  *
- *	GET /TABLE/KEY      the value; 404
- *	PUT /TABLE/KEY      keep the body; 204 once it is on the disk
- *	DELETE /TABLE/KEY   204; 404
+ *	GET /TABLE/KEY      the value; PUT keeps the body, DELETE removes it
  *	POST /TABLE/KEY     add the body, a number, to a counter; the sum
  *	GET /TABLE/         its keys, a line each */
 #include <errno.h>

@@ -174,11 +174,21 @@ static void hold(uint32_t channel, const struct mf_abi_message *message, int sta
 	held->out_bytes = call->out_bytes;
 }
 
+/* Whoever sleeps and has a reply goes on now. */
+static void wake(void)
+{
+	if (!wake_somebody)
+		return;
+	wake_somebody = false;
+	mf_sdk_exit(MF_CALL_CHANNEL_WAKE, NULL, 0, 0);
+}
+
 /* Commit what this look has gathered, then answer it. */
 static void end_group(void)
 {
 	if (!batched)
 		return;
+	wake(); /* a commit takes its time: those who read need not wait for it */
 	if (!group_status && group && group->commit)
 		group_status = group->commit(group->arg);
 	control->commits++;
@@ -365,11 +375,9 @@ int mf_storage_serve(const struct mf_storage_group *with)
 	for (;;) {
 		bool worked = look() || poll_channels();
 
-		if (wake_somebody) {
-			wake_somebody = false;
-			mf_sdk_exit(MF_CALL_CHANNEL_WAKE, NULL, 0, 0);
-		} else if (!worked) {
+		if (wake_somebody)
+			wake();
+		else if (!worked)
 			mf_sdk_exit(MF_CALL_CHANNEL_WAIT, NULL, 0, 0);
-		}
 	}
 }
