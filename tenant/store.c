@@ -46,9 +46,23 @@ static int cannot_use(const char *folder, int code, struct mf_error *err)
 			    strerror(-code));
 }
 
+/* The folder's name is on the disk before anything in it is promised. A folder above that cannot be
+ * read cannot be synced alone. */
+static int sync_above(int folder_fd)
+{
+	int above = openat(folder_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int ret = (above < 0 ? syncfs(folder_fd) : fsync(above)) && errno != EINVAL ? -errno : 0;
+
+	if (above >= 0)
+		close(above);
+	return ret;
+}
+
 /* Open the folder and lock it. The lock is the descriptor's: it ends with this process. */
 static int lock_folder(struct mf_tenant_store *store, const char *folder, struct mf_error *err)
 {
+	int ret;
+
 	if (mkdir(folder, 0700) && errno != EEXIST)
 		return cannot_use(folder, -errno, err);
 	store->lock_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -64,6 +78,9 @@ static int lock_folder(struct mf_tenant_store *store, const char *folder, struct
 				    "the store %s cannot be written: %s; mend its permissions or "
 				    "its mount",
 				    folder, strerror(errno));
+	ret = sync_above(store->lock_fd);
+	if (ret)
+		return cannot_use(folder, ret, err);
 	store->folder = realpath(folder, NULL);
 	return store->folder ? 0 : cannot_use(folder, -errno, err);
 }
