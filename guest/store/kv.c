@@ -2,11 +2,15 @@
 #include "kv.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <lmdb.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <mayfly/abi/store.h>
 
@@ -525,7 +529,7 @@ static int open_tables(const char *folder, MDB_txn *txn)
 	return code == MDB_NOTFOUND ? 0 : fail(folder, mdb_strerror(code));
 }
 
-static int open_env(const char *folder, size_t map_bytes)
+static int open_env(const char *folder, const char *path, size_t map_bytes, unsigned int flags)
 {
 	int code = mdb_env_create(&env);
 
@@ -535,7 +539,7 @@ static int open_env(const char *folder, size_t map_bytes)
 		code = mdb_env_set_maxdbs(env, TABLES_MAX + 1);
 	/* One process, one thread, and the engine holds the folder's lock. */
 	if (!code)
-		code = mdb_env_open(env, folder, MDB_NOLOCK | MDB_NOTLS, 0600);
+		code = mdb_env_open(env, path, flags | MDB_NOLOCK | MDB_NOTLS, 0600);
 	if (code == MDB_INVALID)
 		return fail(folder, "data.mdb is no LMDB database");
 	if (code == MDB_VERSION_MISMATCH)
@@ -543,12 +547,86 @@ static int open_env(const char *folder, size_t map_bytes)
 	return code ? fail(folder, mdb_strerror(code)) : 0;
 }
 
+/* ---- making ---- */
+
+/* The first transaction: a head and nothing else. */
+static int write_head(const char *folder)
+{
+	MDB_txn *txn;
+	MDB_dbi dbi;
+	int code = mdb_txn_begin(env, NULL, 0, &txn);
+
+	if (code)
+		return fail(folder, mdb_strerror(code));
+	code = mdb_dbi_open(txn, HEAD_TABLE, MDB_CREATE, &dbi);
+	if (!code)
+		code = put_head(txn, dbi, "format", KV_FORMAT);
+	if (!code)
+		code = put_head(txn, dbi, "epoch", 0);
+	if (!code)
+		code = mdb_txn_commit(txn);
+	else
+		mdb_txn_abort(txn);
+	return code ? fail(folder, mdb_strerror(code)) : 0;
+}
+
+/*
+ * LMDB syncs a new file's first pages with its first transaction: a crash before that can leave
+ * something that is no database, for ever. So a store is made under another name and gets its own
+ * when it is on the disk.
+ */
+static int make(const char *folder, const char *path, size_t map_bytes)
+{
+	char made[PATH_MAX];
+	int ret;
+
+	snprintf(made, sizeof(made), "%s/new.mdb", folder);
+	if (unlink(made) && errno != ENOENT)
+		return fail(made, strerror(errno));
+	ret = open_env(folder, made, map_bytes, MDB_NOSUBDIR);
+	if (!ret)
+		ret = write_head(folder);
+	mdb_env_close(env);
+	env = NULL;
+	if (!ret && rename(made, path))
+		ret = fail(made, strerror(errno));
+	return ret;
+}
+
+/* The file's name is the folder's data. Whoever made it may have died before he came to this. */
+static int sync_folder(const char *folder)
+{
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* EINVAL: this file system has nothing to sync there. */
+	int ret = fd < 0 || (fsync(fd) && errno != EINVAL) ? fail(folder, strerror(errno)) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+static int open_file(const char *folder, size_t map_bytes)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int ret = 0;
+
+	if (snprintf(path, sizeof(path), "%s/data.mdb", folder) >= (int)sizeof(path))
+		return fail(folder, strerror(ENAMETOOLONG));
+	/* An empty one is LMDB's way of saying the same. */
+	if (stat(path, &st) ? errno == ENOENT : !st.st_size)
+		ret = make(folder, path, map_bytes);
+	if (!ret)
+		ret = sync_folder(folder);
+	return ret ? ret : open_env(folder, folder, map_bytes, 0);
+}
+
 int kv_open(const char *folder, size_t map_bytes)
 {
 	MDB_txn *txn;
 	int code;
 
-	if (open_env(folder, map_bytes))
+	if (open_file(folder, map_bytes))
 		return -1;
 	code = mdb_txn_begin(env, NULL, 0, &txn);
 	if (code)
