@@ -628,7 +628,12 @@ int kv_open(const char *folder, size_t map_bytes)
 
 	if (open_file(folder, map_bytes))
 		return -1;
-	code = mdb_txn_begin(env, NULL, 0, &txn);
+	/* After a head page that could not be written LMDB puts the old one back, unsynced; the
+	 * disk may have the other. Until that is settled no page that it refers to may be written.
+	 */
+	code = mdb_env_sync(env, 1);
+	if (!code)
+		code = mdb_txn_begin(env, NULL, 0, &txn);
 	if (code)
 		return fail(folder, mdb_strerror(code));
 	if (open_head(folder, txn) || open_tables(folder, txn)) {
