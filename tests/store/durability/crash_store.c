@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mayfly's storage program that dies by itself, at a random one of the points that it passes: at a
+ * group's beginning, between its calls' last and the commit, before, within and after each write
+ * and each sync of LMDB's, after the commit and before its replies. One start in sixteen dies while
+ * the store is opened. It says where.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <mayfly/sdk.h>
+
+#include "guest/store/kv.h"
+
+#define POINTS_MAX      600u /* passed in a life; a group passes some twenty */
+#define BOOT_POINTS_MAX 8u
+
+ssize_t __real_pwrite(int fd, const void *bytes, size_t count, off_t at);
+ssize_t __real_writev(int fd, const struct iovec *pieces, int count);
+int __real_fdatasync(int fd);
+ssize_t __wrap_pwrite(int fd, const void *bytes, size_t count, off_t at);
+ssize_t __wrap_writev(int fd, const struct iovec *pieces, int count);
+int __wrap_fdatasync(int fd);
+
+/* Groups of which only the last is committed: more than one is a lie that is to be found. */
+#ifndef LAZY
+#define LAZY 1u
+#endif
+
+static unsigned int left;   /* 0: it does not die */
+static unsigned int groups; /* that were begun and answered */
+
+static unsigned int random_below(unsigned int bound)
+{
+	unsigned int number;
+
+	return getrandom(&number, sizeof(number), 0) == sizeof(number) ? number % bound : 0;
+}
+
+static bool is_here(const char *point)
+{
+	if (!left || --left)
+		return false;
+	fprintf(stderr, "dies %s\n", point);
+	return true;
+}
+
+static void pass(const char *point)
+{
+	if (is_here(point))
+		__builtin_trap();
+}
+
+ssize_t __wrap_pwrite(int fd, const void *bytes, size_t count, off_t at)
+{
+	ssize_t done;
+
+	pass("before a write");
+	if (is_here("within a write")) {
+		__real_pwrite(fd, bytes, count / 2 & ~4095ul, at);
+		__builtin_trap();
+	}
+	done = __real_pwrite(fd, bytes, count, at);
+	pass("after a write");
+	return done;
+}
+
+ssize_t __wrap_writev(int fd, const struct iovec *pieces, int count)
+{
+	ssize_t done;
+
+	pass("before a write");
+	if (is_here("within a write")) {
+		__real_writev(fd, pieces, count / 2);
+		__builtin_trap();
+	}
+	done = __real_writev(fd, pieces, count);
+	pass("after a write");
+	return done;
+}
+
+int __wrap_fdatasync(int fd)
+{
+	int ret;
+
+	pass("before a sync");
+	ret = __real_fdatasync(fd);
+	pass("after a sync");
+	return ret;
+}
+
+static int begin(void *arg)
+{
+	pass("at a group's beginning");
+	return groups % LAZY ? 0 : kv_group.begin(arg);
+}
+
+static int commit(void *arg)
+{
+	int ret;
+
+	if (++groups % LAZY)
+		return 0;
+	pass("before a commit");
+	ret = kv_group.commit(arg);
+	pass("after a commit");
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct mf_storage_group group = {.begin = begin, .commit = commit};
+
+	if (argc != 3 || !mf_inside())
+		return 2;
+	if (!random_below(16))
+		left = 1 + random_below(BOOT_POINTS_MAX);
+	if (kv_open(argv[1], strtoull(argv[2], NULL, 10)))
+		return 1;
+	left = 1 + random_below(POINTS_MAX);
+	return mf_storage_serve(&group) ? 1 : 0;
+}
