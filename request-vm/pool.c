@@ -202,7 +202,10 @@ static void begin(struct mf_pool *pool, struct mf_slot *slot, struct mf_job *job
 		file(slot);
 		return;
 	}
-	run(slot, SLICE_FIRST_NS);
+	if (slot->slow)
+		file(slot);
+	else
+		run(slot, SLICE_FIRST_NS);
 }
 
 static struct mf_job *dequeue(struct mf_pool *pool)

@@ -52,6 +52,9 @@ struct mf_job {
 	void (*done)(struct mf_job *job, enum mf_outcome outcome,
 		     const struct mf_function_response *response);
 	void *data;
+	/* Whether this client's last request needed more than one slice: then others go first. Set
+	 * before done() to whether this one did. */
+	bool slow;
 	/* the pool's */
 	struct mf_slot *slot; /* NULL: waits in the queue */
 	uint64_t deadline_ns;

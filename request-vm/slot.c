@@ -50,7 +50,8 @@ int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
 	slot->pool->stats.busy++;
 	slot->job = job;
 	slot->answered = false;
-	slot->slow = false;
+	slot->slow = job->slow;
+	slot->yielded = false;
 	slot->spoilt = false;
 	slot->deadline_ns = job->deadline_ns;
 	slot->started_ns = mf_now_ns();
@@ -81,6 +82,7 @@ static void answer(struct mf_slot *slot, enum mf_outcome outcome,
 	slot->pool->stats.outcomes[outcome]++;
 	MF_STATS_ADD(requests[outcome], 1);
 	job->slot = NULL;
+	job->slow = slot->yielded;
 	job->done(job, outcome, response);
 }
 
@@ -205,7 +207,7 @@ static void park(struct mf_slot *slot, const struct mf_exit *exit)
 /* Its turn is over: the others of this worker go first. */
 static void yield(struct mf_slot *slot)
 {
-	slot->slow = true;
+	slot->slow = slot->yielded = true;
 	slot->state = MF_SLOT_RUNNABLE;
 }
 

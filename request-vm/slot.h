@@ -26,7 +26,8 @@ struct mf_slot {
 	bool kept_ready;                   /* MF_END_KEEP: it waits for the next request */
 	enum mf_slot_state state;
 	bool answered; /* the client has its response, the program works on */
-	bool slow;     /* has used up a slice: others go first */
+	bool slow;     /* others go first: it has used up a slice, or its client's last one had */
+	bool yielded;  /* it has used up a slice */
 	bool spoilt;   /* reached its memory limit: nothing that it touched is to be kept or learned
 			*/
 	struct mf_job *job; /* NULL once answered or cancelled */

@@ -41,6 +41,7 @@ static void on_done(struct mf_job *base, enum mf_outcome outcome,
 {
 	struct job *job = (struct job *)base;
 
+	*job->request->slow = base->slow;
 	answer(job->request, outcome, response);
 	free(job);
 }
@@ -56,6 +57,7 @@ static int on_submit(void *backend, struct mf_front_request *request)
 	job->base.request = request->abi;
 	job->base.request_bytes = request->size_bytes;
 	job->base.done = on_done;
+	job->base.slow = *request->slow;
 	job->request = request;
 	request->data = job;
 	ret = mf_pool_submit(worker->pool, &job->base);

@@ -132,7 +132,8 @@ static void submit(struct conn *conn)
 	mf_http_parser_take(&conn->parser, &conn->message);
 	conn->message.request->id = front->next_id++;
 	conn->request = (struct mf_front_request){.abi = conn->message.request,
-						  .size_bytes = conn->message.request->size_bytes};
+						  .size_bytes = conn->message.request->size_bytes,
+						  .slow = &conn->slow};
 	conn->state = CONN_RUNNING;
 	conn_await(conn, WAIT_NONE);
 	front->stats.requests++;

@@ -51,6 +51,7 @@ struct conn {
 	struct mf_http_parser parser;
 	struct mf_http_message message; /* while CONN_RUNNING */
 	struct mf_front_request request;
+	bool slow;     /* see struct mf_front_request */
 	char *pending; /* bytes behind the running request */
 	uint32_t pending_bytes, pending_room;
 	char *rest; /* of a response */

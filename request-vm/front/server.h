@@ -36,6 +36,7 @@ struct mf_front_request {
 	const struct mf_abi_request *abi; /* owned by the front door; id is set */
 	size_t size_bytes;                /* of abi, all of it */
 	void *data;                       /* the backend's, NULL at first */
+	bool *slow;                       /* of the connection, the backend's; false at first */
 };
 
 struct mf_front_backend_ops {
