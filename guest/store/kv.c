@@ -225,13 +225,22 @@ static bool begins_with(const MDB_val *key, const MDB_val *prefix)
 	       !memcmp(key->mv_data, prefix->mv_data, prefix->mv_size);
 }
 
-/* The first record of the scan: behind `after`, or at the prefix. */
+/* The order of keys. */
+static bool is_before(const MDB_val *a, const MDB_val *b)
+{
+	size_t both = a->mv_size < b->mv_size ? a->mv_size : b->mv_size;
+	int order = memcmp(a->mv_data, b->mv_data, both);
+
+	return order ? order < 0 : a->mv_size < b->mv_size;
+}
+
+/* The first record of the scan: behind `after`, or at the prefix when that comes later. */
 static int scan_start(MDB_cursor *cursor, const MDB_val *prefix, const MDB_val *after, MDB_val *key,
 		      MDB_val *value)
 {
 	int code;
 
-	*key = after->mv_size ? *after : *prefix;
+	*key = is_before(prefix, after) ? *after : *prefix;
 	code = mdb_cursor_get(cursor, key, value, key->mv_size ? MDB_SET_RANGE : MDB_FIRST);
 	if (!code && after->mv_size && same(key, after))
 		code = mdb_cursor_get(cursor, key, value, MDB_NEXT);
