@@ -109,22 +109,23 @@ static struct table *remember(const char *name, MDB_dbi dbi, bool fresh)
 	return table;
 }
 
-/* The table in a write transaction: made when it is not there. */
-static int table_to_write(MDB_txn *txn, const char *name, MDB_dbi *dbi)
+/* The table's handle in a write transaction. Made when it is not there and `make` says so; then
+ * *made, and the caller remembers it once the transaction has succeeded. */
+static int table_to_write(MDB_txn *txn, const char *name, bool make, MDB_dbi *dbi, bool *made)
 {
 	struct table *table = find_table(name);
-	int code;
 
+	*made = false;
 	if (table) {
 		*dbi = table->dbi;
 		return 0;
 	}
+	if (!make)
+		return -ENOENT;
 	if (table_count == TABLES_MAX)
 		return -ENOSPC;
-	code = mdb_dbi_open(txn, name, MDB_CREATE, dbi);
-	if (!code)
-		remember(name, *dbi, true);
-	return errno_of(code);
+	*made = true;
+	return errno_of(mdb_dbi_open(txn, name, MDB_CREATE, dbi));
 }
 
 /* Handles that a transaction opened are gone with it, or stay. */
@@ -296,24 +297,35 @@ static int kv_scan(struct mf_storage_call *call, void *arg)
 
 typedef int kv_write_fn(struct mf_storage_call *call, MDB_txn *txn, MDB_dbi dbi, struct kv *kv);
 
-static int write_one(struct mf_storage_call *call, kv_write_fn *fn)
+/* A call that fails makes no table: that would be a way to use them all up. */
+static int write_in(struct mf_storage_call *call, kv_write_fn *fn, MDB_txn *txn, struct kv *kv,
+		    bool makes_table)
+{
+	MDB_dbi dbi;
+	bool made;
+	int ret = table_to_write(txn, kv->table, makes_table, &dbi, &made);
+
+	if (!ret)
+		ret = fn(call, txn, dbi, kv);
+	if (ret) {
+		mdb_txn_abort(txn);
+		return ret;
+	}
+	ret = errno_of(mdb_txn_commit(txn));
+	if (!ret && made)
+		remember(kv->table, dbi, true);
+	return ret;
+}
+
+static int write_one(struct mf_storage_call *call, kv_write_fn *fn, bool makes_table)
 {
 	struct kv kv;
-	MDB_dbi dbi;
 	MDB_txn *txn;
 	int ret = parse(call, 1, &kv);
 
 	if (!ret)
-		ret = table_to_write(writer, kv.table, &dbi);
-	if (!ret)
 		ret = errno_of(mdb_txn_begin(env, writer, 0, &txn));
-	if (ret)
-		return ret;
-	ret = fn(call, txn, dbi, &kv);
-	if (!ret)
-		return errno_of(mdb_txn_commit(txn));
-	mdb_txn_abort(txn);
-	return ret;
+	return ret ? ret : write_in(call, fn, txn, &kv, makes_table);
 }
 
 static int put(struct mf_storage_call *call, MDB_txn *txn, MDB_dbi dbi, struct kv *kv)
@@ -373,25 +385,25 @@ static int add(struct mf_storage_call *call, MDB_txn *txn, MDB_dbi dbi, struct k
 static int kv_put(struct mf_storage_call *call, void *arg)
 {
 	(void)arg;
-	return write_one(call, put);
+	return write_one(call, put, true);
 }
 
 static int kv_delete(struct mf_storage_call *call, void *arg)
 {
 	(void)arg;
-	return write_one(call, delete);
+	return write_one(call, delete, false);
 }
 
 static int kv_cas(struct mf_storage_call *call, void *arg)
 {
 	(void)arg;
-	return write_one(call, cas);
+	return write_one(call, cas, true);
 }
 
 static int kv_add(struct mf_storage_call *call, void *arg)
 {
 	(void)arg;
-	return write_one(call, add);
+	return write_one(call, add, true);
 }
 
 static int group_begin(void *arg)
