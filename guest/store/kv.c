@@ -21,6 +21,13 @@
 #define SCAN_REPLY (MF_KV_VALUE_MAX_BYTES + 4096u)
 #define CAS_VALUE  (2u * MF_KV_VALUE_MAX_BYTES - 4096u)
 
+/* Pages that puts leave to deletes, to commits and to the start: LMDB needs new pages for them, too.
+ * A part of the map, within bounds. */
+#define RESERVE_PART 16u
+#define RESERVE_MIN  8u
+#define RESERVE_MAX  64u
+#define PATH_PAGES   32u /* at most, that a put takes beside those of its value */
+
 /* A table whose handle may be used: from the commit of the transaction that opened it on. */
 struct table {
 	char name[MF_KV_TABLE_MAX_BYTES + 1];
@@ -31,6 +38,10 @@ struct table {
 static MDB_env *env;
 static MDB_txn *writer;
 static MDB_txn *reader;
+static MDB_dbi head_dbi;
+static size_t page_bytes;
+static size_t map_pages;
+static size_t untouched_pages; /* of the map, at the least, by this group */
 static bool reading; /* the reader holds a snapshot */
 static struct table tables[TABLES_MAX];
 static unsigned int table_count;
@@ -297,16 +308,57 @@ static int kv_scan(struct mf_storage_call *call, void *arg)
 
 typedef int kv_write_fn(struct mf_storage_call *call, MDB_txn *txn, MDB_dbi dbi, struct kv *kv);
 
+static size_t reserve_pages(void)
+{
+	size_t part = map_pages / RESERVE_PART;
+
+	return part < RESERVE_MIN ? RESERVE_MIN : part > RESERVE_MAX ? RESERVE_MAX : part;
+}
+
+/* Whether so many single pages could be taken now, asked of who knows: they are, and given back. */
+static int probe(MDB_txn *parent, size_t pages)
+{
+	MDB_txn *txn;
+	int code = mdb_txn_begin(env, parent, 0, &txn);
+
+	if (code)
+		return code;
+	for (size_t i = 0; i < pages && !code; i++) {
+		MDB_val key = {sizeof(i), &i};
+		MDB_val value = {page_bytes * 3 / 4, NULL}; /* a page of its own */
+
+		code = mdb_put(txn, head_dbi, &key, &value, MDB_RESERVE);
+	}
+	mdb_txn_abort(txn);
+	return code;
+}
+
+/* After a call that may have grown the store: is the reserve still there? Looked for only where the
+ * map may be near its end. */
+static int keep_reserve(MDB_txn *txn, const struct kv *kv)
+{
+	size_t most = kv->value.mv_size / page_bytes + PATH_PAGES;
+
+	if (untouched_pages >= most + reserve_pages()) {
+		untouched_pages -= most;
+		return 0;
+	}
+	untouched_pages = 0;
+	return errno_of(probe(txn, reserve_pages()));
+}
+
 /* A call that fails makes no table: that would be a way to use them all up. */
 static int write_in(struct mf_storage_call *call, kv_write_fn *fn, MDB_txn *txn, struct kv *kv,
-		    bool makes_table)
+		    bool grows)
 {
 	MDB_dbi dbi;
 	bool made;
-	int ret = table_to_write(txn, kv->table, makes_table, &dbi, &made);
+	int ret = table_to_write(txn, kv->table, grows, &dbi, &made);
 
 	if (!ret)
 		ret = fn(call, txn, dbi, kv);
+	if (!ret && grows)
+		ret = keep_reserve(txn, kv);
 	if (ret) {
 		mdb_txn_abort(txn);
 		return ret;
@@ -317,7 +369,7 @@ static int write_in(struct mf_storage_call *call, kv_write_fn *fn, MDB_txn *txn,
 	return ret;
 }
 
-static int write_one(struct mf_storage_call *call, kv_write_fn *fn, bool makes_table)
+static int write_one(struct mf_storage_call *call, kv_write_fn *fn, bool grows)
 {
 	struct kv kv;
 	MDB_txn *txn;
@@ -325,7 +377,7 @@ static int write_one(struct mf_storage_call *call, kv_write_fn *fn, bool makes_t
 
 	if (!ret)
 		ret = errno_of(mdb_txn_begin(env, writer, 0, &txn));
-	return ret ? ret : write_in(call, fn, txn, &kv, makes_table);
+	return ret ? ret : write_in(call, fn, txn, &kv, grows);
 }
 
 static int put(struct mf_storage_call *call, MDB_txn *txn, MDB_dbi dbi, struct kv *kv)
@@ -408,7 +460,11 @@ static int kv_add(struct mf_storage_call *call, void *arg)
 
 static int group_begin(void *arg)
 {
+	MDB_envinfo info;
+
 	(void)arg;
+	mdb_env_info(env, &info);
+	untouched_pages = map_pages > info.me_last_pgno ? map_pages - info.me_last_pgno - 1 : 0;
 	return errno_of(mdb_txn_begin(env, NULL, 0, &writer));
 }
 
@@ -505,6 +561,7 @@ static int open_head(const char *folder, MDB_txn *txn)
 			folder, (unsigned long long)format, KV_FORMAT);
 		return -1;
 	}
+	head_dbi = dbi;
 	if (!code && !is_new)
 		code = get_head(txn, dbi, "epoch", &epoch);
 	if (!code)
@@ -642,6 +699,17 @@ static int open_file(const char *folder, size_t map_bytes)
 	return ret ? ret : open_env(folder, folder, map_bytes, 0);
 }
 
+static void learn_sizes(void)
+{
+	MDB_envinfo info;
+	MDB_stat stat;
+
+	mdb_env_info(env, &info);
+	mdb_env_stat(env, &stat);
+	page_bytes = stat.ms_psize;
+	map_pages = info.me_mapsize / page_bytes;
+}
+
 int kv_open(const char *folder, size_t map_bytes)
 {
 	MDB_txn *txn;
@@ -649,6 +717,7 @@ int kv_open(const char *folder, size_t map_bytes)
 
 	if (open_file(folder, map_bytes))
 		return -1;
+	learn_sizes();
 	/* After a head page that could not be written LMDB puts the old one back, unsynced; the
 	 * disk may have the other. Until that is settled no page that it refers to may be written.
 	 */
