@@ -8,18 +8,18 @@
 #include <string.h>
 #include <time.h>
 
-/* It waits for something of its own (a sleep, a pipe): on the store's thread only. */
-static bool wait_for(const struct mf_exit *exit)
+/* It waits for something of its own (a sleep, a pipe): on the store's thread only, and for a slice at
+ * most. Whether it waits too long, or the store is to stop, is the caller's to see; it asks again. */
+static void wait_for(const struct mf_exit *exit, uint64_t slice_ns)
 {
 	struct pollfd fd = {.fd = exit->wait_fd, .events = exit->wait_events};
 	uint64_t now = mf_now_ns();
 	uint64_t left = exit->wait_until_ns > now ? exit->wait_until_ns - now : 0;
-	struct timespec span = {(time_t)(left / 1000000000ull), (long)(left % 1000000000ull)};
+	struct timespec span;
 
-	if (exit->wait_fd < 0 && exit->wait_until_ns == UINT64_MAX)
-		return false;
-	ppoll(&fd, fd.fd >= 0, exit->wait_until_ns == UINT64_MAX ? NULL : &span, NULL);
-	return true;
+	left = left < slice_ns ? left : slice_ns;
+	span = (struct timespec){(time_t)(left / 1000000000ull), (long)(left % 1000000000ull)};
+	ppoll(&fd, fd.fd >= 0, &span, NULL);
 }
 
 static void say_death(const struct mf_exit *exit, char text[160])
@@ -36,7 +36,7 @@ static void say_death(const struct mf_exit *exit, char text[160])
 }
 
 /* True when it is to run on. */
-static bool on_exit_of(struct mf_store *store, const struct mf_exit *exit, bool own,
+static bool on_exit_of(struct mf_store *store, const struct mf_exit *exit, uint64_t wait_ns,
 		       enum store_end *end, char text[160])
 {
 	switch (exit->kind) {
@@ -58,7 +58,9 @@ static bool on_exit_of(struct mf_store *store, const struct mf_exit *exit, bool 
 		return false;
 	case MF_EXIT_WAIT:
 		*end = STORE_BLOCKED;
-		return own && wait_for(exit);
+		if (wait_ns)
+			wait_for(exit, wait_ns);
+		return false;
 	default:
 		say_death(exit, text);
 		*end = STORE_DEAD;
@@ -69,7 +71,7 @@ static bool on_exit_of(struct mf_store *store, const struct mf_exit *exit, bool 
 enum store_end mf_store_run(struct mf_store *store, struct mf_watch *watch, uint64_t slice_ns,
 			    char text[160])
 {
-	bool own = mf_store_is_own_thread(store);
+	uint64_t wait_ns = mf_store_is_own_thread(store) ? slice_ns : 0;
 	struct mf_watch_limits limits = {.slice_ns = slice_ns};
 	enum store_end end = STORE_DEAD;
 	struct mf_exit exit;
@@ -78,6 +80,6 @@ enum store_end mf_store_run(struct mf_store *store, struct mf_watch *watch, uint
 		mf_watch_enter(watch, &store->process.vm, &limits);
 		mf_process_run(&store->process, &exit);
 		mf_watch_leave(watch);
-	} while (on_exit_of(store, &exit, own, &end, text));
+	} while (on_exit_of(store, &exit, wait_ns, &end, text));
 	return end;
 }

@@ -154,7 +154,8 @@ static int boot(struct mf_store *store, struct mf_error *err)
 	store->has_process = true;
 	do {
 		how = mf_store_run(store, store->watch, THREAD_SLICE_NS, text);
-	} while (how == STORE_SLICED && !__atomic_load_n(&store->stop, __ATOMIC_RELAXED) &&
+	} while ((how == STORE_SLICED || how == STORE_BLOCKED) &&
+		 !__atomic_load_n(&store->stop, __ATOMIC_RELAXED) &&
 		 (!limit || mf_now_ns() < end));
 	if (how == STORE_IDLE)
 		return 0;
@@ -229,7 +230,7 @@ static bool serve(struct mf_store *store, char text[160])
 	do {
 		store->stats.runs++;
 		end = mf_store_run(store, store->watch, THREAD_SLICE_NS, text);
-		if (end == STORE_SLICED && is_stuck(store)) {
+		if ((end == STORE_SLICED || end == STORE_BLOCKED) && is_stuck(store)) {
 			snprintf(text, 160, "a call took longer than %.1f s",
 				 (double)store->settings.call_limit_ns / 1e9);
 			return false;
