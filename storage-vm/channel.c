@@ -229,8 +229,9 @@ static int peer_end(struct mf_peer *peer, unsigned int channel, bool faulted)
 	return ret;
 }
 
-void mf_store_lose_calls(struct mf_store *store)
+unsigned int mf_store_lose_calls(struct mf_store *store)
 {
+	unsigned int lost = 0;
 	unsigned int i;
 
 	__atomic_add_fetch(&store->lost_count, 1, __ATOMIC_RELAXED);
@@ -247,8 +248,10 @@ void mf_store_lose_calls(struct mf_store *store)
 			state->request_head % MF_RING_ALIGN || state->reply_tail % MF_RING_ALIGN;
 		mf_store_release(&window->lost, store->lost_count);
 		mf_store_release(&state->busy, 0);
-		store->stats.lost++;
+		lost++;
 	}
+	store->stats.lost += lost;
+	return lost;
 }
 
 void mf_store_init_peer(struct mf_store *store)

@@ -60,6 +60,8 @@ struct mf_store {
 	uint32_t lost_count;
 	uint32_t last_turns;
 	uint64_t last_turn_ns;
+	uint64_t calls_before; /* control->calls when the program was started */
+	unsigned int retry_ms; /* the next pause before a start; 0: the shortest */
 };
 
 /* run.c. The caller has set `running`. Runs until something ends it; answers calls on the way. */
@@ -69,8 +71,8 @@ enum store_end mf_store_run(struct mf_store *store, struct mf_watch *watch, uint
 /* channel.c. Lock held: wake whoever has a reply, or all. */
 void mf_store_notify(struct mf_store *store, bool all);
 
-/* channel.c: what died with the program is lost, what it had not begun is not. */
-void mf_store_lose_calls(struct mf_store *store);
+/* channel.c: what died with the program is lost, what it had not begun is not. Returns how many. */
+unsigned int mf_store_lose_calls(struct mf_store *store);
 
 void mf_store_init_peer(struct mf_store *store);
 

@@ -139,7 +139,12 @@ static void say(struct mf_store *store, const char *what, const char *text)
 	store->settings.say(line);
 }
 
-/* Load the program and run it until it looks at the channels. */
+static int not_ready(const char *why, struct mf_error *err)
+{
+	return mf_error_set(err, -ENOEXEC, "the storage program did not become ready: %s", why);
+}
+
+/* Load the program and run it until it is ready: it has looked at no channel then. */
 static int boot(struct mf_store *store, struct mf_error *err)
 {
 	uint64_t limit = store->settings.boot_limit_ns;
@@ -160,8 +165,7 @@ static int boot(struct mf_store *store, struct mf_error *err)
 	if (how == STORE_IDLE)
 		return 0;
 	if (how == STORE_DEAD)
-		return mf_error_set(err, -ENOEXEC, "the storage program did not become ready: %s",
-				    text);
+		return not_ready(text, err);
 	return mf_error_set(err, -ETIMEDOUT,
 			    "the storage program did not become ready in time; raise "
 			    "--boot-deadline or see what it waits for");
@@ -175,7 +179,7 @@ static void finish_process(struct mf_store *store)
 }
 
 /* What an empty hand-off costs here: the yardstick of AUTO. */
-static void measure(struct mf_store *store)
+static int measure(struct mf_store *store, struct mf_error *err)
 {
 	uint64_t best = UINT64_MAX;
 	char text[160];
@@ -185,11 +189,13 @@ static void measure(struct mf_store *store)
 		uint64_t start = mf_now_ns();
 		uint64_t took;
 
-		mf_store_run(store, store->watch, THREAD_SLICE_NS, text);
+		if (mf_store_run(store, store->watch, THREAD_SLICE_NS, text) == STORE_DEAD)
+			return not_ready(text, err);
 		took = mf_now_ns() - start;
 		best = took < best ? took : best;
 	}
 	store->hand_off_ns = best;
+	return 0;
 }
 
 /* While it is not running: who calls then need not look for a reply. */
@@ -257,31 +263,45 @@ static void pause_ms(struct mf_store *store, unsigned int ms)
 		;
 }
 
+/* A program that died without having served anybody is given longer and longer pauses. Lock held. */
+static void pause_before_start(struct mf_store *store, bool served)
+{
+	unsigned int ms = store->retry_ms < RETRY_MIN_MS ? RETRY_MIN_MS : store->retry_ms;
+
+	if (served) {
+		store->retry_ms = 0;
+		return;
+	}
+	pause_ms(store, ms);
+	store->retry_ms = 2 * ms < RETRY_MAX_MS ? 2 * ms : RETRY_MAX_MS;
+}
+
 /* Start the program again over the same folder; what it had begun is lost. Lock held. */
 static void restart(struct mf_store *store, const char *why)
 {
-	unsigned int ms = RETRY_MIN_MS;
 	struct mf_error err = {0};
-	int ret = 0;
+	int ret = -EAGAIN;
 
 	say(store, "the storage program died", why);
 	store->up = store->dead = false;
-	do {
-		mf_store_lose_calls(store);
+	while (ret && !store->stop) {
+		bool served =
+			mf_store_lose_calls(store) || store->control->calls != store->calls_before;
+
 		mf_store_notify(store, true);
+		pause_before_start(store, served);
 		pthread_mutex_unlock(&store->lock);
 		finish_process(store);
+		store->calls_before = store->control->calls;
 		ret = boot(store, &err);
 		if (ret)
 			say(store, "the storage program does not start again", err.text);
 		pthread_mutex_lock(&store->lock);
-		if (ret) {
-			pause_ms(store, ms);
-			ms = 2 * ms < RETRY_MAX_MS ? 2 * ms : RETRY_MAX_MS;
-		}
-	} while (ret && !store->stop);
+	}
 	store->up = !ret;
 	store->stats.starts += !ret;
+	/* Calls that it had not begun are looked for; they may wait without being looked after. */
+	store->work = true;
 	mf_store_notify(store, true);
 }
 
@@ -310,7 +330,7 @@ static int first_boot(struct mf_store *store)
 	int ret = boot(store, &err);
 
 	if (!ret)
-		measure(store);
+		ret = measure(store, &err);
 	pthread_mutex_lock(&store->lock);
 	mf_store_set_polling(store, rest_span(store));
 	store->boot_over = true;

@@ -27,7 +27,7 @@ struct held {
 };
 
 static struct mf_abi_store_control *const control = (void *)MF_STORE_CONTROL_VA;
-static struct mf_storage_function functions[MF_STORAGE_FUNCTIONS_MAX];
+static struct mf_storage_function functions[MF_STORAGE_FUNCTIONS_MAX + 1]; /* and resolve */
 static unsigned int function_count;
 static const struct mf_storage_group *group;
 static struct held batch[BATCH_MAX];
@@ -76,8 +76,6 @@ static int resolve(struct mf_storage_call *call, void *arg)
 
 static int declare(const struct mf_storage_function *function)
 {
-	if (function_count == MF_STORAGE_FUNCTIONS_MAX)
-		return -ENOSPC;
 	if (find(function->number) ||
 	    (function->name && find_name(function->name, strlen(function->name))))
 		return -EEXIST;
@@ -91,6 +89,8 @@ int mf_storage_declare(const struct mf_storage_function *function)
 		return -EINVAL;
 	if (function->in_max > payload_max() || function->out_max > payload_max())
 		return -EMSGSIZE;
+	if (function_count == MF_STORAGE_FUNCTIONS_MAX)
+		return -ENOSPC;
 	return declare(function);
 }
 
@@ -372,6 +372,8 @@ int mf_storage_serve(const struct mf_storage_group *with)
 	if (ret)
 		return ret;
 	group = with;
+	/* The ready point: calls are taken behind it only, under their own deadline. */
+	mf_sdk_exit(MF_CALL_CHANNEL_WAIT, NULL, 0, 0);
 	for (;;) {
 		bool worked = look() || poll_channels();
 
