@@ -223,9 +223,11 @@ static int peer_end(struct mf_peer *peer, unsigned int channel, bool faulted)
 	mf_fence();
 	if (mf_load_acquire(&state->busy))
 		return -EBUSY;
-	/* The storage VM's first write to a page faults there and not here: look always. */
-	ret = mf_channel_wipe(&store->channels, channel, faulted || state->reply_tail);
+	/* The storage VM's first write to a page faults there and not here: look always. Its index
+	 * does not tell: what was not published may have been written. */
+	ret = mf_channel_wipe(&store->channels, channel, faulted || mf_load_acquire(&state->wrote));
 	state->request_head = state->reply_tail = state->broken = state->parked = 0;
+	state->wrote = 0;
 	return ret;
 }
 

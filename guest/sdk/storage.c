@@ -147,6 +147,7 @@ static void reply(uint32_t channel, uint32_t function, uint64_t id, int status, 
 		give_up(channel);
 		return;
 	}
+	MF_STORE_CHANNEL(control, channel)->wrote = 1;
 	MF_STORE_CHANNEL(control, channel)->reply_tail =
 		ring.mine + mf_ring_padded((uint32_t)(sizeof(struct mf_abi_message) + bytes));
 	if (mf_ring_put(&ring, function, id, status, &piece, 1)) {
