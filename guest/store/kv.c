@@ -622,7 +622,32 @@ static int open_env(const char *folder, const char *path, size_t map_bytes, unsi
 		return fail(folder, "data.mdb is no LMDB database");
 	if (code == MDB_VERSION_MISMATCH)
 		return fail(folder, "data.mdb is of another version of LMDB");
-	return code ? fail(folder, mdb_strerror(code)) : 0;
+	if (code == ENODEV)
+		return fail(folder, "this file system does not let data.mdb be mapped; put the "
+				    "store on another");
+	if (code)
+		fprintf(stderr, "%s: cannot open data.mdb: %s\n", folder, mdb_strerror(code));
+	return code ? -1 : 0;
+}
+
+/*
+ * A file that was cut looks like any other until a page behind its end is wanted, which is the end
+ * of this program: say first what may be the matter. Free pages at the end may never have been
+ * written, so it is no reason to refuse.
+ */
+static void look_for_a_cut(const char *folder)
+{
+	MDB_envinfo info;
+	struct stat st;
+	mdb_filehandle_t fd;
+
+	mdb_env_info(env, &info);
+	if (mdb_env_get_fd(env, &fd) || fstat(fd, &st) ||
+	    (uint64_t)st.st_size >= (info.me_last_pgno + 1) * page_bytes)
+		return;
+	fprintf(stderr,
+		"%s: data.mdb ends %llu bytes before its last page; was it cut, or not copied whole?\n",
+		folder, (info.me_last_pgno + 1) * page_bytes - (unsigned long long)st.st_size);
 }
 
 /* ---- making ---- */
@@ -718,6 +743,7 @@ int kv_open(const char *folder, size_t map_bytes)
 	if (open_file(folder, map_bytes))
 		return -1;
 	learn_sizes();
+	look_for_a_cut(folder);
 	/* After a head page that could not be written LMDB puts the old one back, unsynced; the
 	 * disk may have the other. Until that is settled no page that it refers to may be written.
 	 */
