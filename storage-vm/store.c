@@ -144,6 +144,15 @@ static int not_ready(const char *why, struct mf_error *err)
 	return mf_error_set(err, -ENOEXEC, "the storage program did not become ready: %s", why);
 }
 
+/* What is said of programs names none, and means the request program's option. */
+static int not_loaded(int code, struct mf_error *err)
+{
+	struct mf_error why = *err;
+
+	return mf_error_set(err, code, "the storage program cannot be loaded (--store-memory is its limit): %s",
+			    why.text);
+}
+
 /* Load the program and run it until it is ready: it has looked at no channel then. */
 static int boot(struct mf_store *store, struct mf_error *err)
 {
@@ -155,7 +164,7 @@ static int boot(struct mf_store *store, struct mf_error *err)
 				  &store->settings.exec, err);
 
 	if (ret)
-		return ret;
+		return not_loaded(ret, err);
 	store->has_process = true;
 	do {
 		how = mf_store_run(store, store->watch, THREAD_SLICE_NS, text);

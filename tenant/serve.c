@@ -509,12 +509,13 @@ int mf_serve(const struct mf_serve_options *options, struct mf_error *err)
 
 	mf_program_calm_host();
 	server.status.workers = calloc(server.status.worker_count, sizeof(*server.status.workers));
-	if (!server.status.workers || uv_loop_init(&server.loop))
-		return mf_error_set(err, -ENOMEM, "not enough memory to start"), MF_STATUS_FAILED;
 	ret = check_files(options, server.status.worker_count, &server.guests_end, err);
-	if (!ret)
+	if (!ret && (!server.status.workers || uv_loop_init(&server.loop)))
+		ret = mf_error_set(err, -ENOMEM, "not enough memory to start");
+	if (!ret) {
 		ret = set_up(&server, err);
-	uv_loop_close(&server.loop);
+		uv_loop_close(&server.loop);
+	}
 	free(server.status.workers);
 	return ret ? MF_STATUS_FAILED : 0;
 }

@@ -514,6 +514,27 @@ static int fail(const char *folder, const char *what)
 	return -1;
 }
 
+/* What to do about a store that cannot be opened. */
+static int explain(const char *folder, int code)
+{
+	switch (code) {
+	case MDB_INVALID:
+		return fail(folder, "data.mdb is no LMDB database");
+	case MDB_VERSION_MISMATCH:
+		return fail(folder, "data.mdb is of another version of LMDB");
+	case MDB_MAP_FULL:
+		return fail(folder, "there is no room to begin in; raise --store-size");
+	case ENOMEM:
+		return fail(folder, "not enough memory to open data.mdb; raise --store-memory");
+	case ENODEV:
+		return fail(folder, "that much of data.mdb cannot be mapped; lower --store-size, or "
+				    "put the store on a file system that knows shared mappings");
+	default:
+		fprintf(stderr, "%s: cannot open data.mdb: %s\n", folder, mdb_strerror(code));
+		return -1;
+	}
+}
+
 static int get_head(MDB_txn *txn, MDB_dbi dbi, const char *name, uint64_t *value)
 {
 	MDB_val key = {strlen(name), (void *)name};
@@ -568,7 +589,7 @@ static int open_head(const char *folder, MDB_txn *txn)
 		code = put_head(txn, dbi, "format", KV_FORMAT);
 	if (!code)
 		code = put_head(txn, dbi, "epoch", epoch + 1);
-	return code ? fail(folder, mdb_strerror(code)) : 0;
+	return code ? explain(folder, code) : 0;
 }
 
 /* One table that the head lists; what is no table of ours stays out of reach. */
@@ -600,11 +621,11 @@ static int open_tables(const char *folder, MDB_txn *txn)
 	if (!code)
 		code = mdb_cursor_open(txn, main_dbi, &cursor);
 	if (code)
-		return fail(folder, mdb_strerror(code));
+		return explain(folder, code);
 	while (!code && !(code = mdb_cursor_get(cursor, &name, NULL, MDB_NEXT)))
 		code = open_table(txn, &name);
 	mdb_cursor_close(cursor);
-	return code == MDB_NOTFOUND ? 0 : fail(folder, mdb_strerror(code));
+	return code == MDB_NOTFOUND ? 0 : explain(folder, code);
 }
 
 static int open_env(const char *folder, const char *path, size_t map_bytes, unsigned int flags)
@@ -618,16 +639,7 @@ static int open_env(const char *folder, const char *path, size_t map_bytes, unsi
 	/* One process, one thread, and the engine holds the folder's lock. */
 	if (!code)
 		code = mdb_env_open(env, path, flags | MDB_NOLOCK | MDB_NOTLS, 0600);
-	if (code == MDB_INVALID)
-		return fail(folder, "data.mdb is no LMDB database");
-	if (code == MDB_VERSION_MISMATCH)
-		return fail(folder, "data.mdb is of another version of LMDB");
-	if (code == ENODEV)
-		return fail(folder, "this file system does not let data.mdb be mapped; put the "
-				    "store on another");
-	if (code)
-		fprintf(stderr, "%s: cannot open data.mdb: %s\n", folder, mdb_strerror(code));
-	return code ? -1 : 0;
+	return code ? explain(folder, code) : 0;
 }
 
 /*
@@ -660,7 +672,7 @@ static int write_head(const char *folder)
 	int code = mdb_txn_begin(env, NULL, 0, &txn);
 
 	if (code)
-		return fail(folder, mdb_strerror(code));
+		return explain(folder, code);
 	code = mdb_dbi_open(txn, HEAD_TABLE, MDB_CREATE, &dbi);
 	if (!code)
 		code = put_head(txn, dbi, "format", KV_FORMAT);
@@ -670,7 +682,7 @@ static int write_head(const char *folder)
 		code = mdb_txn_commit(txn);
 	else
 		mdb_txn_abort(txn);
-	return code ? fail(folder, mdb_strerror(code)) : 0;
+	return code ? explain(folder, code) : 0;
 }
 
 /*
@@ -693,6 +705,8 @@ static int make(const char *folder, const char *path, size_t map_bytes)
 	env = NULL;
 	if (!ret && rename(made, path))
 		ret = fail(made, strerror(errno));
+	if (ret)
+		unlink(made); /* a part of a store is none */
 	return ret;
 }
 
@@ -735,6 +749,23 @@ static void learn_sizes(void)
 	map_pages = info.me_mapsize / page_bytes;
 }
 
+/* What every put will want of memory (LMDB gives each transaction a list of 2 MiB): too little of it
+ * is found at the start. */
+static int rehearse(MDB_txn *txn)
+{
+	MDB_txn *call;
+	MDB_txn *probe;
+	int code = mdb_txn_begin(env, txn, 0, &call);
+
+	if (code)
+		return code;
+	code = mdb_txn_begin(env, call, 0, &probe);
+	if (!code)
+		mdb_txn_abort(probe);
+	mdb_txn_abort(call);
+	return code;
+}
+
 int kv_open(const char *folder, size_t map_bytes)
 {
 	MDB_txn *txn;
@@ -751,14 +782,18 @@ int kv_open(const char *folder, size_t map_bytes)
 	if (!code)
 		code = mdb_txn_begin(env, NULL, 0, &txn);
 	if (code)
-		return fail(folder, mdb_strerror(code));
+		return explain(folder, code);
 	if (open_head(folder, txn) || open_tables(folder, txn)) {
 		mdb_txn_abort(txn);
 		return -1;
 	}
-	code = mdb_txn_commit(txn);
+	code = rehearse(txn);
+	if (code)
+		mdb_txn_abort(txn);
+	else
+		code = mdb_txn_commit(txn);
 	settle_tables(!code);
 	if (code)
-		return fail(folder, mdb_strerror(code));
+		return explain(folder, code);
 	return declare() ? fail(folder, "cannot declare the store's functions") : 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Mayfly's own storage program: a key-value store on LMDB. usage: store FOLDER BYTES */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ int main(int argc, char **argv)
 	if (kv_open(argv[1], strtoull(argv[2], NULL, 10)))
 		return 1;
 	ret = mf_storage_serve(&kv_group);
-	fprintf(stderr, "cannot serve the channels: %s\n", strerror(-ret));
+	fprintf(stderr, "cannot serve the channels: %s%s\n", strerror(-ret),
+		ret == -ENOMEM ? "; raise --store-memory" : "");
 	return 1;
 }

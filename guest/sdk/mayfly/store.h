@@ -8,6 +8,7 @@
  *   -ENOTCONN    no store here: not inside, no --store, or no request is being served
  *   -ECONNRESET  the storage VM died in the middle of this call: it may or may not have been done
  *   -ENOSPC      the store is full; -EROFS, -EIO: the disk says so
+ *   -ENOMEM      the storage VM has too little memory for this (--store-memory)
  *   -EMSGSIZE    does not fit into the channel; -E2BIG: larger than the function takes
  *   -EINVAL      a name, key or value of impossible length
  *   -EPROTO      the channel was overwritten (by this request)
