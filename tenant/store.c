@@ -93,21 +93,12 @@ static int permit_folder(struct mf_tenant_store *store, struct mf_error *err)
 	return mf_permit_create(&store->permit, &list, &list, err);
 }
 
-static int get_program(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
-		       struct mf_exec *exec, struct mf_error *err)
+static void fill_exec(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
+		      struct mf_exec *exec)
 {
-	size_t bytes;
-	int ret;
-
-	exec->elf = mf_store_program;
-	exec->elf_bytes = (size_t)(mf_store_program_end - mf_store_program);
-	if (options->program) {
-		ret = mf_exec_read(options->program, &store->elf, &bytes, err);
-		if (ret)
-			return ret;
-		exec->elf = store->elf;
-		exec->elf_bytes = bytes;
-	}
+	exec->elf = store->elf ? store->elf : mf_store_program;
+	exec->elf_bytes =
+		store->elf ? store->elf_bytes : (size_t)(mf_store_program_end - mf_store_program);
 	snprintf(store->size, sizeof(store->size), "%llu", (unsigned long long)options->size_bytes);
 	store->argv[0] = (char *)(options->program ? options->program : "store");
 	store->argv[1] = store->folder;
@@ -116,7 +107,6 @@ static int get_program(struct mf_tenant_store *store, const struct mf_tenant_sto
 	exec->argv = store->argv;
 	exec->cwd = store->folder;
 	exec->limit_bytes = options->memory_bytes;
-	return 0;
 }
 
 static int make_store(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
@@ -135,23 +125,26 @@ static int make_store(struct mf_tenant_store *store, const struct mf_tenant_stor
 			   .output_cookie = &store->output},
 		.say = options->quiet ? NULL : say,
 	};
-	int ret = get_program(store, options, &settings.exec, err);
 
-	return ret ? ret : mf_store_create(&store->store, &settings, err);
+	fill_exec(store, options, &settings.exec);
+	return mf_store_create(&store->store, &settings, err);
 }
 
 int mf_tenant_store_open(struct mf_tenant_store *store,
 			 const struct mf_tenant_store_options *options, const struct mf_kvm *kvm,
 			 unsigned int vms, struct mf_error *err)
 {
-	int ret;
+	int ret = 0;
 
 	*store = (struct mf_tenant_store){.lock_fd = -1};
 	if (!options->folder)
 		return 0;
 	store->output.meter = &store->meter;
 	snprintf(store->output.tag, sizeof(store->output.tag), "store");
-	ret = lock_folder(store, options->folder, err);
+	if (options->program)
+		ret = mf_exec_read(options->program, &store->elf, &store->elf_bytes, err);
+	if (!ret)
+		ret = lock_folder(store, options->folder, err);
 	if (!ret)
 		ret = permit_folder(store, err);
 	if (!ret)

@@ -29,6 +29,7 @@ struct mf_tenant_store {
 	char size[24];
 	char *argv[4];
 	uint8_t *elf; /* owned, or NULL */
+	size_t elf_bytes;
 	int lock_fd;
 	struct mf_output_meter meter;
 	struct mf_output output;
