@@ -53,17 +53,26 @@ def run_with_files_allowed_is_confined():
         end(process)
 
 
-@claim
-def serve_is_confined_in_all_its_threads():
+def serves_confined(*options):
     with folder() as root:
         process = subprocess.Popen([MAYFLY, "serve", "--listen", f"unix:{root}/s", "--health", f"unix:{root}/h",
-                                    "--vms", "4", "--quiet", "--", SERVED])
+                                    "--vms", "4", "--quiet", *[option.replace("ROOT", root) for option in options], "--", SERVED])
         try:
             wait_until(lambda: subprocess.run(["curl", "-fsS", "--unix-socket", f"{root}/h", "http://x/readyz"],
                                               capture_output=True).returncode == 0, "readiness")
             is_confined(process.pid, "serve")
         finally:
             end(process)
+
+
+@claim
+def serve_is_confined_in_all_its_threads():
+    serves_confined()
+
+
+@claim
+def serve_with_a_store_is_confined_in_all_its_threads():
+    serves_confined("--store", "ROOT/store")
 
 
 def as_nobody(root, args):

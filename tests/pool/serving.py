@@ -51,13 +51,13 @@ class Client(http.client.HTTPConnection):
 class Server:
     """With-statement: a server that is ready; it is ended at the end, and its stderr is in .log()."""
 
-    def __init__(self, *options, guest=GUEST, vms=4, before=None, stderr=None, wait=True):
+    def __init__(self, *options, guest=GUEST, vms=4, before=None, stderr=None, wait=True, prefix=()):
         self.folder = tempfile.TemporaryDirectory(prefix="mayfly-pool-")
         self.path, self.health = f"{self.folder.name}/socket", f"{self.folder.name}/health"
         self.log_name = f"{self.folder.name}/log"
         with open(self.log_name, "wb") as log:
             self.process = subprocess.Popen(
-                [MAYFLY, "serve", "--listen", f"unix:{self.path}", "--health", f"unix:{self.health}", "--vms", str(vms),
+                [*prefix, MAYFLY, "serve", "--listen", f"unix:{self.path}", "--health", f"unix:{self.health}", "--vms", str(vms),
                  *options, "--", guest], stdin=subprocess.DEVNULL, stderr=stderr or log, preexec_fn=before)
         if wait:
             self.wait_ready()

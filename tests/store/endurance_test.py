@@ -1,0 +1,94 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Many requests with calls, and many restarts of the storage program: the engine grows by nothing."""
+import random
+import threading
+import time
+
+from storing import EMULATED, LONG, PROGRAM, StoreServer, add, call, delete, do, get, put, scan
+from claims import check, claim, fail, main, matches, same
+
+REQUESTS = 10000 if LONG else 20 if EMULATED else 300
+RESTARTS = 100 if LONG else 2 if EMULATED else 3
+CLIENTS = 2 if EMULATED else 4
+ECHO, CRASH, EXIT, COUNT = 100, 101, 102, 107
+
+
+def in_parallel(server, count, request):
+    """request(client, dice) so often, by some clients; what went wrong."""
+    wrong, left, lock = [], [count], threading.Lock()
+
+    def take():
+        with lock:
+            left[0] -= 1
+            return left[0] >= 0
+
+    def run(number):
+        client, dice = server.client(60), random.Random(number)
+        while take():
+            try:
+                request(client, dice)
+            except Exception as error:
+                wrong.append(repr(error))
+                client.close()
+                client = server.client(60)
+        client.close()
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    same(wrong[:3], [], "requests that went wrong", server.log()[-500:])
+
+
+def settled(server):
+    time.sleep(1)  # the kernel's threads of VMs that were given up end a little later
+    return server.footprint()
+
+
+def has_not_grown(what, before, after):
+    print(f"      {what}: (KiB, descriptors, threads) {before} -> {after}")
+    check(after[0] < before[0] * 1.1 + 4096, f"memory grew: {before[0]} -> {after[0]} KiB")
+    check(after[1] <= before[1], f"descriptors grew: {before[1]} -> {after[1]}")
+    check(after[2] <= before[2], f"threads grew: {before[2]} -> {after[2]}")
+
+
+def some_calls(client, dice):
+    kind = dice.random()
+    key, value = b"%d" % dice.randrange(200), dice.randbytes(20) * dice.choice((1, 10, 500, 20000))
+    if kind < 0.1:
+        client.ask(dice.choice(("/die?0", "/die?1", "/die?2", "/scribble?%d" % dice.randrange(1000))))
+    else:
+        do(client, put(b"t", key, value), get(b"t", key), scan(b"t", b"1", 3), add(b"t", b"n", 1), delete(b"t", key))
+
+
+@claim(emulated=True)
+def requests_with_calls_leave_the_engine_as_it_was():
+    with StoreServer("--audit", "--deadline", "20s" if EMULATED else "2s", vms=4) as server:
+        in_parallel(server, max(REQUESTS // 4, 10), some_calls)
+        before = settled(server)
+        in_parallel(server, REQUESTS, some_calls)
+        has_not_grown(f"{REQUESTS} requests", before, settled(server))
+        same(server.stop(), 0, "exit status")
+        matches(" 0 unclean", server.log())
+
+
+@claim
+def restarts_of_the_storage_program_leave_the_engine_as_it_was():
+    def kill(client, dice):
+        codes = [result[0] for result in do(client, call(ECHO, b"x"), call(dice.choice((CRASH, EXIT)), b"x"), call(COUNT))]
+        if (codes[0], codes[1]) != (0, "ECONNRESET") or codes[2] not in (0, "ECONNRESET"):
+            fail(str(codes))
+
+    with StoreServer(program=PROGRAM, vms=4) as server:
+        in_parallel(server, RESTARTS, kill)
+        before = settled(server)
+        in_parallel(server, RESTARTS, kill)
+        has_not_grown(f"{RESTARTS} restarts", before, settled(server))
+        same(server.codes(call(ECHO, b"x")), [0], "afterwards")
+        same(server.log().count(b"the storage program died"), 2 * RESTARTS, "deaths")
+        same(server.stop(), 0, "exit status")
+
+
+main()

@@ -1,0 +1,129 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""A secret goes into a channel in every way there is; the next request on the same VM looks for it in all of its channel and
+its memory. That a search finds what is not wiped is shown here within a request, and by wipe_test.c with the wipe left out."""
+import os
+import random
+import re
+import struct
+import time
+
+from storing import EMULATED, LONG, StoreServer
+from claims import check, claim, main, matches, same
+
+ROUNDS = 10000 if LONG else 6 if EMULATED else 100
+VALUE, GET, KEY, SCAN, UNREAD, ANYWHERE, EVERYWHERE, FOR_EVER, CRASH, UNTOUCHED = range(10)
+PAGES = 1025  # of a window: a header, and two rings of 2 MiB
+
+
+def order(secret, place):
+    return secret + struct.pack("<I", place)
+
+
+def complement(secret):
+    return bytes(255 - byte for byte in secret)
+
+
+def fresh(dice):
+    return dice.randbytes(16)
+
+
+def finds(server, secret, number=0):
+    """(in the channel, elsewhere)"""
+    answer = server.ask(f"/find?{number}", complement(secret))
+    matches(r"^found \d+ \d+$", answer.body)
+    return tuple(int(n) for n in re.findall(rb"\d+", answer.body))
+
+
+def hide(server, dice, secret, way, place):
+    """One request with the secret, ended as its way says."""
+    body = order(secret, place)
+    if way == FOR_EVER:
+        client = server.client()
+        client.request("POST", f"/hide?{way}", body)
+        if dice.random() < 0.7:
+            time.sleep(dice.random() ** 2 * 0.03)
+            client.close()
+        else:
+            same(client.getresponse().status, 504, "a request that calls for ever")
+            client.close()
+        return
+    answer = server.ask(f"/hide?{way}", body)
+    same(answer.status, 502 if way == CRASH else 200, f"way {way}, place {place}", server.log()[-500:])
+
+
+def one_vm(*options):
+    return StoreServer("--workers", "1", "--audit", "--deadline", "8s" if EMULATED else "500ms", *options, vms=1)
+
+
+@claim(emulated=True)
+def a_search_finds_what_is_there():
+    dice = random.Random(1)
+    with one_vm() as server:
+        for way in range(FOR_EVER):
+            secret = fresh(dice)
+            body = server.ask(f"/hide-and-find?{way}", order(secret, dice.randrange(10**6))).body
+            check(int(body.split()[1]) > 0, f"way {way}: {body}")
+            same(finds(server, secret), (0, 0), f"the next request, way {way}")
+
+
+def end(server):
+    same(server.log().count(b"storage program died"), 0, "deaths of the storage program")
+    same(server.stop(), 0, "exit status")
+    matches(r"[1-9]\d* audits, 0 unclean", server.log())
+
+
+@claim(emulated=True)
+def nothing_of_a_request_is_left_in_its_channel_for_the_next():
+    dice = random.Random(os.environ.get("MAYFLY_TEST_SEED", 7))
+    for wait in ("auto",) if EMULATED else ("auto", "poll"):
+        with one_vm("--store-wait", wait) as server:
+            for i in range(ROUNDS // 2):
+                secret, way = fresh(dice), i % 9
+                hide(server, dice, secret, way, dice.choice((0, 100, 5000, dice.randrange(2**32))))
+                same(finds(server, secret, 0 if i % 11 == 0 else 1), (0, 0), f"round {i}, way {way}, waiting by {wait}", server.log()[-300:])
+            end(server)
+
+
+@claim
+def warm_requests_without_a_page_fault_leave_nothing_either():
+    """The same small calls again and again: the wipe that looks for no pages. The search comes seldom, for it faults."""
+    dice = random.Random(3)
+    with one_vm() as server:
+        for i in range(ROUNDS // 10):
+            secret = fresh(dice)
+            for _ in range(12):
+                hide(server, dice, fresh(dice), dice.choice((VALUE, GET, KEY)), 30)
+            hide(server, dice, secret, dice.choice((VALUE, GET, KEY, SCAN, UNREAD)), 30)
+            same(finds(server, secret, 1), (0, 0), f"round {i}")
+        end(server)
+
+
+@claim(emulated=True)
+def what_the_storage_vm_alone_has_touched_is_wiped_too():
+    """Warm requests that do not fault, and a reply on pages that were nobody's before: only the storage VM knows."""
+    dice = random.Random(4)
+    with one_vm() as server:
+        for i in range(max(ROUNDS // 20, 2)):
+            secret = fresh(dice)
+            hide(server, dice, secret, VALUE, 700000)
+            for _ in range(6):
+                hide(server, dice, secret, UNTOUCHED, 0)
+            same(finds(server, secret, 1), (0, 0), f"round {i}")
+        end(server)
+
+
+@claim
+def every_page_of_the_channel_is_wiped():
+    dice = random.Random(5)
+    step = 1 if LONG else 16
+    with one_vm() as server:
+        secret = fresh(dice)
+        for page in [*range(step // 2, PAGES, step), 0, 1, 32, 33, 512, 513, 544, 545, 1024]:
+            hide(server, dice, secret, ANYWHERE, page + PAGES * dice.randrange(500))
+            if page % (3 * step) < step or page in (0, 1, 1024):
+                same(finds(server, secret, 1), (0, 0), f"page {page}")
+        end(server)
+
+
+main()
