@@ -429,7 +429,8 @@ static int open_channel(struct mf_slot *slot, struct mf_error *err)
 	/* The VM before may have been given up because this failed. */
 	ret = peer->end(peer, slot->waiter.channel, true);
 	if (ret)
-		return mf_error_set(err, ret, "cannot wipe the channel of a VM: %s", strerror(-ret));
+		return mf_error_set(err, ret, "cannot wipe the channel of a VM: %s",
+				    strerror(-ret));
 	peer->window(peer, slot->waiter.channel, &fd, &offset);
 	if (!mf_pt_lookup(mem, MF_GVA(MF_CHANNEL_VA), &gpa))
 		return mf_error_set(err, -ENXIO, "the image has no place for a channel");

@@ -8,8 +8,9 @@
 #include <string.h>
 #include <time.h>
 
-/* It waits for something of its own (a sleep, a pipe): on the store's thread only, and for a slice at
- * most. Whether it waits too long, or the store is to stop, is the caller's to see; it asks again. */
+/* It waits for something of its own (a sleep, a pipe): on the store's thread only, and for a slice
+ * at most. Whether it waits too long, or the store is to stop, is the caller's to see; it asks
+ * again. */
 static void wait_for(const struct mf_exit *exit, uint64_t slice_ns)
 {
 	struct pollfd fd = {.fd = exit->wait_fd, .events = exit->wait_events};

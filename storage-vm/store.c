@@ -149,8 +149,9 @@ static int not_loaded(int code, struct mf_error *err)
 {
 	struct mf_error why = *err;
 
-	return mf_error_set(err, code, "the storage program cannot be loaded (--store-memory is its limit): %s",
-			    why.text);
+	return mf_error_set(
+		err, code, "the storage program cannot be loaded (--store-memory is its limit): %s",
+		why.text);
 }
 
 /* Load the program and run it until it is ready: it has looked at no channel then. */
@@ -169,8 +170,7 @@ static int boot(struct mf_store *store, struct mf_error *err)
 	do {
 		how = mf_store_run(store, store->watch, THREAD_SLICE_NS, text);
 	} while ((how == STORE_SLICED || how == STORE_BLOCKED) &&
-		 !__atomic_load_n(&store->stop, __ATOMIC_RELAXED) &&
-		 (!limit || mf_now_ns() < end));
+		 !__atomic_load_n(&store->stop, __ATOMIC_RELAXED) && (!limit || mf_now_ns() < end));
 	if (how == STORE_IDLE)
 		return 0;
 	if (how == STORE_DEAD)
@@ -272,7 +272,8 @@ static void pause_ms(struct mf_store *store, unsigned int ms)
 		;
 }
 
-/* A program that died without having served anybody is given longer and longer pauses. Lock held. */
+/* A program that died without having served anybody is given longer and longer pauses. Lock held.
+ */
 static void pause_before_start(struct mf_store *store, bool served)
 {
 	unsigned int ms = store->retry_ms < RETRY_MIN_MS ? RETRY_MIN_MS : store->retry_ms;

@@ -21,8 +21,8 @@
 #define SCAN_REPLY (MF_KV_VALUE_MAX_BYTES + 4096u)
 #define CAS_VALUE  (2u * MF_KV_VALUE_MAX_BYTES - 4096u)
 
-/* Pages that puts leave to deletes, to commits and to the start: LMDB needs new pages for them, too.
- * A part of the map, within bounds. */
+/* Pages that puts leave to deletes, to commits and to the start: LMDB needs new pages for them,
+ * too. A part of the map, within bounds. */
 #define RESERVE_PART 16u
 #define RESERVE_MIN  8u
 #define RESERVE_MAX  64u
@@ -42,7 +42,7 @@ static MDB_dbi head_dbi;
 static size_t page_bytes;
 static size_t map_pages;
 static size_t untouched_pages; /* of the map, at the least, by this group */
-static bool reading; /* the reader holds a snapshot */
+static bool reading;           /* the reader holds a snapshot */
 static struct table tables[TABLES_MAX];
 static unsigned int table_count;
 
@@ -527,8 +527,9 @@ static int explain(const char *folder, int code)
 	case ENOMEM:
 		return fail(folder, "not enough memory to open data.mdb; raise --store-memory");
 	case ENODEV:
-		return fail(folder, "that much of data.mdb cannot be mapped; lower --store-size, or "
-				    "put the store on a file system that knows shared mappings");
+		return fail(folder,
+			    "that much of data.mdb cannot be mapped; lower --store-size, or "
+			    "put the store on a file system that knows shared mappings");
 	default:
 		fprintf(stderr, "%s: cannot open data.mdb: %s\n", folder, mdb_strerror(code));
 		return -1;
@@ -658,7 +659,8 @@ static void look_for_a_cut(const char *folder)
 	    (uint64_t)st.st_size >= (info.me_last_pgno + 1) * page_bytes)
 		return;
 	fprintf(stderr,
-		"%s: data.mdb ends %llu bytes before its last page; was it cut, or not copied whole?\n",
+		"%s: data.mdb ends %llu bytes before its last page; was it cut, or not copied "
+		"whole?\n",
 		folder, (info.me_last_pgno + 1) * page_bytes - (unsigned long long)st.st_size);
 }
 
@@ -749,8 +751,8 @@ static void learn_sizes(void)
 	map_pages = info.me_mapsize / page_bytes;
 }
 
-/* What every put will want of memory (LMDB gives each transaction a list of 2 MiB): too little of it
- * is found at the start. */
+/* What every put will want of memory (LMDB gives each transaction a list of 2 MiB): too little of
+ * it is found at the start. */
 static int rehearse(MDB_txn *txn)
 {
 	MDB_txn *call;

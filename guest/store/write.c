@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * LMDB's writes, all or an error: it takes a short write for EIO, after which nothing of its state is
- * trusted. A disk that is just filling up writes short, and says ENOSPC when asked for the rest.
+ * LMDB's writes, all or an error: it takes a short write for EIO, after which nothing of its state
+ * is trusted. A disk that is just filling up writes short, and says ENOSPC when asked for the rest.
  * The linker puts these in the place of the calls (--wrap).
  */
 #include <sys/types.h>

@@ -66,9 +66,9 @@ struct mf_storage_group {
 };
 
 /*
- * Serve; that is the ready point. Returns only when it cannot: -ENXIO (not in a storage VM), -ENOMEM,
- * -EPROTO (another version), -EMSGSIZE (a function's bounds do not fit the rings). `group` may be
- * NULL.
+ * Serve; that is the ready point. Returns only when it cannot: -ENXIO (not in a storage VM),
+ * -ENOMEM, -EPROTO (another version), -EMSGSIZE (a function's bounds do not fit the rings). `group`
+ * may be NULL.
  */
 int mf_storage_serve(const struct mf_storage_group *group);
 

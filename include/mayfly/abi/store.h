@@ -34,8 +34,8 @@ struct mf_abi_store_channel {
 	uint32_t reply_tail;   /* storage VM: index of the next reply; stored before it is published
 				*/
 	uint32_t broken;       /* storage VM: the request VM broke the ring; not heard again */
-	uint32_t wrote;        /* storage VM: 1 from before its first reply on; the engine sets it to
-				* 0 with the indices */
+	uint32_t wrote; /* storage VM: 1 from before its first reply on; the engine sets it to
+			 * 0 with the indices */
 	uint32_t reserved[10];
 };
 MF_ABI_ASSERT(sizeof(struct mf_abi_store_channel) == 64, "ABI");
