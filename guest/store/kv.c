@@ -733,7 +733,7 @@ static int open_file(const char *folder, size_t map_bytes)
 	if (snprintf(path, sizeof(path), "%s/data.mdb", folder) >= (int)sizeof(path))
 		return fail(folder, strerror(ENAMETOOLONG));
 	/* An empty one is LMDB's way of saying the same. */
-	if (stat(path, &st) ? errno == ENOENT : !st.st_size)
+	if (stat(path, &st) ? errno == ENOENT : S_ISREG(st.st_mode) && !st.st_size)
 		ret = make(folder, path, map_bytes);
 	if (!ret)
 		ret = sync_folder(folder);
