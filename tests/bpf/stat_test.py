@@ -15,12 +15,10 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "cli"))
 
-from mayfly import FAILED, MAYFLY, SLOWER, STATIC, command, end, expect, folder
+from mayfly import FAILED, MAYFLY, SLOWER, STATIC, as_nobody, command, end, expect, folder
 from claims import EMULATED, check, claim, main, matches, same
 
 SERVED = os.environ.get("MAYFLY_SERVED", os.path.join(os.path.dirname(os.path.dirname(STATIC)), "pool/pool-guest"))
-NOBODY = "setpriv --reuid 65534 --regid {group} --clear-groups --bounding-set=-all --inh-caps=-all"
-GROUP = 64999  # its own: the machine's groups stay as they are
 REQUESTS = 20 if EMULATED else 200
 
 
@@ -194,19 +192,11 @@ def without_type_information_all_but_children_is_measured():
         measured_all({**report, "notes": []}, "run")
 
 
-def without_rights(root, args):
-    """The shell command that runs args as a user whose only right is group access to a /dev/kvm of its own."""
-    node = f"{root}/kvm"
-    return ["unshare", "-m", "/bin/sh", "-c",
-            f"rm -f {node} && mknod {node} c 10 232 && chown 0:{GROUP} {node} && chmod 660 {node} && "
-            f"mount --bind {node} /dev/kvm && exec {NOBODY.format(group=GROUP)} \"$0\" \"$@\"", *args]
-
-
 @claim
 def without_rights_the_engines_counters_are_shown_and_it_is_said():
     with folder() as root:
         os.chmod(root, 0o755)
-        done = command(without_rights(root, [MAYFLY, "stat", "--json", "--", *run_of("exit", "17")]))
+        done = command(as_nobody(root, [MAYFLY, "stat", "--json", "--", *run_of("exit", "17")]))
         expect(done, 17, "stat as nobody")
         report = json.loads(done.err)
         for part in ("user_exits", "outside_guest", "resets", "lost"):
@@ -214,7 +204,7 @@ def without_rights_the_engines_counters_are_shown_and_it_is_said():
         check(report["engine"]["user_exits"] > 1, "the engine's count", report)
         same(report["engine"]["reasons"]["io"], report["engine"]["user_exits"], "by reason", report)
         check(any("CAP_BPF" in note for note in report["notes"]), "says what is missing", report)
-        done = command(without_rights(root, [MAYFLY, "stat", "--", *run_of("exit", "17")]))
+        done = command(as_nobody(root, [MAYFLY, "stat", "--", *run_of("exit", "17")]))
         matches(r"user exits, io +\d+", done.err)
         matches(r"Times are not measured here: .*CAP_BPF", done.err)
 
@@ -225,7 +215,7 @@ def without_rights_and_counters_it_refuses():
         os.chmod(root, 0o755)
         server = Server(root)
         try:
-            done = command(without_rights(root, [MAYFLY, "stat", "--pid", str(server.process.pid)]))
+            done = command(as_nobody(root, [MAYFLY, "stat", "--pid", str(server.process.pid)]))
             expect(done, FAILED, "stat of another user's process")
             matches("nothing of process .* can be measured: .*CAP_BPF.*another user", done.err)
         finally:

@@ -5,11 +5,9 @@ import os
 import subprocess
 import time
 
-from mayfly import MAYFLY, STATIC, command, end, expect, folder, status_line
+from mayfly import GROUP, MAYFLY, STATIC, as_nobody, command, end, expect, folder, status_line
 from claims import check, claim, main, matches, same
 
-NOBODY = "setpriv --reuid 65534 --regid {group} --clear-groups --bounding-set=-all --inh-caps=-all"
-GROUP = 64999  # its own: the machine's groups stay as they are
 SERVED = os.environ.get("MAYFLY_SERVED", os.path.join(os.path.dirname(os.path.dirname(STATIC)), "pool/pool-guest"))
 
 
@@ -73,14 +71,6 @@ def serve_is_confined_in_all_its_threads():
 @claim
 def serve_with_a_store_is_confined_in_all_its_threads():
     serves_confined("--store", "ROOT/store")
-
-
-def as_nobody(root, args):
-    """The shell command that runs args as a user whose only right is group access to a /dev/kvm of its own."""
-    node = f"{root}/kvm"
-    return ["unshare", "-m", "/bin/sh", "-c",
-            f"rm -f {node} && mknod {node} c 10 232 && chown 0:{GROUP} {node} && chmod 660 {node} && mount --bind {node} /dev/kvm && "
-            f"exec {NOBODY.format(group=GROUP)} \"$0\" \"$@\"", *args]
 
 
 @claim

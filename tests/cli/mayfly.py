@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Running the command line: build/cli/mayfly with guests of this folder. Used by the script tests."""
 import atexit
+import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,6 +58,33 @@ def expect(done, status, what):
 
 def folder():
     return tempfile.TemporaryDirectory(prefix="mayfly-cli-")
+
+
+@functools.lru_cache(maxsize=None)
+def for_everybody(path):
+    """A program of the build where an ordinary user finds it: a checkout in a home that is closed to others has a copy."""
+    above = os.path.dirname(os.path.abspath(path))
+    while above != "/" and os.stat(above).st_mode & 0o001:
+        above = os.path.dirname(above)
+    if above == "/":
+        return path
+    copies = tempfile.mkdtemp(prefix="mayfly-everybody-")
+    atexit.register(shutil.rmtree, copies, True)
+    os.chmod(copies, 0o755)
+    return shutil.copy(path, copies)
+
+
+GROUP = 64999  # of an ordinary user's /dev/kvm; its own: the machine's groups stay as they are
+NOBODY = f"setpriv --reuid 65534 --regid {GROUP} --clear-groups --bounding-set=-all --inh-caps=-all"
+
+
+def as_nobody(root, args):
+    """The command that runs args as a user whose only right is group access to a /dev/kvm of its own."""
+    node = f"{root}/kvm"
+    args = [for_everybody(arg) if arg.startswith(BUILD) and os.path.isfile(arg) else arg for arg in args]
+    return ["unshare", "-m", "/bin/sh", "-c",
+            f"rm -f {node} && mknod {node} c 10 232 && chown 0:{GROUP} {node} && chmod 660 {node} && "
+            f"mount --bind {node} /dev/kvm && exec {NOBODY} \"$0\" \"$@\"", *args]
 
 
 def children_of(pid):

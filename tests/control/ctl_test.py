@@ -19,7 +19,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "pool"))
 sys.dont_write_bytecode = True
 from serving import GUEST, MAYFLY, SLOWER, Server, wait_until  # noqa: E402
-from mayfly import FAILED, STATIC, command, end, expect, status_line  # noqa: E402
+from mayfly import FAILED, STATIC, command, end, expect, for_everybody, status_line  # noqa: E402
 from claims import EMULATED, LONG, check, claim, main, matches, same  # noqa: E402
 
 HELLO = b"\0SP\0\0\x30\0\0"  # of nng's REQ
@@ -263,7 +263,8 @@ def the_socket_is_its_owners_alone():
         same(stat.S_IMODE(os.stat(engine.control).st_mode), 0o600, "its mode")
         if os.getuid() == 0:
             os.chmod(engine.own.name, 0o755)
-            done = command(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", MAYFLY, "ctl", "--control",
+            done = command(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+                            for_everybody(MAYFLY), "ctl", "--control",
                             f"unix:{engine.control}", "stop"])
             expect(done, FAILED, "another user")
             matches("user who started the engine", done.err)

@@ -7,11 +7,10 @@ import struct
 import subprocess
 
 from storing import BUILD, GUEST, MAYFLY, Client, StoreServer, command, delete, get, one, put, refused, store_folder, wait_until
+from mayfly import GROUP, as_nobody
 from claims import check, claim, fail, main, matches, same
 
 NOT_SHARED = os.path.join(BUILD, "tests/store/not-shared.so")
-NOBODY = "setpriv --reuid 65534 --regid {group} --clear-groups --bounding-set=-all --inh-caps=-all"
-GROUP = 64999
 
 
 def says(done, why, what, guest_lines=0):
@@ -103,37 +102,29 @@ def a_read_only_mount_is_refused():
         same(os.listdir(folder), [], "the folder")
 
 
-def as_nobody(root, args):
-    node = f"{root}/kvm"
-    return ["unshare", "-m", "/bin/sh", "-c",
-            f"rm -f {node} && mknod {node} c 10 232 && chown 0:{GROUP} {node} && chmod 660 {node} && mount --bind {node} /dev/kvm && "
-            f"exec {NOBODY.format(group=GROUP)} \"$0\" \"$@\"", *args]
-
-
 @claim
 def folders_without_permission_are_refused_to_an_ordinary_user():
     with store_folder() as folder:
         root = os.path.dirname(folder)
         os.chmod(root, 0o777)
-        prefix = as_nobody(root, [])
         for mode in (0o555, 0o500, 0o000, 0o444, 0o300):
             os.mkdir(folder)
             os.chown(folder, 65534, GROUP)
             os.chmod(folder, mode)
-            done = command([*prefix, MAYFLY, "serve", "--listen", f"unix:{root}/s", "--vms", "1", "--store", folder, "--", GUEST])
+            done = command(as_nobody(root, [MAYFLY, "serve", "--listen", f"unix:{root}/s", "--vms", "1", "--store", folder, "--", GUEST]))
             same(os.listdir(folder), [], f"mode {mode:o}")
             says(done, "Permission denied", f"mode {mode:o}")
             os.chmod(folder, 0o700)
             os.rmdir(folder)
         os.chmod(root, 0o755)
-        done = command([*prefix, MAYFLY, "serve", "--listen", "127.0.0.1:0", "--vms", "1", "--store", folder, "--", GUEST])
+        done = command(as_nobody(root, [MAYFLY, "serve", "--listen", "127.0.0.1:0", "--vms", "1", "--store", folder, "--", GUEST]))
         says(done, "Permission denied", "a parent that cannot be written")
         os.mkdir(folder)
         os.chown(folder, 65534, GROUP)
         with open(f"{folder}/data.mdb", "w") as file:
             file.write("root's own")
         os.chmod(f"{folder}/data.mdb", 0o600)
-        done = command([*prefix, MAYFLY, "serve", "--listen", f"unix:{folder}/s", "--vms", "1", "--store", folder, "--", GUEST])
+        done = command(as_nobody(root, [MAYFLY, "serve", "--listen", f"unix:{folder}/s", "--vms", "1", "--store", folder, "--", GUEST]))
         says(done, "data.mdb", "data of another user", 1)
 
 
