@@ -289,7 +289,7 @@ def a_full_disk_is_enospc_and_works_again_after_space_is_made():
             same(server.log().count(b"died"), 0, "deaths", server.log())
             deleted = [one(client, delete(b"t", b"%d" % i)) for i in range(codes.count(b""))]
             same(set(deleted) - {b"", "ENOSPC"}, set(), "deletes")
-            same(subprocess.run(["nsenter", "-t", str(server.process.pid), "-m", "mount", "-o", "remount,size=40M", folder]).returncode, 0,
+            same(subprocess.run(["nsenter", "-t", str(server.process.pid), "-m", "-r", "mount", "-o", "remount,size=40M", folder]).returncode, 0,
                  "space is made")
             codes = [one(client, put(b"t", b"%d" % i, b"w" * 100000)) for i in range(40)]
             same(set(codes), {b""}, "puts after space was made")
