@@ -9,7 +9,7 @@ from storing import EMULATED, LONG, MIB, SLOWER, StoreServer, delete, get, put, 
 from claims import check, claim, main, matches, same
 
 SECONDS = 120 if LONG else 2.4
-ENDS = {"/scribble": (200, 502, 504), "/indices": (502, 504, 200), "/sizes": (502, 504, 200), "/noise": (200,), "/flood": (504,),
+ENDS = {"/scribble": (200, 502, 504), "/indices": (502, 504, 200), "/sizes": (502, 504, 200), "/noise": (200, 504), "/flood": (504,),
         "/glut": (504, 200, 502), "/wait": (504,), "/loop": (504,), "/die": (502,), "/wake": (200,), "/respond": (502, 200),
         "/maps": (200,), "/calls": (200,)}
 
