@@ -49,7 +49,8 @@ def settled(server):
 
 def has_not_grown(what, before, after):
     print(f"      {what}: (KiB, descriptors, threads) {before} -> {after}")
-    check(after[0] < before[0] * 1.1 + 4096, f"memory grew: {before[0]} -> {after[0]} KiB")
+    # Values of up to 400 KB go through the allocator's arenas: after a short warm-up they still grow by some MiB.
+    check(after[0] < before[0] * 1.1 + (4096 if LONG else 16384), f"memory grew: {before[0]} -> {after[0]} KiB")
     check(after[1] <= before[1], f"descriptors grew: {before[1]} -> {after[1]}")
     check(after[2] <= before[2], f"threads grew: {before[2]} -> {after[2]}")
 
