@@ -52,15 +52,23 @@ static void append(struct mf_slot **head, struct mf_slot **tail, struct mf_slot 
 static void count_waiting(struct mf_pool *pool, int change)
 {
 	pool->stats.queued += (unsigned int)change;
-	if (pool->settings.waiting)
-		__atomic_add_fetch(pool->settings.waiting, change, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&pool->settings.load->waiting, change, __ATOMIC_RELAXED);
 }
 
-/* Requests that wait for a VM, in all pools that share the bound. */
-static unsigned int waiting(const struct mf_pool *pool)
+void mf_pool_count_busy(struct mf_pool *pool, int change)
 {
-	return pool->settings.waiting ? __atomic_load_n(pool->settings.waiting, __ATOMIC_RELAXED)
-				      : pool->stats.queued;
+	pool->stats.busy += (unsigned int)change;
+	__atomic_add_fetch(&pool->settings.load->busy, change, __ATOMIC_RELAXED);
+}
+
+static bool is_full(const struct mf_pool *pool)
+{
+	const struct mf_pool_load *load = pool->settings.load;
+	uint64_t taken = (uint64_t)__atomic_load_n(&load->waiting, __ATOMIC_RELAXED) +
+			 __atomic_load_n(&load->busy, __ATOMIC_RELAXED);
+
+	return taken >=
+	       (uint64_t)pool->settings.queue + __atomic_load_n(&load->vms, __ATOMIC_RELAXED);
 }
 
 /* Put a slot into the list that its state says; parked ones and those with open handles in none. */
@@ -374,7 +382,7 @@ int mf_pool_submit(struct mf_pool *pool, struct mf_job *job)
 		begin(pool, slot, job);
 		return 0;
 	}
-	if (waiting(pool) >= pool->settings.queue) {
+	if (is_full(pool)) {
 		pool->stats.rejected++;
 		return -EAGAIN;
 	}
@@ -489,6 +497,8 @@ int mf_pool_create(struct mf_pool **out, uv_loop_t *loop, struct mf_image *image
 	pool->image = image;
 	pool->policy = *policy;
 	pool->settings = *settings;
+	if (!settings->load)
+		pool->settings.load = &pool->load;
 	pool->watch = watch;
 	uv_idle_init(loop, &pool->idle);
 	uv_timer_init(loop, &pool->sweep);
@@ -511,6 +521,7 @@ int mf_pool_create(struct mf_pool **out, uv_loop_t *loop, struct mf_image *image
 		free(pool);
 		return ret;
 	}
+	__atomic_add_fetch(&pool->settings.load->vms, settings->vms, __ATOMIC_RELAXED);
 	uv_timer_start(&pool->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
 	*out = pool;
 	return 0;

@@ -21,12 +21,22 @@ enum mf_end {
 	MF_END_DISCARD, /* finished; another is forked in its place */
 };
 
+/*
+ * What pools that share one bound have together; all atomic. A request is refused only when every
+ * VM of them is taken and the queue is full, however unevenly clients fell to the pools.
+ */
+struct mf_pool_load {
+	unsigned int vms;
+	unsigned int busy;    /* VMs that run a request */
+	unsigned int waiting; /* requests that wait for a VM */
+};
+
 struct mf_pool_settings {
-	unsigned int vms;      /* 1..65536 */
-	unsigned int queue;    /* requests that may wait for a VM */
-	unsigned int *waiting; /* how many do, counted by all pools that share the bound; NULL: this
-				  one alone */
-	uint64_t deadline_ns;  /* from the request's arrival to its answer; 0 = none */
+	unsigned int vms;   /* 1..65536 */
+	unsigned int queue; /* requests that may wait for a VM */
+	struct mf_pool_load
+		*load;          /* counted by all pools that share `queue`; NULL: this one alone */
+	uint64_t deadline_ns;   /* from the request's arrival to its answer; 0 = none */
 	uint64_t private_pages; /* a request may make private; 0 = no limit */
 	enum mf_end end;
 	bool audit; /* check every reset VM against its image; a difference discards it */

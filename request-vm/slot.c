@@ -47,7 +47,7 @@ int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
 {
 	int ret;
 
-	slot->pool->stats.busy++;
+	mf_pool_count_busy(slot->pool, 1);
 	slot->job = job;
 	slot->answered = false;
 	slot->slow = job->slow;
@@ -98,7 +98,7 @@ void mf_slot_end(struct mf_slot *slot, enum mf_outcome outcome,
 	slot->spoilt = faulted_enough(slot);
 	answer(slot, outcome, response);
 	mf_output_flush(&slot->output);
-	slot->pool->stats.busy--;
+	mf_pool_count_busy(slot->pool, -1);
 	slot->state = MF_SLOT_DIRTY;
 }
 

@@ -74,6 +74,9 @@ void mf_slot_go_on(struct mf_slot *slot);
 /* Fork an empty slot: CLEAN on success. */
 int mf_slot_fork(struct mf_slot *slot, struct mf_error *err);
 
+/* pool.c: one VM more or fewer runs a request. */
+void mf_pool_count_busy(struct mf_pool *pool, int change);
+
 /* pool.c: a parked slot wants to run again. */
 void mf_pool_wake(struct mf_slot *slot);
 
@@ -82,6 +85,7 @@ struct mf_pool {
 	struct mf_image *image;
 	struct mf_policy policy;
 	struct mf_pool_settings settings;
+	struct mf_pool_load load; /* where the settings give none */
 	struct mf_watch *watch;
 	struct mf_output_meter meter;
 	struct mf_pool_stats stats;

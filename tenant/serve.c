@@ -245,7 +245,7 @@ static int open_workers(struct server *server, struct mf_error *err)
 		worker->index = i;
 		worker->settings = options->pool;
 		worker->settings.vms = (options->pool.vms - first + left - 1) / left;
-		worker->settings.waiting = &server->status.waiting;
+		worker->settings.load = &server->status.load;
 		worker->settings.peer =
 			server->store.store ? mf_store_peer(server->store.store) : NULL;
 		worker->settings.first_vm = first;

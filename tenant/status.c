@@ -27,7 +27,7 @@ static void describe(const struct mf_status_source *source, struct mf_control_st
 	status->uptime_ms = (mf_now_ns() - source->begun_ns) / 1000000;
 	status->workers = source->worker_count;
 	status->vms = options->pool.vms;
-	status->queued = __atomic_load_n(&source->waiting, __ATOMIC_RELAXED);
+	status->queued = __atomic_load_n(&source->load.waiting, __ATOMIC_RELAXED);
 	status->queue_limit = options->pool.queue;
 }
 

@@ -23,7 +23,7 @@ struct mf_status_source {
 	struct mf_worker *workers;
 	unsigned int worker_count;
 	unsigned int started;      /* atomic: of the workers, how many may be asked */
-	unsigned int waiting;      /* atomic: requests in the queues of all workers */
+	struct mf_pool_load load;  /* of all workers together */
 	enum mf_serve_state state; /* atomic */
 };
 
