@@ -165,11 +165,7 @@ static void enter_reload(struct mf_vm *vm, struct kvm_regs *regs, struct kvm_sre
 	regs->rflags = 2;
 }
 
-/*
- * Where RIP still stands at the `out` of the last exit, KVM would step over it at the next entry;
- * with RIP replaced it does not. Step over it here: by its opcode, or by letting KVM do it.
- */
-static void step_over_out(struct mf_vm *vm)
+void mf_guest_step_over_out(struct mf_vm *vm)
 {
 	const struct kvm_run *run = vm->kvm.run;
 	struct mf_gpa gpa;
@@ -193,7 +189,7 @@ void mf_guest_reload_cr3(struct mf_vm *vm)
 	struct kvm_sregs *sregs;
 
 	if (vm->at_exit)
-		step_over_out(vm);
+		mf_guest_step_over_out(vm);
 	regs = mf_vm_regs_rw(vm);
 	sregs = mf_vm_sregs_rw(vm);
 	enter_reload(vm, regs, sregs);

@@ -17,6 +17,12 @@ int mf_guest_install_msrs(struct mf_vm *vm);
 /* Registers of a blank vCPU in ring 3. */
 int mf_guest_initial_cpu(struct mf_vm *vm);
 
+/*
+ * Where RIP still stands at the `out` of the last exit, KVM would step over it at the next entry;
+ * with RIP replaced it does not. Step over it here: by its opcode, or by letting KVM do it.
+ */
+void mf_guest_step_over_out(struct mf_vm *vm);
+
 /* Redirect a vCPU on hardware KVM through the CR3 reload; registers stay as they are. */
 void mf_guest_reload_cr3(struct mf_vm *vm);
 

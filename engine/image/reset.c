@@ -180,8 +180,7 @@ static int restore_cpu(struct mf_vm *vm)
  */
 static bool needs_drain(const struct mf_vm *vm)
 {
-	return vm->unclean || (vm->at_exit && !vm->kvm.kvm->traits.rip_after_out &&
-			       mf_vm_regs(vm)->rip == vm->image->cpu.regs.rip);
+	return vm->unclean || (vm->pio_rip && vm->pio_rip == vm->image->cpu.regs.rip);
 }
 
 static int reset(struct mf_vm *vm)
@@ -207,6 +206,7 @@ static int reset(struct mf_vm *vm)
 		return -EIO;
 	vm->unclean = false;
 	vm->faulted = false;
+	vm->pio_rip = 0;
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "engine/image/vm.h"
 #include "engine/image/guest.h"
 #include "engine/image/layout.h"
+#include "engine/kvm/cpu.h"
 #include "engine/mem/pt.h"
 
 #include <mayfly/abi/call.h>
@@ -79,6 +80,7 @@ static void read_fault(struct mf_vm *vm, struct mf_vm_exit *exit)
 	memcpy(&frame, page + at, sizeof(frame));
 	exit->rip = frame.rip;
 	exit->rsp = frame.rsp;
+	exit->rflags = frame.rflags;
 }
 
 static bool is_call(const struct kvm_run *run)
@@ -100,6 +102,9 @@ static void classify(struct mf_vm *vm, int ret, struct mf_vm_exit *exit)
 	const struct kvm_run *run = vm->kvm.run;
 
 	*exit = (struct mf_vm_exit){.kind = MF_VM_CRASH, .reason = (int)run->exit_reason};
+	vm->pio_rip = !ret && run->exit_reason == KVM_EXIT_IO && !vm->kvm.kvm->traits.rip_after_out
+			      ? mf_vm_regs(vm)->rip
+			      : 0;
 	if (ret == -EINTR) {
 		exit->kind = MF_VM_KICKED;
 		vm->faulted |= run->s.regs.sregs.cs.dpl ==
@@ -137,6 +142,86 @@ void mf_vm_run(struct mf_vm *vm, struct mf_vm_exit *exit)
 	} while (ret == -EAGAIN && ++tries < 100);
 	vm->at_exit = true;
 	classify(vm, ret, exit);
+	vm->last = *exit;
+}
+
+void mf_vm_enter_ring_3(struct mf_vm *vm)
+{
+	struct kvm_sregs *sregs;
+
+	if (vm->kvm.run->s.regs.sregs.cs.dpl == 3)
+		return;
+	sregs = mf_vm_sregs_rw(vm);
+	sregs->tr.type = vm->kvm.kvm->traits.tss_type;
+	mf_cpu_user_segments(sregs);
+}
+
+/* Where a SYSCALL goes on: an address that no program has becomes one that faults. */
+static void settle_call(struct mf_vm *vm)
+{
+	struct kvm_regs *regs;
+
+	if (vm->kvm.run->s.regs.sregs.cs.dpl == 3 && mf_vm_regs(vm)->rip - MF_VA_ENTRY >= MF_PAGE) {
+		mf_guest_step_over_out(vm);
+		return;
+	}
+	regs = mf_vm_regs_rw(vm);
+	regs->rip = regs->rcx < MF_USER_TOP ? regs->rcx : 0;
+	regs->rflags = (regs->r11 & MF_RFLAGS_RING_3) | MF_RFLAGS_USER;
+	mf_vm_enter_ring_3(vm);
+}
+
+static void settle_fault(struct mf_vm *vm)
+{
+	const struct mf_vm_exit *exit = &vm->last;
+	struct kvm_regs *regs = mf_vm_regs_rw(vm);
+
+	regs->rip = exit->rip;
+	regs->rsp = exit->rsp;
+	regs->rflags = exit->rflags;
+	mf_vm_enter_ring_3(vm);
+}
+
+bool mf_vm_settle(struct mf_vm *vm)
+{
+	if (!vm->at_exit)
+		return true;
+	switch (vm->last.kind) {
+	case MF_VM_CALL:
+		settle_call(vm);
+		break;
+	case MF_VM_FAULT:
+		settle_fault(vm);
+		break;
+	case MF_VM_KICKED:
+		if (vm->kvm.run->s.regs.sregs.cs.dpl != 3)
+			return false;
+		break;
+	default:
+		return false;
+	}
+	vm->at_exit = false;
+	return true;
+}
+
+void mf_vm_load_user(struct mf_vm *vm, const struct kvm_regs *regs, uint64_t fs_base,
+		     uint64_t gs_base)
+{
+	struct kvm_sregs *sregs = &vm->kvm.run->s.regs.sregs;
+
+	/* This one stands at the very instruction that KVM would step over for the last one. */
+	if (vm->pio_rip && vm->pio_rip == regs->rip) {
+		mf_vm_regs_rw(vm)->rip = 0;
+		mf_kvm_vm_drain(&vm->kvm);
+		vm->pio_rip = 0;
+	}
+	*mf_vm_regs_rw(vm) = *regs;
+	if (sregs->fs.base == fs_base && sregs->gs.base == gs_base)
+		return;
+	sregs = mf_vm_sregs_rw(vm);
+	sregs->tr.type = vm->kvm.kvm->traits.tss_type;
+	sregs->fs.base = fs_base;
+	sregs->gs.base = gs_base;
 }
 
 void mf_vm_kick(struct mf_vm *vm, uint32_t reason)

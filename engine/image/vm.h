@@ -34,6 +34,7 @@ struct mf_vm_exit {
 	uint64_t address; /* CR2 for #PF, else 0 */
 	uint64_t rip;
 	uint64_t rsp;
+	uint64_t rflags;
 	/* MF_VM_CRASH: KVM's exit reason, or the negative errno of KVM_RUN */
 	int reason;
 };
@@ -61,12 +62,15 @@ struct mf_vm {
 	uint64_t private_pages; /* that a request may hold; 0 = no limit. Reset keeps well below it
 				 */
 	bool prepared;          /* has touched what others had: teaches no reading any more */
-	bool flooded;    /* the last request made very many pages private for the first time */
-	bool unclean;    /* KVM may hold half an instruction: drain before memory is restored */
-	bool lost;       /* KVM reset the vCPU, model-specific registers too: of no more use */
-	bool at_exit;    /* registers are those of the last exit (reset and fork load others) */
-	bool faulted;    /* an exception was delivered: debug registers may have moved */
-	uint32_t kicked; /* reasons given to mf_vm_kick, taken by mf_vm_take_kicks */
+	bool flooded; /* the last request made very many pages private for the first time */
+	bool unclean; /* KVM may hold half an instruction: drain before memory is restored */
+	bool lost;    /* KVM reset the vCPU, model-specific registers too: of no more use */
+	bool at_exit; /* registers are those of the last exit (reset and fork load others) */
+	struct mf_vm_exit last; /* the last exit */
+	uint64_t pio_rip; /* KVM steps over the `out` there if RIP is still this at the next entry;
+			     0: nothing to step over */
+	bool faulted;     /* an exception was delivered: debug registers may have moved */
+	uint32_t kicked;  /* reasons given to mf_vm_kick, taken by mf_vm_take_kicks */
 	unsigned int skip_steps; /* enum mf_reset_step; tests only */
 	void *owner;             /* the layer above */
 };
@@ -78,6 +82,20 @@ void mf_vm_finish(struct mf_vm *vm);
 
 /* Run until the next exit. Always fills `exit`; guest behaviour is never an error. */
 void mf_vm_run(struct mf_vm *vm, struct mf_vm_exit *exit);
+
+/*
+ * After a CALL, FAULT or KICKED exit: put the vCPU where ring 3 will be when it goes on (behind the
+ * system call, at the instruction that faulted), so that its registers can be saved, changed and
+ * replaced. False, with nothing changed: it is on its way into or out of ring 0; run it on.
+ */
+bool mf_vm_settle(struct mf_vm *vm);
+
+/* Ring 3's segments, where the last exit left those of ring 0. */
+void mf_vm_enter_ring_3(struct mf_vm *vm);
+
+/* Replace the registers of a settled vCPU by others of ring 3. The XSAVE area is the caller's. */
+void mf_vm_load_user(struct mf_vm *vm, const struct kvm_regs *regs, uint64_t fs_base,
+		     uint64_t gs_base);
 
 /* The registers at the last exit, for reading; and for writing (they take effect at the next run).
  */

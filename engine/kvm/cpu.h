@@ -25,6 +25,8 @@
 #define MF_TSS_BYTES    (104 + MF_TSS_IO_BYTES + 1)
 
 #define MF_RFLAGS_USER 0x202ull /* IF and the bit that is always one */
+#define MF_RFLAGS_RING_3 \
+	0x240dd5ull /* what ring 3 may set: arithmetic, TF, DF, AC, RF's place, ID */
 
 /* Guest virtual addresses of the tables, as the vCPU is to see them. */
 struct mf_cpu_tables {

@@ -43,21 +43,6 @@ int mf_process_push(struct mf_process *process, struct mf_gva *stack, const void
 	return ret;
 }
 
-/*
- * On hardware a system call's exit leaves the vCPU in ring 0, and a program may make any exit that
- * way: its function must not be entered there.
- */
-static void enter_ring_3(struct mf_vm *vm)
-{
-	struct kvm_sregs *sregs;
-
-	if (vm->kvm.run->s.regs.sregs.cs.dpl == 3)
-		return;
-	sregs = mf_vm_sregs_rw(vm);
-	sregs->tr.type = vm->kvm.kvm->traits.tss_type;
-	mf_cpu_user_segments(sregs);
-}
-
 int mf_process_call(struct mf_process *process, const struct mf_call *call)
 {
 	uint64_t return_to = MF_VA_USER;
@@ -75,7 +60,7 @@ int mf_process_call(struct mf_process *process, const struct mf_call *call)
 		return ret;
 	for (i = 0; i < call->count; i++)
 		arg[i] = call->args[i];
-	enter_ring_3(&process->vm);
+	mf_vm_enter_ring_3(&process->vm);
 	regs = mf_vm_regs_rw(&process->vm);
 	regs->rip = call->function.at;
 	regs->rsp = rsp;
@@ -95,7 +80,7 @@ void mf_process_stay(struct mf_process *process)
 {
 	struct kvm_regs *regs = mf_vm_regs_rw(&process->vm);
 
-	enter_ring_3(&process->vm);
+	mf_vm_enter_ring_3(&process->vm);
 	regs->rip = MF_VA_USER;
 	regs->rflags = MF_RFLAGS_USER;
 	MF_DIRTY(process, exited) = 0;

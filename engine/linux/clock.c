@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls about time. The vDSO answers most of them inside the guest; these are the rest. */
 #include "engine/linux/syscall.h"
+#include "engine/linux/wait.h"
 
 #include <errno.h>
 #include <sys/time.h>
@@ -90,15 +91,10 @@ int64_t mf_sys_times(struct mf_process *process, const uint64_t arg[6])
 /* Park until `until`; the second time round it has passed. */
 static int64_t sleep_until(struct mf_process *process, uint64_t until)
 {
-	if (now_ns(CLOCK_MONOTONIC) >= until) {
-		MF_DIRTY(process, sleep_until_ns) = 0;
+	if (now_ns(CLOCK_MONOTONIC) >= until)
 		return 0;
-	}
-	MF_DIRTY(process, sleep_until_ns) = until;
-	process->wait.fd = -1;
-	process->wait.events = 0;
-	process->wait.until_ns = until;
-	return MF_SYS_WAIT;
+	MF_THREAD_DIRTY(process, call_until_ns) = until;
+	return mf_wait_until(process, until);
 }
 
 int64_t mf_sleep(struct mf_process *process, uint64_t va, int clock, bool absolute)
@@ -106,8 +102,8 @@ int64_t mf_sleep(struct mf_process *process, uint64_t va, int clock, bool absolu
 	struct timespec span;
 	uint64_t ns;
 
-	if (mf_linux(process)->sleep_until_ns)
-		return sleep_until(process, mf_linux(process)->sleep_until_ns);
+	if (mf_thread(process)->call_until_ns)
+		return sleep_until(process, mf_thread(process)->call_until_ns);
 	if (mf_pt_read(&process->vm.mem, MF_GVA(va), &span, sizeof(span)))
 		return -EFAULT;
 	if (span.tv_sec < 0 || span.tv_nsec < 0 || span.tv_nsec >= (long)SECOND)

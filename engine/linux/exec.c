@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Loading a program: segments, heap, stack, auxiliary vector. System V psABI x86-64, 3.4. */
 #include "engine/image/elf.h"
+#include "engine/image/guest.h"
 #include "engine/image/layout.h"
 #include "engine/linux/memory.h"
 #include "engine/linux/syscall.h"
@@ -260,6 +261,15 @@ static uint64_t choose_base(const struct mf_elf *elf)
 	return base <= room ? base : room & ~(elf->align - 1);
 }
 
+/* The first thread: the one that the program begins as. */
+static void first_thread(struct mf_process *process)
+{
+	MF_DIRTY(process, threads[0]) =
+		(struct mf_thread){.tid = MF_GUEST_PID, .state = MF_THREAD_RUNNABLE};
+	MF_DIRTY(process, threads_high) = 1;
+	MF_DIRTY(process, thread_count) = 1;
+}
+
 static int load(struct mf_process *process, const struct mf_exec *exec, const struct mf_elf *elf,
 		uint64_t base, struct mf_error *err)
 {
@@ -271,6 +281,7 @@ static int load(struct mf_process *process, const struct mf_exec *exec, const st
 	strcpy(MF_DIRTY(process, cwd), cwd);
 	MF_DIRTY(process, umask) = 022;
 	MF_DIRTY(process, nofile) = MF_FDS;
+	first_thread(process);
 	mf_fd_init(process);
 	ret = map_program(process, exec, elf, base, err);
 	if (!ret)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls about descriptors and what they refer to, other than reading, writing and names. */
 #include "engine/linux/io.h"
+#include "engine/linux/wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -291,7 +292,7 @@ int64_t mf_sys_pipe2(struct mf_process *process, const uint64_t arg[6])
 /* What a door answers: not on this thread means waiting for another. */
 static int64_t parked(struct mf_process *process, int result_of_door)
 {
-	return result_of_door == -EAGAIN ? mf_io_park(process, -1, 0) : result_of_door;
+	return result_of_door == -EAGAIN ? mf_wait_host(process, -1, 0) : result_of_door;
 }
 
 int64_t mf_sys_ftruncate(struct mf_process *process, const uint64_t arg[6])

@@ -6,6 +6,7 @@
  */
 #include "engine/linux/files.h"
 #include "engine/linux/io.h"
+#include "engine/linux/wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -109,7 +110,7 @@ static int64_t open_name(struct mf_process *process, uint64_t dirfd, uint64_t va
 
 		if (cut) {
 			close(ret);
-			return cut == -EAGAIN ? mf_io_park(process, -1, 0) : cut;
+			return cut == -EAGAIN ? mf_wait_host(process, -1, 0) : cut;
 		}
 	}
 	return mf_fd_install_host(process, ret, flags & ~CREATION_FLAGS, name.text);
@@ -286,5 +287,5 @@ int64_t mf_sys_truncate(struct mf_process *process, const uint64_t arg[6])
 	else if (ftruncate(fd, (off_t)arg[1]))
 		ret = -errno;
 	close(fd);
-	return ret == -EAGAIN ? mf_io_park(process, -1, 0) : ret;
+	return ret == -EAGAIN ? mf_wait_host(process, -1, 0) : ret;
 }

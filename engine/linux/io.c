@@ -6,6 +6,7 @@
  */
 #include "engine/linux/io.h"
 #include "engine/linux/signal.h"
+#include "engine/linux/wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,19 +17,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int64_t mf_io_park(struct mf_process *process, int host, short events)
-{
-	process->wait.fd = host;
-	process->wait.events = events;
-	process->wait.until_ns = UINT64_MAX;
-	return MF_SYS_WAIT;
-}
-
 /* Would block: an errno or a wait, as the description says. */
 static int64_t would_block(struct mf_process *process, const struct mf_fd *entry, int host,
 			   short events)
 {
-	return entry->flags & O_NONBLOCK ? -EAGAIN : mf_io_park(process, host, events);
+	return entry->flags & O_NONBLOCK ? -EAGAIN : mf_wait_host(process, host, events);
 }
 
 static int64_t broken_pipe(struct mf_process *process)
@@ -74,7 +67,7 @@ static int64_t move_file(struct mf_process *process, const struct mf_fd *entry,
 			break;
 		got = fn(process, entry, pieces, count, offset + *done);
 		if (got == -EAGAIN && !*done)
-			return mf_io_park(process, -1, 0);
+			return mf_wait_host(process, -1, 0);
 		if (got < 0)
 			error = got;
 		if (got <= 0)

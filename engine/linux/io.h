@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Parts of io.c that other descriptor calls use: writing through a description, and waiting. */
+/* Parts of io.c that other descriptor calls use: writing through a description. */
 #ifndef MF_ENGINE_LINUX_IO_H
 #define MF_ENGINE_LINUX_IO_H
 
@@ -11,8 +11,5 @@
 /* What write and its kin return. `at`: where in the file, or MF_OWN_OFFSET. */
 int64_t mf_io_write(struct mf_process *process, const struct mf_fd *entry, struct mf_cursor *cursor,
 		    int64_t at);
-
-/* Park the program until the host descriptor is ready: MF_SYS_WAIT. */
-int64_t mf_io_park(struct mf_process *process, int host, short events);
 
 #endif

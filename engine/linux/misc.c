@@ -53,7 +53,7 @@ int64_t mf_sys_arch_prctl(struct mf_process *process, const uint64_t arg[6])
 
 int64_t mf_sys_set_tid_address(struct mf_process *process, const uint64_t arg[6])
 {
-	MF_DIRTY(process, clear_child_tid) = arg[0];
+	MF_THREAD_DIRTY(process, clear_child_tid) = arg[0];
 	return MF_GUEST_PID;
 }
 
@@ -61,7 +61,7 @@ int64_t mf_sys_set_robust_list(struct mf_process *process, const uint64_t arg[6]
 {
 	if (arg[1] != 24)
 		return -EINVAL;
-	MF_DIRTY(process, robust_list) = arg[0];
+	MF_THREAD_DIRTY(process, robust_list) = arg[0];
 	return 0;
 }
 

@@ -6,6 +6,7 @@
  * left is not written back.
  */
 #include "engine/linux/io.h"
+#include "engine/linux/wait.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -14,7 +15,6 @@
 
 #define SECOND_NS 1000000000ull
 #define REPOLL_NS 5000000ull
-#define FOREVER   UINT64_MAX
 
 #define ALWAYS_READY (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM)
 
@@ -30,14 +30,6 @@ struct watch {
 	nfds_t count;
 	int hosts; /* entries of host[] with a descriptor */
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
 
 /* The host descriptor that decides, or -1: always ready. */
 static int decider(const struct mf_process *process, const struct mf_fd *entry)
@@ -88,41 +80,32 @@ static int64_t park(struct mf_process *process, const struct watch *watch, uint6
 {
 	nfds_t i;
 
-	process->wait.fd = -1;
-	process->wait.events = 0;
-	process->wait.until_ns = until;
 	for (i = 0; i < watch->count && watch->hosts == 1; i++) {
 		if (watch->host[i].fd >= 0 && watch->host[i].events) {
-			process->wait.fd = watch->host[i].fd;
-			process->wait.events = watch->host[i].events;
+			mf_wait_host(process, watch->host[i].fd, watch->host[i].events);
+			MF_THREAD_DIRTY(process, wait.until_ns) = until;
 			return MF_SYS_WAIT;
 		}
 	}
 	if (watch->hosts) {
-		uint64_t again = now_ns() + REPOLL_NS;
+		uint64_t again = mf_wait_now_ns() + REPOLL_NS;
 
-		process->wait.until_ns = again < until ? again : until;
+		until = again < until ? again : until;
 	}
-	return MF_SYS_WAIT;
+	return mf_wait_until(process, until);
 }
 
 /* The call comes back here with the same arguments until it is over; the deadline is in the arena.
  */
 static int64_t wait_for(struct mf_process *process, struct watch *watch, uint64_t timeout_ns)
 {
-	uint64_t until = mf_linux(process)->sleep_until_ns;
 	int ready = look(process, watch);
+	uint64_t until;
 
-	if (!until && timeout_ns != FOREVER) {
-		until = now_ns() + timeout_ns;
-		if (!ready && timeout_ns)
-			MF_DIRTY(process, sleep_until_ns) = until;
-	}
-	if (!ready && (!until || now_ns() < until))
-		return park(process, watch, until ? until : FOREVER);
-	if (mf_linux(process)->sleep_until_ns)
-		MF_DIRTY(process, sleep_until_ns) = 0;
-	return ready;
+	if (ready || !timeout_ns)
+		return ready;
+	until = mf_wait_deadline(process, timeout_ns);
+	return mf_wait_now_ns() < until ? park(process, watch, until) : 0;
 }
 
 /* A struct timespec (or, scale 1000, timeval) of the guest; a NULL one is for ever. */
@@ -130,7 +113,7 @@ static int read_timeout(struct mf_process *process, uint64_t at, uint64_t scale,
 {
 	int64_t span[2];
 
-	*ns = FOREVER;
+	*ns = MF_FOREVER;
 	if (!at)
 		return 0;
 	if (mf_guest_read(process, at, span, sizeof(span)))
@@ -144,7 +127,7 @@ static int read_timeout(struct mf_process *process, uint64_t at, uint64_t scale,
 	}
 	if ((uint64_t)span[1] * scale >= SECOND_NS)
 		return -EINVAL;
-	if ((uint64_t)span[0] < FOREVER / SECOND_NS / 4)
+	if ((uint64_t)span[0] < MF_FOREVER / SECOND_NS / 4)
 		*ns = (uint64_t)span[0] * SECOND_NS + (uint64_t)span[1] * scale;
 	return 0;
 }
@@ -171,7 +154,7 @@ int64_t mf_sys_poll(struct mf_process *process, const uint64_t arg[6])
 	int ms = (int)arg[2];
 
 	return poll_list(process, arg[0], (uint32_t)arg[1],
-			 ms < 0 ? FOREVER : (uint64_t)ms * 1000000);
+			 ms < 0 ? MF_FOREVER : (uint64_t)ms * 1000000);
 }
 
 int64_t mf_sys_ppoll(struct mf_process *process, const uint64_t arg[6])

@@ -26,9 +26,23 @@ static void ended(struct mf_process *process, struct mf_exit *exit)
 static void parked(struct mf_process *process, struct mf_exit *exit)
 {
 	exit->kind = MF_EXIT_WAIT;
-	exit->wait_fd = process->wait.fd;
-	exit->wait_events = process->wait.events;
-	exit->wait_until_ns = process->wait.until_ns;
+	const struct mf_wait *wait = &mf_thread(process)->wait;
+
+	exit->wait_fd = wait->fd;
+	exit->wait_events = wait->events;
+	exit->wait_until_ns = wait->until_ns;
+}
+
+/* A call that waits is made again; one that is over forgets when it would have timed out. */
+static void end_or_keep(struct mf_process *process, int64_t result)
+{
+	const struct mf_thread *thread = mf_thread(process);
+	bool pending = result == MF_SYS_WAIT;
+
+	if (thread->call_pending != pending)
+		MF_THREAD_DIRTY(process, call_pending) = pending;
+	if (!pending && thread->call_until_ns)
+		MF_THREAD_DIRTY(process, call_until_ns) = 0;
 }
 
 /* A parked call is made again: put the vCPU back in front of nothing, only the answer is missing.
@@ -44,7 +58,7 @@ static bool linux_call(struct mf_process *process, struct mf_exit *exit)
 	result = mf_syscall_dispatch(process, number, arg);
 	if (process->policy->trace)
 		mf_trace_call(process, number, arg, result);
-	process->call_pending = result == MF_SYS_WAIT;
+	end_or_keep(process, result);
 	if (result == MF_SYS_WAIT) {
 		parked(process, exit);
 		return false;
@@ -143,15 +157,31 @@ static uint64_t monotonic_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
+/* What the thread has to do before it is in ring 3 again; false: `exit` says why it is not. */
+static bool go_back(struct mf_process *process, struct mf_exit *exit)
+{
+	if (mf_thread(process)->call_pending) {
+		if (mf_signal_due(process))
+			mf_signal_interrupt(process);
+		else if (!linux_call(process, exit))
+			return false;
+	}
+	if (!mf_signal_due(process) || !mf_vm_settle(&process->vm) ||
+	    mf_signal_deliver(process) != MF_SYS_EXIT)
+		return true;
+	ended(process, exit);
+	return false;
+}
+
 static void run(struct mf_process *process, struct mf_exit *exit)
 {
 	struct mf_vm_exit vm_exit;
 	bool go_on = true;
 
 	*exit = (struct mf_exit){.wait_fd = -1};
-	if (process->call_pending && !linux_call(process, exit))
-		return;
 	while (go_on) {
+		if (!go_back(process, exit))
+			return;
 		mf_vm_run(&process->vm, &vm_exit);
 		switch (vm_exit.kind) {
 		case MF_VM_CALL:
@@ -222,7 +252,6 @@ int mf_process_reset(struct mf_process *process)
 {
 	if (!(process->vm.skip_steps & MF_STEP_DESCRIPTORS))
 		mf_fd_close_own(process);
-	process->call_pending = false;
 	process->output_bytes = 0;
 	process->cpu_ns = 0;
 	return mf_vm_reset(&process->vm);

@@ -93,12 +93,6 @@ struct mf_process {
 	uint64_t entered_ns;   /* when this run began (CLOCK_MONOTONIC: needs no system call) */
 	uint64_t syscalls;     /* handled by the engine */
 	bool out_of_memory;    /* a call was refused for want of guest memory */
-	bool call_pending;     /* a system call waits and is made again at the next run */
-	struct {
-		int fd;
-		short events;
-		uint64_t until_ns;
-	} wait; /* set by a system call that would block */
 };
 
 /* The whole of a program's file, the caller's to free. -errno with a sentence, *elf is then NULL.
@@ -159,5 +153,17 @@ static inline const struct mf_linux *mf_linux(const struct mf_process *process)
 		mf_mem_mark(&(process)->vm.mem, p_, sizeof(*p_));                               \
 		p_;                                                                             \
 	}))
+
+/* The thread on the vCPU: it makes the system call that is being answered. */
+static inline const struct mf_thread *mf_thread(const struct mf_process *process)
+{
+	const struct mf_linux *lx = mf_linux(process);
+
+	return &lx->threads[lx->current % MF_THREADS];
+}
+
+/* An lvalue within it, announced as about to be written. */
+#define MF_THREAD_DIRTY(process, member) \
+	MF_DIRTY(process, threads[mf_linux(process)->current % MF_THREADS].member)
 
 #endif

@@ -2,6 +2,7 @@
 #include "engine/linux/signal.h"
 #include "engine/image/guest.h"
 #include "engine/linux/syscall.h"
+#include "engine/linux/wait.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -42,7 +43,7 @@ int64_t mf_process_signal(struct mf_process *process, int signo)
 	if (signo != SIGKILL && signo != SIGSTOP) {
 		if (handler == 1 || (handler == 0 && ignored_by_default(signo)))
 			return 0;
-		if (lx->sigmask >> (signo - 1) & 1) {
+		if (mf_thread(process)->sigmask >> (signo - 1) & 1) {
 			MF_DIRTY(process, sigpending) |= 1ull << (signo - 1);
 			return 0;
 		}
@@ -50,6 +51,26 @@ int64_t mf_process_signal(struct mf_process *process, int signo)
 	MF_DIRTY(process, exited) = 1;
 	MF_DIRTY(process, exit_signal) = (uint32_t)signo;
 	return MF_SYS_EXIT;
+}
+
+/* No handler runs yet: nothing is ever due. */
+bool mf_signal_due(const struct mf_process *process)
+{
+	return false;
+}
+
+void mf_signal_interrupt(struct mf_process *process)
+{
+}
+
+int64_t mf_signal_deliver(struct mf_process *process)
+{
+	return 0;
+}
+
+int mf_signal_mask_for_call(struct mf_process *process, uint64_t va, uint64_t bytes)
+{
+	return va && bytes != 8 ? -EINVAL : 0;
 }
 
 int64_t mf_sys_rt_sigaction(struct mf_process *process, const uint64_t arg[6])
@@ -76,7 +97,7 @@ int64_t mf_sys_rt_sigaction(struct mf_process *process, const uint64_t arg[6])
 static int64_t deliver_unblocked(struct mf_process *process)
 {
 	const struct mf_linux *lx = mf_linux(process);
-	uint64_t ready = lx->sigpending & ~lx->sigmask;
+	uint64_t ready = lx->sigpending & ~mf_thread(process)->sigmask;
 	int64_t ret = 0;
 
 	while (ready && !ret) {
@@ -91,7 +112,7 @@ static int64_t deliver_unblocked(struct mf_process *process)
 
 int64_t mf_sys_rt_sigprocmask(struct mf_process *process, const uint64_t arg[6])
 {
-	uint64_t mask = mf_linux(process)->sigmask;
+	uint64_t mask = mf_thread(process)->sigmask;
 	uint64_t set;
 
 	if (arg[3] != 8)
@@ -116,7 +137,7 @@ int64_t mf_sys_rt_sigprocmask(struct mf_process *process, const uint64_t arg[6])
 		return -EINVAL;
 	}
 	mask &= ~(1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1));
-	MF_DIRTY(process, sigmask) = mask;
+	MF_THREAD_DIRTY(process, sigmask) = mask;
 	return deliver_unblocked(process);
 }
 
@@ -137,9 +158,9 @@ struct altstack {
 
 int64_t mf_sys_sigaltstack(struct mf_process *process, const uint64_t arg[6])
 {
-	const struct mf_linux *lx = mf_linux(process);
-	struct altstack old = {lx->altstack_sp, lx->altstack_size ? 0 : SS_DISABLE, 0,
-			       lx->altstack_size};
+	const struct mf_thread *thread = mf_thread(process);
+	struct altstack old = {thread->altstack_sp, thread->altstack_size ? 0 : SS_DISABLE, 0,
+			       thread->altstack_size};
 	struct altstack new;
 
 	if (arg[0] && mf_pt_read(&process->vm.mem, MF_GVA(arg[0]), &new, sizeof(new)))
@@ -152,8 +173,8 @@ int64_t mf_sys_sigaltstack(struct mf_process *process, const uint64_t arg[6])
 		return -EINVAL;
 	if (!(new.flags &SS_DISABLE) && new.size < 2048)
 		return -ENOMEM;
-	MF_DIRTY(process, altstack_sp) = new.flags &SS_DISABLE ? 0 : new.sp;
-	MF_DIRTY(process, altstack_size) = new.flags &SS_DISABLE ? 0 : new.size;
+	MF_THREAD_DIRTY(process, altstack_sp) = new.flags &SS_DISABLE ? 0 : new.sp;
+	MF_THREAD_DIRTY(process, altstack_size) = new.flags &SS_DISABLE ? 0 : new.size;
 	return 0;
 }
 
@@ -193,10 +214,7 @@ static int64_t wait_in_vain(struct mf_process *process, const uint64_t arg[6])
 			       absolute);
 		return ret ? ret : -ETIMEDOUT;
 	}
-	process->wait.fd = -1;
-	process->wait.events = 0;
-	process->wait.until_ns = UINT64_MAX;
-	return MF_SYS_WAIT;
+	return mf_wait_until(process, MF_FOREVER);
 }
 
 /* One thread: nobody waits, and nobody would wake a waiter. */

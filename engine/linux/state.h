@@ -6,8 +6,10 @@
 #ifndef MF_ENGINE_LINUX_STATE_H
 #define MF_ENGINE_LINUX_STATE_H
 
+#include <linux/kvm.h>
 #include <stdint.h>
 
+#define MF_THREADS  1024u
 #define MF_VMAS     1024u
 #define MF_FDS      256u
 #define MF_DIRS     64u /* directories open at a time */
@@ -70,6 +72,47 @@ struct mf_sigaction {
 	uint64_t mask;
 };
 
+/* What a parked call waits for; whichever comes first. The call is then made again. */
+struct mf_wait {
+	uint64_t until_ns; /* CLOCK_MONOTONIC; UINT64_MAX: no limit */
+	uint64_t object;   /* something inside this VM that will be woken (mf_wait_wake); 0: none */
+	int32_t fd;        /* host descriptor; -1: none */
+	int16_t events;    /* POLL* */
+	uint16_t reserved;
+};
+
+/* Registers of a thread that is not on the vCPU, as ring 3 has them; its XSAVE area is xsaves[]. */
+struct mf_context {
+	struct kvm_regs regs;
+	uint64_t fs_base;
+	uint64_t gs_base;
+};
+
+enum mf_thread_state {
+	MF_THREAD_FREE = 0,
+	MF_THREAD_RUNNABLE, /* on the vCPU, or could be */
+	MF_THREAD_PARKED,   /* its call waits for `wait` */
+};
+
+struct mf_thread {
+	uint32_t tid;
+	uint8_t state;        /* enum mf_thread_state */
+	uint8_t call_pending; /* its system call is made again when it runs next */
+	uint16_t reserved;
+	struct mf_wait wait;
+	uint64_t call_until_ns; /* when the call in progress times out (CLOCK_MONOTONIC); 0: not
+				   set */
+	uint64_t clear_child_tid;
+	uint64_t robust_list;
+	uint64_t sigmask;
+	uint64_t sigpending; /* sent to this thread while blocked */
+	uint64_t altstack_sp;
+	uint64_t altstack_size;
+	uint32_t altstack_flags;
+	uint32_t reserved2;
+	struct mf_context context; /* while it is not on the vCPU */
+};
+
 struct mf_linux {
 	/* memory */
 	uint64_t brk_start;
@@ -79,19 +122,15 @@ struct mf_linux {
 	uint32_t vma_count;
 	/* process */
 	uint32_t umask;
-	uint64_t clear_child_tid;
-	uint64_t robust_list;
-	uint64_t sigmask;
-	uint64_t sigpending; /* sent while blocked */
-	uint64_t altstack_sp;
-	uint64_t altstack_size;
-	uint32_t altstack_flags;
-	uint32_t exited; /* exit_group was called */
+	uint64_t sigpending; /* sent to the process while blocked */
+	uint32_t exited;     /* exit_group was called */
 	int32_t exit_status;
 	uint32_t exit_signal;
-	uint64_t sleep_until_ns; /* a sleep in progress (CLOCK_MONOTONIC), 0 = none */
-	uint64_t nofile;         /* RLIMIT_NOFILE */
-	uint32_t fds_high;       /* entries of fds[] from here on were never used */
+	uint32_t current;      /* index of the thread on the vCPU */
+	uint32_t threads_high; /* entries of threads[] from here on were never used */
+	uint32_t thread_count; /* alive */
+	uint64_t nofile;       /* RLIMIT_NOFILE */
+	uint32_t fds_high;     /* entries of fds[] from here on were never used */
 	uint32_t reserved;
 	uint16_t fd_slots[MF_FDS];
 	struct mf_fd
@@ -100,6 +139,8 @@ struct mf_linux {
 	struct mf_sigaction sigactions[MF_SIGNALS];
 	struct mf_vma vmas[MF_VMAS];
 	char dirs[MF_DIRS][MF_PATH_MAX]; /* absolute names of open directories; empty = free */
+	struct mf_thread threads[MF_THREADS];
+	struct kvm_xsave xsaves[MF_THREADS]; /* of threads that are not on the vCPU */
 };
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The system calls that a guest sees: one table. A handler gets the six arguments and returns what
- * RAX is to hold (negative errno on failure), or MF_SYS_WAIT after filling process->wait: the call
+ * RAX is to hold (negative errno on failure), or MF_SYS_WAIT from a function of wait.h: the call
  * is then made again, with the same arguments, when the wait is over. Guest memory is reached only
  * through engine/mem/pt.h; an address that is not the program's is -EFAULT.
  */

@@ -283,7 +283,7 @@ void guest_go_on(struct guest *guest, bool stop_at_wait)
 		else
 			break;
 		/* A parked call is not asked by kicks: a role looks itself. */
-		if (guest->process.call_pending &&
+		if (mf_thread(&guest->process)->call_pending &&
 		    __atomic_load_n(&guest->process.vm.kicked, __ATOMIC_RELAXED)) {
 			guest->exit.kind = MF_EXIT_KICKED;
 			break;

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/linux/wait.h"
+#include "engine/linux/syscall.h"
+
+#include <time.h>
+
+uint64_t mf_wait_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+static int64_t park(struct mf_process *process, struct mf_wait wait)
+{
+	MF_THREAD_DIRTY(process, wait) = wait;
+	return MF_SYS_WAIT;
+}
+
+int64_t mf_wait_host(struct mf_process *process, int fd, short events)
+{
+	return park(process, (struct mf_wait){.until_ns = MF_FOREVER, .fd = fd, .events = events});
+}
+
+int64_t mf_wait_until(struct mf_process *process, uint64_t until_ns)
+{
+	return park(process, (struct mf_wait){.until_ns = until_ns, .fd = -1});
+}
+
+int64_t mf_wait_object(struct mf_process *process, uint64_t object, uint64_t until_ns)
+{
+	return park(process, (struct mf_wait){.until_ns = until_ns, .object = object, .fd = -1});
+}
+
+void mf_wait_wake(struct mf_process *process, uint64_t object)
+{
+	const struct mf_linux *lx = mf_linux(process);
+	uint32_t i;
+
+	for (i = 0; i < lx->threads_high && i < MF_THREADS; i++) {
+		if (lx->threads[i].state == MF_THREAD_PARKED &&
+		    lx->threads[i].wait.object == object)
+			MF_DIRTY(process, threads[i].state) = MF_THREAD_RUNNABLE;
+	}
+}
+
+uint64_t mf_wait_deadline(struct mf_process *process, uint64_t span_ns)
+{
+	uint64_t until = mf_thread(process)->call_until_ns;
+	uint64_t now;
+
+	if (until || span_ns == MF_FOREVER)
+		return until ? until : MF_FOREVER;
+	now = mf_wait_now_ns();
+	until = span_ns < MF_FOREVER - 1 - now ? now + span_ns : MF_FOREVER - 1;
+	MF_THREAD_DIRTY(process, call_until_ns) = until;
+	return until;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiting: nothing in the engine blocks, so a system call that would block says what it waits for
+ * and returns the value of one of these (MF_SYS_WAIT). It is made again, with the same arguments,
+ * when that has happened, and looks for itself. What a call must remember from one time to the next
+ * is its thread's call_until_ns; it is cleared when the call is over.
+ */
+#ifndef MF_ENGINE_LINUX_WAIT_H
+#define MF_ENGINE_LINUX_WAIT_H
+
+#include "engine/linux/process.h"
+
+#define MF_FOREVER UINT64_MAX
+
+uint64_t mf_wait_now_ns(void); /* CLOCK_MONOTONIC */
+
+/* Until the host descriptor is ready for `events` (POLL*). */
+int64_t mf_wait_host(struct mf_process *process, int fd, short events);
+
+/* Until a time (CLOCK_MONOTONIC; MF_FOREVER). */
+int64_t mf_wait_until(struct mf_process *process, uint64_t until_ns);
+
+/* Until somebody in this VM wakes `object` (any number but 0 that the callers agree on), or a time.
+ */
+int64_t mf_wait_object(struct mf_process *process, uint64_t object, uint64_t until_ns);
+
+/* Threads that wait for `object` make their calls again. */
+void mf_wait_wake(struct mf_process *process, uint64_t object);
+
+/*
+ * When the call in progress times out: `span_ns` from now at its first try, and the same moment at
+ * every later one. MF_FOREVER stays that.
+ */
+uint64_t mf_wait_deadline(struct mf_process *process, uint64_t span_ns);
+
+#endif
