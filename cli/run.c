@@ -7,7 +7,7 @@
 static const char help[] =
 	"usage: mayfly run [OPTIONS] -- PROG [ARGS...]\n"
 	"\n"
-	"Run a static Linux program in a virtual machine of its own, with this terminal's "
+	"Run a Linux program in a virtual machine of its own, with this terminal's "
 	"standard\n"
 	"streams. It reaches no file, no network and no environment but what is allowed here.\n"
 	"\n"

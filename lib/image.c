@@ -3,10 +3,10 @@
 
 #include "engine/image/elf.h"
 #include "engine/image/layout.h"
+#include "engine/linux/exec.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -116,17 +116,17 @@ static uint64_t base_of(const struct mf_process *process, const struct mf_elf *e
 
 static int exec_program(struct load *load)
 {
-	/* mf_process_exec() is made for a set-up phase with one thread. */
-	static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 	const struct mf_image_settings *settings = &load->settings;
 	struct mf_lib_image *image = load->image;
-	char *only_path[] = {(char *)load->path, NULL};
 	struct mf_elf_limits limits = {.vaddr_end = MF_USER_TOP, .load_bytes_max = UINT64_MAX};
 	struct mf_exec exec = {
-		.elf = image->elf,
-		.elf_bytes = image->elf_bytes,
-		.exec_name = load->path,
-		.argv = settings->argv ? (char *const *)settings->argv : only_path,
+		.elf = image->files.program.bytes,
+		.elf_bytes = image->files.program.size,
+		.interp = image->files.interp.bytes,
+		.interp_bytes = image->files.interp.size,
+		.exec_name = image->files.name,
+		.exe = image->files.program.path,
+		.argv = image->files.argv,
 		.envp = (char *const *)settings->env,
 		.cwd = settings->cwd,
 		.limit_bytes = settings->memory_bytes,
@@ -134,10 +134,10 @@ static int exec_program(struct load *load)
 	struct mf_elf elf;
 	int ret;
 
-	pthread_mutex_lock(&one_at_a_time);
 	ret = mf_process_exec(&load->process, &image->host->kvm, &image->policy, &exec, load->err);
-	pthread_mutex_unlock(&one_at_a_time);
-	if (!ret && !mf_elf_parse(&elf, image->elf, image->elf_bytes, &limits, NULL) &&
+	if (!ret &&
+	    !mf_elf_parse(&elf, image->files.program.bytes, image->files.program.size, &limits,
+			  NULL) &&
 	    elf.type == MF_ELF_PIE)
 		image->base = base_of(&load->process, &elf);
 	return ret;
@@ -200,7 +200,9 @@ static int boot(struct load *load)
 
 static int build(struct load *load)
 {
-	int ret = mf_exec_read(load->path, &load->image->elf, &load->image->elf_bytes, load->err);
+	char *only_path[] = {(char *)load->path, NULL};
+	char *const *argv = load->settings.argv ? (char *const *)load->settings.argv : only_path;
+	int ret = mf_exec_open(&load->image->files, load->path, argv, NULL, load->err);
 
 	if (!ret)
 		ret = make_permit(load);
@@ -219,7 +221,7 @@ static void destroy(struct mf_lib_image *image)
 {
 	mf_permit_destroy(image->permit);
 	mf_lib_host_put(image->host);
-	free(image->elf);
+	mf_exec_close(&image->files);
 	free(image);
 }
 
@@ -270,7 +272,8 @@ int mf_image_symbol(const struct mf_image *image, const char *name, uint64_t *ad
 	const struct mf_lib_image *lib = mf_lib_image(image);
 	uint64_t value;
 	uint64_t size;
-	int ret = mf_elf_symbol(lib->elf, lib->elf_bytes, name, &value, &size, err);
+	int ret = mf_elf_symbol(lib->files.program.bytes, lib->files.program.size, name, &value,
+				&size, err);
 
 	if (ret)
 		return ret;

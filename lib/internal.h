@@ -14,6 +14,7 @@
 
 #include "engine/image/delta.h"
 #include "engine/linux/call.h"
+#include "engine/linux/exec.h"
 #include "engine/linux/permit.h"
 #include "request-vm/function.h"
 #include "engine/image/watchdog.h"
@@ -39,8 +40,7 @@ struct mf_lib_image {
 	enum mf_ready ready_at;
 	struct mf_ready_point ready;
 	uint64_t base; /* of a position-independent program */
-	uint8_t *elf;  /* owned: the program's file */
-	size_t elf_bytes;
+	struct mf_exec_files files;
 };
 
 enum mf_lib_state {

@@ -10,6 +10,7 @@
 #define MF_STORAGE_VM_STORE_H
 
 #include "engine/image/watchdog.h"
+#include "engine/linux/exec.h"
 #include "engine/linux/process.h"
 #include "ipc/ring/peer.h"
 

@@ -29,13 +29,21 @@ static int make_permit(struct mf_program *program, struct mf_error *err)
 	return mf_permit_create(&program->permit, &reads, &writes, err);
 }
 
+/* As a shell looks for a program; without PATH, where Debian's shells look. */
+static const char *search_path(void)
+{
+	const char *path = getenv("PATH");
+
+	return path ? path : "/usr/local/bin:/usr/bin:/bin";
+}
+
 int mf_program_open(struct mf_program *program, const struct mf_program_options *options,
 		    struct mf_error *err)
 {
 	int ret;
 
 	*program = (struct mf_program){.options = options, .kvm.fd = -1, .kvm.pagemap_fd = -1};
-	ret = mf_exec_read(options->argv[0], &program->elf, &program->elf_bytes, err);
+	ret = mf_exec_open(&program->files, options->argv[0], options->argv, search_path(), err);
 	if (!ret)
 		ret = make_permit(program, err);
 	if (!ret)
@@ -55,7 +63,7 @@ void mf_program_close(struct mf_program *program)
 {
 	mf_kvm_close(&program->kvm);
 	mf_permit_destroy(program->permit);
-	free(program->elf);
+	mf_exec_close(&program->files);
 	*program = (struct mf_program){.kvm.fd = -1, .kvm.pagemap_fd = -1};
 }
 
@@ -142,10 +150,13 @@ int mf_program_exec(struct mf_program *program, struct mf_process *process, stru
 {
 	const struct mf_program_options *options = program->options;
 	struct mf_exec exec = {
-		.elf = program->elf,
-		.elf_bytes = program->elf_bytes,
-		.exec_name = options->argv[0],
-		.argv = options->argv,
+		.elf = program->files.program.bytes,
+		.elf_bytes = program->files.program.size,
+		.interp = program->files.interp.bytes,
+		.interp_bytes = program->files.interp.size,
+		.exec_name = program->files.name,
+		.exe = program->files.program.path,
+		.argv = program->files.argv,
 		.envp = (char *const *)options->env,
 		.cwd = options->cwd,
 		.limit_bytes = options->memory_bytes,

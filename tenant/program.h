@@ -7,6 +7,7 @@
 #define MF_TENANT_PROGRAM_H
 
 #include "engine/linux/permit.h"
+#include "engine/linux/exec.h"
 #include "engine/linux/process.h"
 #include "request-vm/function.h"
 #include "engine/image/watchdog.h"
@@ -16,10 +17,10 @@
 
 /* What the command line says about a program. All pointers are the caller's. */
 struct mf_program_options {
-	char **argv;               /* argv[0] = the program's file; NULL-ended */
-	const char **env;          /* K=V, NULL-ended */
-	const char *cwd;           /* NULL = "/" */
-	uint64_t memory_bytes;     /* guest memory */
+	char **argv;           /* argv[0] = the program's path, or its name in PATH; NULL-ended */
+	const char **env;      /* K=V, NULL-ended */
+	const char *cwd;       /* NULL = "/" */
+	uint64_t memory_bytes; /* guest memory */
 	uint64_t boot_deadline_ns; /* for reaching the ready point; 0 = none */
 	bool read_all;
 	bool write_all;
@@ -35,8 +36,7 @@ struct mf_program {
 	struct mf_kvm kvm;
 	struct mf_policy policy;
 	struct mf_permit *permit;
-	uint8_t *elf; /* owned: the file, mapped privately or read */
-	size_t elf_bytes;
+	struct mf_exec_files files;
 	const struct mf_program_options *options;
 };
 

@@ -94,25 +94,21 @@ static Elf64_Phdr program_header(const struct reader *r, unsigned index)
 	return p;
 }
 
-/* The name is a stranger's: cut it, and show only what cannot upset a terminal. */
-static int refuse_interpreter(struct reader *r, const Elf64_Phdr *p)
+/* Linux' rules for the name (load_elf_binary): 2 to PATH_MAX bytes, the last one NUL. */
+static int read_interpreter(struct reader *r, struct mf_elf *elf, const Elf64_Phdr *p)
 {
-	char name[128];
-	size_t length = 0;
-
 	if (!in_file(r, p->p_offset, p->p_filesz))
 		return refuse(r, "the name of the interpreter lies beyond the end of the file");
-	while (length < sizeof(name) - 1 && length < p->p_filesz) {
-		uint8_t c = r->bytes[p->p_offset + length];
-
-		if (c == 0)
-			break;
-		name[length++] = c > ' ' && c < 0x7f ? (char)c : '?';
-	}
-	name[length] = 0;
-	return mf_error_set(
-		r->err, -ENOTSUP,
-		"dynamic program needs interpreter %s; link with -static-pie or -static", name);
+	if (p->p_filesz < 2 || p->p_filesz > MF_ELF_INTERP_MAX)
+		return refuse(r, "the name of the interpreter has %" PRIu64 " bytes, not 2 to %d",
+			      (uint64_t)p->p_filesz, MF_ELF_INTERP_MAX);
+	if (r->bytes[p->p_offset + p->p_filesz - 1])
+		return refuse(r, "the name of the interpreter does not end");
+	if (!r->bytes[p->p_offset])
+		return refuse(r, "the name of the interpreter is empty");
+	elf->interp_offset = p->p_offset;
+	elf->interp_bytes = (uint32_t)p->p_filesz;
+	return 0;
 }
 
 static int check_file_part(struct reader *r, const Elf64_Phdr *p, unsigned index)
@@ -221,13 +217,14 @@ static int read_segments(struct reader *r, struct mf_elf *elf)
 	return 0;
 }
 
-static int check_interpreter(struct reader *r)
+/* The first one counts, as with Linux. */
+static int find_interpreter(struct reader *r, struct mf_elf *elf)
 {
 	for (unsigned i = 0; i < r->header.e_phnum; i++) {
 		Elf64_Phdr p = program_header(r, i);
 
 		if (p.p_type == PT_INTERP)
-			return refuse_interpreter(r, &p);
+			return read_interpreter(r, elf, &p);
 	}
 	return 0;
 }
@@ -304,8 +301,6 @@ int mf_elf_parse(struct mf_elf *elf, const uint8_t *bytes, size_t size,
 	rc = read_ident(&r);
 	if (rc == 0)
 		rc = check_kind(&r);
-	if (rc == 0)
-		rc = check_interpreter(&r);
 	if (rc != 0)
 		return rc;
 	*elf = (struct mf_elf){
@@ -315,7 +310,9 @@ int mf_elf_parse(struct mf_elf *elf, const uint8_t *bytes, size_t size,
 		.phentsize = r.header.e_phentsize,
 		.align = MF_ELF_PAGE_BYTES,
 	};
-	rc = read_segments(&r, elf);
+	rc = find_interpreter(&r, elf);
+	if (rc == 0)
+		rc = read_segments(&r, elf);
 	if (rc == 0)
 		rc = check_entry(&r, elf);
 	return rc == 0 ? find_phdr(&r, elf) : rc;

@@ -22,10 +22,11 @@
 #define MF_ELF_SEGMENTS_MAX 32
 #define MF_ELF_PHDRS_MAX    64
 #define MF_ELF_ALIGN_MAX    (UINT64_C(1) << 30)
+#define MF_ELF_INTERP_MAX   4096 /* PATH_MAX: the longest name of an interpreter, with its NUL */
 
 enum mf_elf_type {
 	MF_ELF_FIXED, /* ET_EXEC: addresses are final */
-	MF_ELF_PIE, /* ET_DYN without interpreter: addresses are relative to a base of our choice */
+	MF_ELF_PIE,   /* ET_DYN: addresses are relative to a base of our choice */
 };
 
 enum mf_elf_prot {
@@ -51,9 +52,11 @@ struct mf_elf {
 	uint16_t phentsize;  /* for AT_PHENT: 56 */
 	bool stack_exec;     /* PT_GNU_STACK with PF_X; a missing PT_GNU_STACK means no */
 	uint64_t align; /* what the base of a PIE must be a multiple of; >= a page, power of two */
-	uint64_t low_vaddr;  /* lowest byte, rounded down to its page */
-	uint64_t high_vaddr; /* one past the highest byte, rounded up to a page */
-	uint64_t load_bytes; /* sum over the segments in whole pages */
+	uint64_t low_vaddr;     /* lowest byte, rounded down to its page */
+	uint64_t high_vaddr;    /* one past the highest byte, rounded up to a page */
+	uint64_t interp_offset; /* PT_INTERP: where in the file the interpreter's name stands, */
+	uint32_t interp_bytes;  /* with its NUL; 0: the program needs none */
+	uint64_t load_bytes;    /* sum over the segments in whole pages */
 	unsigned segment_count;
 	struct mf_elf_segment segments[MF_ELF_SEGMENTS_MAX];
 };
@@ -72,7 +75,6 @@ struct mf_elf_limits {
  * Returns 0, or with a sentence in `err`:
  *   -ENOEXEC  not a program that Mayfly can run: not ELF, truncated, another machine or class, a
  *             plain library, no or contradictory segments, addresses out of range, bad entry
- *   -ENOTSUP  a dynamic program: it names an interpreter (PT_INTERP)
  *   -E2BIG    the segments need more than load_bytes_max
  *   -EINVAL   `limits` leaves no room for any program
  */

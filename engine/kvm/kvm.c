@@ -113,6 +113,38 @@ static int read_cpuid(struct mf_kvm *kvm)
 	return 0;
 }
 
+static const struct kvm_cpuid_entry2 *find_leaf(const struct mf_kvm *kvm, uint32_t leaf,
+						uint32_t index)
+{
+	static const struct kvm_cpuid_entry2 none;
+	uint32_t i;
+
+	for (i = 0; i < kvm->cpuid->nent; i++)
+		if (kvm->cpuid->entries[i].function == leaf &&
+		    kvm->cpuid->entries[i].index == index)
+			return &kvm->cpuid->entries[i];
+	return &none;
+}
+
+uint32_t mf_kvm_cpuid_1_edx(const struct mf_kvm *kvm)
+{
+	return find_leaf(kvm, 1, 0)->edx;
+}
+
+uint32_t mf_kvm_xsave_bytes(const struct mf_kvm *kvm)
+{
+	uint32_t bytes = 512 + 64; /* x87 and SSE, header */
+	uint32_t i;
+
+	for (i = 2; i < 63; i++) {
+		const struct kvm_cpuid_entry2 *leaf = find_leaf(kvm, 0xd, i);
+
+		if (kvm->traits.xcr0 >> i & 1 && leaf->ebx + leaf->eax > bytes)
+			bytes = leaf->ebx + leaf->eax;
+	}
+	return bytes;
+}
+
 static int check_version(struct mf_kvm *kvm, const char *path, struct mf_error *err)
 {
 	int run_bytes;

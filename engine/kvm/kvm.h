@@ -58,6 +58,11 @@ struct mf_kvm {
 int mf_kvm_open(struct mf_kvm *kvm, const char *path, struct mf_error *err);
 void mf_kvm_close(struct mf_kvm *kvm);
 
+/* CPUID as guests see it: the feature bits that Linux calls AT_HWCAP; and the bytes of an XSAVE
+ * area in the standard format with all components of traits.xcr0. */
+uint32_t mf_kvm_cpuid_1_edx(const struct mf_kvm *kvm);
+uint32_t mf_kvm_xsave_bytes(const struct mf_kvm *kvm);
+
 const char *mf_family_name(enum mf_family family);
 
 /* One VM with one vCPU: the descriptors and the shared run page. */

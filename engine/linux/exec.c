@@ -1,30 +1,33 @@
 /* SPDX-License-Identifier: MIT */
-/* Loading a program: segments, heap, stack, auxiliary vector. System V psABI x86-64, 3.4. */
+/* Loading a program: segments of it and of its interpreter, heap, windows. */
 #include "engine/image/elf.h"
 #include "engine/image/guest.h"
 #include "engine/image/layout.h"
+#include "engine/linux/exec.h"
 #include "engine/linux/memory.h"
 #include "engine/linux/syscall.h"
+#include "engine/linux/vma.h"
 
 #include <mayfly/abi/call.h>
-#include <mayfly/abi/ring.h>
 
-#include <elf.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
-#include <unistd.h>
 
-/* Tells the SDK that it runs inside Mayfly. */
+#define PIE_BASE    0x555555554000ull
+#define STACK_TOP   (MF_USER_TOP - MF_PAGE) /* one page of nothing between stack and engine */
+#define STACK_BYTES (8ull << 20)
+/* Programs end below the stack's lowest page. */
+#define USER_END (STACK_TOP - STACK_BYTES)
 
-#define PIE_BASE        0x555555554000ull
-#define STACK_TOP       (MF_USER_TOP - MF_PAGE) /* one page of nothing between stack and engine */
-#define STACK_BYTES     (8ull << 20)
-#define STACK_INITIAL   (128ull << 10)
-#define HEAD_ROOM       (16ull << 10) /* of the initial stack, kept free of arguments */
-#define CR4_FSGSBASE    (1ull << 16)
-#define HWCAP2_FSGSBASE 2u
+/* A file on its way into memory. */
+struct part {
+	const char *name;
+	const uint8_t *bytes;
+	size_t size;
+	struct mf_elf elf;
+	uint64_t base;
+};
 
 static uint32_t segment_prot(const struct mf_elf_segment *segment)
 {
@@ -33,194 +36,69 @@ static uint32_t segment_prot(const struct mf_elf_segment *segment)
 	       (segment->prot & MF_ELF_X ? PROT_EXEC : 0);
 }
 
-/* Copy into fresh pages whatever their protection. */
-static void poke(struct mf_process *process, uint64_t va, const uint8_t *from, size_t bytes)
+void mf_exec_poke(struct mf_process *process, uint64_t va, const void *from, size_t bytes)
 {
 	struct mf_mem *mem = &process->vm.mem;
+	const uint8_t *at = from;
 	struct mf_gpa gpa;
 
 	while (bytes) {
-		size_t part = MF_PAGE - (va & (MF_PAGE - 1));
+		size_t piece = MF_PAGE - (va & (MF_PAGE - 1));
 
-		part = part < bytes ? part : bytes;
+		piece = piece < bytes ? piece : bytes;
 		if (mf_pt_lookup(mem, MF_GVA(va), &gpa))
-			memcpy(mem->guest + gpa.at, from, part);
-		va += part;
-		from += part;
-		bytes -= part;
+			memcpy(mem->guest + gpa.at, at, piece);
+		va += piece;
+		at += piece;
+		bytes -= piece;
 	}
 }
 
-static int map_segment(struct mf_process *process, const struct mf_exec *exec,
-		       const struct mf_elf_segment *segment, uint64_t base)
+/*
+ * Linux maps whole pages of the file: what stands before a segment in its first page is there, too,
+ * and what follows it in its last one, unless zeroes have to.
+ */
+static void fill_segment(struct mf_process *process, const struct part *part,
+			 const struct mf_elf_segment *segment)
 {
-	uint64_t start = (base + segment->vaddr) & ~(uint64_t)(MF_PAGE - 1);
-	uint64_t end = (base + segment->vaddr + segment->memsz_bytes + MF_PAGE - 1) &
+	uint64_t before = segment->offset & (MF_PAGE - 1);
+	uint64_t end = segment->offset + segment->filesz_bytes;
+
+	if (!segment->filesz_bytes)
+		return;
+	if (segment->filesz_bytes == segment->memsz_bytes)
+		end = (end + MF_PAGE - 1) & ~(uint64_t)(MF_PAGE - 1);
+	if (end > part->size)
+		end = part->size;
+	mf_exec_poke(process, part->base + segment->vaddr - before,
+		     part->bytes + segment->offset - before, end - (segment->offset - before));
+}
+
+static int map_segment(struct mf_process *process, const struct part *part,
+		       const struct mf_elf_segment *segment)
+{
+	uint64_t start = (part->base + segment->vaddr) & ~(uint64_t)(MF_PAGE - 1);
+	uint64_t end = (part->base + segment->vaddr + segment->memsz_bytes + MF_PAGE - 1) &
 		       ~(uint64_t)(MF_PAGE - 1);
 	uint32_t prot = segment_prot(segment);
 	int ret =
 		mf_memory_map(process, start, end - start, prot ? prot : PROT_READ, MF_VMA_PROGRAM);
 
 	if (!ret)
-		poke(process, base + segment->vaddr, exec->elf + segment->offset,
-		     segment->filesz_bytes);
+		fill_segment(process, part, segment);
 	return ret;
 }
 
-static int map_program(struct mf_process *process, const struct mf_exec *exec,
-		       const struct mf_elf *elf, uint64_t base, struct mf_error *err)
+static int map_part(struct mf_process *process, const struct part *part, struct mf_error *err)
 {
 	unsigned int i;
 
-	for (i = 0; i < elf->segment_count; i++)
-		if (map_segment(process, exec, &elf->segments[i], base))
+	for (i = 0; i < part->elf.segment_count; i++)
+		if (map_segment(process, part, &part->elf.segments[i]))
 			return mf_error_set(
 				err, -ENOMEM,
 				"%s needs %llu KiB and does not fit into --memory; raise it",
-				exec->exec_name, (unsigned long long)elf->load_bytes / 1024);
-	MF_DIRTY(process, brk_start) = base + elf->high_vaddr;
-	MF_DIRTY(process, brk) = base + elf->high_vaddr;
-	return 0;
-}
-
-/* Builds the initial stack from the top down in one host buffer. */
-struct stack {
-	uint8_t bytes[STACK_INITIAL - HEAD_ROOM];
-	size_t used; /* from the end */
-};
-
-static uint64_t stack_address(const struct stack *stack)
-{
-	return STACK_TOP - stack->used;
-}
-
-static uint64_t push(struct stack *stack, const void *from, size_t bytes)
-{
-	if (bytes > sizeof(stack->bytes) - stack->used)
-		return 0;
-	stack->used += bytes;
-	memcpy(stack->bytes + sizeof(stack->bytes) - stack->used, from, bytes);
-	return stack_address(stack);
-}
-
-static uint64_t push_string(struct stack *stack, const char *text)
-{
-	return push(stack, text, strlen(text) + 1);
-}
-
-#define STRINGS_MAX 1024u
-
-/* Push the strings, note where they lie. -E2BIG. */
-static int push_strings(struct stack *stack, char *const *strings, uint64_t *at, size_t *count)
-{
-	for (*count = 0; strings && strings[*count]; (*count)++) {
-		if (*count == STRINGS_MAX)
-			return -E2BIG;
-		at[*count] = push_string(stack, strings[*count]);
-		if (!at[*count])
-			return -E2BIG;
-	}
-	return 0;
-}
-
-struct aux {
-	uint64_t pairs[2 * 24];
-	size_t count;
-};
-
-static void aux_add(struct aux *aux, uint64_t type, uint64_t value)
-{
-	aux->pairs[aux->count++] = type;
-	aux->pairs[aux->count++] = value;
-}
-
-static bool has_channel(const struct mf_policy *policy)
-{
-	return policy->windows[0].bytes && policy->windows[0].va == MF_CHANNEL_VA;
-}
-
-static void fill_aux(const struct mf_process *process, struct aux *aux, const struct mf_elf *elf,
-		     uint64_t base, uint64_t random, uint64_t name)
-{
-	aux_add(aux, AT_SYSINFO_EHDR, MF_VA_VDSO);
-	aux_add(aux, AT_PHDR, elf->phdr_vaddr ? base + elf->phdr_vaddr : 0);
-	aux_add(aux, AT_PHENT, elf->phentsize);
-	aux_add(aux, AT_PHNUM, elf->phnum);
-	aux_add(aux, AT_PAGESZ, MF_PAGE);
-	aux_add(aux, AT_BASE, 0);
-	aux_add(aux, AT_FLAGS, 0);
-	aux_add(aux, AT_ENTRY, base + elf->entry);
-	aux_add(aux, AT_UID, getuid());
-	aux_add(aux, AT_EUID, getuid());
-	aux_add(aux, AT_GID, getgid());
-	aux_add(aux, AT_EGID, getgid());
-	aux_add(aux, AT_SECURE, 0);
-	aux_add(aux, AT_CLKTCK, 100);
-	aux_add(aux, AT_RANDOM, random);
-	aux_add(aux, AT_EXECFN, name);
-	aux_add(aux, AT_HWCAP2,
-		process->vm.kvm.kvm->traits.cr4_extra & CR4_FSGSBASE ? HWCAP2_FSGSBASE : 0);
-	aux_add(aux, MF_AUX_TYPE,
-		MF_AUX_INSIDE | (has_channel(process->policy) ? MF_AUX_CHANNEL : 0));
-	aux_add(aux, AT_NULL, 0);
-}
-
-static int push_vectors(struct mf_process *process, struct stack *stack, const struct mf_exec *exec,
-			const struct mf_elf *elf, uint64_t base)
-{
-	static const uint64_t zero;
-	uint64_t argv[STRINGS_MAX];
-	uint64_t envp[STRINGS_MAX];
-	size_t argc;
-	size_t envc;
-	uint64_t random[2];
-	uint64_t random_at;
-	uint64_t name;
-	struct aux aux = {.count = 0};
-	uint64_t number;
-
-	name = push_string(stack, exec->exec_name);
-	if (!name || push_strings(stack, exec->envp, envp, &envc) ||
-	    push_strings(stack, exec->argv, argv, &argc))
-		return -E2BIG;
-	if (getrandom(random, sizeof(random), 0) != sizeof(random))
-		return -EIO;
-	random_at = push(stack, random, sizeof(random));
-	stack->used = (stack->used + 15) & ~(size_t)15;
-	fill_aux(process, &aux, elf, base, random_at, name);
-	/* argc, argv, NULL, envp, NULL and the pairs must end on a 16-byte boundary. */
-	if ((1 + argc + 1 + envc + 1 + aux.count) % 2)
-		push(stack, &zero, 8);
-	number = argc;
-	if (!push(stack, aux.pairs, aux.count * 8) || !push(stack, &zero, 8) ||
-	    !push(stack, envp, envc * 8) || !push(stack, &zero, 8) ||
-	    !push(stack, argv, argc * 8) || !push(stack, &number, 8))
-		return -E2BIG;
-	return 0;
-}
-
-static int make_stack(struct mf_process *process, const struct mf_exec *exec,
-		      const struct mf_elf *elf, uint64_t base, struct mf_error *err)
-{
-	static struct stack
-		stack; /* too large for a thread's stack; loading is the set-up phase's */
-	uint32_t prot = PROT_READ | PROT_WRITE | (elf->stack_exec ? PROT_EXEC : 0);
-	struct kvm_regs *regs;
-
-	memset(&stack, 0, sizeof(stack));
-	MF_DIRTY(process, stack_end) = STACK_TOP - STACK_BYTES;
-	MF_DIRTY(process, stack_low) = STACK_TOP - STACK_INITIAL;
-	if (mf_memory_map(process, STACK_TOP - STACK_INITIAL, STACK_INITIAL, prot, MF_VMA_STACK))
-		return mf_error_set(err, -ENOMEM, "--memory is too small for a stack; raise it");
-	if (push_vectors(process, &stack, exec, elf, base))
-		return mf_error_set(err, -E2BIG,
-				    "arguments and environment of %s are longer than %zu KiB",
-				    exec->exec_name, sizeof(stack.bytes) / 1024);
-	poke(process, stack_address(&stack), stack.bytes + sizeof(stack.bytes) - stack.used,
-	     stack.used);
-	regs = mf_vm_regs_rw(&process->vm);
-	regs->rsp = stack_address(&stack);
-	regs->rip = base + elf->entry;
+				part->name, (unsigned long long)part->elf.load_bytes / 1024);
 	return 0;
 }
 
@@ -247,18 +125,43 @@ static int add_windows(struct mf_process *process, struct mf_error *err)
 	return 0;
 }
 
-/* Programs end below the stack's lowest page. */
-#define USER_END (STACK_TOP - STACK_BYTES)
-
-static uint64_t choose_base(const struct mf_elf *elf)
+static int too_wide(const struct part *part, struct mf_error *err)
 {
+	return mf_error_set(err, -ENOEXEC, "%s is too wide for the address space of a program",
+			    part->name);
+}
+
+static int place_program(struct part *part, struct mf_error *err)
+{
+	const struct mf_elf *elf = &part->elf;
 	uint64_t base = (PIE_BASE + elf->align - 1) & ~(elf->align - 1);
 	uint64_t room = USER_END - elf->high_vaddr;
 
 	if (elf->type == MF_ELF_FIXED)
 		return 0;
 	/* A program that is wide goes lower; the parser saw to it that some place is free. */
-	return base <= room ? base : room & ~(elf->align - 1);
+	part->base = base <= room ? base : room & ~(elf->align - 1);
+	if (part->base < MF_ELF_VADDR_MIN || part->base + elf->high_vaddr > USER_END)
+		return too_wide(part, err);
+	return 0;
+}
+
+/* Where a library would go. */
+static int place_interp(const struct mf_process *process, struct part *part, struct mf_error *err)
+{
+	const struct mf_elf *elf = &part->elf;
+	uint64_t span = elf->high_vaddr - elf->low_vaddr + elf->align - MF_PAGE;
+	uint64_t at;
+
+	if (elf->type == MF_ELF_FIXED)
+		return mf_error_set(err, -ENOEXEC, "%s cannot be moved", part->name);
+	at = mf_vma_gap(process, span);
+	if (!at)
+		return too_wide(part, err);
+	part->base = ((at + elf->align - 1) & ~(elf->align - 1)) - elf->low_vaddr;
+	if (part->base % elf->align)
+		return too_wide(part, err);
+	return 0;
 }
 
 /* The first thread: the one that the program begins as. */
@@ -270,22 +173,58 @@ static void first_thread(struct mf_process *process)
 	MF_DIRTY(process, thread_count) = 1;
 }
 
-static int load(struct mf_process *process, const struct mf_exec *exec, const struct mf_elf *elf,
-		uint64_t base, struct mf_error *err)
+static int set_names(struct mf_process *process, const struct mf_exec *exec, struct mf_error *err)
 {
 	const char *cwd = exec->cwd ? exec->cwd : "/";
-	int ret;
+	const char *exe = exec->exe ? exec->exe : exec->exec_name;
 
 	if (strlen(cwd) >= MF_PATH_MAX)
 		return mf_error_set(err, -ENAMETOOLONG, "the working directory's name is too long");
+	if (strlen(exe) >= MF_PATH_MAX)
+		return mf_error_set(err, -ENAMETOOLONG, "the program's name is too long");
 	strcpy(MF_DIRTY(process, cwd), cwd);
+	strcpy(MF_DIRTY(process, exe), exe);
+	return 0;
+}
+
+/* Program and interpreter, the break behind the program, the stack. */
+static int map_parts(struct mf_process *process, const struct mf_exec *exec, struct part *program,
+		     struct part *interp, struct mf_error *err)
+{
+	struct mf_exec_places places = {.base = program->base,
+					.entry = program->base + program->elf.entry};
+	int ret = map_part(process, program, err);
+
+	if (ret)
+		return ret;
+	MF_DIRTY(process, brk_start) = program->base + program->elf.high_vaddr;
+	MF_DIRTY(process, brk) = program->base + program->elf.high_vaddr;
+	MF_DIRTY(process, stack_end) = USER_END;
+	if (interp->bytes) {
+		ret = place_interp(process, interp, err);
+		if (!ret)
+			ret = map_part(process, interp, err);
+		places.interp_base = interp->base;
+		places.entry = interp->base + interp->elf.entry;
+	}
+	if (!ret)
+		ret = mf_exec_stack(process, exec, &program->elf, &places, STACK_TOP, err);
+	mf_vm_regs_rw(&process->vm)->rip = places.entry;
+	return ret;
+}
+
+static int load(struct mf_process *process, const struct mf_exec *exec, struct part *program,
+		struct part *interp, struct mf_error *err)
+{
+	int ret = set_names(process, exec, err);
+
+	if (ret)
+		return ret;
 	MF_DIRTY(process, umask) = 022;
 	MF_DIRTY(process, nofile) = MF_FDS;
 	first_thread(process);
 	mf_fd_init(process);
-	ret = map_program(process, exec, elf, base, err);
-	if (!ret)
-		ret = make_stack(process, exec, elf, base, err);
+	ret = map_parts(process, exec, program, interp, err);
 	/* Room for tables beside heap and mappings, so that a request adds none. */
 	if (!ret && (mf_pt_prepare(&process->vm.mem, MF_GVA(mf_linux(process)->brk), 1024) ||
 		     mf_pt_prepare(&process->vm.mem,
@@ -294,29 +233,54 @@ static int load(struct mf_process *process, const struct mf_exec *exec, const st
 	return ret ? ret : add_windows(process, err);
 }
 
+static int parse(struct part *part, const struct mf_exec *exec, struct mf_error *err)
+{
+	struct mf_elf_limits limits = {.vaddr_end = USER_END, .load_bytes_max = exec->limit_bytes};
+
+	return mf_elf_parse(&part->elf, part->bytes, part->size, &limits, err);
+}
+
+/* An interpreter's own interpreter is not looked at, as with Linux. */
+static int parse_parts(const struct mf_exec *exec, struct part *program, struct part *interp,
+		       struct mf_error *err)
+{
+	int ret = parse(program, exec, err);
+
+	if (!ret)
+		ret = place_program(program, err);
+	if (ret)
+		return ret;
+	if (!program->elf.interp_bytes)
+		interp->bytes = NULL;
+	else if (!interp->bytes)
+		return mf_error_set(err, -ENOTSUP,
+				    "%s is a dynamic program, and those cannot be loaded here; "
+				    "link it with -static",
+				    program->name);
+	else
+		ret = parse(interp, exec, err);
+	return ret;
+}
+
 int mf_process_exec(struct mf_process *process, const struct mf_kvm *kvm,
 		    const struct mf_policy *policy, const struct mf_exec *exec,
 		    struct mf_error *err)
 {
-	struct mf_elf_limits limits = {.vaddr_end = USER_END, .load_bytes_max = exec->limit_bytes};
-	struct mf_elf elf;
-	uint64_t base;
+	struct part program = {
+		.name = exec->exec_name, .bytes = exec->elf, .size = exec->elf_bytes};
+	struct part interp = {
+		.name = "its interpreter", .bytes = exec->interp, .size = exec->interp_bytes};
 	int ret;
 
 	*process = (struct mf_process){.policy = policy};
-	ret = mf_elf_parse(&elf, exec->elf, exec->elf_bytes, &limits, err);
+	ret = parse_parts(exec, &program, &interp, err);
 	if (ret)
 		return ret;
-	base = choose_base(&elf);
-	if (base && (base < MF_ELF_VADDR_MIN || base + elf.high_vaddr > USER_END))
-		return mf_error_set(err, -ENOEXEC,
-				    "%s is too wide for the address space of a program",
-				    exec->exec_name);
 	ret = mf_vm_create_blank(&process->vm, kvm, exec->limit_bytes, sizeof(struct mf_linux),
 				 err);
 	if (ret)
 		return ret;
-	ret = load(process, exec, &elf, base, err);
+	ret = load(process, exec, &program, &interp, err);
 	if (ret)
 		mf_process_finish(process);
 	return ret;

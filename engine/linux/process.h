@@ -95,28 +95,6 @@ struct mf_process {
 	bool out_of_memory;    /* a call was refused for want of guest memory */
 };
 
-/* The whole of a program's file, the caller's to free. -errno with a sentence, *elf is then NULL.
- */
-int mf_exec_read(const char *path, uint8_t **elf, size_t *bytes, struct mf_error *err);
-
-/*
- * Load a program into a blank VM: `elf` is the whole file (copied from), argv and envp NULL-ended,
- * `exec_name` what AT_EXECFN says. -ENOEXEC and friends with a sentence; nothing is left behind on
- * failure. limit_bytes: guest memory.
- */
-struct mf_exec {
-	const uint8_t *elf;
-	size_t elf_bytes;
-	const char *exec_name;
-	char *const *argv;
-	char *const *envp;
-	const char *cwd;
-	size_t limit_bytes;
-};
-int mf_process_exec(struct mf_process *process, const struct mf_kvm *kvm,
-		    const struct mf_policy *policy, const struct mf_exec *exec,
-		    struct mf_error *err);
-
 /* Run until something happens that the role must know of. */
 void mf_process_run(struct mf_process *process, struct mf_exit *exit);
 

@@ -9,12 +9,13 @@
 #include <linux/kvm.h>
 #include <stdint.h>
 
-#define MF_THREADS  1024u
-#define MF_VMAS     1024u
-#define MF_FDS      256u
-#define MF_DIRS     64u /* directories open at a time */
-#define MF_SIGNALS  65u
-#define MF_PATH_MAX 1024u
+#define MF_THREADS   1024u
+#define MF_VMAS      1024u
+#define MF_FDS       256u
+#define MF_DIRS      64u /* directories open at a time */
+#define MF_SIGNALS   65u
+#define MF_PATH_MAX  1024u
+#define MF_AUX_WORDS 48u
 
 /* A mapped range; sorted by start, never overlapping. */
 struct mf_vma {
@@ -136,6 +137,14 @@ struct mf_linux {
 	struct mf_fd
 		fds[MF_FDS]; /* the first hundred lie in the first page with all of the above */
 	char cwd[MF_PATH_MAX];
+	/* the program, as /proc/self tells of it */
+	char exe[MF_PATH_MAX]; /* absolute */
+	uint64_t arg_start;    /* the arguments' strings, one after the other */
+	uint64_t arg_end;
+	uint64_t env_start;
+	uint64_t env_end;
+	uint64_t random_at;          /* the 16 bytes of AT_RANDOM */
+	uint64_t auxv[MF_AUX_WORDS]; /* ends with AT_NULL */
 	struct mf_sigaction sigactions[MF_SIGNALS];
 	struct mf_vma vmas[MF_VMAS];
 	char dirs[MF_DIRS][MF_PATH_MAX]; /* absolute names of open directories; empty = free */

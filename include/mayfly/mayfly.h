@@ -122,16 +122,13 @@ struct mf_image_settings {
 void mf_image_settings_default(struct mf_image_settings *settings);
 
 /*
- * Load the static program at `path`, run it to its ready point, freeze it. `settings` may be NULL:
- * the defaults. On success the caller owns *image; the file is not needed any more. On failure
- * nothing is left behind:
- *   -ENOENT     there is no such program, or none of settings->read_paths
- *   -EACCES     it may not be read
- *   -EISDIR     it is not a regular file
- *   -ENOEXEC    not a program that Mayfly can run, or it ended or died before it was ready
- *   -ENOTSUP    a dynamic program; link it with -static
- *   -E2BIG      the program does not fit, or arguments and environment are too long
- *   -EINVAL     a setting is out of its range
+ * Load the program at `path` (static, dynamic, or a `#!` script), run it to its ready point, freeze
+ * it. `settings` may be NULL: the defaults. On success the caller owns *image; the file is not
+ * needed any more. On failure nothing is left behind: -ENOENT     there is no such program, or none
+ * of settings->read_paths -EACCES     it may not be read or executed -EISDIR     it is not a
+ * regular file -ENOEXEC    not a program that Mayfly can run, or it ended or died before it was
+ * ready -ELOOP      scripts that are each other's interpreters -E2BIG      the program does not
+ * fit, or arguments and environment are too long -EINVAL     a setting is out of its range
  *   -ETIMEDOUT  not ready in time
  *   -EBUSY      it holds something at its ready point that VMs cannot share (a pipe)
  *   -ENOMEM     no memory, of the host or of the guest

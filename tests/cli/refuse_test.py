@@ -42,7 +42,11 @@ IMAGES = [
     ("empty", b"", "empty"),
     ("one byte", b"\x7f", "not an ELF program"),
     ("text", b"hello, world\n", "not an ELF program"),
-    ("script", b"#!/bin/sh\nexit 0\n", "script"),
+    ("script without interpreter", b"#!\nexit 0\n", "first line"),
+    ("script with blanks for an interpreter", b"#! \t \nexit 0\n", "first line"),
+    ("script whose line does not end", b"#!/" + b"a" * 300, "first line"),
+    ("script whose interpreter is not there", b"#!/nowhere/sh\n", "there is no file /nowhere/sh"),
+    ("script whose interpreter is no program", b"#!/etc/passwd\n", "/etc/passwd may not be executed"),
     ("zeroes", bytes(4096), "not an ELF program"),
     ("only the magic", b"\x7fELF", "truncated"),
     ("32 bits", elf(bits=1), "32-bit"),
@@ -61,7 +65,10 @@ IMAGES = [
     ("program headers behind the file", elf(phoff=0x100000), "beyond the end"),
     ("program headers that wrap", elf(phoff=(1 << 64) - 8), "beyond the end"),
     ("nothing to load", elf([segment(kind=PHDR)]), "nothing to load"),
-    ("interpreter", elf([segment(kind=INTERP, offset=0x300, filesz=8), segment()]), "static"),
+    ("interpreter", elf([segment(kind=INTERP, offset=0x300, filesz=8), segment()]), "interpreter is empty"),
+    ("interpreter without an end", elf([segment(kind=INTERP, offset=0x200, filesz=2), segment()]), "does not end"),
+    ("interpreter of one byte", elf([segment(kind=INTERP, offset=0x300, filesz=1), segment()]), "1 bytes"),
+    ("interpreter that is too long", elf([segment(kind=INTERP, offset=0, filesz=4097), segment()], size=0x3000), "4097 bytes"),
     ("interpreter behind the file", elf([segment(kind=INTERP, offset=1 << 40), segment()]), "interpreter|beyond"),
     ("overlap", two(BASE + 0x800, offset=0x800, filesz=0x800), "overlap"),
     ("same page", two(BASE + 0x1800, offset=0x1800, filesz=0x100).replace(
@@ -89,6 +96,11 @@ IMAGES = [
 ]
 
 
+def program_file(path):
+    """A file to be written that may be executed."""
+    return open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o755))
+
+
 def refused(done, pattern, what):
     expect(done, FAILED, what)
     matches(r"^mayfly( \w+)?: [^\n]+\n$", done.err, f"{what}: one sentence")
@@ -102,7 +114,7 @@ def a_bad_image_is_refused_with_its_sentence():
     with folder() as root:
         path = os.path.join(root, "image")
         for what, content, pattern in IMAGES:
-            with open(path, "wb") as file:
+            with program_file(path) as file:
                 file.write(content)
             refused(run(guest=path), pattern, what)
 
@@ -112,7 +124,7 @@ def the_table_starts_from_an_image_that_runs():
     with folder() as root:
         path = os.path.join(root, "image")
         for content in (elf(), two(BASE + 0x10000), elf([segment(memsz=0x100000)])):
-            with open(path, "wb") as file:
+            with program_file(path) as file:
                 file.write(content)
             expect(run(guest=path), 0, "the image that is not spoilt")
 
@@ -131,10 +143,10 @@ def a_truncated_program_is_refused_or_dies_at_every_length():
     with folder() as root:
         path = os.path.join(root, "image")
         for length in lengths:
-            with open(path, "wb") as file:
+            with program_file(path) as file:
                 file.write(whole[:length])
             refused(run("exit", "0", guest=path), "truncated|empty|not an ELF|beyond the end", f"{length} bytes")
-        with open(path, "wb") as file:
+        with program_file(path) as file:
             file.write(whole[:loaded])
         expect(run("exit", "6", guest=path), 6, "without its section headers")
 
@@ -151,7 +163,7 @@ def a_program_with_bytes_changed_is_refused_or_runs_into_something_but_never_hur
             for _ in range(dice.randrange(1, 5)):
                 at = dice.randrange(64 + 56 * 10) if number % 2 else dice.randrange(len(spoilt))
                 spoilt[at] = dice.choice((0, 1, 0x7f, 0x80, 0xff, dice.randrange(256)))
-            with open(path, "wb") as file:
+            with program_file(path) as file:
                 file.write(spoilt)
             done = run("exit", "0", guest=path, options=["--deadline", "1s"], seconds=10)
             check(0 <= done.status <= 255, f"number {number}: mayfly itself died", done)
@@ -160,8 +172,22 @@ def a_program_with_bytes_changed_is_refused_or_runs_into_something_but_never_hur
 
 
 @claim
-def a_dynamic_program_is_told_how_to_link():
-    refused(run(guest=os.path.join(GUESTS, "guest-dynamic")), r"interpreter /lib64/ld-linux.*-static", "dynamic")
+def an_interpreter_that_is_missing_or_no_program_is_told():
+    def with_interpreter(name):
+        image = bytearray(elf([segment(kind=INTERP, offset=0x300, filesz=len(name) + 1), segment()], size=0x2000))
+        image[0x300:0x301 + len(name)] = name + b"\0"
+        return bytes(image)
+
+    with folder() as root:
+        path = os.path.join(root, "image")
+        for name, sentence in ((b"/nowhere/ld.so", "there is no /nowhere/ld.so, which .*image needs"),
+                               (b"/etc/passwd", "/etc/passwd may not be executed"),
+                               (b"/tmp", "not a regular file"), (os.fsencode(path) + b".fixed", "cannot be moved"),
+                               (os.fsencode(path) + b".text", "not an ELF program")):
+            for end, content in (("", with_interpreter(name)), (".fixed", elf()), (".text", b"hello")):
+                with program_file(path + end) as file:
+                    file.write(content)
+            refused(run(guest=path), sentence, name.decode())
 
 
 @claim

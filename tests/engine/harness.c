@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/engine/harness.h"
 
+#include "engine/linux/exec.h"
 #include "engine/linux/permit.h"
 
 #include <dirent.h>

@@ -145,6 +145,9 @@ static void check_promises(const struct mf_elf *elf, size_t size)
 	cr_assert_eq(elf->high_vaddr, end);
 	cr_assert(end + (elf->type == MF_ELF_PIE ? MF_ELF_VADDR_MIN : 0) <= limits.vaddr_end);
 	cr_assert(elf->load_bytes == bytes && bytes <= limits.load_bytes_max);
+	cr_assert(elf->interp_bytes <= 4096 && elf->interp_bytes != 1);
+	cr_assert(elf->interp_bytes == 0 ||
+		  (elf->interp_offset <= size && elf->interp_bytes <= size - elf->interp_offset));
 	cr_assert(elf->phdr_vaddr == 0 ||
 		  (elf->phdr_vaddr >= elf->low_vaddr && elf->phdr_vaddr < elf->high_vaddr));
 }
@@ -255,11 +258,12 @@ static void interpreter(struct image *m, const char *name, size_t length)
 	ROW(odd_header_size, -ENOEXEC, "of 32 bytes", m.h.e_phentsize = 32)                        \
 	ROW(table_far, -ENOEXEC, "beyond the end", m.h.e_phoff = 1ull << 40)                       \
 	ROW(table_wraps, -ENOEXEC, "beyond the end", m.h.e_phoff = UINT64_MAX - 55)                \
-	ROW(dynamic, -ENOTSUP, "interpreter /lib64/ld.so; link with -static-pie or -static",       \
-	    interpreter(&m, "/lib64/ld.so", 13))                                                   \
-	ROW(interpreter_with_escapes, -ENOTSUP, "interpreter ?[31mx;",                             \
-	    interpreter(&m, "\033[31mx", 7))                                                       \
-	ROW(interpreter_without_nul, -ENOTSUP, "interpreter abcd;", interpreter(&m, "abcd", 4))    \
+	ROW(interpreter_without_nul, -ENOEXEC, "does not end", interpreter(&m, "abcd", 4))         \
+	ROW(interpreter_empty, -ENOEXEC, "is empty", interpreter(&m, "\0", 2))                     \
+	ROW(interpreter_of_a_byte, -ENOEXEC, "1 bytes", interpreter(&m, "", 1))                    \
+	ROW(interpreter_of_none, -ENOEXEC, "0 bytes", interpreter(&m, "", 0))                      \
+	ROW(interpreter_too_long, -ENOEXEC, "4097 bytes",                                        \
+	    (interpreter(&m, "/ld", 4), m.p[3].p_filesz = 4097, m.p[3].p_offset = 0))              \
 	ROW(interpreter_far, -ENOEXEC, "interpreter lies beyond",                                  \
 	    (interpreter(&m, "x", 2), m.p[3].p_offset = UINT64_MAX))                               \
 	ROW(overlap, -ENOEXEC, "overlaps", m.p[2].p_vaddr = BASE + 0x700 + 0x800)                  \
@@ -438,7 +442,22 @@ static uint8_t *read_file(const char *path, size_t *size)
 	return bytes;
 }
 
-Test(elf, this_dynamic_test_program_is_refused_and_its_symbols_are_found)
+Test(elf, the_first_interpreter_counts)
+{
+	struct image m = good_image();
+	struct mf_elf elf;
+
+	interpreter(&m, "/lib64/ld.so", 13);
+	m.p[4] = (Elf64_Phdr){PT_INTERP, PF_R, UINT64_MAX, 0, 0, 7, 7, 1};
+	m.h.e_phnum = 5;
+	cr_assert_eq(parse(&m, &elf, NULL), 0);
+	cr_assert(elf.interp_offset == STRTAB_AT && elf.interp_bytes == 13);
+	m = good_image();
+	cr_assert_eq(parse(&m, &elf, NULL), 0);
+	cr_assert_eq(elf.interp_bytes, 0);
+}
+
+Test(elf, this_dynamic_test_program_has_an_interpreter_and_symbols)
 {
 	size_t size = 0;
 	uint8_t *bytes = read_file("/proc/self/exe", &size);
@@ -447,8 +466,9 @@ Test(elf, this_dynamic_test_program_is_refused_and_its_symbols_are_found)
 	uint64_t value, length;
 
 	cr_assert_not_null(bytes);
-	cr_assert_eq(mf_elf_parse(&elf, bytes, size, &limits, &err), -ENOTSUP);
-	cr_assert_not_null(strstr(err.text, "ld-linux-x86-64.so.2"), "%s", err.text);
+	cr_assert_eq(mf_elf_parse(&elf, bytes, size, &limits, &err), 0, "%s", err.text);
+	cr_assert(elf.interp_bytes > 0 && elf.interp_offset + elf.interp_bytes <= size);
+	cr_assert_not_null(strstr((const char *)bytes + elf.interp_offset, "ld-linux-x86-64.so.2"));
 	cr_assert_eq(mf_elf_symbol(bytes, size, "mf_elf_symbol", &value, &length, &err), 0, "%s",
 		     err.text);
 	cr_assert(value != 0 && length != 0);
@@ -468,8 +488,6 @@ Test(elf, busybox_is_accepted)
 		cr_skip_test("no /bin/busybox here");
 	rc = mf_elf_parse(&elf, bytes, size, &roomy, &err);
 	free(bytes);
-	if (rc == -ENOTSUP)
-		cr_skip_test("this busybox is dynamic");
 	cr_assert_eq(rc, 0, "%s", err.text);
 	cr_assert(elf.segment_count >= 2 && elf.phdr_vaddr != 0 && !elf.stack_exec);
 }
@@ -592,6 +610,9 @@ Test(elf, mutations_never_crash_nor_lie, .timeout = 600)
 	unsigned rounds = longer != NULL && longer[0] == '1' ? 2000000 : 20000, accepted = 0;
 	struct image fixed = good_image(), pie = good_pie();
 
+	memcpy(pie.names + 40, "/ld.so", 7);
+	pie.p[4] = (Elf64_Phdr){PT_INTERP, PF_R, STRTAB_AT + 40, 0, 0, 7, 7, 1};
+	pie.h.e_phnum = 5;
 	random_state = seed ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL);
 	random_state += random_state == 0;
 	fprintf(stderr, "elf mutations: MAYFLY_TEST_SEED=%llu\n", (unsigned long long)random_state);
