@@ -19,8 +19,33 @@ struct place {
 	char name[NAME_MAX + 2];
 };
 
-static int place_get(struct mf_process *process, uint64_t dirfd, uint64_t va, struct place *place,
-		     struct mf_name *name)
+/* What a call says about a name whose last part is `.` or `..`. */
+struct dots {
+	int one;
+	int two;
+};
+
+static const struct dots dots_exist = {-EEXIST, -EEXIST};
+static const struct dots dots_directory = {-EISDIR, -EISDIR};
+static const struct dots dots_rmdir = {-EINVAL, -ENOTEMPTY};
+
+/* The error that `dots` has for a name as it was given, or 0. */
+static int check_dots(const char *given, struct dots dots)
+{
+	size_t end = strlen(given);
+	size_t start;
+
+	while (end && given[end - 1] == '/')
+		end--;
+	for (start = end; start && given[start - 1] != '/'; start--)
+		;
+	if (end - start == 1 && given[start] == '.')
+		return dots.one;
+	return end - start == 2 && given[start] == '.' && given[start + 1] == '.' ? dots.two : 0;
+}
+
+static int place_get(struct mf_process *process, uint64_t dirfd, uint64_t va, struct dots dots,
+		     struct place *place, struct mf_name *name)
 {
 	const struct mf_permit *permit = process->policy->permit;
 	const char *base = "/";
@@ -28,9 +53,11 @@ static int place_get(struct mf_process *process, uint64_t dirfd, uint64_t va, st
 
 	if (ret)
 		return ret;
+	ret = check_dots(name->given, dots);
+	if (ret)
+		return ret;
 	if (!permit)
 		return -EACCES;
-	/* As given, for the last part may be `.` or `..`. */
 	if (name->given[0] != '/')
 		base = (int)dirfd == AT_FDCWD ? mf_linux(process)->cwd
 					      : mf_fd_dir_path(process, dirfd, &ret);
@@ -49,13 +76,13 @@ static int64_t place_put(struct place *place, int ret)
 
 static int64_t make_dir(struct mf_process *process, uint64_t dirfd, uint64_t va, uint64_t mode)
 {
-	mode_t bits = (mode_t)mode & 0777 & ~(mode_t)mf_linux(process)->umask;
+	mode_t bits = (mode_t)mode & 01777 & ~(mode_t)mf_linux(process)->umask;
 	struct place place;
 	struct mf_name name;
-	int ret = place_get(process, dirfd, va, &place, &name);
+	int ret = place_get(process, dirfd, va, dots_exist, &place, &name);
 
 	/* What a program makes "if it is not there" is there. */
-	if (ret == -EINVAL || (ret == -EACCES && mf_name_leads_to(process, &name)))
+	if (ret == -EACCES && mf_name_leads_to(process, &name))
 		return -EEXIST;
 	return ret ? ret : place_put(&place, mkdirat(place.dir, place.name, bits));
 }
@@ -78,7 +105,7 @@ static int64_t remove_name(struct mf_process *process, uint64_t dirfd, uint64_t 
 
 	if (flags & ~(uint64_t)AT_REMOVEDIR)
 		return -EINVAL;
-	ret = place_get(process, dirfd, va, &place, &name);
+	ret = place_get(process, dirfd, va, flags ? dots_rmdir : dots_directory, &place, &name);
 	return ret ? ret : place_put(&place, unlinkat(place.dir, place.name, (int)flags));
 }
 
@@ -98,27 +125,11 @@ int64_t mf_sys_rmdir(struct mf_process *process, const uint64_t arg[6])
 }
 
 /* Two names and what is done with them: rename and link. */
-typedef int two_fn(const struct place *from, const struct place *to, unsigned int flags);
-
-static int64_t do_two(struct mf_process *process, const uint64_t arg[6], two_fn *fn,
-		      unsigned int flags)
-{
-	struct place from, to;
-	struct mf_name name;
-	int64_t result;
-	int ret = place_get(process, arg[0], arg[1], &from, &name);
-
-	if (ret)
-		return ret;
-	ret = place_get(process, arg[2], arg[3], &to, &name);
-	if (ret) {
-		close(from.dir);
-		return ret;
-	}
-	result = place_put(&from, fn(&from, &to, flags));
-	close(to.dir);
-	return result;
-}
+struct two {
+	int (*call)(const struct place *from, const struct place *to, unsigned int flags);
+	struct dots from_dots;
+	struct dots to_dots;
+};
 
 static int rename_two(const struct place *from, const struct place *to, unsigned int flags)
 {
@@ -127,28 +138,85 @@ static int rename_two(const struct place *from, const struct place *to, unsigned
 
 static int link_two(const struct place *from, const struct place *to, unsigned int flags)
 {
-	return linkat(from->dir, from->name, to->dir, to->name, (int)flags);
+	(void)flags; /* followed already */
+	return linkat(from->dir, from->name, to->dir, to->name, 0);
+}
+
+static const struct two rename_call = {rename_two, {-EBUSY, -EBUSY}, {-EBUSY, -EBUSY}};
+static const struct two link_call = {link_two, {-EPERM, -EPERM}, {-EEXIST, -EEXIST}};
+
+/* The place of what a link there leads to; the name's own place when it is no link. */
+static int place_follow(const struct mf_process *process, struct place *place, struct mf_name *name)
+{
+	char target[PATH_MAX], joined[2 * PATH_MAX];
+	int links, ret;
+
+	for (links = 0; links < 40; links++) {
+		ssize_t bytes = readlinkat(place->dir, place->name, target, sizeof(target) - 1);
+		char *slash = strrchr(name->text, '/');
+
+		if (bytes < 0)
+			return 0;
+		target[bytes] = 0;
+		snprintf(joined, sizeof(joined), "%.*s/%s",
+			 target[0] == '/' ? 0 : (int)(slash - name->text), name->text, target);
+		ret = mf_permit_clean("/", joined, name->text);
+		close(place->dir);
+		place->dir = -1;
+		if (ret < 0)
+			return ret;
+		place->dir =
+			mf_permit_parent(process->policy->permit, "/", name->text, place->name);
+		if (place->dir < 0)
+			return place->dir;
+	}
+	return -ELOOP;
+}
+
+static int64_t do_two(struct mf_process *process, const uint64_t arg[6], const struct two *two,
+		      unsigned int flags)
+{
+	struct place from, to;
+	struct mf_name name;
+	int64_t result;
+	int ret = place_get(process, arg[0], arg[1], two->from_dots, &from, &name);
+
+	if (ret)
+		return ret;
+	if (two->call == link_two && flags & AT_SYMLINK_FOLLOW)
+		ret = place_follow(process, &from, &name);
+	if (!ret)
+		ret = place_get(process, arg[2], arg[3], two->to_dots, &to, &name);
+	if (ret) {
+		if (from.dir >= 0)
+			close(from.dir);
+		return ret;
+	}
+	result = place_put(&from, two->call(&from, &to, flags));
+	close(to.dir);
+	return result;
 }
 
 int64_t mf_sys_rename(struct mf_process *process, const uint64_t arg[6])
 {
 	const uint64_t full[6] = {(uint64_t)AT_FDCWD, arg[0], (uint64_t)AT_FDCWD, arg[1]};
 
-	return do_two(process, full, rename_two, 0);
+	return do_two(process, full, &rename_call, 0);
 }
 
 int64_t mf_sys_renameat(struct mf_process *process, const uint64_t arg[6])
 {
-	return do_two(process, arg, rename_two, 0);
+	return do_two(process, arg, &rename_call, 0);
 }
 
 int64_t mf_sys_renameat2(struct mf_process *process, const uint64_t arg[6])
 {
 	uint32_t flags = (uint32_t)arg[4];
 
-	if (flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+	if (flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
+	    flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
-	return do_two(process, arg, rename_two, flags);
+	return do_two(process, arg, &rename_call, flags);
 }
 
 /* Both names need permission to write: else a link would make a file writable that is only
@@ -157,12 +225,16 @@ int64_t mf_sys_link(struct mf_process *process, const uint64_t arg[6])
 {
 	const uint64_t full[6] = {(uint64_t)AT_FDCWD, arg[0], (uint64_t)AT_FDCWD, arg[1]};
 
-	return do_two(process, full, link_two, 0);
+	return do_two(process, full, &link_call, 0);
 }
 
 int64_t mf_sys_linkat(struct mf_process *process, const uint64_t arg[6])
 {
-	return (uint32_t)arg[4] ? -EINVAL : do_two(process, arg, link_two, 0);
+	uint32_t flags = (uint32_t)arg[4];
+
+	if (flags & ~(uint32_t)AT_SYMLINK_FOLLOW)
+		return -EINVAL;
+	return do_two(process, arg, &link_call, flags);
 }
 
 /* A link may say anything: what it leads to is checked when it is followed. */
@@ -177,7 +249,7 @@ static int64_t make_symlink(struct mf_process *process, uint64_t target_va, uint
 
 	if (bytes <= 0)
 		return bytes ? bytes : -ENOENT;
-	ret = place_get(process, dirfd, va, &place, &name);
+	ret = place_get(process, dirfd, va, dots_exist, &place, &name);
 	return ret ? ret : place_put(&place, symlinkat(target, place.dir, place.name));
 }
 
@@ -213,6 +285,8 @@ static int fd_to_change(const struct mf_process *process, uint64_t fd, bool *our
 
 	*ours = false;
 	if (!entry)
+		return -EBADF;
+	if (entry->flags & O_PATH)
 		return -EBADF;
 	if (entry->kind == MF_FD_FILE)
 		return (entry->flags & O_ACCMODE) == O_RDONLY ? -EPERM : entry->host;
@@ -284,7 +358,7 @@ int64_t mf_sys_utimensat(struct mf_process *process, const uint64_t arg[6])
 		fd = mf_name_get(process, arg[0], arg[1], &name);
 		fd = fd ? fd : open_to_change(process, &name, nofollow);
 	} else {
-		fd = fd_to_change(process, arg[0], &ours);
+		fd = (int)arg[0] == AT_FDCWD ? -EFAULT : fd_to_change(process, arg[0], &ours);
 	}
 	if (fd < 0)
 		return fd == -ELOOP && nofollow ? -EOPNOTSUPP : fd;

@@ -126,7 +126,9 @@ int64_t mf_sys_nanosleep(struct mf_process *process, const uint64_t arg[6])
 
 int64_t mf_sys_clock_nanosleep(struct mf_process *process, const uint64_t arg[6])
 {
-	if (!is_clock(arg[0]) || arg[1] & ~1ull)
+	if (arg[0] == CLOCK_PROCESS_CPUTIME_ID || arg[0] == CLOCK_THREAD_CPUTIME_ID)
+		return -EOPNOTSUPP;
+	if (!is_clock(arg[0]))
 		return -EINVAL;
 	return mf_sleep(process, arg[2], (int)arg[0], arg[1] & 1);
 }

@@ -218,7 +218,7 @@ int64_t mf_fd_install_host(struct mf_process *process, int host, int flags, cons
 		ret = -errno;
 	else if (S_ISDIR(st.st_mode))
 		ret = note_dir(process, path);
-	else if (!S_ISREG(st.st_mode))
+	else if (!S_ISREG(st.st_mode) && !(flags & O_PATH))
 		ret = -EACCES;
 	if (ret >= 0) {
 		if (S_ISDIR(st.st_mode)) {

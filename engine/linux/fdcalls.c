@@ -45,9 +45,10 @@ static int64_t seek_file(const struct mf_fd *entry, int64_t offset, uint64_t whe
 		return -EINVAL;
 	if (base < 0)
 		return -errno;
-	if (__builtin_add_overflow(base, offset, &base))
-		return -EOVERFLOW;
-	return base < 0 ? -EINVAL : base;
+	if (__builtin_add_overflow(base, offset, &base) || base < 0)
+		return -EINVAL;
+	/* How far a file may reach is the host's file system's to say. */
+	return result(lseek(entry->host, base, SEEK_SET));
 }
 
 int64_t mf_sys_lseek(struct mf_process *process, const uint64_t arg[6])
@@ -55,12 +56,10 @@ int64_t mf_sys_lseek(struct mf_process *process, const uint64_t arg[6])
 	const struct mf_fd *entry = mf_fd_get(process, arg[0]);
 	int64_t ret;
 
-	if (!entry)
+	if (!entry || entry->flags & O_PATH)
 		return -EBADF;
 	switch (entry->kind) {
 	case MF_FD_FILE:
-		if (entry->flags & O_PATH)
-			return -EBADF;
 		ret = seek_file(entry, (int64_t)arg[1], arg[2]);
 		break;
 	case MF_FD_DIR: /* cookies: only those that getdents64 gave mean anything */
@@ -334,11 +333,18 @@ int64_t mf_sys_fdatasync(struct mf_process *process, const uint64_t arg[6])
 
 int64_t mf_sys_fallocate(struct mf_process *process, const uint64_t arg[6])
 {
-	int64_t ret;
-	const struct mf_fd *entry = regular(process, arg[0], -ENODEV, &ret);
+	const struct mf_fd *entry = mf_fd_get(process, arg[0]);
 
-	if (!entry)
-		return ret;
+	if (!entry || entry->flags & O_PATH)
+		return -EBADF;
+	if ((int64_t)arg[2] < 0 || (int64_t)arg[3] <= 0)
+		return -EINVAL;
+	if (entry->kind != MF_FD_FILE && (entry->flags & O_ACCMODE) == O_RDONLY)
+		return -EBADF;
+	if (entry->kind == MF_FD_PIPE)
+		return -ESPIPE;
+	if (entry->kind != MF_FD_FILE)
+		return -ENODEV;
 	if (process->policy->door)
 		return -EOPNOTSUPP; /* the door knows writes, truncations and syncs */
 	return result(fallocate(entry->host, (int)arg[1], (off_t)arg[2], (off_t)arg[3]));
@@ -395,7 +401,8 @@ int64_t mf_sys_sendfile(struct mf_process *process, const uint64_t arg[6])
 	uint64_t offset;
 	int64_t ret;
 
-	if (!out || !in)
+	if (!out || !in || (in->flags | out->flags) & O_PATH ||
+	    (in->flags & O_ACCMODE) == O_WRONLY || (out->flags & O_ACCMODE) == O_RDONLY)
 		return -EBADF;
 	if (in->kind != MF_FD_FILE || out->flags & O_APPEND || arg[3] > INT64_MAX)
 		return -EINVAL;

@@ -38,6 +38,13 @@ int mf_name_get(struct mf_process *process, uint64_t dirfd, uint64_t va, struct 
 	return ret < 0 ? ret : 0;
 }
 
+int mf_name_cwd(const struct mf_process *process, struct mf_name *name)
+{
+	strcpy(name->text, mf_linux(process)->cwd);
+	strcpy(name->given, name->text);
+	return 0;
+}
+
 int mf_name_open(const struct mf_process *process, const struct mf_name *name, unsigned int need,
 		 int flags, mode_t mode)
 {
@@ -232,32 +239,60 @@ int64_t mf_sys_getdents64(struct mf_process *process, const uint64_t arg[6])
 	return got;
 }
 
-static int64_t read_link(struct mf_process *process, uint64_t dirfd, uint64_t va, uint64_t to,
-			 int64_t room)
+/* What the link `fd` says; -EINVAL when it is none. */
+static int64_t read_link_fd(struct mf_process *process, int fd, uint64_t to, int64_t room)
 {
-	struct mf_name name;
 	char target[PATH_MAX];
-	int ret = mf_name_get(process, dirfd, va, &name);
 	ssize_t bytes = -EINVAL;
 	struct stat st;
-	int fd;
 
-	if (ret)
-		return ret;
-	if (room <= 0 || mf_name_char(&name) >= 0)
-		return -EINVAL;
-	fd = mf_name_open(process, &name, MF_PERMIT_EITHER, O_PATH | O_NOFOLLOW, 0);
-	if (fd < 0)
-		return fd == -EACCES && mf_name_leads_to(process, &name) ? -EINVAL : fd;
 	if (!fstat(fd, &st) && S_ISLNK(st.st_mode))
 		bytes = readlinkat(fd, "", target, sizeof(target));
 	if (bytes == -1)
 		bytes = -errno;
-	close(fd);
 	if (bytes < 0)
 		return bytes;
 	bytes = bytes < room ? bytes : room;
 	return mf_guest_write(process, to, target, (size_t)bytes) ? -EFAULT : bytes;
+}
+
+/* An empty name means the descriptor, which is a link's if O_PATH and O_NOFOLLOW opened it. */
+static int64_t read_link_itself(struct mf_process *process, uint64_t dirfd, uint64_t to,
+				int64_t room)
+{
+	const struct mf_fd *entry = mf_fd_get(process, dirfd);
+
+	if ((int)dirfd == AT_FDCWD)
+		return -ENOENT;
+	if (!entry)
+		return -EBADF;
+	if (entry->kind != MF_FD_FILE || !(entry->flags & O_PATH))
+		return entry->kind == MF_FD_DIR ? -ENOENT : -ENOTDIR;
+	return read_link_fd(process, entry->host, to, room);
+}
+
+static int64_t read_link(struct mf_process *process, uint64_t dirfd, uint64_t va, uint64_t to,
+			 int64_t room)
+{
+	struct mf_name name;
+	int ret = mf_name_get(process, dirfd, va, &name);
+	int64_t bytes;
+	int fd;
+
+	if (room <= 0)
+		return -EINVAL;
+	if (ret == -ENOENT && !name.given[0])
+		return read_link_itself(process, dirfd, to, room);
+	if (ret)
+		return ret;
+	if (mf_name_char(&name) >= 0)
+		return -EINVAL;
+	fd = mf_name_open(process, &name, MF_PERMIT_EITHER, O_PATH | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return fd == -EACCES && mf_name_leads_to(process, &name) ? -EINVAL : fd;
+	bytes = read_link_fd(process, fd, to, room);
+	close(fd);
+	return bytes;
 }
 
 int64_t mf_sys_readlink(struct mf_process *process, const uint64_t arg[6])

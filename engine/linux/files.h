@@ -19,6 +19,9 @@ struct mf_name {
  */
 int mf_name_get(struct mf_process *process, uint64_t dirfd, uint64_t va, struct mf_name *name);
 
+/* The program's directory. 0. */
+int mf_name_cwd(const struct mf_process *process, struct mf_name *name);
+
 /* mf_permit_open_need on it; -EACCES without any permission. */
 int mf_name_open(const struct mf_process *process, const struct mf_name *name, unsigned int need,
 		 int flags, mode_t mode);

@@ -310,10 +310,12 @@ static int64_t move_one(struct mf_process *process, const uint64_t arg[6], int p
 	struct mf_cursor cursor;
 	struct mf_guest_iov one;
 
-	if (!entry)
+	if (!entry || entry->flags & O_PATH)
 		return -EBADF;
-	if (at < MF_OWN_OFFSET || arg[2] > INT64_MAX)
+	if (at < MF_OWN_OFFSET)
 		return -EINVAL;
+	if (arg[2] > INT64_MAX)
+		return -EFAULT; /* a buffer that long is nobody's */
 	mf_cursor_one(&cursor, process, &one, arg[1], arg[2], prot);
 	return prot == MF_WRITE ? io_read(process, entry, &cursor, at)
 				: mf_io_write(process, entry, &cursor, at);
@@ -327,7 +329,7 @@ static int64_t move_list(struct mf_process *process, const uint64_t arg[6], int 
 	struct mf_cursor cursor;
 	int ret;
 
-	if (!entry)
+	if (!entry || entry->flags & O_PATH)
 		return -EBADF;
 	if (at < MF_OWN_OFFSET)
 		return -EINVAL;

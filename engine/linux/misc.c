@@ -87,7 +87,7 @@ int64_t mf_sys_getgid(struct mf_process *process, const uint64_t arg[6])
 
 int64_t mf_sys_getgroups(struct mf_process *process, const uint64_t arg[6])
 {
-	return 0; /* no supplementary groups */
+	return (int32_t)arg[0] < 0 ? -EINVAL : 0; /* no supplementary groups */
 }
 
 int64_t mf_sys_zero(struct mf_process *process, const uint64_t arg[6])
@@ -184,7 +184,8 @@ int64_t mf_sys_getrandom(struct mf_process *process, const uint64_t arg[6])
 	uint64_t bytes = arg[1] < (1u << 20) ? arg[1] : 1u << 20;
 	uint64_t done = 0;
 
-	if (arg[2] & ~(uint64_t)(GRND_NONBLOCK | GRND_RANDOM | 4))
+	if (arg[2] & ~(uint64_t)(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE) ||
+	    (arg[2] & GRND_RANDOM && arg[2] & GRND_INSECURE))
 		return -EINVAL;
 	while (done < bytes) {
 		void *at;
@@ -216,7 +217,10 @@ int64_t mf_sys_sysinfo(struct mf_process *process, const uint64_t arg[6])
 {
 	const struct mf_arena *arena = mf_mem_arena(&process->vm.mem);
 	struct sysinfo info = {.mem_unit = MF_PAGE, .procs = 1};
+	struct timespec up;
 
+	clock_gettime(CLOCK_BOOTTIME, &up);
+	info.uptime = up.tv_sec;
 	info.totalram = arena->frames_limit;
 	info.freeram = arena->frames_limit - arena->frames_used;
 	return put_user(process, arg[0], &info, sizeof(info));

@@ -14,8 +14,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define STAT_FLAGS  (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)
-#define STATX_FLAGS (STAT_FLAGS | AT_STATX_SYNC_TYPE)
+#define STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)
 
 _Static_assert(sizeof(struct stat) == 144, "struct stat is the kernel's");
 _Static_assert(sizeof(struct statx) == 256, "struct statx is the kernel's");
@@ -88,25 +87,33 @@ static int find_name(struct mf_process *process, const struct mf_name *name, int
 	return 0;
 }
 
+/* Is it the descriptor itself that is meant? 1, 0 or -EFAULT. */
+static int is_empty(struct mf_process *process, uint64_t va, int flags)
+{
+	uint8_t first = 0;
+
+	if (!(flags & AT_EMPTY_PATH))
+		return 0;
+	if (va && mf_guest_read(process, va, &first, 1))
+		return -EFAULT;
+	return !first;
+}
+
 static int find(struct mf_process *process, uint64_t dirfd, uint64_t va, int flags,
 		struct subject *subject)
 {
 	struct mf_name name;
 	int ret;
 
-	if (flags & AT_EMPTY_PATH) {
-		uint8_t first = 0;
-
-		if (va && mf_guest_read(process, va, &first, 1))
-			return -EFAULT;
-		if (!first && (int)dirfd != AT_FDCWD)
-			return find_fd(process, dirfd, subject);
-		if (!first) {
-			strcpy(name.text, mf_linux(process)->cwd);
-			return find_name(process, &name, flags, subject);
-		}
-	}
-	ret = mf_name_get(process, dirfd, va, &name);
+	ret = is_empty(process, va, flags);
+	if (ret < 0)
+		return ret;
+	if (ret && (int)dirfd != AT_FDCWD)
+		return find_fd(process, dirfd, subject);
+	if (ret)
+		ret = mf_name_cwd(process, &name);
+	else
+		ret = mf_name_get(process, dirfd, va, &name);
 	return ret ? ret : find_name(process, &name, flags, subject);
 }
 
@@ -180,7 +187,8 @@ int64_t mf_sys_statx(struct mf_process *process, const uint64_t arg[6])
 	struct statx stx;
 	int ret;
 
-	if (flags & ~STATX_FLAGS || arg[3] & STATX__RESERVED)
+	if (flags & ~STAT_FLAGS || arg[3] & STATX__RESERVED ||
+	    (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
 		return -EINVAL;
 	ret = find(process, arg[0], arg[1], flags, &subject);
 	if (ret)
@@ -202,6 +210,21 @@ static int64_t access_described(const struct stat *st, uint64_t mode)
 	return mode & ~allowed ? -EACCES : 0;
 }
 
+/* Of what a descriptor refers to; the permissions were looked at when it was opened. */
+static int64_t access_fd(struct mf_process *process, uint64_t dirfd, uint64_t mode)
+{
+	struct subject subject;
+	int64_t ret = find_fd(process, dirfd, &subject);
+
+	if (ret)
+		return ret;
+	if (subject.fd < 0)
+		return access_described(&subject.st, mode);
+	return syscall(SYS_faccessat2, subject.fd, "", (int)mode, AT_EMPTY_PATH | AT_EACCESS)
+		       ? -errno
+		       : 0;
+}
+
 /* Allowed means: by the permissions given to the program and by the host, both. */
 static int64_t access_name(struct mf_process *process, uint64_t dirfd, uint64_t va, uint64_t mode,
 			   int flags)
@@ -213,9 +236,18 @@ static int64_t access_name(struct mf_process *process, uint64_t dirfd, uint64_t 
 	int64_t ret;
 	int fd;
 
-	if (mode & ~(uint64_t)(R_OK | W_OK | X_OK) || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW))
+	if (mode & ~(uint64_t)(R_OK | W_OK | X_OK) ||
+	    flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
-	ret = mf_name_get(process, dirfd, va, &name);
+	ret = is_empty(process, va, flags);
+	if (ret < 0)
+		return ret;
+	if (ret && (int)dirfd != AT_FDCWD)
+		return access_fd(process, dirfd, mode);
+	if (ret)
+		ret = mf_name_cwd(process, &name);
+	else
+		ret = mf_name_get(process, dirfd, va, &name);
 	if (!ret)
 		ret = find_name(process, &name, flags, &subject);
 	if (ret)

@@ -20,18 +20,20 @@ enum mf_syscall_state {
 	MF_SYS_ENOSYS = 0, /* not there: -ENOSYS */
 	MF_SYS_DONE,
 	MF_SYS_PARTIAL, /* a part of what Linux does; the rest fails with an errno */
-	MF_SYS_REFUSED, /* known and not allowed: -EPERM */
+	MF_SYS_REFUSED, /* known and not allowed: fails with `error` */
 };
 
 struct mf_syscall {
 	const char *name;
 	const char *format; /* a letter an argument for traces: d int, u unsigned, x hex, p pointer,
 			       s path, o mode */
+	const char *words; /* for people: what is missing, why it is refused; NULL or empty: none */
 	enum mf_syscall_state state;
+	int error; /* REFUSED, ENOSYS: what it fails with */
 	mf_syscall_fn *call;
 };
 
-#define MF_SYSCALLS 462u
+#define MF_SYSCALLS 470u /* Linux 6.18 */
 extern const struct mf_syscall mf_syscalls[MF_SYSCALLS];
 
 /* Answer the call in the registers. */

@@ -1,26 +1,50 @@
 /* SPDX-License-Identifier: MIT */
-/* The one table of system calls, by number (arch/x86/entry/syscalls/syscall_64.tbl). */
+/*
+ * The one table of system calls, by number (arch/x86/entry/syscalls/syscall_64.tbl). docs/linux.md
+ * is printed from it by scripts/linux-table: a call that is DONE needs a differential case, and one
+ * that is not says in words what is missing or why it is refused.
+ */
 #include "engine/linux/syscall.h"
 
 #include <asm/unistd_64.h>
 #include <errno.h>
 
-#define DONE(name_, format_, call_)                          \
-	{                                                    \
-#name_, format_, MF_SYS_DONE, mf_sys_##call_ \
-	}
-#define PARTIAL(name_, format_, call_)                          \
-	{                                                       \
-#name_, format_, MF_SYS_PARTIAL, mf_sys_##call_ \
-	}
-#define REFUSED(name_, format_)                       \
-	{                                             \
-#name_, format_, MF_SYS_REFUSED, NULL \
-	}
-#define ENOSYS_(name_)                            \
-	{                                         \
-#name_, NULL, MF_SYS_ENOSYS, NULL \
-	}
+/* What the oldest kernel headers that it is built with do not know. */
+enum {
+	NR_uretprobe = 335, /* 6.11 */
+	NR_uprobe,          /* 6.18 */
+	NR_cachestat = 451, /* 6.5 */
+	NR_fchmodat2,       /* 6.6 */
+	NR_map_shadow_stack,
+	NR_futex_wake, /* 6.7 */
+	NR_futex_wait,
+	NR_futex_requeue,
+	NR_statmount, /* 6.8 */
+	NR_listmount,
+	NR_lsm_get_self_attr,
+	NR_lsm_set_self_attr,
+	NR_lsm_list_modules,
+	NR_mseal,      /* 6.10 */
+	NR_setxattrat, /* 6.13 */
+	NR_getxattrat,
+	NR_listxattrat,
+	NR_removexattrat,
+	NR_open_tree_attr, /* 6.15 */
+	NR_file_getattr,   /* 6.17 */
+	NR_file_setattr,
+};
+
+/* clang-format off */
+#define DONE(name_, format_, call_) \
+	{.name = #name_, .format = format_, .state = MF_SYS_DONE, .call = mf_sys_##call_}
+#define PARTIAL(name_, format_, call_, ...) \
+	{.name = #name_, .format = format_, .state = MF_SYS_PARTIAL, .call = mf_sys_##call_, .words = "" __VA_ARGS__}
+/* Not allowed: fails with that errno. */
+#define REFUSED(name_, format_, errno_, words_) \
+	{.name = #name_, .format = format_, .state = MF_SYS_REFUSED, .error = errno_, .words = words_}
+#define ENOSYS_(name_, ...) \
+	{.name = #name_, .state = MF_SYS_ENOSYS, .error = ENOSYS, .words = "" __VA_ARGS__}
+/* clang-format on */
 
 const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_read] = DONE(read, "dxu", read),
@@ -30,28 +54,37 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_stat] = DONE(stat, "sx", stat),
 	[__NR_fstat] = DONE(fstat, "dx", fstat),
 	[__NR_lstat] = DONE(lstat, "sx", lstat),
-	[__NR_poll] = PARTIAL(poll, "pud", poll),
+	[__NR_poll] =
+		PARTIAL(poll, "pud", poll, "over several host descriptors it looks every 5 ms"),
 	[__NR_lseek] = DONE(lseek, "ddd", lseek),
-	[__NR_mmap] = PARTIAL(mmap, "pxxxdx", mmap),
+	[__NR_mmap] = PARTIAL(mmap, "pxxxdx", mmap,
+			      "a writable MAP_SHARED of a file is ENODEV; a private map of a file "
+			      "is a copy made at once"),
 	[__NR_mprotect] = DONE(mprotect, "pxx", mprotect),
 	[__NR_munmap] = DONE(munmap, "px", munmap),
 	[__NR_brk] = DONE(brk, "p", brk),
-	[__NR_rt_sigaction] = PARTIAL(rt_sigaction, "dppu", rt_sigaction),
+	[__NR_rt_sigaction] = PARTIAL(rt_sigaction, "dppu", rt_sigaction,
+				      "handlers are kept and given back, never run"),
 	[__NR_rt_sigprocmask] = DONE(rt_sigprocmask, "dppu", rt_sigprocmask),
 	[__NR_rt_sigreturn] = ENOSYS_(rt_sigreturn),
-	[__NR_ioctl] = PARTIAL(ioctl, "dxp", ioctl),
+	[__NR_ioctl] = PARTIAL(ioctl, "dxp", ioctl,
+			       "TCGETS and TIOCGWINSZ of standard streams, FIONREAD, FIONBIO, "
+			       "FIOCLEX, FIONCLEX; others ENOTTY"),
 	[__NR_pread64] = DONE(pread64, "dxuu", pread64),
 	[__NR_pwrite64] = DONE(pwrite64, "dbuu", pwrite64),
 	[__NR_readv] = DONE(readv, "dpd", readv),
 	[__NR_writev] = DONE(writev, "dpd", writev),
 	[__NR_access] = DONE(access, "so", access),
 	[__NR_pipe] = DONE(pipe, "p", pipe),
-	[__NR_select] = PARTIAL(select, "dpppp", select),
+	[__NR_select] = PARTIAL(select, "dpppp", select,
+				"as poll; the time that is left is not written back"),
 	[__NR_sched_yield] = DONE(sched_yield, "", zero),
-	[__NR_mremap] = PARTIAL(mremap, "pxxxp", mremap),
+	[__NR_mremap] = PARTIAL(mremap, "pxxxp", mremap,
+				"within one range; MREMAP_FIXED and MREMAP_DONTUNMAP are EINVAL"),
 	[__NR_msync] = ENOSYS_(msync),
 	[__NR_mincore] = ENOSYS_(mincore),
-	[__NR_madvise] = PARTIAL(madvise, "pxd", madvise),
+	[__NR_madvise] = PARTIAL(madvise, "pxd", madvise,
+				 "MADV_DONTNEED zeroes; hints are taken; the rest is EINVAL"),
 	[__NR_shmget] = ENOSYS_(shmget),
 	[__NR_shmat] = ENOSYS_(shmat),
 	[__NR_shmctl] = ENOSYS_(shmctl),
@@ -64,7 +97,7 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_setitimer] = ENOSYS_(setitimer),
 	[__NR_getpid] = DONE(getpid, "", getpid),
 	[__NR_sendfile] = DONE(sendfile, "ddpu", sendfile),
-	[__NR_socket] = REFUSED(socket, ""),
+	[__NR_socket] = REFUSED(socket, "", EPERM, "a program has no network"),
 	[__NR_connect] = ENOSYS_(connect),
 	[__NR_accept] = ENOSYS_(accept),
 	[__NR_sendto] = ENOSYS_(sendto),
@@ -79,13 +112,13 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_socketpair] = ENOSYS_(socketpair),
 	[__NR_setsockopt] = ENOSYS_(setsockopt),
 	[__NR_getsockopt] = ENOSYS_(getsockopt),
-	[__NR_clone] = REFUSED(clone, "xpppp"),
-	[__NR_fork] = REFUSED(fork, ""),
-	[__NR_vfork] = REFUSED(vfork, ""),
-	[__NR_execve] = REFUSED(execve, "spp"),
+	[__NR_clone] = REFUSED(clone, "xpppp", EPERM, "one process, one thread"),
+	[__NR_fork] = REFUSED(fork, "", EPERM, "one process"),
+	[__NR_vfork] = REFUSED(vfork, "", EPERM, "one process"),
+	[__NR_execve] = REFUSED(execve, "spp", EPERM, "one program"),
 	[__NR_exit] = DONE(exit, "d", exit),
 	[__NR_wait4] = ENOSYS_(wait4),
-	[__NR_kill] = PARTIAL(kill, "dd", kill),
+	[__NR_kill] = PARTIAL(kill, "dd", kill, "to the program itself; no handler is run"),
 	[__NR_uname] = DONE(uname, "p", uname),
 	[__NR_semget] = ENOSYS_(semget),
 	[__NR_semop] = ENOSYS_(semop),
@@ -95,7 +128,9 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_msgsnd] = ENOSYS_(msgsnd),
 	[__NR_msgrcv] = ENOSYS_(msgrcv),
 	[__NR_msgctl] = ENOSYS_(msgctl),
-	[__NR_fcntl] = PARTIAL(fcntl, "ddx", fcntl),
+	[__NR_fcntl] = PARTIAL(fcntl, "ddx", fcntl,
+			       "DUPFD, GETFD, SETFD, GETFL, SETFL (APPEND, NONBLOCK), GETPIPE_SZ; "
+			       "record locks ENOLCK; others EINVAL"),
 	[__NR_flock] = ENOSYS_(flock),
 	[__NR_fsync] = DONE(fsync, "d", fsync),
 	[__NR_fdatasync] = DONE(fdatasync, "d", fdatasync),
@@ -113,18 +148,24 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_unlink] = DONE(unlink, "s", unlink),
 	[__NR_symlink] = DONE(symlink, "ss", symlink),
 	[__NR_readlink] = DONE(readlink, "spu", readlink),
-	[__NR_chmod] = DONE(chmod, "so", chmod),
-	[__NR_fchmod] = DONE(fchmod, "do", fchmod),
+	[__NR_chmod] = PARTIAL(
+		chmod, "so", chmod,
+		"not of a file that may be neither read nor written; set-id bits are EPERM"),
+	[__NR_fchmod] = PARTIAL(
+		fchmod, "do", fchmod,
+		"not of a file that may be neither read nor written; set-id bits are EPERM"),
 	[__NR_chown] = ENOSYS_(chown),
 	[__NR_fchown] = ENOSYS_(fchown),
 	[__NR_lchown] = ENOSYS_(lchown),
 	[__NR_umask] = DONE(umask, "o", umask),
 	[__NR_gettimeofday] = DONE(gettimeofday, "pp", gettimeofday),
-	[__NR_getrlimit] = PARTIAL(getrlimit, "dp", getrlimit),
-	[__NR_getrusage] = PARTIAL(getrusage, "dp", getrusage),
+	[__NR_getrlimit] =
+		PARTIAL(getrlimit, "dp", getrlimit, "told; only RLIMIT_NOFILE means something"),
+	[__NR_getrusage] = PARTIAL(getrusage, "dp", getrusage,
+				   "CPU time as user time, and the peak of memory"),
 	[__NR_sysinfo] = DONE(sysinfo, "p", sysinfo),
-	[__NR_times] = PARTIAL(times, "p", times),
-	[__NR_ptrace] = REFUSED(ptrace, ""),
+	[__NR_times] = PARTIAL(times, "p", times, "CPU time as user time"),
+	[__NR_ptrace] = REFUSED(ptrace, "", EPERM, "there is no other process to trace"),
 	[__NR_getuid] = DONE(getuid, "", getuid),
 	[__NR_syslog] = ENOSYS_(syslog),
 	[__NR_getgid] = DONE(getgid, "", getgid),
@@ -154,7 +195,8 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_rt_sigtimedwait] = ENOSYS_(rt_sigtimedwait),
 	[__NR_rt_sigqueueinfo] = ENOSYS_(rt_sigqueueinfo),
 	[__NR_rt_sigsuspend] = ENOSYS_(rt_sigsuspend),
-	[__NR_sigaltstack] = PARTIAL(sigaltstack, "pp", sigaltstack),
+	[__NR_sigaltstack] =
+		PARTIAL(sigaltstack, "pp", sigaltstack, "kept and given back; nothing runs on it"),
 	[__NR_utime] = ENOSYS_(utime),
 	[__NR_mknod] = ENOSYS_(mknod),
 	[__NR_uselib] = ENOSYS_(uselib),
@@ -180,25 +222,27 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_modify_ldt] = ENOSYS_(modify_ldt),
 	[__NR_pivot_root] = ENOSYS_(pivot_root),
 	[__NR__sysctl] = ENOSYS_(_sysctl),
-	[__NR_prctl] = PARTIAL(prctl, "dxxxx", prctl),
-	[__NR_arch_prctl] = PARTIAL(arch_prctl, "xp", arch_prctl),
+	[__NR_prctl] = PARTIAL(prctl, "dxxxx", prctl,
+			       "SET_NAME, GET_NAME, SET_NO_NEW_PRIVS; others EINVAL"),
+	[__NR_arch_prctl] = PARTIAL(arch_prctl, "xp", arch_prctl,
+				    "SET_FS, SET_GS, GET_FS, GET_GS; others EINVAL"),
 	[__NR_adjtimex] = ENOSYS_(adjtimex),
 	[__NR_setrlimit] = ENOSYS_(setrlimit),
 	[__NR_chroot] = ENOSYS_(chroot),
 	[__NR_sync] = ENOSYS_(sync),
 	[__NR_acct] = ENOSYS_(acct),
 	[__NR_settimeofday] = ENOSYS_(settimeofday),
-	[__NR_mount] = REFUSED(mount, ""),
-	[__NR_umount2] = REFUSED(umount2, ""),
+	[__NR_mount] = REFUSED(mount, "", EPERM, "needs privilege"),
+	[__NR_umount2] = REFUSED(umount2, "", EPERM, "needs privilege"),
 	[__NR_swapon] = ENOSYS_(swapon),
 	[__NR_swapoff] = ENOSYS_(swapoff),
-	[__NR_reboot] = REFUSED(reboot, ""),
+	[__NR_reboot] = REFUSED(reboot, "", EPERM, "needs privilege"),
 	[__NR_sethostname] = ENOSYS_(sethostname),
 	[__NR_setdomainname] = ENOSYS_(setdomainname),
 	[__NR_iopl] = ENOSYS_(iopl),
 	[__NR_ioperm] = ENOSYS_(ioperm),
 	[__NR_create_module] = ENOSYS_(create_module),
-	[__NR_init_module] = REFUSED(init_module, ""),
+	[__NR_init_module] = REFUSED(init_module, "", EPERM, "needs privilege"),
 	[__NR_delete_module] = ENOSYS_(delete_module),
 	[__NR_get_kernel_syms] = ENOSYS_(get_kernel_syms),
 	[__NR_query_module] = ENOSYS_(query_module),
@@ -223,11 +267,14 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_removexattr] = ENOSYS_(removexattr),
 	[__NR_lremovexattr] = ENOSYS_(lremovexattr),
 	[__NR_fremovexattr] = ENOSYS_(fremovexattr),
-	[__NR_tkill] = PARTIAL(tkill, "dd", tkill),
+	[__NR_tkill] = PARTIAL(tkill, "dd", tkill, "as kill"),
 	[__NR_time] = DONE(time, "p", time),
-	[__NR_futex] = PARTIAL(futex, "pdupp", futex),
+	[__NR_futex] =
+		PARTIAL(futex, "pdupp", futex,
+			"WAKE and WAIT of a program with one thread; other operations ENOSYS"),
 	[__NR_sched_setaffinity] = ENOSYS_(sched_setaffinity),
-	[__NR_sched_getaffinity] = PARTIAL(sched_getaffinity, "dup", sched_getaffinity),
+	[__NR_sched_getaffinity] = PARTIAL(sched_getaffinity, "dup", sched_getaffinity,
+					   "one CPU, whatever pid is given"),
 	[__NR_set_thread_area] = ENOSYS_(set_thread_area),
 	[__NR_io_setup] = ENOSYS_(io_setup),
 	[__NR_io_destroy] = ENOSYS_(io_destroy),
@@ -253,11 +300,12 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_clock_settime] = ENOSYS_(clock_settime),
 	[__NR_clock_gettime] = DONE(clock_gettime, "dp", clock_gettime),
 	[__NR_clock_getres] = DONE(clock_getres, "dp", clock_getres),
-	[__NR_clock_nanosleep] = DONE(clock_nanosleep, "dxpp", clock_nanosleep),
+	[__NR_clock_nanosleep] = PARTIAL(clock_nanosleep, "dxpp", clock_nanosleep,
+					 "not by CPU-time clocks: EOPNOTSUPP"),
 	[__NR_exit_group] = DONE(exit_group, "d", exit),
 	[__NR_epoll_wait] = ENOSYS_(epoll_wait),
 	[__NR_epoll_ctl] = ENOSYS_(epoll_ctl),
-	[__NR_tgkill] = PARTIAL(tgkill, "ddd", tgkill),
+	[__NR_tgkill] = PARTIAL(tgkill, "ddd", tgkill, "as kill"),
 	[__NR_utimes] = ENOSYS_(utimes),
 	[__NR_vserver] = ENOSYS_(vserver),
 	[__NR_mbind] = ENOSYS_(mbind),
@@ -269,7 +317,7 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_mq_timedreceive] = ENOSYS_(mq_timedreceive),
 	[__NR_mq_notify] = ENOSYS_(mq_notify),
 	[__NR_mq_getsetattr] = ENOSYS_(mq_getsetattr),
-	[__NR_kexec_load] = REFUSED(kexec_load, ""),
+	[__NR_kexec_load] = REFUSED(kexec_load, "", EPERM, "needs privilege"),
 	[__NR_waitid] = ENOSYS_(waitid),
 	[__NR_add_key] = ENOSYS_(add_key),
 	[__NR_request_key] = ENOSYS_(request_key),
@@ -291,19 +339,24 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_linkat] = DONE(linkat, "dsdsx", linkat),
 	[__NR_symlinkat] = DONE(symlinkat, "sds", symlinkat),
 	[__NR_readlinkat] = DONE(readlinkat, "dspu", readlinkat),
-	[__NR_fchmodat] = DONE(fchmodat, "dso", fchmodat),
+	[__NR_fchmodat] = PARTIAL(
+		fchmodat, "dso", fchmodat,
+		"not of a file that may be neither read nor written; set-id bits are EPERM"),
 	[__NR_faccessat] = DONE(faccessat, "dso", faccessat),
-	[__NR_pselect6] = PARTIAL(pselect6, "dppppp", pselect6),
-	[__NR_ppoll] = PARTIAL(ppoll, "pupp", ppoll),
-	[__NR_unshare] = REFUSED(unshare, ""),
-	[__NR_set_robust_list] = PARTIAL(set_robust_list, "pu", set_robust_list),
+	[__NR_pselect6] = PARTIAL(pselect6, "dppppp", pselect6,
+				  "as select; the signal mask is not looked at"),
+	[__NR_ppoll] = PARTIAL(ppoll, "pupp", ppoll, "as poll; the signal mask is not looked at"),
+	[__NR_unshare] = REFUSED(unshare, "", EPERM, "needs privilege"),
+	[__NR_set_robust_list] =
+		PARTIAL(set_robust_list, "pu", set_robust_list, "kept; there is one thread"),
 	[__NR_get_robust_list] = ENOSYS_(get_robust_list),
 	[__NR_splice] = ENOSYS_(splice),
 	[__NR_tee] = ENOSYS_(tee),
 	[__NR_sync_file_range] = ENOSYS_(sync_file_range),
 	[__NR_vmsplice] = ENOSYS_(vmsplice),
 	[__NR_move_pages] = ENOSYS_(move_pages),
-	[__NR_utimensat] = DONE(utimensat, "dspx", utimensat),
+	[__NR_utimensat] = PARTIAL(utimensat, "dspx", utimensat,
+				   "times of a symbolic link itself are EOPNOTSUPP"),
 	[__NR_epoll_pwait] = ENOSYS_(epoll_pwait),
 	[__NR_signalfd] = ENOSYS_(signalfd),
 	[__NR_timerfd_create] = ENOSYS_(timerfd_create),
@@ -325,13 +378,14 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_recvmmsg] = ENOSYS_(recvmmsg),
 	[__NR_fanotify_init] = ENOSYS_(fanotify_init),
 	[__NR_fanotify_mark] = ENOSYS_(fanotify_mark),
-	[__NR_prlimit64] = PARTIAL(prlimit64, "ddpp", prlimit64),
+	[__NR_prlimit64] = PARTIAL(prlimit64, "ddpp", prlimit64,
+				   "of the program itself; only RLIMIT_NOFILE can be changed"),
 	[__NR_name_to_handle_at] = ENOSYS_(name_to_handle_at),
 	[__NR_open_by_handle_at] = ENOSYS_(open_by_handle_at),
 	[__NR_clock_adjtime] = ENOSYS_(clock_adjtime),
 	[__NR_syncfs] = ENOSYS_(syncfs),
 	[__NR_sendmmsg] = ENOSYS_(sendmmsg),
-	[__NR_setns] = REFUSED(setns, ""),
+	[__NR_setns] = REFUSED(setns, "", EPERM, "needs privilege"),
 	[__NR_getcpu] = DONE(getcpu, "ppp", getcpu),
 	[__NR_process_vm_readv] = ENOSYS_(process_vm_readv),
 	[__NR_process_vm_writev] = ENOSYS_(process_vm_writev),
@@ -344,7 +398,7 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_getrandom] = DONE(getrandom, "pux", getrandom),
 	[__NR_memfd_create] = ENOSYS_(memfd_create),
 	[__NR_kexec_file_load] = ENOSYS_(kexec_file_load),
-	[__NR_bpf] = REFUSED(bpf, ""),
+	[__NR_bpf] = REFUSED(bpf, "", EPERM, "needs privilege"),
 	[__NR_execveat] = ENOSYS_(execveat),
 	[__NR_userfaultfd] = ENOSYS_(userfaultfd),
 	[__NR_membarrier] = ENOSYS_(membarrier),
@@ -358,6 +412,8 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_statx] = DONE(statx, "dsxxp", statx),
 	[__NR_io_pgetevents] = ENOSYS_(io_pgetevents),
 	[__NR_rseq] = ENOSYS_(rseq),
+	[NR_uretprobe] = ENOSYS_(uretprobe),
+	[NR_uprobe] = ENOSYS_(uprobe),
 	[__NR_pidfd_send_signal] = ENOSYS_(pidfd_send_signal),
 	[__NR_io_uring_setup] = ENOSYS_(io_uring_setup),
 	[__NR_io_uring_enter] = ENOSYS_(io_uring_enter),
@@ -385,6 +441,25 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_process_mrelease] = ENOSYS_(process_mrelease),
 	[__NR_futex_waitv] = ENOSYS_(futex_waitv),
 	[__NR_set_mempolicy_home_node] = ENOSYS_(set_mempolicy_home_node),
+	[NR_cachestat] = ENOSYS_(cachestat),
+	[NR_fchmodat2] = ENOSYS_(fchmodat2),
+	[NR_map_shadow_stack] = ENOSYS_(map_shadow_stack),
+	[NR_futex_wake] = ENOSYS_(futex_wake),
+	[NR_futex_wait] = ENOSYS_(futex_wait),
+	[NR_futex_requeue] = ENOSYS_(futex_requeue),
+	[NR_statmount] = ENOSYS_(statmount),
+	[NR_listmount] = ENOSYS_(listmount),
+	[NR_lsm_get_self_attr] = ENOSYS_(lsm_get_self_attr),
+	[NR_lsm_set_self_attr] = ENOSYS_(lsm_set_self_attr),
+	[NR_lsm_list_modules] = ENOSYS_(lsm_list_modules),
+	[NR_mseal] = ENOSYS_(mseal),
+	[NR_setxattrat] = ENOSYS_(setxattrat),
+	[NR_getxattrat] = ENOSYS_(getxattrat),
+	[NR_listxattrat] = ENOSYS_(listxattrat),
+	[NR_removexattrat] = ENOSYS_(removexattrat),
+	[NR_open_tree_attr] = ENOSYS_(open_tree_attr),
+	[NR_file_getattr] = ENOSYS_(file_getattr),
+	[NR_file_setattr] = ENOSYS_(file_setattr),
 };
 
 int64_t mf_syscall_dispatch(struct mf_process *process, uint64_t number, const uint64_t arg[6])
@@ -393,5 +468,5 @@ int64_t mf_syscall_dispatch(struct mf_process *process, uint64_t number, const u
 
 	if (call && call->call)
 		return call->call(process, arg);
-	return call && call->state == MF_SYS_REFUSED ? -EPERM : -ENOSYS;
+	return call && call->error ? -call->error : -ENOSYS;
 }
