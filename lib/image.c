@@ -102,13 +102,13 @@ static void make_policy(struct load *load)
 		image->policy.private_pages = 1;
 }
 
-/* Where a position-independent program was put: before it ran, its first range tells. */
+/* Where a position-independent program was put: before it ran, its lowest range tells. */
 static uint64_t base_of(const struct mf_process *process, const struct mf_elf *elf)
 {
 	const struct mf_linux *lx = mf_linux(process);
 	uint32_t i;
 
-	for (i = 0; i < lx->vma_count; i++)
+	for (i = lx->vma_count; i-- > 0;)
 		if (lx->vmas[i].kind == MF_VMA_PROGRAM)
 			return lx->vmas[i].start - elf->low_vaddr;
 	return 0;

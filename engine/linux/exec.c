@@ -280,6 +280,7 @@ int mf_process_exec(struct mf_process *process, const struct mf_kvm *kvm,
 				 err);
 	if (ret)
 		return ret;
+	process->vm.mem.touch = mf_memory_touch_mem;
 	ret = load(process, exec, &program, &interp, err);
 	if (ret)
 		mf_process_finish(process);

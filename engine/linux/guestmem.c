@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define FAULT_WRITE_USER 6u /* page fault error code: write, from ring 3 */
-
 /* The host address of one guest byte, or NULL. Marks nothing. */
 static uint8_t *at_byte(struct mf_process *process, uint64_t va, int prot)
 {
@@ -15,8 +13,7 @@ static uint8_t *at_byte(struct mf_process *process, uint64_t va, int prot)
 	struct mf_gpa gpa;
 
 	if (!mf_pt_translate(mem, MF_GVA(va), prot, &gpa) &&
-	    !(mf_memory_fault(process, va, FAULT_WRITE_USER) &&
-	      mf_pt_translate(mem, MF_GVA(va), prot, &gpa)))
+	    (mf_memory_touch(process, va, prot) || !mf_pt_translate(mem, MF_GVA(va), prot, &gpa)))
 		return NULL;
 	return mf_mem_at(mem, gpa, 1);
 }

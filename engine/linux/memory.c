@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: MIT */
+/* Ranges and their frames: adding, backing, touching, taking away. */
 #include "engine/linux/memory.h"
-#include "engine/image/layout.h"
-#include "engine/linux/syscall.h"
 #include "engine/linux/vma.h"
 #include "engine/mem/frames.h"
+#include "engine/mem/pt.h"
 
 #include <errno.h>
-#include <sys/mman.h>
+#include <signal.h>
+#include <stddef.h>
 
 #define STACK_STEP (128u * 1024)
 #define LOWEST     0x10000ull
-#define PROT_ALL   (PROT_READ | PROT_WRITE | PROT_EXEC)
 /* Page-table frames that a mapping may need on top of its pages. */
 #define TABLES_SPARE 4u
-/* Read-only file mappings from this size on are the page cache itself, not a copy. */
-#define FILE_MAP_BYTES (256u << 10)
+/* Pages that a touch backs: at least so many, and as many as were touched beside them without a
+ * gap, up to a bound: walking through a gibibyte costs some forty exits. */
+#define RUN_MIN 16u
+#define RUN_MAX 8192u
+/* All that is promised, in terms of what there is. */
+#define PROMISE_TIMES 4u
 
-static uint64_t round_up(uint64_t bytes)
-{
-	return (bytes + MF_PAGE - 1) & ~(uint64_t)(MF_PAGE - 1);
-}
-
-static bool is_user_range(uint64_t start, uint64_t bytes)
+bool mf_memory_is_user_range(uint64_t start, uint64_t bytes)
 {
 	return bytes && start >= LOWEST && start <= MF_USER_TOP && bytes <= MF_USER_TOP - start;
 }
@@ -32,13 +31,19 @@ int mf_memory_prot(uint32_t prot)
 	       (prot & PROT_EXEC ? MF_READ | MF_EXEC : 0);
 }
 
+static bool is_absent(const struct mf_mem *mem, uint64_t at)
+{
+	struct mf_gpa gpa;
+
+	return !mf_pt_lookup(mem, MF_GVA(at), &gpa);
+}
+
 /* The absent pages that follow `at`, at most `pages`; 0 when `at` itself is there. */
 static size_t absent_run(const struct mf_mem *mem, uint64_t at, size_t pages)
 {
-	struct mf_gpa gpa;
 	size_t count = 0;
 
-	while (count < pages && !mf_pt_lookup(mem, MF_GVA(at + count * MF_PAGE), &gpa))
+	while (count < pages && is_absent(mem, at + count * MF_PAGE))
 		count++;
 	return count;
 }
@@ -67,31 +72,19 @@ static bool has_room(struct mf_process *process, uint64_t start, size_t pages)
 	return false;
 }
 
-/* Give every absent page of the range a frame. A range without access gets none: it costs nothing.
- */
-static int back_range(struct mf_process *process, uint64_t start, uint64_t bytes, uint32_t prot)
+/* Frames for `pages` absent pages at `at`, in one piece or several. */
+static int back_absent(struct mf_process *process, uint64_t at, size_t pages, uint32_t prot)
 {
 	struct mf_mem *mem = &process->vm.mem;
-	size_t pages = bytes / MF_PAGE;
-	uint64_t at = start;
 	struct mf_gpa gpa;
 
-	if (!(prot & PROT_ALL))
-		return 0;
-	if (!has_room(process, start, pages))
-		return -ENOMEM;
 	while (pages) {
-		size_t got = absent_run(mem, at, pages);
+		size_t got = mf_frames_take(mem, pages, &gpa);
 
-		if (!got) {
-			at += MF_PAGE;
-			pages--;
-			continue;
-		}
-		got = mf_frames_take(mem, got, &gpa);
 		if (!got || mf_pt_map(mem, MF_GVA(at), gpa, got, mf_memory_prot(prot))) {
 			if (got)
 				mf_frames_give(mem, gpa, got);
+			process->out_of_memory = true;
 			return -ENOMEM;
 		}
 		at += got * MF_PAGE;
@@ -100,21 +93,69 @@ static int back_range(struct mf_process *process, uint64_t start, uint64_t bytes
 	return 0;
 }
 
+/* The part of [at, end) that lies in one range; 0 when that has no access. */
+static int back_part(struct mf_process *process, uint64_t at, uint64_t end, uint32_t prot)
+{
+	const struct mf_mem *mem = &process->vm.mem;
+	int ret = 0;
+
+	while (at < end && !ret) {
+		size_t run = absent_run(mem, at, (end - at) / MF_PAGE);
+
+		if (run)
+			ret = back_absent(process, at, run, prot);
+		at += (run ? run : 1) * MF_PAGE;
+	}
+	return ret;
+}
+
+int mf_memory_back(struct mf_process *process, uint64_t start, uint64_t bytes)
+{
+	uint64_t end = start + bytes;
+	int ret = 0;
+
+	if (!has_room(process, start, bytes / MF_PAGE))
+		return -ENOMEM;
+	while (start < end && !ret) {
+		const struct mf_vma *vma = mf_vma_from(process, start);
+		uint64_t to;
+
+		if (!vma || vma->start >= end)
+			break;
+		start = vma->start > start ? vma->start : start;
+		to = vma->end < end ? vma->end : end;
+		if (vma->prot & MF_PROT_ALL)
+			ret = back_part(process, start, to, vma->prot);
+		start = to;
+	}
+	return ret;
+}
+
+int mf_memory_add(struct mf_process *process, struct mf_vma vma)
+{
+	return mf_vma_add(process, vma);
+}
+
 int mf_memory_map(struct mf_process *process, uint64_t start, uint64_t bytes, uint32_t prot,
 		  enum mf_vma_kind kind)
 {
-	struct mf_vma vma = {start, start + bytes, prot, kind};
+	struct mf_vma vma = {
+		.start = start, .end = start + bytes, .prot = (uint8_t)prot, .kind = (uint8_t)kind};
 
-	if (back_range(process, start, bytes, prot) || mf_vma_add(process, vma)) {
-		mf_pt_unmap(&process->vm.mem, MF_GVA(start), bytes / MF_PAGE);
+	if (mf_vma_add(process, vma))
 		return -ENOMEM;
-	}
-	return 0;
+	if (!mf_memory_back(process, start, bytes))
+		return 0;
+	mf_memory_unmap(process, start, bytes);
+	return -ENOMEM;
 }
 
 int mf_memory_add_window(struct mf_process *process, uint64_t start, uint64_t bytes)
 {
-	struct mf_vma vma = {start, start + bytes, PROT_READ | PROT_WRITE, MF_VMA_WINDOW};
+	struct mf_vma vma = {.start = start,
+			     .end = start + bytes,
+			     .prot = PROT_READ | PROT_WRITE,
+			     .kind = MF_VMA_WINDOW};
 	struct mf_mem *mem = &process->vm.mem;
 	struct mf_gpa gpa;
 	int ret = mf_mem_add_window(mem, bytes, &gpa);
@@ -122,6 +163,30 @@ int mf_memory_add_window(struct mf_process *process, uint64_t start, uint64_t by
 	if (!ret)
 		ret = mf_pt_map(mem, MF_GVA(start), gpa, bytes / MF_PAGE, MF_WRITE | MF_ENGINE);
 	return ret ? ret : mf_vma_add(process, vma);
+}
+
+static bool is_promise(const struct mf_vma *vma)
+{
+	return vma->prot & PROT_WRITE && !(vma->flags & MF_VMA_IS_NORESERVE) &&
+	       vma->kind != MF_VMA_WINDOW;
+}
+
+bool mf_memory_may_promise(struct mf_process *process, uint64_t bytes)
+{
+	const struct mf_linux *lx = mf_linux(process);
+	const struct mf_mem *mem = &process->vm.mem;
+	uint64_t limit = mf_mem_arena(mem)->frames_limit * MF_PAGE;
+	uint64_t promised = bytes;
+	uint32_t i;
+
+	for (i = 0; i < lx->vma_count; i++)
+		if (is_promise(&lx->vmas[i]))
+			promised += lx->vmas[i].end - lx->vmas[i].start;
+	if (bytes / MF_PAGE + TABLES_SPARE <= mf_frames_left(mem) &&
+	    promised <= PROMISE_TIMES * limit)
+		return true;
+	process->out_of_memory = true;
+	return false;
 }
 
 int mf_memory_unmap(struct mf_process *process, uint64_t start, uint64_t bytes)
@@ -136,330 +201,141 @@ int mf_memory_unmap(struct mf_process *process, uint64_t start, uint64_t bytes)
 	return 0;
 }
 
-/* Page-fault error code bits: Intel SDM vol. 3, 4.7. */
-#define PF_PRESENT 1u
-#define PF_WRITE   2u
-#define PF_FETCH   16u
+/* How much is there without a gap below `at` (or, upwards, from `at` on): looked at in doubling
+ * steps. */
+static size_t backed_beside(const struct mf_mem *mem, const struct mf_vma *vma, uint64_t at,
+			    bool upwards)
+{
+	size_t pages = 0;
+	size_t next;
 
-bool mf_memory_fault(struct mf_process *process, uint64_t address, uint64_t error_code)
+	for (next = 1; next <= RUN_MAX; next *= 2) {
+		uint64_t room = upwards ? vma->end - at : at - vma->start;
+		uint64_t far = upwards ? at + (next - 1) * MF_PAGE : at - next * MF_PAGE;
+
+		if (room < next * MF_PAGE || is_absent(mem, far))
+			break;
+		pages = next;
+	}
+	return pages;
+}
+
+struct span {
+	uint64_t start;
+	uint64_t end;
+};
+
+/* Which pages a touch of `page` is to back. */
+static struct span plan_run(const struct mf_mem *mem, const struct mf_vma *vma, uint64_t page)
+{
+	size_t below = backed_beside(mem, vma, page, false);
+	size_t above = backed_beside(mem, vma, page + MF_PAGE, true);
+	size_t run = below > above ? below : above;
+	uint64_t room = mf_frames_left(mem) / 4;
+	struct span span;
+
+	if (run > room)
+		run = room;
+	if (run <= RUN_MIN || (below && above)) {
+		span.start = page & ~(uint64_t)(RUN_MIN * MF_PAGE - 1);
+		span.end = span.start + RUN_MIN * MF_PAGE;
+	} else if (below) {
+		span = (struct span){page, page + run * MF_PAGE};
+	} else {
+		uint64_t bytes = (run - 1) * MF_PAGE;
+
+		span = (struct span){page > bytes ? page - bytes : 0, page + MF_PAGE};
+	}
+	if (span.start < vma->start)
+		span.start = vma->start;
+	if (span.end > vma->end)
+		span.end = vma->end;
+	return span;
+}
+
+static enum mf_touch back_around(struct mf_process *process, const struct mf_vma *vma,
+				 uint64_t page)
+{
+	const struct mf_mem *mem = &process->vm.mem;
+	struct span span = plan_run(mem, vma, page);
+	size_t pages = (span.end - span.start) / MF_PAGE;
+
+	if (mf_frames_left(mem) < pages + TABLES_SPARE)
+		span = (struct span){page, page + MF_PAGE};
+	back_part(process, span.start, span.end, vma->prot);
+	return is_absent(mem, page) ? MF_TOUCH_NO_MEMORY : MF_TOUCH_OK;
+}
+
+/* The stack grows down to what was touched, and some more; it stays one range. */
+static enum mf_touch grow_stack(struct mf_process *process, uint64_t page)
 {
 	const struct mf_linux *lx = mf_linux(process);
-	int want = (error_code & PF_WRITE ? MF_WRITE : MF_READ) |
-		   (error_code & PF_FETCH ? MF_EXEC : 0);
-	uint64_t low = (address & ~(uint64_t)(MF_PAGE - 1)) - STACK_STEP + MF_PAGE;
-	const struct mf_vma *vma;
-	struct mf_gpa gpa;
+	uint64_t low = page - STACK_STEP + MF_PAGE;
+	const struct mf_vma *vma = mf_vma_find(process, lx->stack_low);
 
-	/* The tables allow it: a cached translation was older than an edit that gave a right. */
-	if (mf_pt_translate(&process->vm.mem, MF_GVA(address), want, &gpa))
-		return mf_mem_at(&process->vm.mem, gpa, 1) != NULL;
-	if (error_code & PF_PRESENT || address < lx->stack_end || address >= lx->stack_low)
-		return false;
+	if (page < lx->stack_end || page >= lx->stack_low || !vma || vma->kind != MF_VMA_STACK)
+		return MF_TOUCH_UNMAPPED;
 	if (low < lx->stack_end)
 		low = lx->stack_end;
 	/* The program may have put a mapping of its own where the stack would grow. */
 	if (mf_vma_overlaps(process, low, lx->stack_low))
-		low = address & ~(uint64_t)(MF_PAGE - 1);
+		low = page;
 	if (mf_vma_overlaps(process, low, lx->stack_low))
-		return false;
-	vma = mf_vma_find(process, lx->stack_low);
-	if (!vma || mf_memory_map(process, low, lx->stack_low - low, vma->prot, MF_VMA_STACK))
-		return false;
+		return MF_TOUCH_UNMAPPED;
+	if (!has_room(process, low, (lx->stack_low - low) / MF_PAGE) ||
+	    back_part(process, low, lx->stack_low, vma->prot)) {
+		mf_pt_unmap(&process->vm.mem, MF_GVA(low), (lx->stack_low - low) / MF_PAGE);
+		return MF_TOUCH_NO_MEMORY;
+	}
+	mf_vma_grow_down(process, lx->stack_low, low);
 	MF_DIRTY(process, stack_low) = low;
-	return true;
+	return MF_TOUCH_OK;
 }
 
-/* Fill a private file mapping: the pages are the program's own copy. */
-static int fill_from_file(struct mf_process *process, uint64_t start, uint64_t bytes, uint64_t fd,
-			  uint64_t offset)
+enum mf_touch mf_memory_touch(struct mf_process *process, uint64_t address, int want)
 {
 	struct mf_mem *mem = &process->vm.mem;
+	uint64_t page = address & ~(uint64_t)(MF_PAGE - 1);
+	const struct mf_vma *vma;
 	struct mf_gpa gpa;
 
-	for (; bytes; bytes -= MF_PAGE, start += MF_PAGE, offset += MF_PAGE) {
-		uint8_t *at;
-		ssize_t got;
+	/* The tables allow it: a cached translation was older than an edit that gave a right. */
+	if (mf_pt_translate(mem, MF_GVA(address), want, &gpa))
+		return mf_mem_at(mem, gpa, 1) ? MF_TOUCH_OK : MF_TOUCH_BEYOND;
+	if (address >= MF_USER_TOP)
+		return MF_TOUCH_UNMAPPED;
+	vma = mf_vma_find(process, address);
+	if (!vma)
+		return grow_stack(process, page);
+	if ((mf_memory_prot(vma->prot) & want) != want)
+		return MF_TOUCH_DENIED;
+	if (vma->kind == MF_VMA_FILE || vma->kind == MF_VMA_WINDOW)
+		return MF_TOUCH_BEYOND;
+	return is_absent(mem, page) ? back_around(process, vma, page) : MF_TOUCH_DENIED;
+}
 
-		if (!mf_pt_lookup(mem, MF_GVA(start), &gpa))
-			continue;
-		at = mem->guest + gpa.at;
-		mf_mem_mark(mem, at, MF_PAGE);
-		got = mf_fd_pread(process, fd, at, MF_PAGE, offset);
-		if (got < 0)
-			return (int)got;
-		if (got < (ssize_t)MF_PAGE)
-			break;
+/* Page-fault error code bits: Intel SDM vol. 3, 4.7. */
+#define PF_WRITE 2u
+#define PF_FETCH 16u
+
+enum mf_touch mf_memory_fault(struct mf_process *process, uint64_t address, uint64_t error_code)
+{
+	int want = (error_code & PF_WRITE ? MF_WRITE : MF_READ) |
+		   (error_code & PF_FETCH ? MF_EXEC : 0);
+	enum mf_touch touch = mf_memory_touch(process, address, want);
+
+	if (touch == MF_TOUCH_NO_MEMORY) {
+		process->out_of_memory = true;
+		MF_DIRTY(process, exited) = 1;
+		MF_DIRTY(process, exit_signal) = SIGKILL;
 	}
-	return 0;
+	return touch;
 }
 
-static int64_t choose_address(struct mf_process *process, uint64_t hint, uint64_t bytes,
-			      uint64_t flags)
+bool mf_memory_touch_mem(struct mf_mem *mem, struct mf_gva va, int want)
 {
-	uint64_t place;
+	struct mf_process *process =
+		(struct mf_process *)((char *)mem - offsetof(struct mf_process, vm.mem));
 
-	if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
-		if (hint % MF_PAGE || !is_user_range(hint, bytes))
-			return hint % MF_PAGE ? -EINVAL : -ENOMEM;
-		if (flags & MAP_FIXED_NOREPLACE && mf_vma_overlaps(process, hint, hint + bytes))
-			return -EEXIST;
-		if (mf_memory_unmap(process, hint, bytes))
-			return -ENOMEM;
-		return (int64_t)hint;
-	}
-	hint = round_up(hint);
-	if (hint && is_user_range(hint, bytes) &&
-	    hint + bytes <= mf_linux(process)->stack_end - MF_PAGE &&
-	    !mf_vma_overlaps(process, hint, hint + bytes))
-		return (int64_t)hint;
-	place = mf_vma_gap(process, bytes);
-	return place ? (int64_t)place : -ENOMEM;
-}
-
-static int check_mmap(struct mf_process *process, const uint64_t arg[6])
-{
-	uint64_t flags = arg[3];
-	uint64_t type = flags & MAP_TYPE;
-
-	if (!arg[1] || arg[5] % MF_PAGE || arg[2] & ~(uint64_t)PROT_ALL)
-		return -EINVAL;
-	if (arg[1] > MF_USER_TOP)
-		return -ENOMEM;
-	if (type != MAP_PRIVATE && type != MAP_SHARED)
-		return -EINVAL;
-	if (flags & (MAP_HUGETLB | MAP_GROWSDOWN))
-		return -EINVAL;
-	if (flags & MAP_ANONYMOUS)
-		return 0;
-	if (!mf_fd_get(process, arg[4]))
-		return -EBADF;
-	/* Writing back through the page cache is not there: say so instead of pretending. */
-	return type == MAP_SHARED && arg[2] & PROT_WRITE ? -ENODEV : 0;
-}
-
-/*
- * Map a file's pages themselves, read-only. 1: not for this mapping (small, writable, a fork, no
- * room): copy it. Touching what lies behind the end of the file ends the program; a shared mapping
- * has room for what the file may still grow by.
- */
-static int map_file_itself(struct mf_process *process, uint64_t start, uint64_t bytes,
-			   const uint64_t arg[6])
-{
-	struct mf_mem *mem = &process->vm.mem;
-	struct mf_vma vma = {start, start + bytes, (uint32_t)arg[2], MF_VMA_FILE};
-	uint64_t size;
-	uint64_t inside;
-	bool shared;
-	struct mf_gpa gpa;
-	int host = mf_fd_file(process, arg[4], &size);
-
-	if (host < 0)
-		return host;
-	shared = (arg[3] & MAP_TYPE) == MAP_SHARED;
-	inside = size > arg[5] ? round_up(size - arg[5]) : 0;
-	inside = inside < bytes && !shared ? inside : bytes;
-	if (mem->backing || arg[2] & PROT_WRITE || (inside < FILE_MAP_BYTES && !shared) ||
-	    mf_mem_map_file(mem, host, arg[5], inside, &gpa))
-		return 1;
-	if (mf_pt_map(mem, MF_GVA(start), gpa, inside / MF_PAGE,
-		      mf_memory_prot((uint32_t)arg[2]) | MF_ENGINE) ||
-	    mf_vma_add(process, vma)) {
-		mf_pt_unmap(mem, MF_GVA(start), bytes / MF_PAGE);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-/* Give pages that are a file's own a frame and a copy each, because they are to become writable. */
-static int copy_file_pages(struct mf_process *process, uint64_t start, uint64_t bytes)
-{
-	struct mf_mem *mem = &process->vm.mem;
-	uint64_t at;
-
-	for (at = start; at < start + bytes; at += MF_PAGE) {
-		struct mf_gpa file;
-		struct mf_gpa copy;
-
-		if (!mf_pt_lookup(mem, MF_GVA(at), &file) || !mf_mem_is_file(mem, file))
-			continue;
-		if (!mf_frames_left(mem) || !mf_frames_take(mem, 1, &copy)) {
-			process->out_of_memory = true;
-			return -ENOMEM;
-		}
-		mf_mem_mark(mem, mem->guest + copy.at, MF_PAGE);
-		__builtin_memcpy(mem->guest + copy.at, mf_mem_at(mem, file, MF_PAGE), MF_PAGE);
-		mf_pt_unmap(mem, MF_GVA(at), 1);
-		if (mf_pt_map(mem, MF_GVA(at), copy, 1, MF_READ))
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-/* A mapping of the program's own: fresh memory, with a copy of the file where there is one. */
-static int map_own(struct mf_process *process, uint64_t start, uint64_t bytes,
-		   const uint64_t arg[6])
-{
-	int ret = mf_memory_map(process, start, bytes, (uint32_t)arg[2], MF_VMA_MMAP);
-
-	if (ret || arg[3] & MAP_ANONYMOUS)
-		return ret;
-	/* A mapping without access still has the file's bytes once it is given access. */
-	if (!(arg[2] & PROT_ALL))
-		ret = back_range(process, start, bytes, PROT_READ);
-	if (!ret)
-		ret = fill_from_file(process, start, bytes, arg[4], arg[5]);
-	if (!ret && !(arg[2] & PROT_ALL))
-		mf_pt_protect(&process->vm.mem, MF_GVA(start), bytes / MF_PAGE, 0);
-	if (ret)
-		mf_memory_unmap(process, start, bytes);
-	return ret;
-}
-
-int64_t mf_sys_mmap(struct mf_process *process, const uint64_t arg[6])
-{
-	uint64_t bytes = round_up(arg[1]);
-	int64_t start;
-	int ret = check_mmap(process, arg);
-
-	if (ret)
-		return ret;
-	start = choose_address(process, arg[0], bytes, arg[3]);
-	if (start < 0)
-		return start;
-	ret = arg[3] & MAP_ANONYMOUS ? 1 : map_file_itself(process, (uint64_t)start, bytes, arg);
-	/* A copy is no shared mapping: it would not see what others write. */
-	if (ret == 1 && (arg[3] & (MAP_TYPE | MAP_ANONYMOUS)) == MAP_SHARED)
-		ret = -ENODEV;
-	if (ret == 1)
-		ret = map_own(process, (uint64_t)start, bytes, arg);
-	return ret ? ret : start;
-}
-
-int64_t mf_sys_munmap(struct mf_process *process, const uint64_t arg[6])
-{
-	uint64_t bytes = round_up(arg[1]);
-
-	if (arg[0] % MF_PAGE || !is_user_range(arg[0], bytes))
-		return -EINVAL;
-	return mf_memory_unmap(process, arg[0], bytes);
-}
-
-int64_t mf_sys_mprotect(struct mf_process *process, const uint64_t arg[6])
-{
-	uint64_t bytes = round_up(arg[1]);
-	uint32_t prot = (uint32_t)arg[2];
-
-	if (arg[0] % MF_PAGE || arg[2] & ~(uint64_t)PROT_ALL)
-		return -EINVAL;
-	if (!bytes)
-		return 0;
-	if (!is_user_range(arg[0], bytes) || !mf_vma_covers(process, arg[0], arg[0] + bytes))
-		return -ENOMEM;
-	if (mf_vma_has_window(process, arg[0], arg[0] + bytes))
-		return -EPERM;
-	if (back_range(process, arg[0], bytes, prot) ||
-	    (prot & PROT_WRITE && copy_file_pages(process, arg[0], bytes)) ||
-	    mf_vma_protect(process, arg[0], arg[0] + bytes, prot))
-		return -ENOMEM;
-	mf_pt_protect(&process->vm.mem, MF_GVA(arg[0]), bytes / MF_PAGE, mf_memory_prot(prot));
-	return 0;
-}
-
-static int64_t move_mapping(struct mf_process *process, uint64_t from, uint64_t old, uint64_t new,
-			    struct mf_vma vma)
-{
-	struct mf_mem *mem = &process->vm.mem;
-	uint64_t to = mf_vma_gap(process, new);
-	int ret;
-
-	if (!to)
-		return -ENOMEM;
-	ret = mf_memory_map(process, to + old, new - old, vma.prot, vma.kind);
-	if (!ret)
-		ret = mf_pt_prepare(mem, MF_GVA(to), old / MF_PAGE);
-	if (!ret)
-		ret = mf_vma_add(process, (struct mf_vma){to, to + old, vma.prot, vma.kind});
-	if (ret) {
-		mf_memory_unmap(process, to, new);
-		return -ENOMEM;
-	}
-	mf_pt_move(mem, MF_GVA(from), MF_GVA(to), old / MF_PAGE);
-	return mf_vma_remove(process, from, from + old) ? -ENOMEM : (int64_t)to;
-}
-
-int64_t mf_sys_mremap(struct mf_process *process, const uint64_t arg[6])
-{
-	uint64_t from = arg[0];
-	uint64_t old = round_up(arg[1]);
-	uint64_t new = round_up(arg[2]);
-	const struct mf_vma *vma = mf_vma_find(process, from);
-	struct mf_vma copy;
-
-	if (from % MF_PAGE || !old || !new || arg[3] & ~(uint64_t)MREMAP_MAYMOVE)
-		return -EINVAL;
-	if (!vma || old > MF_USER_TOP || vma->end < from + old || new > MF_USER_TOP)
-		return -EFAULT;
-	if (vma->kind == MF_VMA_WINDOW)
-		return -EPERM;
-	if (new <= old)
-		return new == old || !mf_memory_unmap(process, from + new, old - new)
-			       ? (int64_t)from
-			       : -ENOMEM;
-	copy = *vma;
-	if (is_user_range(from, new) && from + new <= mf_linux(process)->stack_end - MF_PAGE &&
-	    !mf_vma_overlaps(process, from + old, from + new))
-		return mf_memory_map(process, from + old, new - old, copy.prot, copy.kind)
-			       ? -ENOMEM
-			       : (int64_t)from;
-	if (!(arg[3] & MREMAP_MAYMOVE))
-		return -ENOMEM;
-	return move_mapping(process, from, old, new, copy);
-}
-
-int64_t mf_sys_madvise(struct mf_process *process, const uint64_t arg[6])
-{
-	uint64_t bytes = round_up(arg[1]);
-
-	if (arg[0] % MF_PAGE)
-		return -EINVAL;
-	if (!bytes)
-		return 0;
-	if (!is_user_range(arg[0], bytes) || !mf_vma_covers(process, arg[0], arg[0] + bytes))
-		return -ENOMEM;
-	switch (arg[2]) {
-	case MADV_NORMAL:
-	case MADV_RANDOM:
-	case MADV_SEQUENTIAL:
-	case MADV_WILLNEED:
-	case MADV_HUGEPAGE:
-	case MADV_NOHUGEPAGE:
-	case MADV_DONTDUMP:
-	case MADV_DODUMP:
-	case MADV_FREE: /* may keep the bytes: Linux gives them back only when it is short of memory
-			 */
-		return 0;
-	case MADV_DONTNEED: /* the bytes must read as zero */
-		mf_pt_zero(&process->vm.mem, MF_GVA(arg[0]), bytes / MF_PAGE);
-		return 0;
-	default:
-		return -EINVAL;
-	}
-}
-
-int64_t mf_sys_brk(struct mf_process *process, const uint64_t arg[6])
-{
-	const struct mf_linux *lx = mf_linux(process);
-	uint64_t now = round_up(lx->brk);
-	uint64_t then = round_up(arg[0]);
-
-	if (arg[0] < lx->brk_start || arg[0] >= lx->stack_end)
-		return (int64_t)lx->brk;
-	if (then > now &&
-	    (mf_vma_overlaps(process, now, then + MF_PAGE) ||
-	     mf_memory_map(process, now, then - now, PROT_READ | PROT_WRITE, MF_VMA_HEAP)))
-		return (int64_t)lx->brk;
-	if (then < now && mf_memory_unmap(process, then, now - then))
-		return (int64_t)lx->brk;
-	MF_DIRTY(process, brk) = arg[0];
-	return (int64_t)arg[0];
+	return mf_memory_touch(process, va.at, want) == MF_TOUCH_OK;
 }

@@ -120,9 +120,16 @@ static bool on_fault(struct mf_process *process, const struct mf_vm_exit *vm_exi
 {
 	int signo = mf_signal_of_vector(vm_exit->vector);
 
-	if (vm_exit->vector == 14 &&
-	    mf_memory_fault(process, vm_exit->address, vm_exit->error_code))
-		return true;
+	if (vm_exit->vector == 14) {
+		if (!mf_memory_fault(process, vm_exit->address, vm_exit->error_code))
+			return true;
+		if (mf_linux(process)->exited) {
+			snprintf(exit->text, sizeof(exit->text), "out of memory at address 0x%llx",
+				 (unsigned long long)vm_exit->address);
+			ended(process, exit);
+			return false;
+		}
+	}
 	MF_DIRTY(process, exit_signal) = (uint32_t)signo;
 	snprintf(exit->text, sizeof(exit->text),
 		 "%s at rip 0x%llx, address 0x%llx (vector %u, error 0x%llx)", strsignal(signo),
@@ -219,6 +226,7 @@ int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct
 		mf_process_finish(process);
 		return ret;
 	}
+	mf_memory_settle(process);
 	/* Host descriptors of regular files stay open: the image owns them from now on. */
 	return mf_image_freeze(&process->vm, image, err);
 }
@@ -239,6 +247,7 @@ int mf_process_fork(struct mf_process *process, struct mf_image *image,
 
 	*process = (struct mf_process){.policy = policy};
 	ret = mf_vm_fork(&process->vm, image, err);
+	process->vm.mem.touch = mf_memory_touch_mem;
 	if (ret || !policy->private_pages)
 		return ret;
 	process->vm.private_pages = policy->private_pages;

@@ -10,26 +10,34 @@
 #include <stdint.h>
 
 #define MF_THREADS   1024u
-#define MF_VMAS      1024u
+#define MF_VMAS      16384u
 #define MF_FDS       256u
 #define MF_DIRS      64u /* directories open at a time */
 #define MF_SIGNALS   65u
 #define MF_PATH_MAX  1024u
 #define MF_AUX_WORDS 48u
 
-/* A mapped range; sorted by start, never overlapping. */
+/* A mapped range. The list is sorted from the top down, for new ranges come at the bottom: adding
+ * one moves, and marks, little. Ranges never overlap. */
 struct mf_vma {
 	uint64_t start;
 	uint64_t end;
-	uint32_t prot; /* PROT_* */
-	uint32_t kind; /* enum mf_vma_kind */
+	uint64_t offset; /* of `start` in its file, bytes */
+	uint32_t file;   /* index + 1 into maps[]; 0: anonymous */
+	uint8_t prot;    /* PROT_* */
+	uint8_t kind;    /* enum mf_vma_kind */
+	uint16_t flags;  /* MF_VMA_IS_* */
 };
+
+#define MF_VMA_IS_SHARED    1u /* MAP_SHARED */
+#define MF_VMA_IS_NORESERVE 2u /* promises nothing: not counted */
+#define MF_VMA_IS_LOCKED    4u /* mlock */
 
 enum mf_vma_kind {
 	MF_VMA_PROGRAM = 1,
 	MF_VMA_HEAP,
-	MF_VMA_STACK, /* grows down by faults */
-	MF_VMA_MMAP,
+	MF_VMA_STACK,  /* grows down by faults */
+	MF_VMA_MMAP,   /* pages come at the first touch, of zeros or of its file's bytes */
 	MF_VMA_FILE,   /* read-only, straight from a file's page cache */
 	MF_VMA_WINDOW, /* shared with somebody outside; stays where it is */
 };

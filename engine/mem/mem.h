@@ -41,10 +41,17 @@ struct mf_backing {
 	struct mf_file_map files[MF_FILE_MAPS];
 };
 
+struct mf_mem;
+
+/* Somebody wants to reach `va` (`want`: enum mf_prot) and the tables do not allow it: true when
+ * they do now. */
+typedef bool mf_mem_touch_fn(struct mf_mem *mem, struct mf_gva va, int want);
+
 struct mf_mem {
 	struct mf_kvm_vm *vm;
-	uint8_t *base;  /* the arena */
-	uint8_t *guest; /* guest-physical 0 */
+	mf_mem_touch_fn *touch; /* NULL: nothing comes at a touch */
+	uint8_t *base;          /* the arena */
+	uint8_t *guest;         /* guest-physical 0 */
 	size_t arena_bytes;
 	size_t reserved_bytes; /* address space held: arena + limit + room for file maps */
 	size_t limit_bytes;    /* of guest frames */

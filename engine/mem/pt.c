@@ -407,6 +407,13 @@ void mf_pt_flush_all(struct mf_mem *mem)
 	mf_flush_end(&flush, mem);
 }
 
+/* Translate; what comes at a touch comes now. */
+static bool reach(struct mf_mem *mem, struct mf_gva va, int prot, struct mf_gpa *gpa)
+{
+	return mf_pt_translate(mem, va, prot, gpa) ||
+	       (mem->touch && mem->touch(mem, va, prot) && mf_pt_translate(mem, va, prot, gpa));
+}
+
 size_t mf_pt_span(struct mf_mem *mem, struct mf_gva va, size_t bytes, int prot, void **at)
 {
 	struct mf_gpa gpa;
@@ -415,7 +422,7 @@ size_t mf_pt_span(struct mf_mem *mem, struct mf_gva va, size_t bytes, int prot, 
 	while (got < bytes) {
 		size_t chunk = MF_PAGE - ((va.at + got) & (MF_PAGE - 1));
 
-		if (!mf_pt_translate(mem, MF_GVA(va.at + got), prot, &gpa))
+		if (!reach(mem, MF_GVA(va.at + got), prot, &gpa))
 			break;
 		if (!mf_mem_at(mem, gpa, 1))
 			break;
