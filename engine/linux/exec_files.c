@@ -293,8 +293,10 @@ static int step_into_script(struct mf_exec_files *files, struct mf_error *err)
 	char *argument;
 
 	if (files->script_count == MF_EXEC_SCRIPTS)
-		return mf_error_set(err, -ELOOP, "%s: more than %u scripts are each other's "
-						 "interpreters", files->name, MF_EXEC_SCRIPTS);
+		return mf_error_set(err, -ELOOP,
+				    "%s: more than %u scripts are each other's "
+				    "interpreters",
+				    files->name, MF_EXEC_SCRIPTS);
 	if (split_line(&files->program, line, &interp, &argument))
 		return bad_line(files, err);
 	if (rewrite_arguments(files, interp, argument))
@@ -321,9 +323,10 @@ static int open_interp(struct mf_exec_files *files, struct mf_error *err)
 		return ret;
 	ret = file_open(&files->interp, absolute((const char *)program->bytes + elf.interp_offset),
 			err);
-	return ret != -ENOENT ? ret
-			      : mf_error_set(err, ret, "there is no %s, which %s needs to be loaded",
-					     files->interp.path, program->path);
+	return ret != -ENOENT
+		       ? ret
+		       : mf_error_set(err, ret, "there is no %s, which %s needs to be loaded",
+				      files->interp.path, program->path);
 }
 
 static int copy_arguments(struct mf_exec_files *files, char *const *argv)

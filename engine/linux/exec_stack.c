@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The stack that a program begins with. System V psABI x86-64, 3.4; Linux fs/exec.c, fs/binfmt_elf.c. */
+/* The stack that a program begins with. System V psABI x86-64, 3.4; Linux fs/exec.c,
+ * fs/binfmt_elf.c. */
 #include "engine/image/elf.h"
 #include "engine/image/layout.h"
 #include "engine/linux/exec.h"
@@ -224,8 +225,7 @@ int mf_exec_stack(struct mf_process *process, const struct mf_exec *exec, const 
 	int ret;
 
 	if (measure(&args) || measure(&envs) ||
-	    args.bytes + envs.bytes + strlen(exec->exec_name) + 1 +
-			    8 * (args.count + envs.count) >
+	    args.bytes + envs.bytes + strlen(exec->exec_name) + 1 + 8 * (args.count + envs.count) >
 		    STRINGS_MAX)
 		return mf_error_set(err, -E2BIG,
 				    "arguments and environment of %s are longer than Linux takes: "

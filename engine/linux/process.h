@@ -14,7 +14,8 @@
 #include "engine/image/image.h"
 #include "engine/linux/state.h"
 
-struct mf_permit; /* engine/linux/permit.h */
+struct mf_permit;     /* engine/linux/permit.h */
+struct mf_permit_net; /* engine/linux/permit_net.h */
 
 /* Where the program's standard output goes; fd is 1 or 2. Returns bytes taken or negative errno;
  * -EAGAIN parks the program until the host descriptor of that number can be written. */
@@ -46,8 +47,9 @@ struct mf_window {
 
 /* What a program may use; shared by all forks, immutable while they run. */
 struct mf_policy {
-	const struct mf_permit *permit; /* files; NULL = none */
-	mf_output_fn *output;           /* NULL = discarded */
+	const struct mf_permit *permit;  /* files; NULL = none */
+	const struct mf_permit_net *net; /* addresses; NULL = none */
+	mf_output_fn *output;            /* NULL = discarded */
 	void *output_cookie;
 	int stdin_fd;       /* -1: reads end of file */
 	bool stdio_is_host; /* stdin/stdout/stderr may be asked about as the host's (tty, fstat) */

@@ -35,7 +35,8 @@ static void print_program_headers(void)
 		       (unsigned long)header[i].p_memsz);
 }
 
-/* On x86 AT_HWCAP is of CPUID 1's EDX: FPU, SSE, SSE2. A signal frame has to hold the XSAVE area. */
+/* On x86 AT_HWCAP is of CPUID 1's EDX: FPU, SSE, SSE2. A signal frame has to hold the XSAVE area.
+ */
 static void print_machine(void)
 {
 	unsigned int a, xsave_bytes, c, d;
@@ -75,11 +76,14 @@ int main(int argc, char **argv)
 	printf("execfn %s platform %s\n", (char *)getauxval(AT_EXECFN),
 	       (char *)getauxval(AT_PLATFORM));
 	printf("page %lu ticks %lu secure %lu flags %lu phent %lu\n", getauxval(AT_PAGESZ),
-	       getauxval(AT_CLKTCK), getauxval(AT_SECURE), getauxval(AT_FLAGS), getauxval(AT_PHENT));
-	printf("uid %lu %lu gid %lu %lu\n", getauxval(AT_UID), getauxval(AT_EUID), getauxval(AT_GID),
-	       getauxval(AT_EGID));
+	       getauxval(AT_CLKTCK), getauxval(AT_SECURE), getauxval(AT_FLAGS),
+	       getauxval(AT_PHENT));
+	printf("uid %lu %lu gid %lu %lu\n", getauxval(AT_UID), getauxval(AT_EUID),
+	       getauxval(AT_GID), getauxval(AT_EGID));
 	printf("random %d vdso %d\n", different > 3, getauxval(AT_SYSINFO_EHDR) != 0);
-	printf("interpreter %s\n", !base ? "none" : memcmp((void *)base, ELFMAG, 4) ? "bad" : "there");
+	printf("interpreter %s\n", !base                             ? "none"
+				   : memcmp((void *)base, ELFMAG, 4) ? "bad"
+								     : "there");
 	printf("entry near main %d\n", entry / (1ul << 28) == (unsigned long)main / (1ul << 28));
 	printf("stack aligned %d\n", (unsigned long)&argv[-1] % 16 == 0);
 	printf("a break %d\n", sbrk(4096) != (void *)-1);

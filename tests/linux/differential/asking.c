@@ -62,8 +62,8 @@ CASE(kinds_of_files, stat, lstat, fstat, newfstatat)
 
 static void show_statx(const char *what, const struct statx *stx)
 {
-	say("%s: mode %o size %llu links %u", what, stx->stx_mode, (unsigned long long)stx->stx_size,
-	    stx->stx_nlink);
+	say("%s: mode %o size %llu links %u", what, stx->stx_mode,
+	    (unsigned long long)stx->stx_size, stx->stx_nlink);
 }
 
 CASE(extended_stat, statx)
@@ -79,7 +79,8 @@ CASE(extended_stat, statx)
 	stat("f", &st);
 	SHOW((stx.stx_mask & STATX_BASIC_STATS) == STATX_BASIC_STATS);
 	SHOW(stx.stx_ino == st.st_ino);
-	SHOW(stx.stx_mtime.tv_sec == st.st_mtim.tv_sec && stx.stx_mtime.tv_nsec == (unsigned int)st.st_mtim.tv_nsec);
+	SHOW(stx.stx_mtime.tv_sec == st.st_mtim.tv_sec &&
+	     stx.stx_mtime.tv_nsec == (unsigned int)st.st_mtim.tv_nsec);
 	SHOW(SYS(statx, AT_FDCWD, "link", AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &stx));
 	SHOW(stx.stx_mode);
 	fd = open("f", O_RDONLY);
@@ -145,8 +146,8 @@ static void show_times(const char *name)
 	struct stat st;
 
 	if (!lstat(name, &st))
-		say("%s: %lld.%09ld %lld.%09ld", name, (long long)st.st_atim.tv_sec, st.st_atim.tv_nsec,
-		    (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+		say("%s: %lld.%09ld %lld.%09ld", name, (long long)st.st_atim.tv_sec,
+		    st.st_atim.tv_nsec, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 }
 
 CASE(times, utimensat)

@@ -12,7 +12,8 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-CASE(identity, getpid, gettid, getppid, getuid, geteuid, getgid, getegid, getgroups, set_tid_address)
+CASE(identity, getpid, gettid, getppid, getuid, geteuid, getgid, getegid, getgroups,
+     set_tid_address)
 {
 	gid_t groups[64];
 	int tid = 0;
@@ -67,9 +68,10 @@ CASE(random_bytes, getrandom)
 
 CASE(clocks, clock_gettime, clock_getres, gettimeofday, time)
 {
-	static const int ids[] = {CLOCK_REALTIME,       CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID,
-				  CLOCK_THREAD_CPUTIME_ID, CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE,
-				  CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME};
+	static const int ids[] = {CLOCK_REALTIME,           CLOCK_MONOTONIC,
+				  CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID,
+				  CLOCK_MONOTONIC_RAW,      CLOCK_REALTIME_COARSE,
+				  CLOCK_MONOTONIC_COARSE,   CLOCK_BOOTTIME};
 	struct timespec a, b, c;
 	struct timeval tv;
 	struct timezone tz;

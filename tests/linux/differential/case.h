@@ -29,19 +29,19 @@ struct diff_options {
 };
 
 /* CASE(name, call...) { body }: `call` are the system calls whose behaviour it shows. */
-#define CASE(name_, ...)                                                                  \
-	static void name_(void);                                                          \
-	static const struct diff_case name_##_case                                        \
+#define CASE(name_, ...)                                                                     \
+	static void name_(void);                                                             \
+	static const struct diff_case name_##_case                                           \
 		__attribute__((used, aligned(8))) = {__FILE__, #name_, #__VA_ARGS__, name_}; \
-	static const struct diff_case *const name_##_entry                                \
-		__attribute__((section("diff_cases"), used)) = &name_##_case;             \
+	static const struct diff_case *const name_##_entry                                   \
+		__attribute__((section("diff_cases"), used)) = &name_##_case;                \
 	static void name_(void)
 
 /* Once in a file: more options of `mayfly run` for its cases, with spaces between. */
-#define OPTIONS(text)                                                                \
-	static const struct diff_options options_of_file                             \
-		__attribute__((used, aligned(8))) = {__FILE__, text};                \
-	static const struct diff_options *const options_entry                        \
+#define OPTIONS(text)                                                 \
+	static const struct diff_options options_of_file              \
+		__attribute__((used, aligned(8))) = {__FILE__, text}; \
+	static const struct diff_options *const options_entry         \
 		__attribute__((section("diff_options"), used)) = &options_of_file
 
 /* "expression = value", or "expression = -1 ENAME" for a call of the C library that failed. */
