@@ -221,7 +221,7 @@ static int load(struct mf_process *process, const struct mf_exec *exec, struct p
 	if (ret)
 		return ret;
 	MF_DIRTY(process, umask) = 022;
-	MF_DIRTY(process, nofile) = MF_FDS;
+	MF_DIRTY(process, nofile) = mf_fd_hard_limit(process);
 	first_thread(process);
 	mf_fd_init(process);
 	ret = map_parts(process, exec, program, interp, err);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/fd.h"
+#include "engine/linux/signal.h"
+#include "engine/linux/wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,10 +18,89 @@ static const struct mf_linux *image_linux(const struct mf_process *process)
 	return (const void *)(backing->map + ((const struct mf_arena *)backing->map)->linux_offset);
 }
 
+/* What a kind without a table of its own gets: nothing works. */
+static const struct mf_fd_ops no_ops = {.name = "anon_inode:[none]"};
+
+static const struct mf_fd_ops *const kinds[MF_FD_KINDS] = {
+	[MF_FD_STDIO] = &mf_stdio_ops, [MF_FD_FILE] = &mf_file_ops,
+	[MF_FD_DIR] = &mf_dir_ops,     [MF_FD_CHAR] = &mf_char_ops,
+	[MF_FD_PIPE] = &mf_pipe_ops,   [MF_FD_EVENTFD] = &mf_eventfd_ops,
+};
+
+const struct mf_fd_ops *mf_fd_ops(const struct mf_fd *entry)
+{
+	const struct mf_fd_ops *ops = entry->kind < MF_FD_KINDS ? kinds[entry->kind] : NULL;
+
+	return ops ? ops : &no_ops;
+}
+
+static const struct mf_fd *at(const struct mf_linux *lx, uint32_t index)
+{
+	return &lx->fd_chunks[index / MF_FD_CHUNK % (MF_FDS / MF_FD_CHUNK)]
+			.fds[index % MF_FD_CHUNK];
+}
+
+const struct mf_fd *mf_fd_at(const struct mf_process *process, uint32_t index)
+{
+	return at(mf_linux(process), index);
+}
+
+uint32_t mf_fd_index(const struct mf_process *process, const struct mf_fd *entry)
+{
+	const struct mf_linux *lx = mf_linux(process);
+	size_t bytes = (size_t)((const uint8_t *)entry - (const uint8_t *)lx->fd_chunks);
+	const struct mf_fd_chunk *chunk = &lx->fd_chunks[bytes / sizeof(*chunk)];
+
+	return (uint32_t)((size_t)(chunk - lx->fd_chunks) * MF_FD_CHUNK +
+			  (size_t)(entry - chunk->fds));
+}
+
+static uint16_t slot_of(const struct mf_process *process, uint32_t fd)
+{
+	return mf_linux(process)->fd_chunks[fd / MF_FD_CHUNK].slots[fd % MF_FD_CHUNK];
+}
+
+static void set_slot(struct mf_process *process, uint32_t fd, uint16_t slot)
+{
+	MF_DIRTY(process, fd_chunks[fd / MF_FD_CHUNK].slots[fd % MF_FD_CHUNK]) = slot;
+}
+
+static void set_bit(struct mf_process *process, uint64_t *map, uint32_t bit, bool value)
+{
+	uint64_t mask = 1ull << (bit % 64);
+
+	mf_mem_mark(&process->vm.mem, &map[bit / 64], sizeof(*map));
+	map[bit / 64] = value ? map[bit / 64] | mask : map[bit / 64] & ~mask;
+}
+
+static uint64_t *numbers(struct mf_process *process)
+{
+	return (uint64_t *)mf_linux(process)->fd_numbers;
+}
+
+static uint64_t *taken(struct mf_process *process)
+{
+	return (uint64_t *)mf_linux(process)->fd_taken;
+}
+
+/* The first bit at or above `from` that is `value`; `end` when there is none below it. */
+static uint32_t find_bit(const uint64_t *map, uint32_t from, uint32_t end, bool value)
+{
+	while (from < end) {
+		uint64_t word = (value ? map[from / 64] : ~map[from / 64]) >> (from % 64);
+
+		if (word) {
+			from += (uint32_t)__builtin_ctzll(word);
+			break;
+		}
+		from = (from / 64 + 1) * 64;
+	}
+	return from < end ? from : end;
+}
+
 static bool has_host(const struct mf_fd *entry)
 {
-	return entry->users && entry->host >= 0 &&
-	       (entry->kind == MF_FD_FILE || entry->kind == MF_FD_DIR || entry->kind == MF_FD_PIPE);
+	return entry->users && entry->host >= 0 && mf_fd_ops(entry)->traits & MF_FD_HAS_HOST;
 }
 
 /* Does the image hold this host descriptor? The number cannot mean anything else while it does. */
@@ -31,88 +112,89 @@ static bool is_of_image(const struct mf_process *process, int host)
 	if (!image)
 		return false;
 	for (i = 0; i < image->fds_high; i++) {
-		if (has_host(&image->fds[i]) && image->fds[i].host == host)
+		if (has_host(at(image, i)) && at(image, i)->host == host)
 			return true;
 	}
 	return false;
 }
 
+uint64_t mf_fd_hard_limit(const struct mf_process *process)
+{
+	uint64_t limit = process->policy->files_limit;
+
+	return !limit ? MF_FDS_USUAL : limit < MF_FDS ? limit : MF_FDS;
+}
+
 uint64_t mf_fd_limit(const struct mf_process *process)
 {
 	uint64_t limit = mf_linux(process)->nofile;
+	uint64_t hard = mf_fd_hard_limit(process);
 
-	return limit < MF_FDS ? limit : MF_FDS;
+	return limit < hard ? limit : hard;
+}
+
+uint32_t mf_fd_next(const struct mf_process *process, uint32_t from)
+{
+	return find_bit(mf_linux(process)->fd_numbers, from, MF_FDS, true);
 }
 
 const struct mf_fd *mf_fd_get(const struct mf_process *process, uint64_t fd)
 {
-	const struct mf_linux *lx = mf_linux(process);
+	uint16_t slot;
 
 	/* Descriptors are ints: the upper half of the register says nothing. */
 	fd = (uint32_t)fd;
-	if (fd >= MF_FDS || !lx->fd_slots[fd])
-		return NULL;
-	return &lx->fds[(lx->fd_slots[fd] & MF_FD_SLOT_INDEX) - 1];
+	slot = fd < MF_FDS ? slot_of(process, (uint32_t)fd) : 0;
+	return slot ? mf_fd_at(process, (slot & MF_FD_SLOT_INDEX) - 1u) : NULL;
 }
 
 struct mf_fd *mf_fd_rw(struct mf_process *process, const struct mf_fd *entry)
 {
-	return &MF_DIRTY(process, fds[entry - mf_linux(process)->fds]);
+	mf_mem_mark(&process->vm.mem, entry, sizeof(*entry));
+	return (struct mf_fd *)entry;
 }
 
 /* The lowest free number >= from, or -EMFILE. */
 static int64_t free_number(const struct mf_process *process, uint64_t from)
 {
-	uint64_t limit = mf_fd_limit(process);
-	uint64_t fd;
+	uint32_t limit = (uint32_t)mf_fd_limit(process);
+	uint32_t fd =
+		from < limit ? find_bit(mf_linux(process)->fd_numbers, (uint32_t)from, limit, false)
+			     : limit;
 
-	for (fd = from; fd < limit; fd++) {
-		if (!mf_linux(process)->fd_slots[fd])
-			return (int64_t)fd;
-	}
-	return -EMFILE;
+	return fd < limit ? (int64_t)fd : -EMFILE;
 }
 
-/* As many descriptions as descriptors: when a number is free, so is one of these. */
-static uint32_t free_index(const struct mf_process *process)
+static void put_number(struct mf_process *process, uint32_t fd, uint32_t index, bool cloexec)
 {
-	const struct mf_linux *lx = mf_linux(process);
-	uint32_t i;
-
-	for (i = 0; i < MF_FDS - 1; i++) {
-		if (!lx->fds[i].users)
-			break;
-	}
-	return i;
-}
-
-static void set_slot(struct mf_process *process, uint64_t fd, uint32_t index, bool cloexec)
-{
-	uint32_t slot = (index + 1) | (cloexec ? MF_FD_SLOT_CLOEXEC : 0);
-
-	MF_DIRTY(process, fd_slots[fd]) = (uint16_t)slot;
+	set_slot(process, fd, (uint16_t)((index + 1) | (cloexec ? MF_FD_SLOT_CLOEXEC : 0)));
+	set_bit(process, numbers(process), fd, true);
 }
 
 int64_t mf_fd_install(struct mf_process *process, const struct mf_fd *entry, uint64_t from)
 {
 	int64_t fd = free_number(process, from);
-	uint32_t index;
+	uint32_t index = find_bit(mf_linux(process)->fd_taken, 0, MF_FDS, false);
 	struct mf_fd *to;
 
 	if (fd < 0)
 		return fd;
+	/* Descriptions are held by others, too. */
+	if (index == MF_FDS)
+		return -ENFILE;
 	/* The rest of the host's descriptors are the engine's: clients, VMs. */
-	if (process->policy->host_fd_end && has_host(entry) &&
+	if (process->policy->host_fd_end && mf_fd_ops(entry)->traits & MF_FD_HAS_HOST &&
 	    entry->host >= process->policy->host_fd_end)
 		return -ENFILE;
-	index = free_index(process);
-	to = &MF_DIRTY(process, fds[index]);
+	to = mf_fd_rw(process, mf_fd_at(process, index));
 	*to = *entry;
 	to->flags &= ~(uint32_t)O_CLOEXEC;
 	to->users = 1;
+	to->watches = 0;
+	set_bit(process, taken(process), index, true);
 	if (index >= mf_linux(process)->fds_high)
 		MF_DIRTY(process, fds_high) = index + 1;
-	set_slot(process, (uint64_t)fd, index, entry->flags & O_CLOEXEC);
+	put_number(process, (uint32_t)fd, index, entry->flags & O_CLOEXEC);
 	return fd;
 }
 
@@ -128,6 +210,26 @@ void mf_fd_init(struct mf_process *process)
 	}
 }
 
+void mf_fd_hold(struct mf_process *process, const struct mf_fd *entry)
+{
+	mf_fd_rw(process, entry)->users++;
+}
+
+void mf_fd_drop(struct mf_process *process, const struct mf_fd *entry)
+{
+	struct mf_fd *gone = mf_fd_rw(process, entry);
+
+	if (--gone->users)
+		return;
+	gone->users = 1; /* it is still itself while it is closed */
+	if (mf_fd_ops(gone)->close)
+		mf_fd_ops(gone)->close(process, gone);
+	if (has_host(gone) && !is_of_image(process, gone->host))
+		close(gone->host);
+	*gone = (struct mf_fd){.host = -1};
+	set_bit(process, taken(process), mf_fd_index(process, gone), false);
+}
+
 int64_t mf_fd_share(struct mf_process *process, const struct mf_fd *entry, uint64_t from,
 		    bool cloexec)
 {
@@ -135,8 +237,8 @@ int64_t mf_fd_share(struct mf_process *process, const struct mf_fd *entry, uint6
 
 	if (fd < 0)
 		return fd;
-	mf_fd_rw(process, entry)->users++;
-	set_slot(process, (uint64_t)fd, (uint32_t)(entry - mf_linux(process)->fds), cloexec);
+	mf_fd_hold(process, entry);
+	put_number(process, (uint32_t)fd, mf_fd_index(process, entry), cloexec);
 	return fd;
 }
 
@@ -146,24 +248,10 @@ int64_t mf_fd_share_at(struct mf_process *process, const struct mf_fd *entry, ui
 	fd = (uint32_t)fd;
 	if (fd >= mf_fd_limit(process))
 		return -EBADF;
-	mf_fd_rw(process, entry)->users++; /* first: `fd` may be its last user */
+	mf_fd_hold(process, entry); /* first: `fd` may be its last user */
 	mf_fd_close(process, fd);
-	set_slot(process, fd, (uint32_t)(entry - mf_linux(process)->fds), cloexec);
+	put_number(process, (uint32_t)fd, mf_fd_index(process, entry), cloexec);
 	return (int64_t)fd;
-}
-
-static void drop(struct mf_process *process, const struct mf_fd *entry)
-{
-	struct mf_fd *gone = mf_fd_rw(process, entry);
-
-	if (--gone->users)
-		return;
-	if (gone->kind == MF_FD_DIR)
-		MF_DIRTY(process, dirs[gone->dir][0]) = 0;
-	gone->users = 1;
-	if (has_host(gone) && !is_of_image(process, gone->host))
-		close(gone->host);
-	*gone = (struct mf_fd){.host = -1};
 }
 
 int64_t mf_fd_close(struct mf_process *process, uint64_t fd)
@@ -172,21 +260,23 @@ int64_t mf_fd_close(struct mf_process *process, uint64_t fd)
 
 	if (!entry)
 		return -EBADF;
-	MF_DIRTY(process, fd_slots[(uint32_t)fd]) = 0;
-	drop(process, entry);
+	set_slot(process, (uint32_t)fd, 0);
+	set_bit(process, numbers(process), (uint32_t)fd, false);
+	mf_fd_drop(process, entry);
 	return 0;
 }
 
 bool mf_fd_cloexec(const struct mf_process *process, uint64_t fd)
 {
-	return mf_linux(process)->fd_slots[(uint32_t)fd] & MF_FD_SLOT_CLOEXEC;
+	return slot_of(process, (uint32_t)fd) & MF_FD_SLOT_CLOEXEC;
 }
 
 void mf_fd_set_cloexec(struct mf_process *process, uint64_t fd, bool cloexec)
 {
-	uint16_t *slot = &MF_DIRTY(process, fd_slots[(uint32_t)fd]);
+	uint16_t slot = slot_of(process, (uint32_t)fd);
 
-	*slot = (uint16_t)((*slot & MF_FD_SLOT_INDEX) | (cloexec ? MF_FD_SLOT_CLOEXEC : 0));
+	set_slot(process, (uint32_t)fd,
+		 (uint16_t)((slot & MF_FD_SLOT_INDEX) | (cloexec ? MF_FD_SLOT_CLOEXEC : 0)));
 }
 
 /* Note the directory's name; its index or -errno. */
@@ -255,8 +345,8 @@ void mf_fd_close_own(struct mf_process *process)
 	uint32_t i;
 
 	for (i = 0; i < lx->fds_high && i < MF_FDS; i++) {
-		if (has_host(&lx->fds[i]) && !is_of_image(process, lx->fds[i].host))
-			close(lx->fds[i].host);
+		if (has_host(at(lx, i)) && !is_of_image(process, at(lx, i)->host))
+			close(at(lx, i)->host);
 	}
 }
 
@@ -267,24 +357,23 @@ void mf_fd_close_image(const struct mf_image *image)
 	uint32_t i;
 
 	for (i = 0; i < lx->fds_high && i < MF_FDS; i++)
-		if (has_host(&lx->fds[i]))
-			close(lx->fds[i].host);
+		if (has_host(at(lx, i)))
+			close(at(lx, i)->host);
 }
 
 int mf_fd_check_freeze(const struct mf_process *process, struct mf_error *err)
 {
-	uint32_t fd;
+	const struct mf_linux *lx = mf_linux(process);
+	int ret = 0;
+	uint32_t i;
 
-	for (fd = 0; fd < MF_FDS; fd++) {
-		const struct mf_fd *entry = mf_fd_get(process, fd);
+	for (i = 0; i < lx->fds_high && i < MF_FDS && !ret; i++) {
+		const struct mf_fd *entry = at(lx, i);
 
-		if (entry && entry->kind == MF_FD_PIPE)
-			return mf_error_set(err, -EBUSY,
-					    "the program holds a pipe (descriptor %u) at its ready "
-					    "point, and forks cannot share it: close it before",
-					    fd);
+		if (entry->users && mf_fd_ops(entry)->freeze)
+			ret = mf_fd_ops(entry)->freeze(process, entry, err);
 	}
-	return 0;
+	return ret;
 }
 
 ssize_t mf_fd_pread(const struct mf_process *process, uint64_t fd, void *to, size_t bytes,

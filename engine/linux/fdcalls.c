@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls about descriptors and what they refer to, other than reading, writing and names. */
 #include "engine/linux/io.h"
+#include "engine/linux/pipe.h"
 #include "engine/linux/wait.h"
 
 #include <errno.h>
@@ -10,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SETTABLE_FLAGS       (O_APPEND | O_NONBLOCK)
-#define TERMIOS_BYTES        36u /* the kernel's struct termios */
 #define CLOSE_RANGE_CLOEXEC_ (1u << 2)
 #define SENDFILE_BYTES       32768u
 
@@ -30,27 +29,6 @@ static const struct mf_fd *regular(const struct mf_process *process, uint64_t fd
 	return entry && entry->kind == MF_FD_FILE ? entry : NULL;
 }
 
-static int64_t seek_file(const struct mf_fd *entry, int64_t offset, uint64_t whence)
-{
-	int64_t base = 0;
-	struct stat st;
-
-	if (whence == SEEK_DATA || whence == SEEK_HOLE)
-		return result(lseek(entry->host, offset, (int)whence));
-	if (whence == SEEK_CUR)
-		base = (int64_t)entry->offset;
-	else if (whence == SEEK_END)
-		base = fstat(entry->host, &st) ? -1 : st.st_size;
-	else if (whence != SEEK_SET)
-		return -EINVAL;
-	if (base < 0)
-		return -errno;
-	if (__builtin_add_overflow(base, offset, &base) || base < 0)
-		return -EINVAL;
-	/* How far a file may reach is the host's file system's to say. */
-	return result(lseek(entry->host, base, SEEK_SET));
-}
-
 int64_t mf_sys_lseek(struct mf_process *process, const uint64_t arg[6])
 {
 	const struct mf_fd *entry = mf_fd_get(process, arg[0]);
@@ -58,22 +36,10 @@ int64_t mf_sys_lseek(struct mf_process *process, const uint64_t arg[6])
 
 	if (!entry || entry->flags & O_PATH)
 		return -EBADF;
-	switch (entry->kind) {
-	case MF_FD_FILE:
-		ret = seek_file(entry, (int64_t)arg[1], arg[2]);
-		break;
-	case MF_FD_DIR: /* cookies: only those that getdents64 gave mean anything */
-		ret = arg[2] == SEEK_SET              ? (int64_t)arg[1]
-		      : arg[2] == SEEK_CUR && !arg[1] ? (int64_t)entry->offset
-						      : -EINVAL;
-		ret = ret < 0 ? -EINVAL : ret;
-		break;
-	case MF_FD_CHAR:
-		return 0;
-	default:
+	if (!mf_fd_ops(entry)->seek)
 		return -ESPIPE;
-	}
-	if (ret >= 0 && (uint64_t)ret != entry->offset)
+	ret = mf_fd_ops(entry)->seek(process, entry, (int64_t)arg[1], (uint32_t)arg[2]);
+	if (ret >= 0 && mf_fd_ops(entry)->traits & MF_FD_SEEKS && (uint64_t)ret != entry->offset)
 		mf_fd_rw(process, entry)->offset = (uint64_t)ret;
 	return ret;
 }
@@ -93,10 +59,11 @@ int64_t mf_sys_close_range(struct mf_process *process, const uint64_t arg[6])
 	/* CLOSE_RANGE_UNSHARE (2) means nothing to a program of one process. */
 	if (first > last || flags & ~(CLOSE_RANGE_CLOEXEC_ | 2u))
 		return -EINVAL;
-	for (fd = first; fd <= last && fd < MF_FDS; fd++) {
-		if (flags & CLOSE_RANGE_CLOEXEC_ && mf_fd_get(process, fd))
+	for (fd = mf_fd_next(process, first); fd <= last && fd < MF_FDS;
+	     fd = mf_fd_next(process, fd + 1)) {
+		if (flags & CLOSE_RANGE_CLOEXEC_)
 			mf_fd_set_cloexec(process, fd, true);
-		else if (!(flags & CLOSE_RANGE_CLOEXEC_))
+		else
 			mf_fd_close(process, fd);
 	}
 	return 0;
@@ -131,22 +98,29 @@ int64_t mf_sys_dup3(struct mf_process *process, const uint64_t arg[6])
 
 static int64_t set_flags(struct mf_process *process, const struct mf_fd *entry, uint64_t flags)
 {
-	uint32_t others = O_DIRECT | O_NOATIME | O_ASYNC;
+	uint32_t settable = O_APPEND | O_NONBLOCK | (entry->kind == MF_FD_PIPE ? O_DIRECT : 0);
+	uint32_t others = (O_DIRECT | O_NOATIME | O_ASYNC) & ~settable;
 	uint32_t value = (uint32_t)flags;
 
 	/* Access mode and creation flags are ignored, as Linux does; the rest can only stay. */
 	if ((value ^ entry->flags) & others)
 		return -EINVAL;
-	mf_fd_rw(process, entry)->flags =
-		(entry->flags & ~(uint32_t)SETTABLE_FLAGS) | (value & SETTABLE_FLAGS);
+	mf_fd_rw(process, entry)->flags = (entry->flags & ~settable) | (value & settable);
 	return 0;
+}
+
+/* What may be done with a descriptor that only names a file. */
+static bool of_path(int command)
+{
+	return command == F_DUPFD || command == F_DUPFD_CLOEXEC || command == F_GETFD ||
+	       command == F_SETFD || command == F_GETFL;
 }
 
 int64_t mf_sys_fcntl(struct mf_process *process, const uint64_t arg[6])
 {
 	const struct mf_fd *entry = mf_fd_get(process, arg[0]);
 
-	if (!entry)
+	if (!entry || (entry->flags & O_PATH && !of_path((int)arg[1])))
 		return -EBADF;
 	switch ((int)arg[1]) {
 	case F_DUPFD:
@@ -168,45 +142,12 @@ int64_t mf_sys_fcntl(struct mf_process *process, const uint64_t arg[6])
 	case F_SETLKW:
 		return -ENOLCK; /* the engine's locks would be shared by all its guests */
 	case F_GETPIPE_SZ:
-		return entry->kind == MF_FD_PIPE ? result(fcntl(entry->host, F_GETPIPE_SZ))
-						 : -EBADF;
+		return entry->kind == MF_FD_PIPE ? mf_pipe_size(process, entry) : -EBADF;
+	case F_SETPIPE_SZ:
+		return entry->kind == MF_FD_PIPE ? mf_pipe_resize(process, entry, arg[2]) : -EBADF;
 	default:
 		return -EINVAL;
 	}
-}
-
-/* Ask the host about a terminal, if the standard descriptors are the host's. */
-static int64_t ask_terminal(struct mf_process *process, const struct mf_fd *entry,
-			    unsigned long request, uint64_t to, size_t bytes)
-{
-	int host = mf_fd_host(process, entry);
-	char answer[64] = {0};
-
-	if (entry->kind != MF_FD_STDIO || !process->policy->stdio_is_host || host < 0)
-		return -ENOTTY;
-	if (ioctl(host, request, answer))
-		return errno == EPERM ? -ENOTTY : -errno;
-	return mf_guest_write(process, to, answer, bytes);
-}
-
-static int64_t bytes_readable(struct mf_process *process, const struct mf_fd *entry, uint64_t to)
-{
-	int host = mf_fd_host(process, entry);
-	struct stat st;
-	int bytes = 0;
-
-	if (entry->kind == MF_FD_FILE) {
-		int64_t left = fstat(host, &st) ? 0 : st.st_size - (int64_t)entry->offset;
-
-		bytes = left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
-	} else if (host < 0 || entry->kind == MF_FD_DIR) {
-		return -ENOTTY;
-	} else if (entry->kind == MF_FD_STDIO && !process->policy->stdio_is_host) {
-		return -ENOTTY;
-	} else if (ioctl(host, FIONREAD, &bytes)) {
-		return -errno;
-	}
-	return mf_guest_write(process, to, &bytes, sizeof(bytes));
 }
 
 static int64_t set_nonblock(struct mf_process *process, const struct mf_fd *entry, uint64_t from)
@@ -228,12 +169,6 @@ int64_t mf_sys_ioctl(struct mf_process *process, const uint64_t arg[6])
 	if (!entry || entry->flags & O_PATH)
 		return -EBADF;
 	switch ((uint32_t)arg[1]) {
-	case TCGETS:
-		return ask_terminal(process, entry, TCGETS, arg[2], TERMIOS_BYTES);
-	case TIOCGWINSZ:
-		return ask_terminal(process, entry, TIOCGWINSZ, arg[2], sizeof(struct winsize));
-	case FIONREAD:
-		return bytes_readable(process, entry, arg[2]);
 	case FIONBIO:
 		return set_nonblock(process, entry, arg[2]);
 	case FIOCLEX:
@@ -241,51 +176,10 @@ int64_t mf_sys_ioctl(struct mf_process *process, const uint64_t arg[6])
 		mf_fd_set_cloexec(process, arg[0], (uint32_t)arg[1] == FIOCLEX);
 		return 0;
 	default:
-		return -ENOTTY;
+		if (!mf_fd_ops(entry)->ioctl)
+			return -ENOTTY;
+		return mf_fd_ops(entry)->ioctl(process, entry, (uint32_t)arg[1], arg[2]);
 	}
-}
-
-static int64_t make_pipe(struct mf_process *process, uint64_t to, uint64_t flags)
-{
-	struct mf_fd entry = {.kind = MF_FD_PIPE};
-	int32_t numbers[2] = {-1, -1};
-	int64_t fd = 0;
-	int host[2];
-	int i;
-
-	if (flags & ~(uint64_t)(O_CLOEXEC | O_NONBLOCK))
-		return -EINVAL;
-	if (pipe2(host, O_CLOEXEC | O_NONBLOCK))
-		return -errno;
-	for (i = 0; i < 2; i++) {
-		entry.host = host[i];
-		entry.flags = (uint32_t)flags | (i ? O_WRONLY : O_RDONLY);
-		fd = mf_fd_install(process, &entry, 0);
-		if (fd < 0)
-			break;
-		numbers[i] = (int32_t)fd;
-	}
-	if (fd >= 0)
-		fd = mf_guest_write(process, to, numbers, sizeof(numbers));
-	if (fd >= 0)
-		return 0;
-	for (i = 0; i < 2; i++) {
-		if (numbers[i] < 0)
-			close(host[i]);
-		else
-			mf_fd_close(process, (uint64_t)numbers[i]);
-	}
-	return fd;
-}
-
-int64_t mf_sys_pipe(struct mf_process *process, const uint64_t arg[6])
-{
-	return make_pipe(process, arg[0], 0);
-}
-
-int64_t mf_sys_pipe2(struct mf_process *process, const uint64_t arg[6])
-{
-	return make_pipe(process, arg[0], (uint32_t)arg[1]);
 }
 
 /* What a door answers: not on this thread means waiting for another. */
@@ -367,6 +261,7 @@ int64_t mf_sys_fadvise64(struct mf_process *process, const uint64_t arg[6])
 static int64_t send(struct mf_process *process, const struct mf_fd *out, int host, uint64_t offset,
 		    uint64_t bytes)
 {
+	struct mf_io io = {.at = MF_OWN_OFFSET, .flags = out->flags};
 	char buffer[SENDFILE_BYTES];
 	uint64_t done = 0;
 
@@ -377,8 +272,8 @@ static int64_t send(struct mf_process *process, const struct mf_fd *out, int hos
 		int64_t put = got;
 
 		if (got > 0) {
-			mf_cursor_host(&cursor, process, buffer, (size_t)got);
-			put = mf_io_write(process, out, &cursor, MF_OWN_OFFSET);
+			mf_cursor_host(&cursor, process, buffer, (size_t)got, MF_READ);
+			put = mf_io_write(process, out, &cursor, &io);
 		} else if (got < 0) {
 			put = -errno;
 		}

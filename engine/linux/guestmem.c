@@ -68,10 +68,10 @@ int mf_cursor_list(struct mf_cursor *cursor, struct mf_process *process, struct 
 }
 
 void mf_cursor_host(struct mf_cursor *cursor, struct mf_process *process, const void *bytes,
-		    size_t count)
+		    size_t count, int prot)
 {
-	*cursor = (struct mf_cursor){
-		.process = process, .host = bytes, .left = count, .prot = MF_READ};
+	*cursor =
+		(struct mf_cursor){.process = process, .host = bytes, .left = count, .prot = prot};
 }
 
 static size_t guest_pieces(const struct mf_cursor *cursor, struct iovec pieces[MF_PIECES],
@@ -110,20 +110,12 @@ size_t mf_cursor_pieces(const struct mf_cursor *cursor, struct iovec pieces[MF_P
 	return cursor->left;
 }
 
-void mf_cursor_advance(struct mf_cursor *cursor, const struct iovec *pieces, size_t bytes)
+void mf_cursor_skip(struct mf_cursor *cursor, uint64_t bytes)
 {
-	size_t marked = 0;
-
 	cursor->left -= bytes;
 	if (cursor->host) {
 		cursor->host = (const uint8_t *)cursor->host + bytes;
 		return;
-	}
-	for (; cursor->prot & MF_WRITE && marked < bytes; pieces++) {
-		size_t part = pieces->iov_len < bytes - marked ? pieces->iov_len : bytes - marked;
-
-		mf_mem_mark(&cursor->process->vm.mem, pieces->iov_base, part);
-		marked += part;
 	}
 	cursor->skip += bytes;
 	while (cursor->count && cursor->skip >= cursor->iov->bytes) {
@@ -131,6 +123,61 @@ void mf_cursor_advance(struct mf_cursor *cursor, const struct iovec *pieces, siz
 		cursor->iov++;
 		cursor->count--;
 	}
+}
+
+void mf_cursor_advance(struct mf_cursor *cursor, const struct iovec *pieces, size_t bytes)
+{
+	size_t marked = 0;
+
+	for (; !cursor->host && cursor->prot & MF_WRITE && marked < bytes; pieces++) {
+		size_t part = pieces->iov_len < bytes - marked ? pieces->iov_len : bytes - marked;
+
+		mf_mem_mark(&cursor->process->vm.mem, pieces->iov_base, part);
+		marked += part;
+	}
+	mf_cursor_skip(cursor, bytes);
+}
+
+/* Copy with the next pieces: bytes copied, 0 when there is nothing or no right to. */
+static size_t copy_pieces(struct mf_cursor *cursor, uint8_t *host, size_t bytes, bool put)
+{
+	struct iovec pieces[MF_PIECES];
+	size_t done = 0;
+	int count;
+	int i;
+
+	mf_cursor_pieces(cursor, pieces, &count);
+	for (i = 0; i < count && done < bytes; i++) {
+		size_t part = pieces[i].iov_len < bytes - done ? pieces[i].iov_len : bytes - done;
+
+		if (put)
+			memcpy(pieces[i].iov_base, host + done, part);
+		else
+			memcpy(host + done, pieces[i].iov_base, part);
+		done += part;
+	}
+	mf_cursor_advance(cursor, pieces, done);
+	return done;
+}
+
+size_t mf_cursor_get(struct mf_cursor *cursor, void *to, size_t bytes)
+{
+	size_t done = 0;
+	size_t got = 1;
+
+	for (; got && done < bytes; done += got)
+		got = copy_pieces(cursor, (uint8_t *)to + done, bytes - done, false);
+	return done;
+}
+
+size_t mf_cursor_put(struct mf_cursor *cursor, const void *from, size_t bytes)
+{
+	size_t done = 0;
+	size_t got = 1;
+
+	for (; got && done < bytes; done += got)
+		got = copy_pieces(cursor, (uint8_t *)from + done, bytes - done, true);
+	return done;
 }
 
 int mf_guest_read(struct mf_process *process, uint64_t va, void *to, size_t bytes)

@@ -40,9 +40,9 @@ void mf_cursor_one(struct mf_cursor *cursor, struct mf_process *process, struct 
 int mf_cursor_list(struct mf_cursor *cursor, struct mf_process *process, struct mf_guest_iov *iov,
 		   uint64_t at, uint64_t count, int prot);
 
-/* Bytes of the host's, for output. */
+/* Bytes of the host's: `prot` as for a guest's, MF_READ: they are the source. */
 void mf_cursor_host(struct mf_cursor *cursor, struct mf_process *process, const void *bytes,
-		    size_t count);
+		    size_t count, int prot);
 
 /*
  * The next pieces, at most MF_PIECES of them: bytes in them. 0 with bytes left: the address there
@@ -52,6 +52,16 @@ size_t mf_cursor_pieces(const struct mf_cursor *cursor, struct iovec pieces[MF_P
 
 /* `bytes` of those pieces were transferred. */
 void mf_cursor_advance(struct mf_cursor *cursor, const struct iovec *pieces, size_t bytes);
+
+/*
+ * Copy between the cursor's buffers and the host, and advance. Bytes copied: fewer than asked for
+ * when the buffers end or an address is not the program's.
+ */
+size_t mf_cursor_get(struct mf_cursor *cursor, void *to, size_t bytes);
+size_t mf_cursor_put(struct mf_cursor *cursor, const void *from, size_t bytes);
+
+/* Go `bytes` forward, which an earlier try of the call has moved. */
+void mf_cursor_skip(struct mf_cursor *cursor, uint64_t bytes);
 
 /* Copy in and out; the stack grows if need be. -EFAULT. */
 int mf_guest_read(struct mf_process *process, uint64_t va, void *to, size_t bytes);

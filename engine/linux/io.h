@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* Parts of io.c that other descriptor calls use: writing through a description. */
+/* Reading and writing through a description, for the calls and for the kinds. */
 #ifndef MF_ENGINE_LINUX_IO_H
 #define MF_ENGINE_LINUX_IO_H
 
 #include "engine/linux/fd.h"
 #include "engine/linux/guestmem.h"
 
-#define MF_OWN_OFFSET (-1) /* read and write where the description stands, and move it on */
-
-/* What write and its kin return. `at`: where in the file, or MF_OWN_OFFSET. */
+/* What read, write and their kin return: bytes, -errno, or MF_SYS_WAIT. */
+int64_t mf_io_read(struct mf_process *process, const struct mf_fd *entry, struct mf_cursor *cursor,
+		   const struct mf_io *io);
 int64_t mf_io_write(struct mf_process *process, const struct mf_fd *entry, struct mf_cursor *cursor,
-		    int64_t at);
+		    const struct mf_io *io);
+
+/* What a call returns that moved `done` bytes and then met `error` (0: the end, or with `fault` a
+ * bad address). */
+int64_t mf_io_outcome(const struct mf_cursor *cursor, uint64_t done, int64_t error, bool fault);
+
+/* What fstat says of an emulated device. */
+void mf_char_stat(struct stat *st, enum mf_char device);
 
 #endif

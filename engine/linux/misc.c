@@ -126,7 +126,7 @@ static bool limit_of(const struct mf_process *process, uint64_t resource, struct
 		break;
 	case RLIMIT_NOFILE:
 		limit->rlim_cur = mf_linux(process)->nofile;
-		limit->rlim_max = MF_FDS;
+		limit->rlim_max = mf_fd_hard_limit(process);
 		break;
 	case RLIMIT_AS:
 	case RLIMIT_DATA:

@@ -43,6 +43,8 @@ static void end_or_keep(struct mf_process *process, int64_t result)
 		MF_THREAD_DIRTY(process, call_pending) = pending;
 	if (!pending && thread->call_until_ns)
 		MF_THREAD_DIRTY(process, call_until_ns) = 0;
+	if (!pending && thread->call_done)
+		MF_THREAD_DIRTY(process, call_done) = 0;
 }
 
 /* A parked call is made again: put the vCPU back in front of nothing, only the answer is missing.

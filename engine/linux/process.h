@@ -55,6 +55,8 @@ struct mf_policy {
 	bool stdio_is_host; /* stdin/stdout/stderr may be asked about as the host's (tty, fstat) */
 	FILE *trace;        /* --trace-syscalls; NULL = off */
 	uint64_t output_limit; /* bytes that one run may print; 0 = no limit */
+	uint32_t files_limit;  /* descriptors that a program may have, at most MF_FDS; 0 = the usual
+				*/
 	int host_fd_end; /* programs get no host descriptor from this number on; 0 = no bound */
 	uint64_t private_pages;          /* pages that a fork may hold privately; 0 = no limit */
 	const struct mf_file_door *door; /* NULL: the host's calls */

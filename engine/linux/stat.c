@@ -4,6 +4,7 @@
  * described without the host: the emulated devices, and the directories above permitted ones.
  */
 #include "engine/linux/files.h"
+#include "engine/linux/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,20 +28,6 @@ struct subject {
 	struct stat st;
 };
 
-static void describe_char(struct stat *st, enum mf_char device)
-{
-	static const unsigned int minors[] = {[MF_CHAR_NULL] = 3,
-					      [MF_CHAR_ZERO] = 5,
-					      [MF_CHAR_RANDOM] = 8,
-					      [MF_CHAR_URANDOM] = 9};
-
-	*st = (struct stat){.st_mode = S_IFCHR | 0666,
-			    .st_nlink = 1,
-			    .st_blksize = MF_PAGE,
-			    .st_rdev = makedev(1, minors[device]),
-			    .st_ino = 1 + minors[device]};
-}
-
 /* A directory above permitted ones: that it is one is all that is told. */
 static void describe_above(struct stat *st, const char *path)
 {
@@ -59,14 +46,11 @@ static int find_fd(struct mf_process *process, uint64_t fd, struct subject *subj
 	*subject = (struct subject){.fd = -1};
 	if (!entry)
 		return -EBADF;
-	if (entry->kind == MF_FD_CHAR)
-		describe_char(&subject->st, (enum mf_char)entry->host);
-	else if (entry->kind == MF_FD_STDIO && !process->policy->stdio_is_host)
-		describe_char(&subject->st, MF_CHAR_NULL);
-	else
-		subject->fd = mf_fd_host(process, entry);
-	if (subject->fd < 0 && !subject->st.st_mode)
-		describe_char(&subject->st, MF_CHAR_NULL);
+	subject->fd = mf_fd_ops(entry)->stat ? -1 : mf_fd_host(process, entry);
+	if (mf_fd_ops(entry)->stat)
+		return mf_fd_ops(entry)->stat(process, entry, &subject->st);
+	if (subject->fd < 0)
+		mf_fd_stat_anon(process, &subject->st);
 	return 0;
 }
 
@@ -77,7 +61,7 @@ static int find_name(struct mf_process *process, const struct mf_name *name, int
 
 	*subject = (struct subject){.fd = -1, .ours = true};
 	if (mf_name_char(name) >= 0) {
-		describe_char(&subject->st, (enum mf_char)mf_name_char(name));
+		mf_char_stat(&subject->st, (enum mf_char)mf_name_char(name));
 		return 0;
 	}
 	subject->fd = mf_name_open(process, name, MF_PERMIT_EITHER, open_flags, 0);

@@ -11,8 +11,9 @@
 
 #define MF_THREADS   1024u
 #define MF_VMAS      16384u
-#define MF_FDS       256u
-#define MF_DIRS      64u /* directories open at a time */
+#define MF_FDS       4096u /* the most descriptors that a program may be allowed */
+#define MF_FDS_USUAL 1024u /* that it has when nothing is said */
+#define MF_DIRS      64u   /* directories open at a time */
 #define MF_SIGNALS   65u
 #define MF_PATH_MAX  1024u
 #define MF_AUX_WORDS 48u
@@ -44,11 +45,18 @@ enum mf_vma_kind {
 
 enum mf_fd_kind {
 	MF_FD_FREE = 0,
-	MF_FD_STDIO, /* the engine's own stdin/stdout/stderr; `host` = 0, 1 or 2 */
-	MF_FD_FILE,  /* host descriptor of a regular file; the offset is kept here */
-	MF_FD_DIR,
-	MF_FD_PIPE,
-	MF_FD_CHAR, /* /dev/null, /dev/zero, /dev/urandom: `host` is one of enum mf_char */
+	MF_FD_STDIO,    /* the engine's own stdin/stdout/stderr; `host` = 0, 1 or 2 */
+	MF_FD_FILE,     /* host descriptor of a regular file; the offset is kept here */
+	MF_FD_DIR,      /* host descriptor of a directory */
+	MF_FD_CHAR,     /* /dev/null, /dev/zero, /dev/urandom: `host` is one of enum mf_char */
+	MF_FD_PIPE,     /* an end of pipes[object] */
+	MF_FD_EVENTFD,  /* `offset` is the counter; `object` 1: a semaphore */
+	MF_FD_TIMERFD,  /* timers[index of the description] */
+	MF_FD_EPOLL,    /* epolls[index of the description] */
+	MF_FD_SIGNALFD, /* `offset` is the set of signals */
+	MF_FD_SOCKET,
+	MF_FD_PROC, /* made-up text: files of /proc */
+	MF_FD_KINDS
 };
 
 enum mf_char {
@@ -60,19 +68,54 @@ enum mf_char {
 
 /* An open file description: descriptors that were made by dup share one. */
 struct mf_fd {
-	uint8_t kind;   /* enum mf_fd_kind */
-	uint8_t dir;    /* MF_FD_DIR: its name is dirs[dir] */
-	uint16_t users; /* descriptors that refer to it; 0 = free */
-	int32_t host;   /* host descriptor, or as the kind says */
-	uint32_t flags; /* O_* status flags; O_APPEND and O_NONBLOCK are here only, not on the
-			   host's */
-	uint32_t reserved;
-	uint64_t offset; /* FILE: bytes; DIR: the host's cookie of the next entry */
+	uint8_t kind; /* enum mf_fd_kind */
+	uint8_t reserved;
+	uint16_t dir;     /* MF_FD_DIR: its name is dirs[dir] */
+	int32_t host;     /* host descriptor, or as the kind says; -1: none */
+	uint32_t flags;   /* O_* status flags; O_APPEND and O_NONBLOCK are here only, not on the
+			     host's */
+	uint32_t users;   /* descriptors that refer to it, and whoever else holds it; 0 = free */
+	uint64_t offset;  /* FILE: bytes; DIR: the host's cookie of the next entry; or as the kind
+			     says */
+	uint32_t object;  /* as the kind says */
+	uint32_t watches; /* epoll's first item on it + 1; 0: none (engine/linux/watch.h) */
 };
 
-/* A descriptor: index + 1 into fds[], and close-on-exec. 0 = not open. */
+/* A descriptor: index + 1 of its description, and close-on-exec. 0 = not open. */
 #define MF_FD_SLOT_INDEX   0x7fffu
 #define MF_FD_SLOT_CLOEXEC 0x8000u
+
+/* Descriptors and descriptions by the chunk: the first ones share the state's first page. */
+#define MF_FD_CHUNK 64u
+struct mf_fd_chunk {
+	uint16_t slots[MF_FD_CHUNK];
+	struct mf_fd fds[MF_FD_CHUNK];
+};
+
+/* A page of a pipe: a guest frame that no guest address maps. */
+struct mf_pipe_slot {
+	uint32_t frame; /* number of the guest frame */
+	uint16_t offset;
+	uint16_t bytes; /* MF_PIPE_PACKET: a packet of its own (O_DIRECT) */
+};
+
+#define MF_PIPES       2048u
+#define MF_PIPE_SLOTS  256u /* 1 MiB, as much as an ordinary user may ask Linux for */
+#define MF_PIPE_USUAL  16u
+#define MF_PIPE_PACKET 0x8000u
+
+/* slots[tail..head), counting on and on; in use while it has readers or writers. */
+struct mf_pipe {
+	uint32_t readers; /* descriptions */
+	uint32_t writers;
+	uint32_t capacity; /* slots, a power of two */
+	uint32_t head;
+	uint32_t tail;
+	uint32_t spare; /* a frame at hand; 0: none */
+	uint32_t watches;
+	uint32_t serial; /* its inode number is made of it */
+	struct mf_pipe_slot slots[MF_PIPE_SLOTS];
+};
 
 struct mf_sigaction {
 	uint64_t handler; /* 0 SIG_DFL, 1 SIG_IGN */
@@ -111,6 +154,7 @@ struct mf_thread {
 	struct mf_wait wait;
 	uint64_t call_until_ns; /* when the call in progress times out (CLOCK_MONOTONIC); 0: not
 				   set */
+	uint64_t call_done; /* bytes that the call in progress has moved before it had to wait */
 	uint64_t clear_child_tid;
 	uint64_t robust_list;
 	uint64_t sigmask;
@@ -139,11 +183,15 @@ struct mf_linux {
 	uint32_t threads_high; /* entries of threads[] from here on were never used */
 	uint32_t thread_count; /* alive */
 	uint64_t nofile;       /* RLIMIT_NOFILE */
-	uint32_t fds_high;     /* entries of fds[] from here on were never used */
+	uint32_t fds_high;     /* descriptions from here on were never used */
 	uint32_t reserved;
-	uint16_t fd_slots[MF_FDS];
-	struct mf_fd
-		fds[MF_FDS]; /* the first hundred lie in the first page with all of the above */
+	uint64_t fd_numbers[MF_FDS / 64]; /* one bit a descriptor that is open */
+	uint64_t fd_taken[MF_FDS / 64];   /* one bit a description in use */
+	struct mf_fd_chunk fd_chunks[MF_FDS / MF_FD_CHUNK];
+	struct mf_pipe pipes[MF_PIPES];
+	uint64_t pipes_taken[MF_PIPES / 64];
+	uint32_t pipes_made;
+	uint32_t reserved3;
 	char cwd[MF_PATH_MAX];
 	/* the program, as /proc/self tells of it */
 	char exe[MF_PATH_MAX]; /* absolute */

@@ -60,6 +60,7 @@ mf_syscall_fn mf_sys_read, mf_sys_write, mf_sys_readv, mf_sys_writev, mf_sys_pre
 mf_syscall_fn mf_sys_preadv, mf_sys_pwritev, mf_sys_lseek, mf_sys_close, mf_sys_close_range,
 	mf_sys_dup;
 mf_syscall_fn mf_sys_dup2, mf_sys_dup3, mf_sys_fcntl, mf_sys_ioctl, mf_sys_pipe, mf_sys_pipe2;
+mf_syscall_fn mf_sys_preadv2, mf_sys_pwritev2, mf_sys_eventfd, mf_sys_eventfd2;
 mf_syscall_fn mf_sys_poll, mf_sys_ppoll, mf_sys_select, mf_sys_pselect6, mf_sys_ftruncate;
 mf_syscall_fn mf_sys_fsync, mf_sys_fdatasync, mf_sys_fallocate, mf_sys_fadvise64, mf_sys_sendfile;
 /* files.c: names */
@@ -82,6 +83,8 @@ const struct mf_fd *mf_fd_get(const struct mf_process *process, uint64_t fd);
 /* Put `entry` at the lowest free number >= from: the number or -EMFILE. The host descriptor is the
  * entry's from then on (on failure it stays the caller's). */
 int64_t mf_fd_install(struct mf_process *process, const struct mf_fd *entry, uint64_t from);
+/* Descriptors that a program may ask for: RLIMIT_NOFILE's hard limit. */
+uint64_t mf_fd_hard_limit(const struct mf_process *process);
 /* Standard descriptors of a new program. */
 void mf_fd_init(struct mf_process *process);
 /* Close host descriptors that this process has and its image has not; all of them without an image.

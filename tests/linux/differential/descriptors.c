@@ -219,15 +219,15 @@ CASE(copies_of_a_descriptor_share_the_offset, dup, dup2, dup3, lseek, close)
 	SHOW(SYS(dup2, 99, fd));
 	SHOW(SYS(dup2, 99, 99));
 	SHOW(SYS(dup2, fd, -1));
-	SHOW(SYS(dup2, fd, 256));
-	SHOW(SYS(dup2, fd, 255));
+	SHOW(SYS(dup2, fd, 1024));
+	SHOW(SYS(dup2, fd, 1023));
 	SHOW(SYS(dup3, fd, 21, O_CLOEXEC));
 	SHOW(SYS(fcntl, 21, F_GETFD));
 	SHOW(SYS(fcntl, 20, F_GETFD));
 	SHOW(SYS(dup3, fd, fd, 0));
 	SHOW(SYS(dup3, fd, 22, O_NONBLOCK));
 	SHOW(SYS(dup3, 99, 22, 0));
-	SHOW(SYS(dup3, fd, 256, 0));
+	SHOW(SYS(dup3, fd, 1024, 0));
 	SHOW(SYS(dup, 99));
 	SHOW(SYS(close, fd));
 	SHOW(SYS(read, 20, text, 2));
@@ -270,7 +270,7 @@ CASE(flags_of_a_descriptor, fcntl)
 	SHOW(SYS(fcntl, fd, F_DUPFD_CLOEXEC, 30));
 	SHOW(SYS(fcntl, 30, F_GETFD));
 	SHOW(SYS(fcntl, 31, F_GETFD));
-	SHOW(SYS(fcntl, fd, F_DUPFD, 256));
+	SHOW(SYS(fcntl, fd, F_DUPFD, 1024));
 	SHOW(SYS(fcntl, fd, F_DUPFD, -1));
 	SHOW(SYS(fcntl, 99, F_GETFD));
 	SHOW(SYS(fcntl, fd, 9999, 0));

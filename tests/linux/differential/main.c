@@ -228,7 +228,7 @@ static void run(const struct diff_case *c, int home)
 int main(int argc, char **argv)
 {
 	const struct diff_case *const *at;
-	struct rlimit nofile = {.rlim_cur = 256, .rlim_max = 256};
+	struct rlimit nofile = {.rlim_cur = 1024, .rlim_max = 1024};
 	int home, i;
 
 	if (argc == 2 && !strcmp(argv[1], "--list")) {

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pipes: plain data. The bytes lie in guest frames that no guest address maps, one a page written,
+ * so that they count against the VM's memory, fork and reset. What is written merges and fills up
+ * as in Linux' fs/pipe.c.
+ */
+#ifndef MF_ENGINE_LINUX_PIPE_H
+#define MF_ENGINE_LINUX_PIPE_H
+
+#include "engine/linux/fd.h"
+
+/* F_GETPIPE_SZ and F_SETPIPE_SZ: bytes; -EPERM beyond 1 MiB, -EBUSY when more is in it. */
+int64_t mf_pipe_size(const struct mf_process *process, const struct mf_fd *entry);
+int64_t mf_pipe_resize(struct mf_process *process, const struct mf_fd *entry, uint64_t bytes);
+
+/* A further description of the same pipe, as opening /proc/self/fd/N makes it: the descriptor or a
+ * negative errno. */
+int64_t mf_pipe_open(struct mf_process *process, const struct mf_fd *entry, int flags);
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Regular files and directories. Files are read and written at an explicit offset, so that forks
+ * which share a host descriptor share no position; appending is a flag of each write for the same
+ * reason.
+ */
+#include "engine/linux/io.h"
+#include "engine/linux/wait.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Bytes moved between those pieces and a file, or a negative errno. */
+typedef ssize_t file_fn(const struct mf_process *process, const struct mf_fd *entry,
+			const struct iovec *pieces, int count, uint64_t offset, uint32_t flags);
+
+/* Piece by piece until the cursor or the file ends; *done is what was moved. */
+static int64_t move_file(struct mf_process *process, const struct mf_fd *entry,
+			 struct mf_cursor *cursor, const struct mf_io *io, uint64_t offset,
+			 file_fn *fn, uint64_t *done)
+{
+	struct iovec pieces[MF_PIECES];
+	int64_t error = 0;
+	size_t bytes;
+	int count;
+
+	*done = 0;
+	do {
+		ssize_t got;
+
+		bytes = mf_cursor_pieces(cursor, pieces, &count);
+		if (!bytes && (*done || cursor->left))
+			break;
+		got = fn(process, entry, pieces, count, offset + *done, io->flags);
+		if (got == -EAGAIN && !*done)
+			return mf_wait_host(process, -1, 0);
+		if (got < 0)
+			error = got;
+		if (got <= 0)
+			break;
+		mf_cursor_advance(cursor, pieces, (size_t)got);
+		*done += (uint64_t)got;
+		if ((size_t)got < bytes)
+			break;
+	} while (cursor->left);
+	return mf_io_outcome(cursor, *done, error, !bytes);
+}
+
+static uint64_t offset_of(const struct mf_fd *entry, const struct mf_io *io)
+{
+	return io->at == MF_OWN_OFFSET ? entry->offset : (uint64_t)io->at;
+}
+
+static ssize_t get_file(const struct mf_process *process, const struct mf_fd *entry,
+			const struct iovec *pieces, int count, uint64_t offset, uint32_t flags)
+{
+	ssize_t got = TEMP_FAILURE_RETRY(preadv(entry->host, pieces, count, (off_t)offset));
+
+	(void)process;
+	(void)flags;
+	return got < 0 ? -errno : got;
+}
+
+static int64_t read_file(struct mf_process *process, const struct mf_fd *entry,
+			 struct mf_cursor *cursor, const struct mf_io *io)
+{
+	uint64_t offset = offset_of(entry, io);
+	uint64_t done;
+	int64_t result = move_file(process, entry, cursor, io, offset, get_file, &done);
+
+	if (done && io->at == MF_OWN_OFFSET)
+		mf_fd_rw(process, entry)->offset = offset + done;
+	return result;
+}
+
+/* Bytes written, or a negative errno. */
+static ssize_t put_file(const struct mf_process *process, const struct mf_fd *entry,
+			const struct iovec *pieces, int count, uint64_t offset, uint32_t flags)
+{
+	const struct mf_file_door *door = process->policy->door;
+	int rwf = (flags & O_APPEND ? RWF_APPEND : 0) | (flags & O_DSYNC ? RWF_DSYNC : 0);
+	ssize_t got;
+
+	if (door)
+		return door->write(door->cookie, entry->host, pieces, count, offset,
+				   rwf & RWF_APPEND, flags & O_DSYNC);
+	got = TEMP_FAILURE_RETRY(pwritev2(entry->host, pieces, count, (off_t)offset, rwf));
+	return got < 0 ? -errno : got;
+}
+
+static void move_on(struct mf_process *process, const struct mf_fd *entry, uint64_t offset,
+		    uint32_t flags)
+{
+	struct stat st;
+
+	if (flags & O_APPEND && !fstat(entry->host, &st))
+		offset = (uint64_t)st.st_size;
+	mf_fd_rw(process, entry)->offset = offset;
+}
+
+static int64_t write_file(struct mf_process *process, const struct mf_fd *entry,
+			  struct mf_cursor *cursor, const struct mf_io *io)
+{
+	uint64_t offset = offset_of(entry, io);
+	uint64_t done;
+	int64_t result = move_file(process, entry, cursor, io, offset, put_file, &done);
+
+	if (done && io->at == MF_OWN_OFFSET)
+		move_on(process, entry, offset + done, io->flags);
+	return result;
+}
+
+static int64_t seek_file(struct mf_process *process, const struct mf_fd *entry, int64_t offset,
+			 uint64_t whence)
+{
+	int64_t base = 0;
+	struct stat st;
+
+	(void)process;
+	if (whence == SEEK_DATA || whence == SEEK_HOLE) {
+		base = lseek(entry->host, offset, (int)whence);
+		return base < 0 ? -errno : base;
+	}
+	if (whence == SEEK_CUR)
+		base = (int64_t)entry->offset;
+	else if (whence == SEEK_END)
+		base = fstat(entry->host, &st) ? -1 : st.st_size;
+	else if (whence != SEEK_SET)
+		return -EINVAL;
+	if (base < 0)
+		return -errno;
+	if (__builtin_add_overflow(base, offset, &base) || base < 0)
+		return -EINVAL;
+	/* How far a file may reach is the host's file system's to say. */
+	base = lseek(entry->host, base, SEEK_SET);
+	return base < 0 ? -errno : base;
+}
+
+static int64_t ioctl_file(struct mf_process *process, const struct mf_fd *entry, uint32_t request,
+			  uint64_t arg)
+{
+	struct stat st;
+	int64_t left;
+	int bytes;
+
+	if (request != FIONREAD)
+		return -ENOTTY;
+	left = fstat(entry->host, &st) ? 0 : st.st_size - (int64_t)entry->offset;
+	bytes = left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
+	return mf_guest_write(process, arg, &bytes, sizeof(bytes));
+}
+
+const struct mf_fd_ops mf_file_ops = {
+	.name = NULL,
+	.traits = MF_FD_HAS_HOST | MF_FD_SEEKS,
+	.read = read_file,
+	.write = write_file,
+	.seek = seek_file,
+	.ioctl = ioctl_file,
+};
+
+static int64_t read_dir(struct mf_process *process, const struct mf_fd *entry,
+			struct mf_cursor *cursor, const struct mf_io *io)
+{
+	(void)process;
+	(void)entry;
+	(void)cursor;
+	(void)io;
+	return -EISDIR;
+}
+
+/* Cookies: only those that getdents64 gave mean anything. */
+static int64_t seek_dir(struct mf_process *process, const struct mf_fd *entry, int64_t offset,
+			uint64_t whence)
+{
+	(void)process;
+	if (whence == SEEK_CUR && !offset)
+		return (int64_t)entry->offset;
+	return whence == SEEK_SET && offset >= 0 ? offset : -EINVAL;
+}
+
+static void close_dir(struct mf_process *process, const struct mf_fd *entry)
+{
+	MF_DIRTY(process, dirs[entry->dir][0]) = 0;
+}
+
+const struct mf_fd_ops mf_dir_ops = {
+	.name = NULL,
+	.traits = MF_FD_HAS_HOST | MF_FD_SEEKS,
+	.read = read_dir,
+	.seek = seek_dir,
+	.close = close_dir,
+};

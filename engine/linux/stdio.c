@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* Standard input, output and error: the engine's own, or what the role makes of them. */
+#include "engine/linux/io.h"
+#include "engine/linux/wait.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TERMIOS_BYTES 36u /* the kernel's struct termios */
+
+static bool is_ready(int host, short events)
+{
+	struct pollfd pollfd = {.fd = host, .events = events};
+
+	return poll(&pollfd, 1, 0) > 0;
+}
+
+/* The host descriptor that decides, or -1: always ready. */
+static int host_of(const struct mf_process *process, const struct mf_fd *entry)
+{
+	if (entry->host && !process->policy->stdio_is_host)
+		return -1;
+	return mf_fd_host(process, entry);
+}
+
+/* What is there now; end of file without a host descriptor. */
+static int64_t read_stdio(struct mf_process *process, const struct mf_fd *entry,
+			  struct mf_cursor *cursor, const struct mf_io *io)
+{
+	int host = mf_fd_host(process, entry);
+	struct iovec pieces[MF_PIECES];
+	ssize_t got;
+	int count;
+
+	if (host < 0 || !cursor->left)
+		return 0;
+	if (!is_ready(host, POLLIN))
+		return mf_fd_block(process, entry, io, POLLIN);
+	if (!mf_cursor_pieces(cursor, pieces, &count))
+		return -EFAULT;
+	got = TEMP_FAILURE_RETRY(readv(host, pieces, count));
+	if (got < 0)
+		return errno == EAGAIN ? mf_fd_block(process, entry, io, POLLIN) : -errno;
+	mf_cursor_advance(cursor, pieces, (size_t)got);
+	return got;
+}
+
+/* Bytes that this run may still print. */
+static uint64_t output_budget(const struct mf_process *process)
+{
+	uint64_t limit = process->policy->output_limit;
+
+	if (!limit)
+		return UINT64_MAX;
+	return limit > process->output_bytes ? limit - process->output_bytes : 0;
+}
+
+/* Hand one piece to the role: bytes taken, or -ENOSPC over the limit, or its errno. */
+static int64_t print_piece(struct mf_process *process, int fd, const struct iovec *piece)
+{
+	const struct mf_policy *policy = process->policy;
+	uint64_t budget = output_budget(process);
+	size_t bytes = piece->iov_len < budget ? piece->iov_len : budget;
+	ssize_t got = (ssize_t)bytes;
+
+	if (!bytes)
+		return -ENOSPC;
+	if (policy->output)
+		got = policy->output(policy->output_cookie, fd, piece->iov_base, bytes);
+	if (got > 0)
+		process->output_bytes += (uint64_t)got;
+	return got;
+}
+
+static int64_t write_stdio(struct mf_process *process, const struct mf_fd *entry,
+			   struct mf_cursor *cursor, const struct mf_io *io)
+{
+	struct iovec pieces[MF_PIECES];
+	uint64_t done = 0;
+	int64_t got = 1;
+	int count, i;
+
+	while (got > 0 && !(done && process->vm.kicked) &&
+	       mf_cursor_pieces(cursor, pieces, &count)) {
+		for (i = 0; i < count && got > 0; i++) {
+			got = print_piece(process, entry->host, &pieces[i]);
+			if (got <= 0)
+				break;
+			mf_cursor_advance(cursor, &pieces[i], (size_t)got);
+			done += (uint64_t)got;
+			if ((size_t)got < pieces[i].iov_len)
+				return (int64_t)done;
+		}
+	}
+	if (done || got >= 0)
+		return mf_io_outcome(cursor, done, 0, true);
+	if (got == -EAGAIN && io->flags & O_NONBLOCK)
+		return got;
+	if (got == -EAGAIN)
+		return mf_wait_host(process, entry->host, POLLOUT);
+	return got == -EPIPE ? mf_fd_broken_pipe(process) : got;
+}
+
+/* Ask the host about a terminal, if the standard descriptors are the host's. */
+static int64_t ask_terminal(struct mf_process *process, const struct mf_fd *entry,
+			    unsigned long request, uint64_t to, size_t bytes)
+{
+	int host = mf_fd_host(process, entry);
+	char answer[64] = {0};
+
+	if (!process->policy->stdio_is_host || host < 0)
+		return -ENOTTY;
+	if (ioctl(host, request, answer))
+		return errno == EPERM ? -ENOTTY : -errno;
+	return mf_guest_write(process, to, answer, bytes);
+}
+
+static int64_t ioctl_stdio(struct mf_process *process, const struct mf_fd *entry, uint32_t request,
+			   uint64_t arg)
+{
+	int host = mf_fd_host(process, entry);
+	int bytes;
+
+	switch (request) {
+	case TCGETS:
+		return ask_terminal(process, entry, TCGETS, arg, TERMIOS_BYTES);
+	case TIOCGWINSZ:
+		return ask_terminal(process, entry, TIOCGWINSZ, arg, sizeof(struct winsize));
+	case FIONREAD:
+		if (host < 0 || !process->policy->stdio_is_host)
+			return -ENOTTY;
+		if (ioctl(host, FIONREAD, &bytes))
+			return -errno;
+		return mf_guest_write(process, arg, &bytes, sizeof(bytes));
+	default:
+		return -ENOTTY;
+	}
+}
+
+/* Where it is not the host's to be asked about, it is as good as /dev/null. */
+static int stat_stdio(struct mf_process *process, const struct mf_fd *entry, struct stat *st)
+{
+	int host = mf_fd_host(process, entry);
+
+	if (host < 0 || !process->policy->stdio_is_host)
+		mf_char_stat(st, MF_CHAR_NULL);
+	else if (fstat(host, st))
+		return -errno;
+	return 0;
+}
+
+const struct mf_fd_ops mf_stdio_ops = {
+	.name = "/dev/null",
+	.traits = MF_FD_POLLS,
+	.read = read_stdio,
+	.write = write_stdio,
+	.host = host_of,
+	.ioctl = ioctl_stdio,
+	.stat = stat_stdio,
+};
