@@ -33,6 +33,11 @@ int mf_verb_doctor(int argc, char **argv)
 	printf("host table edits are seen   %s\n", yes(kvm.traits.host_edits_seen));
 	printf("vCPU statistics             %s\n", yes(kvm.traits.binary_stats));
 	printf("page-map scan               %s\n", yes(kvm.traits.pagemap_scan));
+	printf("huge pages on request       %s\n",
+	       kvm.traits.huge_pages
+		       ? "yes"
+		       : "no (mayfly run is slower with much memory; mend: echo madvise "
+			 ">/sys/kernel/mm/transparent_hugepage/enabled)");
 	printf("guest TSC equals the host's %s\n", yes(kvm.traits.tsc_offset));
 	printf("MSR filter                  %s\n", yes(kvm.traits.msr_filter));
 	printf("Landlock ABI                %d%s\n", mf_confine_landlock_abi(),

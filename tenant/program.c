@@ -160,6 +160,7 @@ int mf_program_exec(struct mf_program *program, struct mf_process *process, stru
 		.envp = (char *const *)options->env,
 		.cwd = options->cwd,
 		.limit_bytes = options->memory_bytes,
+		.plain = program->plain,
 	};
 
 	return mf_process_exec(process, &program->kvm, &program->policy, &exec, err);

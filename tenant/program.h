@@ -37,6 +37,7 @@ struct mf_program {
 	struct mf_policy policy;
 	struct mf_permit *permit;
 	struct mf_exec_files files;
+	bool plain; /* it will be run, not frozen */
 	const struct mf_program_options *options;
 };
 

@@ -107,6 +107,7 @@ int mf_run(const struct mf_run_options *options, struct mf_error *err)
 	program.policy.output_cookie = &streams;
 	program.policy.stdin_fd = STDIN_FILENO;
 	program.policy.stdio_is_host = true;
+	program.plain = true;
 	if (!mf_program_confine(&program, NULL, NULL, err))
 		status = run_confined(&program, options, err);
 	mf_program_close(&program);

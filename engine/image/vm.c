@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-int mf_vm_create_blank(struct mf_vm *vm, const struct mf_kvm *kvm, size_t limit_bytes,
+int mf_vm_create_blank(struct mf_vm *vm, const struct mf_kvm *kvm, bool plain, size_t limit_bytes,
 		       size_t linux_bytes, struct mf_error *err)
 {
 	int ret;
@@ -19,7 +19,7 @@ int mf_vm_create_blank(struct mf_vm *vm, const struct mf_kvm *kvm, size_t limit_
 	ret = mf_kvm_vm_create(&vm->kvm, kvm, err);
 	if (ret)
 		return ret;
-	ret = mf_mem_create_blank(&vm->mem, &vm->kvm, limit_bytes, linux_bytes, err);
+	ret = mf_mem_create_blank(&vm->mem, &vm->kvm, plain, limit_bytes, linux_bytes, err);
 	if (!ret) {
 		ret = mf_guest_install(vm);
 		if (ret)

@@ -75,8 +75,9 @@ struct mf_vm {
 	void *owner;             /* the layer above */
 };
 
-/* A blank VM: engine pages in place, no program. -errno with a sentence. */
-int mf_vm_create_blank(struct mf_vm *vm, const struct mf_kvm *kvm, size_t limit_bytes,
+/* A blank VM: engine pages in place, no program; `plain`: it will not be frozen. -errno with a
+ * sentence. */
+int mf_vm_create_blank(struct mf_vm *vm, const struct mf_kvm *kvm, bool plain, size_t limit_bytes,
 		       size_t linux_bytes, struct mf_error *err);
 void mf_vm_finish(struct mf_vm *vm);
 

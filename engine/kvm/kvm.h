@@ -31,6 +31,7 @@ struct mf_traits {
 	bool binary_stats;    /* KVM_GET_STATS_FD with pf_taken */
 	bool pagemap_scan; /* PAGEMAP_SCAN (Linux 6.7); otherwise the pagemap file's bits are read
 			    */
+	bool huge_pages;   /* anonymous memory gets huge pages when it asks for them */
 	bool tsc_offset;   /* KVM_VCPU_TSC_OFFSET can be set */
 	bool msr_filter;
 	uint64_t cr4_extra; /* FSGSBASE; on hardware SMEP and SMAP too: what the CPU has of them */

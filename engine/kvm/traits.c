@@ -229,6 +229,18 @@ static bool has_pagemap_scan(int fd)
 	return ioctl(fd, _IOWR('f', 16, uint64_t[12]), arg) >= 0;
 }
 
+/* Documentation/admin-guide/mm/transhuge.rst: "always [madvise] never", the choice in brackets. */
+static bool has_huge_pages(void)
+{
+	char text[64] = "";
+	int fd = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	return got > 0 && !strstr(text, "[never]");
+}
+
 int mf_traits_probe(struct mf_kvm *kvm, struct mf_error *err)
 {
 	struct mf_traits *traits = &kvm->traits;
@@ -250,6 +262,7 @@ int mf_traits_probe(struct mf_kvm *kvm, struct mf_error *err)
 	if (ret)
 		return ret;
 	traits->pagemap_scan = has_pagemap_scan(kvm->pagemap_fd);
+	traits->huge_pages = has_huge_pages();
 	traits->msr_filter = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_X86_MSR_FILTER) > 0;
 	return 0;
 }

@@ -25,7 +25,8 @@ int64_t mf_sys_madvise(struct mf_process *process, const uint64_t arg[6])
 		return -EINVAL;
 	if (!bytes)
 		return 0;
-	if (!mf_memory_is_user_range(arg[0], bytes) || !mf_vma_covers(process, arg[0], arg[0] + bytes))
+	if (!mf_memory_is_user_range(arg[0], bytes) ||
+	    !mf_vma_covers(process, arg[0], arg[0] + bytes))
 		return -ENOMEM;
 	switch (arg[2]) {
 	case MADV_NORMAL:
@@ -46,4 +47,3 @@ int64_t mf_sys_madvise(struct mf_process *process, const uint64_t arg[6])
 		return -EINVAL;
 	}
 }
-

@@ -26,8 +26,8 @@ int64_t mf_sys_brk(struct mf_process *process, const uint64_t arg[6])
 
 	if (arg[0] < lx->brk_start || arg[0] >= lx->stack_end)
 		return (int64_t)lx->brk;
-	if (then > now && (mf_vma_overlaps(process, now, then + MF_PAGE) ||
-			   grow(process, now, then - now)))
+	if (then > now &&
+	    (mf_vma_overlaps(process, now, then + MF_PAGE) || grow(process, now, then - now)))
 		return (int64_t)lx->brk;
 	if (then < now && mf_memory_unmap(process, then, now - then))
 		return (int64_t)lx->brk;

@@ -276,8 +276,8 @@ int mf_process_exec(struct mf_process *process, const struct mf_kvm *kvm,
 	ret = parse_parts(exec, &program, &interp, err);
 	if (ret)
 		return ret;
-	ret = mf_vm_create_blank(&process->vm, kvm, exec->limit_bytes, sizeof(struct mf_linux),
-				 err);
+	ret = mf_vm_create_blank(&process->vm, kvm, exec->plain, exec->limit_bytes,
+				 sizeof(struct mf_linux), err);
 	if (ret)
 		return ret;
 	process->vm.mem.touch = mf_memory_touch_mem;

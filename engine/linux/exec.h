@@ -59,6 +59,7 @@ struct mf_exec {
 	char *const *envp;
 	const char *cwd;
 	size_t limit_bytes;
+	bool plain; /* never frozen: memory may be of huge pages */
 };
 int mf_process_exec(struct mf_process *process, const struct mf_kvm *kvm,
 		    const struct mf_policy *policy, const struct mf_exec *exec,

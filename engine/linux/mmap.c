@@ -101,10 +101,8 @@ static int check_mmap(struct mf_process *process, const uint64_t arg[6])
 static struct mf_vma range_of(uint64_t start, uint64_t bytes, const uint64_t arg[6])
 {
 	uint64_t flags = arg[3];
-	struct mf_vma vma = {.start = start,
-			     .end = start + bytes,
-			     .prot = (uint8_t)arg[2],
-			     .kind = MF_VMA_MMAP};
+	struct mf_vma vma = {
+		.start = start, .end = start + bytes, .prot = (uint8_t)arg[2], .kind = MF_VMA_MMAP};
 
 	if ((flags & MAP_TYPE) == MAP_SHARED)
 		vma.flags |= MF_VMA_IS_SHARED;
@@ -182,9 +180,8 @@ static int back_or_promise(struct mf_process *process, uint64_t start, uint64_t 
 	if (!vma || !(vma->prot & MF_PROT_ALL))
 		return 0;
 	if (flags & (MAP_POPULATE | MAP_LOCKED))
-		return mf_memory_may_promise(process, bytes)
-			       ? mf_memory_back(process, start, bytes)
-			       : -ENOMEM;
+		return mf_memory_may_promise(process, bytes) ? mf_memory_back(process, start, bytes)
+							     : -ENOMEM;
 	return bytes <= MF_EAGER_BYTES ? mf_memory_back(process, start, bytes) : 0;
 }
 
@@ -194,8 +191,8 @@ static int map_anonymous(struct mf_process *process, uint64_t start, uint64_t by
 	struct mf_vma vma = range_of(start, bytes, arg);
 	int ret;
 
-	if (bytes > MF_EAGER_BYTES && vma.prot & PROT_WRITE &&
-	    !(vma.flags & MF_VMA_IS_NORESERVE) && !mf_memory_may_promise(process, bytes))
+	if (bytes > MF_EAGER_BYTES && vma.prot & PROT_WRITE && !(vma.flags & MF_VMA_IS_NORESERVE) &&
+	    !mf_memory_may_promise(process, bytes))
 		return -ENOMEM;
 	ret = mf_memory_add(process, vma);
 	if (!ret)

@@ -76,11 +76,11 @@ int64_t mf_sys_mremap(struct mf_process *process, const uint64_t arg[6])
 			       ? (int64_t)from
 			       : -ENOMEM;
 	copy = *vma;
-	if (mf_memory_is_user_range(from, new) && from + new <= mf_linux(process)->stack_end - MF_PAGE &&
+	if (mf_memory_is_user_range(from, new) &&
+	    from + new <= mf_linux(process)->stack_end - MF_PAGE &&
 	    !mf_vma_overlaps(process, from + old, from + new))
 		return grow_in_place(process, from, old, new - old, copy);
 	if (!(arg[3] & MREMAP_MAYMOVE))
 		return -ENOMEM;
 	return move_mapping(process, from, old, new, copy);
 }
-

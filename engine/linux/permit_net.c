@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define PORT_MAX 65535u
+#define PORT_MAX  65535u
 #define NAME_ROOM 256u /* a host name has at most 253 bytes */
 #define LETTERS   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -131,9 +131,9 @@ static bool read_ports(const char *text, unsigned int ports[2])
 	if (!read_number(text, low, PORT_MAX, &ports[0]))
 		return false;
 	ports[1] = ports[0];
-	return !text[low] || (read_number(text + low + 1, strlen(text + low + 1), PORT_MAX,
-					  &ports[1]) &&
-			      ports[0] <= ports[1]);
+	return !text[low] ||
+	       (read_number(text + low + 1, strlen(text + low + 1), PORT_MAX, &ports[1]) &&
+		ports[0] <= ports[1]);
 }
 
 /*
@@ -491,8 +491,8 @@ bool mf_permit_net_allows(const struct mf_permit_net *permit, enum mf_net_use us
 		if (bytes <= before)
 			return allows_abstract(&permit->use[use], "", 0);
 		return !((const struct sockaddr_un *)address)->sun_path[0] &&
-		       allows_abstract(&permit->use[use],
-				       (const char *)address + before + 1, bytes - before - 1);
+		       allows_abstract(&permit->use[use], (const char *)address + before + 1,
+				       bytes - before - 1);
 	default:
 		return false;
 	}
@@ -558,8 +558,8 @@ static void print_unix(const struct sockaddr_un *address, socklen_t bytes, char 
 	size_t length = bytes > before ? bytes - before : 0;
 	bool abstract = length && !address->sun_path[0];
 
-	snprintf(text, room, "unix:%s%.*s", abstract ? "@" : "",
-		 (int)(length - (abstract ? 1 : 0)), address->sun_path + abstract);
+	snprintf(text, room, "unix:%s%.*s", abstract ? "@" : "", (int)(length - (abstract ? 1 : 0)),
+		 address->sun_path + abstract);
 }
 
 void mf_permit_net_print(const struct sockaddr *address, socklen_t bytes, char *text, size_t room)

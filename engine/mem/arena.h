@@ -17,6 +17,10 @@
 #define MF_PAGE_SHIFT 12
 #define MF_PAGE       4096u
 
+/* What one entry above the leaf tables maps: 2 MiB. */
+#define MF_HUGE_PAGES 512u
+#define MF_HUGE       (MF_PAGE * MF_HUGE_PAGES)
+
 #define MF_ARENA_MAGIC 0x616e657261796c66ull
 
 /* Guest addresses are types of their own: they convert to nothing silently. */
@@ -44,6 +48,8 @@ struct mf_arena {
 	uint64_t frames_used;
 	uint64_t frames_high;   /* frames at and above were never handed out */
 	uint64_t frames_lowest; /* no free frame below */
+	uint64_t huge_lowest;   /* no free aligned run of MF_HUGE_PAGES below */
+	uint64_t huge_entries;  /* each has a frame kept back: the table that splitting it needs */
 	uint64_t pt_root;       /* gpa of the PML4 */
 	uint32_t tables_edited; /* count of set bits in MF_FRAMES_EDITED */
 	uint32_t tables_new;    /* tables made since the image */

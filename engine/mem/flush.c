@@ -24,13 +24,15 @@ static void flip(struct mf_flush *flush, struct mf_mem *mem)
 
 	bool file = mf_mem_is_file(mem, MF_GPA(flush->first)); /* mapped read-only by the host */
 
-	if (flush->pages && (mprotect(at, bytes, file ? PROT_NONE : PROT_READ) ||
-			     mprotect(at, bytes, file ? PROT_READ : PROT_READ | PROT_WRITE)))
+	if (flush->first + bytes > mem->reserved_bytes - mem->arena_bytes)
+		flush->all = true; /* no address of ours: never touch what lies there */
+	else if (flush->pages && (mprotect(at, bytes, file ? PROT_NONE : PROT_READ) ||
+				  mprotect(at, bytes, file ? PROT_READ : PROT_READ | PROT_WRITE)))
 		flush->all = true;
 	flush->pages = 0;
 }
 
-void mf_flush_add(struct mf_flush *flush, struct mf_mem *mem, struct mf_gpa gpa)
+void mf_flush_add(struct mf_flush *flush, struct mf_mem *mem, struct mf_gpa gpa, size_t pages)
 {
 	if (is_hardware(mem)) {
 		mem->flush_pending = true;
@@ -39,12 +41,12 @@ void mf_flush_add(struct mf_flush *flush, struct mf_mem *mem, struct mf_gpa gpa)
 	if (flush->all)
 		return;
 	if (flush->pages && flush->first + flush->pages * MF_PAGE == gpa.at) {
-		flush->pages++;
+		flush->pages += pages;
 		return;
 	}
 	flip(flush, mem);
 	flush->first = gpa.at;
-	flush->pages = 1;
+	flush->pages = pages;
 	if (++flush->runs > RANGES_MAX)
 		flush->all = true;
 }
@@ -55,9 +57,37 @@ void mf_flush_gain(struct mf_mem *mem)
 		mem->flush_pending = true;
 }
 
+/*
+ * Below the shadow of such an entry KVM hangs the shadow of the table, or one of its own for 2 MiB
+ * that the host has in small pages. Flipping the pages empties it and leaves it there, and the next
+ * fault goes down to it without asking whether it is the right one. So what hung there is
+ * remembered; anything else in its place wants a full flush first.
+ */
+void mf_flush_lead(struct mf_flush *flush, struct mf_mem *mem, struct mf_gpa entry, uint64_t was,
+		   uint64_t is)
+{
+	struct mf_lead *lead = mem->leads;
+	struct mf_lead *end = lead + mem->lead_count;
+
+	if (is_hardware(mem) || was == is)
+		return;
+	while (lead < end && lead->entry != entry.at)
+		lead++;
+	if (lead < end)
+		flush->all |= is && is != lead->to;
+	else if (!was)
+		return;
+	else if (is || mem->lead_count == MF_LEADS)
+		flush->all = true;
+	else
+		mem->leads[mem->lead_count++] = (struct mf_lead){entry.at, was};
+}
+
 static void move_dummy(struct mf_mem *mem)
 {
 	int ret = 0;
+
+	mem->lead_count = 0;
 
 	if (!mem->slot_moves)
 		ret = mf_kvm_vm_slot(mem->vm, DUMMY_SLOT, DUMMY_GPA, MF_PAGE, mem->guest);

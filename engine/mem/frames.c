@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static bool test(const uint64_t *map, uint64_t frame)
 {
@@ -73,24 +74,60 @@ static void scrub(struct mf_mem *mem, uint64_t first, size_t count)
 	}
 }
 
-size_t mf_frames_take(struct mf_mem *mem, size_t want, struct mf_gpa *first)
+static bool take(struct mf_mem *mem, uint64_t frame, size_t count)
 {
 	struct mf_arena *arena;
-	uint64_t frame;
-	uint64_t left = mf_frames_left(mem);
-	size_t count = find_run(mem, want < left ? want : left, &frame);
 
 	if (!count || mf_mem_grow(mem, frame + count))
-		return 0;
+		return false;
 	arena = mf_mem_arena_rw(mem);
 	put(mem, MF_FRAMES_USED, frame, count, true);
 	scrub(mem, frame, count);
 	arena->frames_used += count;
-	arena->frames_lowest = frame + count;
 	if (arena->frames_high < frame + count)
 		arena->frames_high = frame + count;
+	return true;
+}
+
+size_t mf_frames_take(struct mf_mem *mem, size_t want, struct mf_gpa *first)
+{
+	uint64_t frame;
+	uint64_t left = mf_frames_left(mem);
+	size_t count = find_run(mem, want < left ? want : left, &frame);
+
+	if (!take(mem, frame, count))
+		return 0;
+	mf_mem_arena_rw(mem)->frames_lowest = frame + count;
 	*first = MF_GPA(frame * MF_PAGE);
 	return count;
+}
+
+/* Whether the aligned frames from `frame` on are all free. */
+static bool is_huge_run(const struct mf_mem *mem, uint64_t frame)
+{
+	const uint64_t *used = mf_mem_map(mem, MF_FRAMES_USED) + frame / 64;
+	uint64_t any = 0;
+	unsigned int word;
+
+	for (word = 0; word < MF_HUGE_PAGES / 64; word++)
+		any |= used[word];
+	return !any;
+}
+
+bool mf_frames_take_huge(struct mf_mem *mem, struct mf_gpa *first)
+{
+	const struct mf_arena *arena = mf_mem_arena(mem);
+	uint64_t frame = arena->huge_lowest;
+
+	while (frame + MF_HUGE_PAGES <= arena->frames_limit && !is_huge_run(mem, frame))
+		frame += MF_HUGE_PAGES;
+	/* One more for the table that an entry of 2 MiB may need one day. */
+	if (frame + MF_HUGE_PAGES > arena->frames_limit || mf_frames_left(mem) <= MF_HUGE_PAGES ||
+	    !take(mem, frame, MF_HUGE_PAGES))
+		return false;
+	mf_mem_arena_rw(mem)->huge_lowest = frame + MF_HUGE_PAGES;
+	*first = MF_GPA(frame * MF_PAGE);
+	return true;
 }
 
 struct soil {
@@ -106,8 +143,8 @@ static void soil_run(void *cookie, size_t first, size_t count)
 }
 
 /*
- * Which of the freed frames are not zero? While an image is built the file's pages are simply
- * dropped. In a fork: those that were in use in the image, and those that became private since.
+ * Which of the freed frames are not zero? In a blank VM the host's pages are simply dropped. In a
+ * fork: those that were in use in the image, and those that became private since.
  */
 static void note_soil(struct mf_mem *mem, uint64_t frame, size_t count)
 {
@@ -117,9 +154,11 @@ static void note_soil(struct mf_mem *mem, uint64_t frame, size_t count)
 	size_t i;
 
 	if (!mem->backing) {
-		if (fallocate(mem->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			      (off_t)(mem->arena_bytes + frame * MF_PAGE),
-			      (off_t)(count * MF_PAGE)))
+		if (mem->memfd < 0
+			    ? madvise(mem->guest + frame * MF_PAGE, count * MF_PAGE, MADV_DONTNEED)
+			    : fallocate(mem->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					(off_t)(mem->arena_bytes + frame * MF_PAGE),
+					(off_t)(count * MF_PAGE)))
 			put(mem, MF_FRAMES_SOILED, frame, count, true);
 		return;
 	}
@@ -142,6 +181,8 @@ void mf_frames_give(struct mf_mem *mem, struct mf_gpa first, size_t count)
 	arena->frames_used -= count;
 	if (arena->frames_lowest > frame)
 		arena->frames_lowest = frame;
+	if (arena->huge_lowest > frame)
+		arena->huge_lowest = frame & ~(uint64_t)(MF_HUGE_PAGES - 1);
 }
 
 void mf_frames_clean(struct mf_mem *mem)

@@ -14,12 +14,15 @@
  */
 size_t mf_frames_take(struct mf_mem *mem, size_t want, struct mf_gpa *first);
 
+/* Take MF_HUGE_PAGES adjoining, aligned frames, zeroed. False when there are none: take less. */
+bool mf_frames_take_huge(struct mf_mem *mem, struct mf_gpa *first);
+
 /* Give frames back. Their bytes are zeroed before anyone gets them again. */
 void mf_frames_give(struct mf_mem *mem, struct mf_gpa first, size_t count);
 
 static inline uint64_t mf_frames_left(const struct mf_mem *mem)
 {
-	uint64_t used = mf_mem_arena(mem)->frames_used;
+	uint64_t used = mf_mem_arena(mem)->frames_used + mf_mem_arena(mem)->huge_entries;
 
 	return used < mem->frames_cap ? mem->frames_cap - used : 0;
 }

@@ -30,13 +30,21 @@ static int out_of_memory(struct mf_error *err, const char *what)
 			    "not enough memory for %s; lower --memory or the number of VMs", what);
 }
 
+/* Aligned to 2 MiB, as the arena's size is: what is aligned in one of file, host and guest-physical
+ * space is so in all, or no huge page could be mapped. */
 static int reserve(struct mf_mem *mem, size_t bytes)
 {
-	void *base =
-		mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *base = mmap(NULL, bytes + MF_HUGE, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t skip;
 
 	if (base == MAP_FAILED)
 		return -ENOMEM;
+	skip = -(uintptr_t)base & (MF_HUGE - 1);
+	if (skip)
+		munmap(base, skip);
+	munmap(base + skip + bytes, MF_HUGE - skip);
+	base += skip;
 	mem->base = base;
 	mem->guest = mem->base + mem->arena_bytes;
 	mem->reserved_bytes = bytes;
@@ -68,7 +76,7 @@ static size_t layout_arena(struct mf_arena *arena, size_t frames, size_t linux_b
 		arena->map_offset[i] = (uint32_t)at;
 		at += map_bytes;
 	}
-	return at;
+	return (at + MF_HUGE - 1) & ~(size_t)(MF_HUGE - 1);
 }
 
 /* One past the last guest-physical address in use by frames or files. */
@@ -190,7 +198,26 @@ int mf_mem_open_window(struct mf_mem *mem, struct mf_gpa gpa, int fd, uint64_t o
 	return ret;
 }
 
-int mf_mem_create_blank(struct mf_mem *mem, struct mf_kvm_vm *vm, size_t limit_bytes,
+static int map_anonymous(struct mf_mem *mem, size_t from, size_t to)
+{
+	void *at = mmap(mem->base + from, to - from, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+
+	return at == MAP_FAILED ? -errno : 0;
+}
+
+/* The arena of blank memory. */
+static int map_arena(struct mf_mem *mem, bool plain)
+{
+	if (plain)
+		return map_anonymous(mem, 0, mem->arena_bytes);
+	mem->memfd = memfd_create("mayfly-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (mem->memfd < 0 || ftruncate(mem->memfd, (off_t)mem->arena_bytes))
+		return -errno;
+	return map_file(mem, mem->memfd, MAP_SHARED, 0, mem->arena_bytes);
+}
+
+int mf_mem_create_blank(struct mf_mem *mem, struct mf_kvm_vm *vm, bool plain, size_t limit_bytes,
 			size_t linux_bytes, struct mf_error *err)
 {
 	struct mf_arena arena;
@@ -202,12 +229,7 @@ int mf_mem_create_blank(struct mf_mem *mem, struct mf_kvm_vm *vm, size_t limit_b
 	mem->limit_bytes = frames * MF_PAGE;
 	if (reserve(mem, mem->arena_bytes + mem->limit_bytes + FILE_ROOM))
 		return out_of_memory(err, "a VM's address space");
-	mem->memfd = memfd_create("mayfly-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	ret = mem->memfd < 0 ? -errno : 0;
-	if (!ret && ftruncate(mem->memfd, (off_t)mem->arena_bytes))
-		ret = -errno;
-	if (!ret)
-		ret = map_file(mem, mem->memfd, MAP_SHARED, 0, mem->arena_bytes);
+	ret = map_arena(mem, plain);
 	if (!ret)
 		ret = mf_ws_init(&mem->ws, (mem->arena_bytes + mem->limit_bytes) / MF_PAGE);
 	if (ret) {
@@ -288,6 +310,11 @@ int mf_mem_freeze(struct mf_mem *mem, struct mf_backing *backing, struct mf_erro
 	int memfd = mem->memfd;
 	int ret;
 
+	if (memfd < 0) {
+		*backing = (struct mf_backing){.memfd = -1};
+		mf_mem_destroy(mem);
+		return mf_error_set(err, -ENOTSUP, "memory that is no file cannot be frozen");
+	}
 	*backing = (struct mf_backing){
 		.memfd = -1,
 		.arena_bytes = mem->arena_bytes,
@@ -320,17 +347,20 @@ void mf_backing_finish(struct mf_backing *backing)
 
 static int map_more(struct mf_mem *mem, size_t from, size_t to)
 {
-	void *at;
+	int ret;
 
-	if (!mem->backing) {
-		if (ftruncate(mem->memfd, (off_t)(mem->arena_bytes + to)))
-			return -errno;
-		return map_file(mem, mem->memfd, MAP_SHARED, mem->arena_bytes + from,
-				mem->arena_bytes + to);
+	from += mem->arena_bytes;
+	to += mem->arena_bytes;
+	if (mem->memfd < 0) {
+		ret = map_anonymous(mem, from, to);
+		/* Should the host not have any just now, it is slower, that is all. */
+		if (!ret && !mem->backing && mem->vm->kvm->traits.huge_pages)
+			madvise(mem->base + from, to - from, MADV_HUGEPAGE);
+		return ret;
 	}
-	at = mmap(mem->guest + from, to - from, PROT_READ | PROT_WRITE,
-		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
-	return at == MAP_FAILED ? -errno : 0;
+	if (ftruncate(mem->memfd, (off_t)to))
+		return -errno;
+	return map_file(mem, mem->memfd, MAP_SHARED, from, to);
 }
 
 int mf_mem_grow(struct mf_mem *mem, uint64_t frames)

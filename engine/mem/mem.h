@@ -47,6 +47,13 @@ struct mf_mem;
  * they do now. */
 typedef bool mf_mem_touch_fn(struct mf_mem *mem, struct mf_gva va, int want);
 
+/* What KVM may still have below the shadow of a page-table entry (engine/mem/flush.c). */
+struct mf_lead {
+	uint64_t entry; /* gpa */
+	uint64_t to;
+};
+#define MF_LEADS 128u
+
 struct mf_mem {
 	struct mf_kvm_vm *vm;
 	mf_mem_touch_fn *touch; /* NULL: nothing comes at a touch */
@@ -57,7 +64,7 @@ struct mf_mem {
 	size_t limit_bytes;    /* of guest frames */
 	uint64_t frames_cap;   /* frames that may be in use; at most the arena's limit */
 	size_t guest_bytes;    /* of guest memory mapped and in slots */
-	int memfd;             /* while an image is built, else -1 */
+	int memfd;             /* while an image is built, else -1 (also of plain memory) */
 	const struct mf_backing *backing; /* NULL while an image is built */
 	uint32_t slots;
 	uint32_t slot_moves;       /* position of the dummy slot that flushes translations */
@@ -66,14 +73,17 @@ struct mf_mem {
 	uint32_t windows_open;     /* one bit a file map */
 	bool broken;        /* the host refused a flush or a scan: this VM must not serve again */
 	bool flush_pending; /* hardware: the next entry must reload CR3 */
+	uint32_t lead_count;
+	struct mf_lead leads[MF_LEADS]; /* software: entries that lead nowhere, and did */
 	struct mf_ws ws;
 };
 
 /*
  * Blank memory for at most limit_bytes of guest memory, with linux_bytes of zeroed Linux state in
- * the arena. -ENOMEM and the like with a sentence; nothing is left behind on failure.
+ * the arena. `plain`: it will never be frozen, so it is anonymous memory, of huge pages where the
+ * host has them. -ENOMEM and the like with a sentence; nothing is left behind on failure.
  */
-int mf_mem_create_blank(struct mf_mem *mem, struct mf_kvm_vm *vm, size_t limit_bytes,
+int mf_mem_create_blank(struct mf_mem *mem, struct mf_kvm_vm *vm, bool plain, size_t limit_bytes,
 			size_t linux_bytes, struct mf_error *err);
 
 /* Memory over a sealed image. `backing` must outlive it. */

@@ -14,17 +14,24 @@
 #define PTE_D    0x040ull
 #define PTE_HELD 0x400ull /* maps something, if only without any access */
 #define PTE_OWN  0x200ull /* the frame goes back to the allocator at unmap */
+#define PTE_PS   0x080ull /* of an entry above the leaf tables: maps 2 MiB itself */
 #define PTE_NX   (1ull << 63)
 #define PTE_ADDR 0x000ffffffffff000ull
 #define TABLE    (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
 
 #define ENTRIES 512u
 
-/* Is the frame that an entry names one of ours? No guest can write a table, so it is; this is the
- * second wall: nothing outside the mapping is reached through what a table says. */
+/* Pages that a mapping entry maps. */
+static size_t pages_of(uint64_t entry)
+{
+	return entry & PTE_PS ? MF_HUGE_PAGES : 1;
+}
+
+/* Is what an entry names in our frames? No guest can write a table, so it is; this is the second
+ * wall: nothing outside the mapping is reached through what a table says. */
 static bool in_frames(const struct mf_mem *mem, uint64_t entry)
 {
-	return (entry & PTE_ADDR) + MF_PAGE <= mem->guest_bytes;
+	return (entry & PTE_ADDR) + pages_of(entry) * MF_PAGE <= mem->guest_bytes;
 }
 
 /* NULL where that is no memory. */
@@ -60,17 +67,73 @@ static bool is_absent(uint64_t entry)
 	return !(entry & PTE_HELD);
 }
 
+static bool is_table(uint64_t entry)
+{
+	return (entry & (PTE_P | PTE_HELD)) == PTE_P;
+}
+
+static bool is_huge(uint64_t entry)
+{
+	return (entry & (PTE_HELD | PTE_PS)) == (PTE_HELD | PTE_PS);
+}
+
+static bool is_huge_aligned(uint64_t at)
+{
+	return !(at & (MF_HUGE - 1));
+}
+
+static struct mf_gpa gpa_of(const struct mf_mem *mem, const uint64_t *entry)
+{
+	return MF_GPA((uint64_t)((const uint8_t *)entry - mem->guest));
+}
+
 /* Account for an edit of the table that holds `entry`; then write. */
 static void set_entry(struct mf_mem *mem, uint64_t *entry, uint64_t value)
 {
-	struct mf_gpa table =
-		MF_GPA((uint64_t)((uint8_t *)entry - mem->guest) & ~(uint64_t)(MF_PAGE - 1));
+	struct mf_gpa table = MF_GPA(gpa_of(mem, entry).at & ~(uint64_t)(MF_PAGE - 1));
 
 	if (mem->backing && !mf_frames_test(mem, MF_FRAMES_EDITED, table)) {
 		mf_frames_set(mem, MF_FRAMES_EDITED, table, true);
 		mf_mem_arena_rw(mem)->tables_edited++;
 	}
 	*entry = value;
+}
+
+/* What the shadow of an entry above the leaf tables has below it; 0: nothing, or a leaf. */
+static uint64_t lead_of(uint64_t entry)
+{
+	return is_table(entry) || is_huge(entry) ? entry & (PTE_ADDR | PTE_PS) : 0;
+}
+
+/* Does going from `old` to `new` take anything away from a translation that may be cached? */
+static bool narrows(uint64_t old, uint64_t new)
+{
+	if (!(old & PTE_P))
+		return false;
+	return !(new &PTE_P) || (old ^ new) & PTE_ADDR || (old & PTE_W && !(new &PTE_W)) ||
+	       (old & PTE_U && !(new &PTE_U)) || (!(old & PTE_NX) && new &PTE_NX);
+}
+
+/* `entry` was `old` and now is `value`: see to the translations that may be cached. */
+static void changed(struct mf_mem *mem, const uint64_t *entry, uint64_t old, uint64_t value,
+		    struct mf_flush *flush)
+{
+	if (lead_of(old) || lead_of(value))
+		mf_flush_lead(flush, mem, gpa_of(mem, entry), lead_of(old), lead_of(value));
+	if (narrows(old, value))
+		mf_flush_add(flush, mem, MF_GPA(old & PTE_ADDR), pages_of(old));
+	else if (old & PTE_P)
+		mf_flush_gain(mem); /* what is not present is never cached: SDM vol. 3, 4.10.2 */
+}
+
+static void change(struct mf_mem *mem, uint64_t *entry, uint64_t value, struct mf_flush *flush)
+{
+	uint64_t old = *entry;
+
+	if (old == value)
+		return;
+	set_entry(mem, entry, value);
+	changed(mem, entry, old, value, flush);
 }
 
 static int new_table(struct mf_mem *mem, struct mf_gpa *gpa)
@@ -95,92 +158,204 @@ int mf_pt_init(struct mf_mem *mem)
 	return ret;
 }
 
+/* The entry that says what lies at an address. */
+struct place {
+	uint64_t *entry;
+	int level;     /* 0: of a leaf table; 1: 2 MiB, or nothing; above: nothing */
+	uint64_t next; /* the first address behind what the entry is for */
+};
+
+static struct place find(const struct mf_mem *mem, struct mf_gva va)
+{
+	static uint64_t nothing; /* never written: who finds it finds it absent */
+	uint64_t *table = table_at(mem, mf_mem_arena(mem)->pt_root);
+	struct place place = {&nothing, 3, 0};
+
+	for (;; place.level--) {
+		place.next = (va.at | ((1ull << (12 + 9 * place.level)) - 1)) + 1;
+		place.entry = table ? &table[index_of(va, place.level)] : &nothing;
+		if (!place.level || !is_table(*place.entry))
+			return place;
+		table = table_at(mem, *place.entry);
+	}
+}
+
 /*
- * The leaf table of va, made if need be; NULL when absent (or no memory), and then *next is the
- * first address behind the hole: whole levels of nothing are passed at once.
+ * Put a table in the place of a mapping of 2 MiB; nothing that is mapped changes. The frame was
+ * kept back, so only a host without memory can fail here, and then the VM is broken.
  */
-static uint64_t *walk(struct mf_mem *mem, struct mf_gva va, bool make, uint64_t *next)
+static bool split(struct mf_mem *mem, uint64_t *entry, struct mf_flush *flush)
+{
+	uint64_t old = *entry;
+	struct mf_gpa gpa;
+	uint64_t *table;
+	unsigned int i;
+
+	mf_mem_arena_rw(mem)->huge_entries--;
+	if (new_table(mem, &gpa)) {
+		mem->broken = true;
+		return false;
+	}
+	table = table_at(mem, gpa.at);
+	for (i = 0; i < ENTRIES; i++)
+		table[i] = (old & ~PTE_PS) + i * (uint64_t)MF_PAGE;
+	change(mem, entry, gpa.at | TABLE, flush);
+	return true;
+}
+
+/* The table of `level` that holds the entry of va, made if need be; NULL: no memory. */
+static uint64_t *make_table(struct mf_mem *mem, struct mf_gva va, int to, struct mf_flush *flush)
 {
 	uint64_t *table = table_at(mem, mf_mem_arena(mem)->pt_root);
 	int level;
 
-	*next = va.at + MF_PAGE;
-	for (level = 3; level > 0 && table; level--) {
+	for (level = 3; level > to && table; level--) {
 		uint64_t *entry = &table[index_of(va, level)];
 		struct mf_gpa gpa;
 
-		*next = (va.at | ((1ull << (12 + 9 * level)) - 1)) + 1;
-		if (!(*entry & PTE_P)) {
-			if (!make || new_table(mem, &gpa))
+		if (is_huge(*entry)) {
+			if (!split(mem, entry, flush))
 				return NULL;
-			set_entry(mem, entry, gpa.at | TABLE);
+		} else if (!is_table(*entry)) {
+			if (new_table(mem, &gpa))
+				return NULL;
+			change(mem, entry, gpa.at | TABLE, flush);
 		}
 		table = table_at(mem, *entry);
 	}
 	return table;
 }
 
-static uint64_t *leaf_table(struct mf_mem *mem, struct mf_gva va, bool make)
+static int prepare(struct mf_mem *mem, uint64_t from, uint64_t end, struct mf_flush *flush)
 {
-	uint64_t next;
-
-	return walk(mem, va, make, &next);
-}
-
-static uint64_t find_entry(const struct mf_mem *mem, struct mf_gva va)
-{
-	uint64_t *table = leaf_table((struct mf_mem *)mem, va, false);
-
-	return table ? table[index_of(va, 0)] : 0;
-}
-
-int mf_pt_prepare(struct mf_mem *mem, struct mf_gva va, size_t pages)
-{
-	uint64_t end = va.at + pages * MF_PAGE;
 	uint64_t at;
 
-	for (at = va.at & ~0x1fffffull; at < end; at += 0x200000)
-		if (!leaf_table(mem, MF_GVA(at), true))
+	for (at = from & ~(uint64_t)(MF_HUGE - 1); at < end; at += MF_HUGE)
+		if (!is_huge(*find(mem, MF_GVA(at)).entry) &&
+		    !make_table(mem, MF_GVA(at), 0, flush))
 			return -ENOMEM;
 	return 0;
 }
 
+int mf_pt_prepare(struct mf_mem *mem, struct mf_gva va, size_t pages)
+{
+	struct mf_flush flush = {0};
+	int ret = prepare(mem, va.at, va.at + pages * MF_PAGE, &flush);
+
+	mf_flush_end(&flush, mem);
+	return ret;
+}
+
+static bool is_empty(const uint64_t *table)
+{
+	unsigned int i = 0;
+
+	while (i < ENTRIES && !table[i])
+		i++;
+	return i == ENTRIES;
+}
+
+/*
+ * A table that maps nothing gives way to an entry of 2 MiB, unless the image may have it: reset
+ * puts back what tables say, not what they were replaced by.
+ */
+static bool drop_table(struct mf_mem *mem, uint64_t *entry, struct mf_flush *flush)
+{
+	struct mf_gpa gpa = MF_GPA(*entry & PTE_ADDR);
+	const uint64_t *table = table_at(mem, *entry);
+
+	if (mem->backing || !table || !is_empty(table))
+		return false;
+	change(mem, entry, 0, flush);
+	mf_frames_set(mem, MF_FRAMES_TABLE, gpa, false);
+	mf_frames_give(mem, gpa, 1);
+	return true;
+}
+
+/* May one entry map the 2 MiB at va, which are absent? Not where a table stays, and not (*ret)
+ * where there is no memory for the table above. */
+static bool make_huge_place(struct mf_mem *mem, struct mf_gva va, struct mf_flush *flush, int *ret)
+{
+	uint64_t *table = make_table(mem, va, 1, flush);
+	uint64_t *entry = table ? &table[index_of(va, 1)] : NULL;
+
+	*ret = entry ? 0 : -ENOMEM;
+	return entry && (!is_table(*entry) || drop_table(mem, entry, flush));
+}
+
+static bool wants_huge(struct mf_gva va, struct mf_gpa gpa, uint64_t bytes)
+{
+	return is_huge_aligned(va.at) && is_huge_aligned(gpa.at) && bytes >= MF_HUGE;
+}
+
+/* Bytes from `at` on that lie in the same 2 MiB, at most to `end`. */
+static uint64_t step(uint64_t at, uint64_t end)
+{
+	uint64_t left = MF_HUGE - (at & (MF_HUGE - 1));
+
+	return left < end - at ? left : end - at;
+}
+
+/* All tables for mapping or moving to a range, and frames kept back for entries of 2 MiB. */
+static int make_tables(struct mf_mem *mem, struct mf_gva va, struct mf_gpa gpa, uint64_t bytes,
+		       struct mf_flush *flush)
+{
+	uint64_t end = va.at + bytes;
+	uint64_t huge = 0;
+	int ret = 0;
+
+	while (va.at < end && !ret) {
+		uint64_t part = step(va.at, end);
+
+		if (wants_huge(va, gpa, end - va.at) && make_huge_place(mem, va, flush, &ret))
+			huge++;
+		else if (!ret && !make_table(mem, va, 0, flush))
+			ret = -ENOMEM;
+		va.at += part;
+		gpa.at += part;
+	}
+	return ret || mf_frames_left(mem) < huge ? -ENOMEM : 0;
+}
+
 int mf_pt_map(struct mf_mem *mem, struct mf_gva va, struct mf_gpa gpa, size_t pages, int prot)
 {
-	int ret = mf_pt_prepare(mem, va, pages);
+	struct mf_flush flush = {0};
+	uint64_t end = va.at + pages * MF_PAGE;
+	int ret = make_tables(mem, va, gpa, end - va.at, &flush);
 
-	if (ret)
-		return ret;
-	for (; pages; pages--, va.at += MF_PAGE, gpa.at += MF_PAGE)
-		set_entry(mem, &leaf_table(mem, va, false)[index_of(va, 0)], entry_for(gpa, prot));
-	return 0;
+	while (va.at < end && !ret) {
+		struct place place = find(mem, va);
+		bool huge = place.level == 1;
+
+		change(mem, place.entry, entry_for(gpa, prot) | (huge ? PTE_PS : 0), &flush);
+		if (huge)
+			mf_mem_arena_rw(mem)->huge_entries++;
+		gpa.at += place.next - va.at;
+		va.at = place.next;
+	}
+	mf_flush_end(&flush, mem);
+	return ret;
 }
 
-/* Does going from `old` to `new` take anything away from a translation that may be cached? */
-static bool narrows(uint64_t old, uint64_t new)
+size_t mf_pt_absent(const struct mf_mem *mem, struct mf_gva va, size_t pages)
 {
-	if (!(old & PTE_P))
-		return false;
-	return !(new &PTE_P) || (old ^ new) & PTE_ADDR || (old & PTE_W && !(new &PTE_W)) ||
-	       (old & PTE_U && !(new &PTE_U)) || (!(old & PTE_NX) && new &PTE_NX);
-}
+	uint64_t end = va.at + pages * MF_PAGE;
+	uint64_t at = va.at;
 
-static void change(struct mf_mem *mem, uint64_t *entry, uint64_t value, struct mf_flush *flush)
-{
-	uint64_t old = *entry;
+	while (at < end) {
+		struct place place = find(mem, MF_GVA(at));
 
-	if (old == value)
-		return;
-	set_entry(mem, entry, value);
-	if (narrows(old, value))
-		mf_flush_add(flush, mem, MF_GPA(old & PTE_ADDR));
-	else
-		mf_flush_gain(mem);
+		if (!is_absent(*place.entry))
+			break;
+		at = place.next;
+	}
+	return (at < end ? at - va.at : end - va.at) / MF_PAGE;
 }
 
 typedef uint64_t edit_fn(void *cookie, struct mf_mem *mem, uint64_t old);
 
-/* Apply `edit` to every entry of the range that is there, then flush once. */
+/* Apply `edit` to every entry of the range that is there, splitting those that reach out of it,
+ * then flush once. */
 static void edit_range(struct mf_mem *mem, struct mf_gva va, size_t pages, edit_fn *edit,
 		       void *cookie)
 {
@@ -188,18 +363,14 @@ static void edit_range(struct mf_mem *mem, struct mf_gva va, size_t pages, edit_
 	uint64_t end = va.at + pages * MF_PAGE;
 
 	while (va.at < end) {
-		uint64_t next;
-		uint64_t *table = walk(mem, va, false, &next);
-		uint64_t *entry;
+		struct place place = find(mem, va);
 
-		if (!table) {
-			va.at = next;
+		if (is_huge(*place.entry) && (!is_huge_aligned(va.at) || place.next > end) &&
+		    split(mem, place.entry, &flush))
 			continue;
-		}
-		entry = &table[index_of(va, 0)];
-		if (!is_absent(*entry))
-			change(mem, entry, edit(cookie, mem, *entry), &flush);
-		va.at += MF_PAGE;
+		if (!is_absent(*place.entry))
+			change(mem, place.entry, edit(cookie, mem, *place.entry), &flush);
+		va.at = place.next;
 	}
 	mf_flush_end(&flush, mem);
 }
@@ -209,21 +380,23 @@ static bool is_own(const struct mf_mem *mem, uint64_t entry)
 	return entry & PTE_OWN && in_frames(mem, entry);
 }
 
-static uint64_t edit_zero(void *cookie, struct mf_mem *mem, uint64_t old)
-{
-	struct mf_gpa gpa = MF_GPA(old & PTE_ADDR);
-
-	(void)cookie;
-	if (is_own(mem, old)) {
-		mf_mem_mark(mem, mem->guest + gpa.at, MF_PAGE);
-		memset(mem->guest + gpa.at, 0, MF_PAGE);
-	}
-	return old;
-}
-
 void mf_pt_zero(struct mf_mem *mem, struct mf_gva va, size_t pages)
 {
-	edit_range(mem, va, pages, edit_zero, NULL);
+	uint64_t end = va.at + pages * MF_PAGE;
+
+	while (va.at < end) {
+		struct place place = find(mem, va);
+		uint64_t until = place.next < end ? place.next : end;
+		uint64_t at = *place.entry & PTE_ADDR;
+
+		if (is_huge(*place.entry))
+			at += va.at & (MF_HUGE - 1);
+		if (!is_absent(*place.entry) && is_own(mem, *place.entry)) {
+			mf_mem_mark(mem, mem->guest + at, until - va.at);
+			memset(mem->guest + at, 0, until - va.at);
+		}
+		va.at = until;
+	}
 }
 
 static uint64_t edit_protect(void *cookie, struct mf_mem *mem, uint64_t old)
@@ -233,7 +406,7 @@ static uint64_t edit_protect(void *cookie, struct mf_mem *mem, uint64_t old)
 	(void)mem;
 	if (!(old & PTE_OWN))
 		prot |= MF_ENGINE;
-	return entry_for(MF_GPA(old & PTE_ADDR), prot);
+	return entry_for(MF_GPA(old & PTE_ADDR), prot) | (old & PTE_PS);
 }
 
 void mf_pt_protect(struct mf_mem *mem, struct mf_gva va, size_t pages, int prot)
@@ -259,14 +432,16 @@ static uint64_t edit_unmap(void *cookie, struct mf_mem *mem, uint64_t old)
 	struct release *run = cookie;
 	uint64_t gpa = old & PTE_ADDR;
 
+	if (is_huge(old))
+		mf_mem_arena_rw(mem)->huge_entries--;
 	if (!is_own(mem, old))
 		return 0;
 	if (run->count && run->first + run->count * MF_PAGE == gpa) {
-		run->count++;
+		run->count += pages_of(old);
 		return 0;
 	}
 	release_run(mem, run);
-	*run = (struct release){gpa, 1};
+	*run = (struct release){gpa, pages_of(old)};
 	return 0;
 }
 
@@ -278,51 +453,117 @@ void mf_pt_unmap(struct mf_mem *mem, struct mf_gva va, size_t pages)
 	release_run(mem, &run);
 }
 
-void mf_pt_move(struct mf_mem *mem, struct mf_gva from, struct mf_gva to, size_t pages)
+/* What one entry maps moves to `to`: again one entry, or one for each page. */
+static void move_entry(struct mf_mem *mem, uint64_t *from, struct mf_gva to, struct mf_flush *flush)
+{
+	uint64_t entry = *from;
+	struct place place = find(mem, to);
+	size_t i;
+
+	change(mem, from, 0, flush);
+	if (!is_huge(entry) || place.level) {
+		change(mem, place.entry, entry, flush);
+		return;
+	}
+	mf_mem_arena_rw(mem)->huge_entries--;
+	for (i = 0; i < ENTRIES; i++)
+		change(mem, find(mem, MF_GVA(to.at + i * MF_PAGE)).entry,
+		       (entry & ~PTE_PS) + i * MF_PAGE, flush);
+}
+
+/* What moving the part [from, from+bytes), all of it of one kind, to `to` needs there. */
+static int make_target(struct mf_mem *mem, struct place source, struct mf_gva to, uint64_t bytes,
+		       struct mf_flush *flush)
+{
+	int ret = 0;
+
+	if (source.level && is_absent(*source.entry))
+		return 0;
+	if (is_huge(*source.entry) && bytes < MF_HUGE && !split(mem, source.entry, flush))
+		return -ENOMEM;
+	if (is_huge(*source.entry) && is_huge_aligned(to.at) &&
+	    make_huge_place(mem, to, flush, &ret))
+		return 0;
+	return ret ? ret : prepare(mem, to.at, to.at + bytes, flush);
+}
+
+static int make_targets(struct mf_mem *mem, struct mf_gva from, struct mf_gva to, uint64_t bytes,
+			struct mf_flush *flush)
+{
+	uint64_t end = from.at + bytes;
+	int ret = 0;
+
+	while (from.at < end && !ret) {
+		struct place source = find(mem, from);
+		uint64_t part = source.level ? source.next - from.at : step(from.at, end);
+
+		part = part < end - from.at ? part : end - from.at;
+		ret = make_target(mem, source, to, part, flush);
+		to.at += part;
+		from.at += part;
+	}
+	return ret;
+}
+
+int mf_pt_move(struct mf_mem *mem, struct mf_gva from, struct mf_gva to, size_t pages)
 {
 	struct mf_flush flush = {0};
 	uint64_t end = from.at + pages * MF_PAGE;
+	int ret = make_targets(mem, from, to, end - from.at, &flush);
 
-	while (from.at < end) {
-		uint64_t next;
-		uint64_t *source = walk(mem, from, false, &next);
-		uint64_t entry = source ? source[index_of(from, 0)] : 0;
+	while (from.at < end && !ret) {
+		struct place place = find(mem, from);
 
-		if (source)
-			next = from.at + MF_PAGE;
-		if (!is_absent(entry)) {
-			change(mem, &source[index_of(from, 0)], 0, &flush);
-			set_entry(mem, &leaf_table(mem, to, false)[index_of(to, 0)], entry);
-		}
-		to.at += next - from.at;
-		from.at = next;
+		if (!is_absent(*place.entry))
+			move_entry(mem, place.entry, to, &flush);
+		to.at += place.next - from.at;
+		from.at = place.next;
 	}
 	mf_flush_end(&flush, mem);
+	return ret;
+}
+
+/* Where an entry, that of va, has va. */
+static struct mf_gpa gpa_at(uint64_t entry, struct mf_gva va)
+{
+	return MF_GPA((entry & PTE_ADDR) | (va.at & (pages_of(entry) * MF_PAGE - 1)));
 }
 
 bool mf_pt_lookup(const struct mf_mem *mem, struct mf_gva va, struct mf_gpa *gpa)
 {
-	uint64_t entry = find_entry(mem, va);
+	uint64_t entry = *find(mem, va).entry;
 
 	if (is_absent(entry))
 		return false;
-	*gpa = MF_GPA((entry & PTE_ADDR) | (va.at & (MF_PAGE - 1)));
+	*gpa = gpa_at(entry, va);
+	return true;
+}
+
+/* As mf_pt_translate; *next: the first address that another entry is for. */
+static bool translate(const struct mf_mem *mem, struct mf_gva va, int prot, struct mf_gpa *gpa,
+		      uint64_t *next)
+{
+	struct place place;
+	uint64_t entry;
+
+	if (va.at >> 47)
+		return false;
+	place = find(mem, va);
+	entry = *place.entry;
+	if (is_absent(entry) || !(entry & PTE_P) || !(entry & PTE_U))
+		return false;
+	if ((prot & MF_WRITE && !(entry & PTE_W)) || (prot & MF_EXEC && entry & PTE_NX))
+		return false;
+	*gpa = gpa_at(entry, va);
+	*next = place.next;
 	return true;
 }
 
 bool mf_pt_translate(const struct mf_mem *mem, struct mf_gva va, int prot, struct mf_gpa *gpa)
 {
-	uint64_t entry;
+	uint64_t next;
 
-	if (va.at >> 47)
-		return false;
-	entry = find_entry(mem, va);
-	if (!(entry & PTE_P) || !(entry & PTE_U))
-		return false;
-	if ((prot & MF_WRITE && !(entry & PTE_W)) || (prot & MF_EXEC && entry & PTE_NX))
-		return false;
-	*gpa = MF_GPA((entry & PTE_ADDR) | (va.at & (MF_PAGE - 1)));
-	return true;
+	return translate(mem, va, prot, gpa, &next);
 }
 
 static void each_page(const struct mf_mem *mem, uint64_t table_gpa, int level, uint64_t va,
@@ -330,16 +571,18 @@ static void each_page(const struct mf_mem *mem, uint64_t table_gpa, int level, u
 {
 	const uint64_t *table = table_at(mem, table_gpa);
 	unsigned int i;
+	uint64_t offset;
 
 	for (i = 0; table && i < ENTRIES; i++) {
 		uint64_t at = va | (uint64_t)i << (12 + 9 * level);
 
 		if ((table[i] & (PTE_P | PTE_U)) != (PTE_P | PTE_U))
 			continue;
-		if (level)
+		if (level && is_table(table[i]))
 			each_page(mem, table[i], level - 1, at, fn, cookie);
-		else
-			fn(cookie, MF_GVA(at), MF_GPA(table[i] & PTE_ADDR));
+		for (offset = 0; !is_absent(table[i]) && offset < pages_of(table[i]); offset++)
+			fn(cookie, MF_GVA(at + offset * MF_PAGE),
+			   MF_GPA((table[i] & PTE_ADDR) + offset * MF_PAGE));
 	}
 }
 
@@ -366,10 +609,7 @@ static void reset_table(struct mf_mem *mem, uint64_t frame, struct mf_flush *flu
 		if (old == then[i])
 			continue;
 		now[i] = then[i];
-		if (narrows(old, then[i]))
-			mf_flush_add(flush, mem, MF_GPA(old & PTE_ADDR));
-		else
-			mf_flush_gain(mem);
+		changed(mem, &now[i], old, then[i], flush);
 	}
 }
 
@@ -408,23 +648,23 @@ void mf_pt_flush_all(struct mf_mem *mem)
 }
 
 /* Translate; what comes at a touch comes now. */
-static bool reach(struct mf_mem *mem, struct mf_gva va, int prot, struct mf_gpa *gpa)
+static bool reach(struct mf_mem *mem, struct mf_gva va, int prot, struct mf_gpa *gpa,
+		  uint64_t *next)
 {
-	return mf_pt_translate(mem, va, prot, gpa) ||
-	       (mem->touch && mem->touch(mem, va, prot) && mf_pt_translate(mem, va, prot, gpa));
+	return translate(mem, va, prot, gpa, next) ||
+	       (mem->touch && mem->touch(mem, va, prot) && translate(mem, va, prot, gpa, next));
 }
 
 size_t mf_pt_span(struct mf_mem *mem, struct mf_gva va, size_t bytes, int prot, void **at)
 {
 	struct mf_gpa gpa;
+	uint64_t next;
 	size_t got = 0;
 
-	while (got < bytes) {
-		size_t chunk = MF_PAGE - ((va.at + got) & (MF_PAGE - 1));
+	while (got < bytes && reach(mem, MF_GVA(va.at + got), prot, &gpa, &next)) {
+		size_t chunk = next - (va.at + got);
 
-		if (!reach(mem, MF_GVA(va.at + got), prot, &gpa))
-			break;
-		if (!mf_mem_at(mem, gpa, 1))
+		if (!mf_mem_at(mem, gpa, chunk))
 			break;
 		if (!got)
 			*at = mem->guest + gpa.at;

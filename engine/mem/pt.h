@@ -6,6 +6,10 @@
  * reload CR3 at the next entry (mem->flush_pending, obeyed by engine/image/vm.c). Accessed and
  * dirty bits are preset. Tables live in frames that no guest address maps.
  *
+ * 2 MiB that are aligned in both spaces are mapped by one entry, without a table; nobody has to
+ * know: what changes a part of them splits the entry first. Software KVM: an entry that led to a
+ * table or to 2 MiB leads to something else only after a full flush (engine/mem/flush.c).
+ *
  * A page is mapped to a frame or absent. A page without any access keeps its frame in a non-present
  * entry, so that it costs no content when it is protected and unprotected.
  */
@@ -25,7 +29,10 @@ enum mf_prot {
 /* Make the root table. -ENOMEM. */
 int mf_pt_init(struct mf_mem *mem);
 
-/* Map `pages` pages at va to adjoining frames. Pages must be absent. -ENOMEM (nothing changed). */
+/*
+ * Map `pages` pages at va to adjoining frames; by entries of 2 MiB where addresses are so aligned
+ * and no table is there. Pages must be absent. -ENOMEM (nothing is mapped).
+ */
 int mf_pt_map(struct mf_mem *mem, struct mf_gva va, struct mf_gpa gpa, size_t pages, int prot);
 
 /* Make the tables for a range without mapping anything: later mappings there add no table. */
@@ -40,14 +47,17 @@ void mf_pt_zero(struct mf_mem *mem, struct mf_gva va, size_t pages);
 /* Make the range absent and give its frames back. */
 void mf_pt_unmap(struct mf_mem *mem, struct mf_gva va, size_t pages);
 
-/* Move mappings (mremap): same frames, new addresses; the target must be absent, its tables
- * prepared. */
-void mf_pt_move(struct mf_mem *mem, struct mf_gva from, struct mf_gva to, size_t pages);
+/* Move mappings (mremap): same frames, new addresses; the target must be absent. -ENOMEM (nothing
+ * moved) is impossible where the target was prepared. */
+int mf_pt_move(struct mf_mem *mem, struct mf_gva from, struct mf_gva to, size_t pages);
 
 /* Where va lies, if it may be accessed so from ring 3 (`prot`: MF_READ, MF_WRITE, MF_EXEC). */
 bool mf_pt_translate(const struct mf_mem *mem, struct mf_gva va, int prot, struct mf_gpa *gpa);
 /* The frame of va whatever its protection; false when absent. */
 bool mf_pt_lookup(const struct mf_mem *mem, struct mf_gva va, struct mf_gpa *gpa);
+
+/* How many pages from va on are absent, at most `pages`. */
+size_t mf_pt_absent(const struct mf_mem *mem, struct mf_gva va, size_t pages);
 
 /* Visit every page that ring 3 can read. */
 typedef void mf_pt_page_fn(void *cookie, struct mf_gva va, struct mf_gpa gpa);

@@ -84,7 +84,7 @@ static void build(void)
 	struct mf_gpa gpa;
 
 	open_kvm();
-	cr_assert_eq(mf_vm_create_blank(&vm, &kvm, FRAMES * MF_PAGE, 4096, &err), 0, "%s",
+	cr_assert_eq(mf_vm_create_blank(&vm, &kvm, false, FRAMES * MF_PAGE, 4096, &err), 0, "%s",
 		     err.text);
 	cr_assert_eq(mf_frames_take(&vm.mem, 1, &gpa), 1);
 	memcpy(mf_mem_at(&vm.mem, gpa, MF_PAGE), store, SNIPPET_BYTES(store));

@@ -55,8 +55,9 @@ static bool abstract(const char *name, size_t bytes)
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
 
 	memcpy(at.sun_path + 1, name, bytes);
-	return mf_permit_net_allows(permit, MF_NET_CONNECT, (struct sockaddr *)&at,
-				    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + bytes));
+	return mf_permit_net_allows(
+		permit, MF_NET_CONNECT, (struct sockaddr *)&at,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + bytes));
 }
 
 static void finish(void)
@@ -300,12 +301,45 @@ Test(net, addresses_that_are_too_short_or_of_no_family_are_refused)
 Test(net, rules_that_are_none_are_told)
 {
 	static const char *const bad[] = {
-		"", ":", "1.2.3.4:", "1.2.3.4:x", "1.2.3.4:-1", "1.2.3.4:65536", "1.2.3.4:2-1",
-		"1.2.3.4:1-", "1.2.3.4/33", "1.2.3.4/8", "1.2.3.4/", "1.2.3.4/x", "*/8", "[::1",
-		"::1", "[::1]x", "[nonsense]", "[1.2.3.4]", "[::1]/129", "[::1]/64", "[]:80",
-		"a:b:c", "1.2.3.4:1:2", "1.2", "16909060", "1..2", "name of:80", "name/8", "unix:", "unix:@", "1.2.3.4:99999999999999999999",
-		"1.2.3.4:0x50", "1.2.3.4: 80", " 1.2.3.4", "no host of that name", "//", "/",
-		"unix:/nowhere/at/all", "unix:/nowhere/",
+		"",
+		":",
+		"1.2.3.4:",
+		"1.2.3.4:x",
+		"1.2.3.4:-1",
+		"1.2.3.4:65536",
+		"1.2.3.4:2-1",
+		"1.2.3.4:1-",
+		"1.2.3.4/33",
+		"1.2.3.4/8",
+		"1.2.3.4/",
+		"1.2.3.4/x",
+		"*/8",
+		"[::1",
+		"::1",
+		"[::1]x",
+		"[nonsense]",
+		"[1.2.3.4]",
+		"[::1]/129",
+		"[::1]/64",
+		"[]:80",
+		"a:b:c",
+		"1.2.3.4:1:2",
+		"1.2",
+		"16909060",
+		"1..2",
+		"name of:80",
+		"name/8",
+		"unix:",
+		"unix:@",
+		"1.2.3.4:99999999999999999999",
+		"1.2.3.4:0x50",
+		"1.2.3.4: 80",
+		" 1.2.3.4",
+		"no host of that name",
+		"//",
+		"/",
+		"unix:/nowhere/at/all",
+		"unix:/nowhere/",
 	};
 	size_t i;
 
