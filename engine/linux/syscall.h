@@ -54,6 +54,16 @@ mf_syscall_fn mf_sys_kill, mf_sys_tgkill, mf_sys_tkill, mf_sys_futex, mf_sys_sch
 mf_syscall_fn mf_sys_getrusage, mf_sys_times, mf_sys_sysinfo, mf_sys_getgroups, mf_sys_getcpu;
 mf_syscall_fn mf_sys_rt_sigpending;
 mf_syscall_fn mf_sys_umask, mf_sys_prctl;
+/* identity.c */
+mf_syscall_fn mf_sys_setuid, mf_sys_setgid, mf_sys_setreuid, mf_sys_setregid, mf_sys_setresuid;
+mf_syscall_fn mf_sys_setresgid, mf_sys_getresuid, mf_sys_getresgid, mf_sys_setfsuid,
+	mf_sys_setfsgid;
+mf_syscall_fn mf_sys_getpgrp, mf_sys_getpgid, mf_sys_setpgid, mf_sys_setsid, mf_sys_capget;
+mf_syscall_fn mf_sys_capset, mf_sys_wait4, mf_sys_waitid, mf_sys_getpriority, mf_sys_setpriority;
+mf_syscall_fn mf_sys_personality;
+/* self.c */
+mf_syscall_fn mf_sys_process_vm_readv, mf_sys_process_vm_writev, mf_sys_kcmp, mf_sys_adjtimex;
+mf_syscall_fn mf_sys_clock_adjtime;
 /* io.c: reading and writing descriptors */
 mf_syscall_fn mf_sys_read, mf_sys_write, mf_sys_readv, mf_sys_writev, mf_sys_pread64,
 	mf_sys_pwrite64;

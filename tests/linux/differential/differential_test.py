@@ -107,7 +107,7 @@ def outcome(group):
 
         def natively(left):
             user = NOBODY.split() if ROOT else []
-            args = ["env", "-i", "-C", f"{root}/n", *user, for_everybody(PROGRAM), *left]
+            args = ["setsid", "-w", "env", "-i", "-C", f"{root}/n", *user, for_everybody(PROGRAM), *left]
             done = command(args, seconds=70)
             if done.status < 0:
                 done.status = 128 - done.status

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who the program is: users, groups, capabilities, its session. The ids are those of the engine's
+ * user and stay; there is no privilege, whoever that user is. The program leads a session and a
+ * process group of its own, without a terminal, and has no children.
+ */
+#include "engine/linux/guestmem.h"
+#include "engine/linux/syscall.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/image/guest.h"
+
+#define UNCHANGED ((uint32_t)-1)
+
+/* Setting the first `count` ids: each may stay or be what it is. */
+static int64_t set_ids(const uint64_t arg[6], int count, uint32_t own)
+{
+	int i;
+
+	for (i = 0; i < count; i++) {
+		if ((uint32_t)arg[i] != UNCHANGED && (uint32_t)arg[i] != own)
+			return -EPERM;
+	}
+	return 0;
+}
+
+static int64_t set_id(const uint64_t arg[6], uint32_t own)
+{
+	return (uint32_t)arg[0] == UNCHANGED ? -EINVAL : set_ids(arg, 1, own);
+}
+
+static int64_t get_ids(struct mf_process *process, const uint64_t arg[6], uint32_t own)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		if (mf_guest_write(process, arg[i], &own, sizeof(own)))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+int64_t mf_sys_setuid(struct mf_process *process, const uint64_t arg[6])
+{
+	return set_id(arg, getuid());
+}
+
+int64_t mf_sys_setgid(struct mf_process *process, const uint64_t arg[6])
+{
+	return set_id(arg, getgid());
+}
+
+int64_t mf_sys_setreuid(struct mf_process *process, const uint64_t arg[6])
+{
+	return set_ids(arg, 2, getuid());
+}
+
+int64_t mf_sys_setregid(struct mf_process *process, const uint64_t arg[6])
+{
+	return set_ids(arg, 2, getgid());
+}
+
+int64_t mf_sys_setresuid(struct mf_process *process, const uint64_t arg[6])
+{
+	return set_ids(arg, 3, getuid());
+}
+
+int64_t mf_sys_setresgid(struct mf_process *process, const uint64_t arg[6])
+{
+	return set_ids(arg, 3, getgid());
+}
+
+int64_t mf_sys_getresuid(struct mf_process *process, const uint64_t arg[6])
+{
+	return get_ids(process, arg, getuid());
+}
+
+int64_t mf_sys_getresgid(struct mf_process *process, const uint64_t arg[6])
+{
+	return get_ids(process, arg, getgid());
+}
+
+/* These return the id that was in force, also when the new one is refused (setfsuid(2)). */
+int64_t mf_sys_setfsuid(struct mf_process *process, const uint64_t arg[6])
+{
+	return getuid();
+}
+
+int64_t mf_sys_setfsgid(struct mf_process *process, const uint64_t arg[6])
+{
+	return getgid();
+}
+
+static bool is_self(uint64_t pid)
+{
+	return !(uint32_t)pid || (uint32_t)pid == MF_GUEST_PID;
+}
+
+int64_t mf_sys_getpgrp(struct mf_process *process, const uint64_t arg[6])
+{
+	return MF_GUEST_PID;
+}
+
+int64_t mf_sys_getpgid(struct mf_process *process, const uint64_t arg[6])
+{
+	return is_self(arg[0]) ? (int64_t)MF_GUEST_PID : -ESRCH;
+}
+
+/* A leader of a session moves to no other group, and starts no other session (setpgid(2)). */
+int64_t mf_sys_setpgid(struct mf_process *process, const uint64_t arg[6])
+{
+	if ((int32_t)arg[1] < 0)
+		return -EINVAL;
+	return is_self(arg[0]) ? -EPERM : -ESRCH;
+}
+
+int64_t mf_sys_setsid(struct mf_process *process, const uint64_t arg[6])
+{
+	return -EPERM;
+}
+
+/* Capabilities: none (capget(2)). */
+static int64_t capability_words(struct mf_process *process, uint64_t va,
+				struct __user_cap_header_struct *header)
+{
+	uint32_t version = _LINUX_CAPABILITY_VERSION_3;
+
+	if (mf_guest_read(process, va, header, sizeof(*header)))
+		return -EFAULT;
+	if (header->version == _LINUX_CAPABILITY_VERSION_1)
+		return 1;
+	if (header->version == _LINUX_CAPABILITY_VERSION_2 || header->version == version)
+		return 2;
+	return mf_guest_write(process, va, &version, sizeof(version)) ? -EFAULT : -EINVAL;
+}
+
+int64_t mf_sys_capget(struct mf_process *process, const uint64_t arg[6])
+{
+	struct __user_cap_data_struct none[2] = {{0}};
+	struct __user_cap_header_struct header;
+	int64_t words = capability_words(process, arg[0], &header);
+
+	if (words < 0) /* with no place for the answer it was the version that was asked for */
+		return words == -EINVAL && !arg[1] ? 0 : words;
+	if (header.pid < 0)
+		return -EINVAL;
+	if (!is_self((uint32_t)header.pid))
+		return -ESRCH;
+	if (!arg[1])
+		return 0;
+	return mf_guest_write(process, arg[1], none, (size_t)words * sizeof(none[0]));
+}
+
+int64_t mf_sys_capset(struct mf_process *process, const uint64_t arg[6])
+{
+	struct __user_cap_data_struct data[2] = {{0}};
+	struct __user_cap_header_struct header;
+	int64_t words = capability_words(process, arg[0], &header);
+
+	if (words < 0)
+		return words;
+	if (!is_self((uint32_t)header.pid))
+		return -EPERM;
+	if (mf_guest_read(process, arg[1], data, (size_t)words * sizeof(data[0])))
+		return -EFAULT;
+	return data[0].effective || data[0].permitted || data[0].inheritable || data[1].effective ||
+			       data[1].permitted || data[1].inheritable
+		       ? -EPERM
+		       : 0;
+}
+
+/* There are no children. */
+int64_t mf_sys_wait4(struct mf_process *process, const uint64_t arg[6])
+{
+	if ((uint32_t)arg[2] &
+	    ~(uint32_t)(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL))
+		return -EINVAL;
+	return (int32_t)arg[0] == INT32_MIN ? -ESRCH : -ECHILD;
+}
+
+int64_t mf_sys_waitid(struct mf_process *process, const uint64_t arg[6])
+{
+	uint32_t options = (uint32_t)arg[3];
+
+	if (options & ~(uint32_t)(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED |
+				  __WNOTHREAD | __WCLONE | __WALL) ||
+	    !(options & (WEXITED | WSTOPPED | WCONTINUED)))
+		return -EINVAL;
+	switch ((int)arg[0]) {
+	case P_ALL:
+		return -ECHILD;
+	case P_PID:
+		return (int32_t)arg[1] <= 0 ? -EINVAL : -ECHILD;
+	case P_PGID:
+		return (int32_t)arg[1] < 0 ? -EINVAL : -ECHILD;
+	case P_PIDFD:
+		return (int32_t)arg[1] < 0 ? -EINVAL : -EBADF;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* The process, its group or its user: all that is this program. -ESRCH, -EINVAL. */
+static int priority_subject(uint64_t which, uint64_t who)
+{
+	if (which > PRIO_USER)
+		return -EINVAL;
+	if (which == PRIO_USER)
+		return (uint32_t)who && (uint32_t)who != getuid() ? -ESRCH : 0;
+	return is_self(who) ? 0 : -ESRCH;
+}
+
+int64_t mf_sys_getpriority(struct mf_process *process, const uint64_t arg[6])
+{
+	int ret = priority_subject(arg[0], arg[1]);
+
+	return ret ? ret : 20; /* 20 - nice, and that is 0 */
+}
+
+/* The share of a VM is the engine's to say: only what is there already can be set. */
+int64_t mf_sys_setpriority(struct mf_process *process, const uint64_t arg[6])
+{
+	int ret = priority_subject(arg[0], arg[1]);
+	int nice = (int)arg[2];
+
+	if (ret)
+		return ret;
+	return nice < 0 ? -EACCES : nice ? -EPERM : 0;
+}
+
+/* Which binaries it runs is fixed: PER_LINUX, without options. */
+int64_t mf_sys_personality(struct mf_process *process, const uint64_t arg[6])
+{
+	return (uint32_t)arg[0] && (uint32_t)arg[0] != 0xffffffffu ? -EINVAL : 0;
+}
