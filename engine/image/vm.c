@@ -194,7 +194,9 @@ bool mf_vm_settle(struct mf_vm *vm)
 		settle_fault(vm);
 		break;
 	case MF_VM_KICKED:
-		if (vm->kvm.run->s.regs.sregs.cs.dpl != 3)
+		/* In ring 0, or (software KVM) in the entry stub: both are left soon. */
+		if (vm->kvm.run->s.regs.sregs.cs.dpl != 3 ||
+		    mf_vm_regs(vm)->rip - MF_VA_ENTRY < MF_PAGE)
 			return false;
 		break;
 	default:

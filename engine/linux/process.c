@@ -62,14 +62,19 @@ static bool linux_call(struct mf_process *process, struct mf_exit *exit)
 		mf_trace_call(process, number, arg, result);
 	end_or_keep(process, result);
 	if (result == MF_SYS_WAIT) {
+		/* Under a mask of the call's own: go_back() interrupts it. */
+		if (mf_signal_due(process))
+			return true;
 		parked(process, exit);
 		return false;
 	}
+	mf_signal_call_over(process);
 	if (result == MF_SYS_EXIT) {
 		ended(process, exit);
 		return false;
 	}
-	mf_vm_answer(&process->vm, result);
+	if (result != MF_SYS_LOADED)
+		mf_vm_answer(&process->vm, result);
 	return true;
 }
 
@@ -120,10 +125,12 @@ static bool on_call(struct mf_process *process, struct mf_exit *exit)
 static bool on_fault(struct mf_process *process, const struct mf_vm_exit *vm_exit,
 		     struct mf_exit *exit)
 {
-	int signo = mf_signal_of_vector(vm_exit->vector);
+	enum mf_touch touch = MF_TOUCH_OK;
+	int signo;
 
 	if (vm_exit->vector == 14) {
-		if (!mf_memory_fault(process, vm_exit->address, vm_exit->error_code))
+		touch = mf_memory_fault(process, vm_exit->address, vm_exit->error_code);
+		if (!touch)
 			return true;
 		if (mf_linux(process)->exited) {
 			snprintf(exit->text, sizeof(exit->text), "out of memory at address 0x%llx",
@@ -132,7 +139,9 @@ static bool on_fault(struct mf_process *process, const struct mf_vm_exit *vm_exi
 			return false;
 		}
 	}
-	MF_DIRTY(process, exit_signal) = (uint32_t)signo;
+	if (mf_signal_fault(process, vm_exit, touch) != MF_SYS_EXIT)
+		return true;
+	signo = (int)mf_linux(process)->exit_signal;
 	snprintf(exit->text, sizeof(exit->text),
 		 "%s at rip 0x%llx, address 0x%llx (vector %u, error 0x%llx)", strsignal(signo),
 		 (unsigned long long)vm_exit->rip, (unsigned long long)vm_exit->address,
@@ -169,7 +178,7 @@ static uint64_t monotonic_ns(void)
 /* What the thread has to do before it is in ring 3 again; false: `exit` says why it is not. */
 static bool go_back(struct mf_process *process, struct mf_exit *exit)
 {
-	if (mf_thread(process)->call_pending) {
+	while (mf_thread(process)->call_pending) {
 		if (mf_signal_due(process))
 			mf_signal_interrupt(process);
 		else if (!linux_call(process, exit))

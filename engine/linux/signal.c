@@ -1,239 +1,206 @@
 /* SPDX-License-Identifier: MIT */
+/* What a signal does to the thread on the vCPU: handlers, ends, calls that it interrupts. */
 #include "engine/linux/signal.h"
-#include "engine/image/guest.h"
+#include "engine/linux/guestmem.h"
 #include "engine/linux/syscall.h"
+#include "engine/linux/trace.h"
 #include "engine/linux/wait.h"
 
+#include <asm/unistd_64.h>
 #include <errno.h>
-#include <linux/futex.h>
 #include <signal.h>
-#include <time.h>
 
-int mf_signal_of_vector(unsigned int vector)
+#define SYSCALL_BYTES 2 /* 0f 05 */
+
+/* The handler's mask, and the end of what the call that was interrupted had in place of one. */
+static void handler_runs(struct mf_process *process, const struct mf_sigaction *action, int signo)
 {
-	switch (vector) {
-	case 0:  /* #DE */
-	case 16: /* #MF */
-	case 19: /* #XM */
-		return SIGFPE;
-	case 1: /* #DB */
-	case 3: /* #BP */
-		return SIGTRAP;
-	case 6: /* #UD */
-		return SIGILL;
-	case 11: /* #NP */
-	case 12: /* #SS */
-	case 17: /* #AC */
-		return SIGBUS;
-	default:
-		return SIGSEGV;
-	}
+	uint64_t mask = mf_thread(process)->sigmask | action->mask;
+
+	if (mf_thread(process)->mask_kept)
+		MF_THREAD_DIRTY(process, mask_kept) = 0;
+	if (!(action->flags & SA_NODEFER))
+		mask |= MF_SIGBIT(signo);
+	mf_signal_set_mask(process, mask);
 }
 
-static bool ignored_by_default(int signo)
+/* The stack cannot take the frame: of a SIGSEGV, that is the end (kernel/signal.c, force_sigsegv).
+ */
+static int64_t no_frame(struct mf_process *process, int signo)
 {
-	return signo == SIGCHLD || signo == SIGURG || signo == SIGWINCH || signo == SIGCONT;
+	if (signo == SIGSEGV)
+		MF_DIRTY(process, sigactions[SIGSEGV].handler) = MF_SIG_DFL;
+	return mf_signal_force(process, &(struct mf_siginfo){.signo = SIGSEGV, .code = SI_KERNEL});
 }
 
-int64_t mf_process_signal(struct mf_process *process, int signo)
+static int64_t run_handler(struct mf_process *process, const struct mf_siginfo *info)
 {
-	const struct mf_linux *lx = mf_linux(process);
-	uint64_t handler = lx->sigactions[signo].handler;
+	struct mf_sigaction action = mf_linux(process)->sigactions[info->signo];
+	const struct mf_thread *thread = mf_thread(process);
+	uint64_t before = thread->mask_kept ? thread->sigmask_kept : thread->sigmask;
 
-	if (signo != SIGKILL && signo != SIGSTOP) {
-		if (handler == 1 || (handler == 0 && ignored_by_default(signo)))
-			return 0;
-		if (mf_thread(process)->sigmask >> (signo - 1) & 1) {
-			MF_DIRTY(process, sigpending) |= 1ull << (signo - 1);
-			return 0;
-		}
-	}
-	MF_DIRTY(process, exited) = 1;
-	MF_DIRTY(process, exit_signal) = (uint32_t)signo;
-	return MF_SYS_EXIT;
+	if (action.flags & SA_RESETHAND)
+		MF_DIRTY(process, sigactions[info->signo].handler) = MF_SIG_DFL;
+	if (process->policy->trace)
+		mf_trace_delivery(process, info);
+	if (mf_signal_frame(process, &action, info, before))
+		return no_frame(process, info->signo);
+	handler_runs(process, &action, info->signo);
+	return 0;
 }
 
-/* No handler runs yet: nothing is ever due. */
-bool mf_signal_due(const struct mf_process *process)
+static int64_t act(struct mf_process *process, const struct mf_siginfo *info)
 {
-	return false;
-}
+	uint64_t handler = mf_linux(process)->sigactions[info->signo].handler;
 
-void mf_signal_interrupt(struct mf_process *process)
-{
+	if (mf_signal_ignored(process, info->signo))
+		return 0;
+	if (handler != MF_SIG_DFL)
+		return run_handler(process, info);
+	/* The default action became the one while it waited. */
+	return mf_signal_send(process, mf_linux(process)->current % MF_THREADS, info);
 }
 
 int64_t mf_signal_deliver(struct mf_process *process)
 {
-	return 0;
+	struct mf_siginfo info;
+	uint64_t set;
+	int64_t ret = 0;
+
+	while (!ret && (set = mf_signal_due_set(process)) && mf_signal_take(process, set, &info)) {
+		ret = act(process, &info);
+		if (ret == -EPERM) /* it would stop the program: open-ends.md */
+			ret = 0;
+	}
+	return ret == MF_SYS_EXIT ? ret : 0;
+}
+
+/* Calls that end when a handler has run, whatever SA_RESTART says (signal(7)). */
+static bool never_again(uint64_t number)
+{
+	switch (number) {
+	case __NR_pause:
+	case __NR_rt_sigsuspend:
+	case __NR_rt_sigtimedwait:
+	case __NR_nanosleep:
+	case __NR_clock_nanosleep:
+	case __NR_poll:
+	case __NR_ppoll:
+	case __NR_select:
+	case __NR_pselect6:
+	case __NR_epoll_wait:
+	case __NR_epoll_pwait:
+	case __NR_epoll_pwait2:
+	case __NR_semop:
+	case __NR_semtimedop:
+	case __NR_msgrcv:
+	case __NR_msgsnd:
+	case __NR_io_getevents:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* With a time limit it ends, too: time would begin anew. So does one that has done a part. */
+static bool is_made_again(const struct mf_process *process, uint64_t number)
+{
+	uint64_t set = mf_signal_due_set(process);
+	int signo = set ? __builtin_ctzll(set) + 1 : 0;
+
+	return signo && mf_linux(process)->sigactions[signo].flags & SA_RESTART &&
+	       !never_again(number) && !mf_thread(process)->call_until_ns &&
+	       !mf_thread(process)->call_done;
+}
+
+/* Tell a call that sleeps how much was left. */
+static int64_t tell_rest(struct mf_process *process, uint64_t va, uint64_t unit_ns)
+{
+	uint64_t until = mf_thread(process)->call_until_ns;
+	uint64_t now = mf_wait_now_ns();
+	uint64_t left = until > now ? until - now : 0;
+	uint64_t span[2] = {left / 1000000000u, left % 1000000000u / unit_ns};
+
+	if (va && until && until != MF_FOREVER && mf_guest_write(process, va, span, sizeof(span)))
+		return -EFAULT;
+	return -EINTR;
+}
+
+static int64_t interrupted(struct mf_process *process, const struct kvm_regs *regs)
+{
+	if (mf_thread(process)->call_done)
+		return (int64_t)mf_thread(process)->call_done;
+	switch (regs->rax) {
+	case __NR_nanosleep:
+		return tell_rest(process, regs->rsi, 1);
+	case __NR_clock_nanosleep:
+		return regs->rsi & 1 ? -EINTR : tell_rest(process, regs->r10, 1);
+	/* These do not mind where it cannot be written (fs/select.c, poll_select_finish). */
+	case __NR_select:
+		tell_rest(process, regs->r8, 1000);
+		return -EINTR;
+	case __NR_pselect6:
+		tell_rest(process, regs->r8, 1);
+		return -EINTR;
+	case __NR_ppoll:
+		tell_rest(process, regs->rdx, 1);
+		return -EINTR;
+	default:
+		return -EINTR;
+	}
+}
+
+/* Does a SYSCALL stand before where the thread would go on? */
+static bool has_syscall(const struct mf_process *process, uint64_t rip)
+{
+	uint8_t code[SYSCALL_BYTES];
+
+	return !mf_pt_read(&process->vm.mem, MF_GVA(rip - SYSCALL_BYTES), code, sizeof(code)) &&
+	       code[0] == 0x0f && code[1] == 0x05;
+}
+
+void mf_signal_interrupt(struct mf_process *process)
+{
+	const struct kvm_regs *regs = mf_vm_regs(&process->vm);
+	uint64_t arg[6] = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
+	uint64_t number = regs->rax;
+	int64_t result = -EINTR;
+
+	if (!mf_vm_settle(&process->vm))
+		return;
+	if (is_made_again(process, number) && has_syscall(process, regs->rip)) {
+		mf_vm_regs_rw(&process->vm)->rip -= SYSCALL_BYTES;
+	} else {
+		result = interrupted(process, regs);
+		mf_vm_answer(&process->vm, result);
+		if (process->policy->trace)
+			mf_trace_call(process, number, arg, result);
+	}
+	MF_THREAD_DIRTY(process, call_pending) = 0;
+	MF_THREAD_DIRTY(process, call_until_ns) = 0;
+	MF_THREAD_DIRTY(process, call_done) = 0;
 }
 
 int mf_signal_mask_for_call(struct mf_process *process, uint64_t va, uint64_t bytes)
 {
-	return va && bytes != 8 ? -EINVAL : 0;
-}
+	uint64_t mask;
 
-int64_t mf_sys_rt_sigaction(struct mf_process *process, const uint64_t arg[6])
-{
-	struct mf_sigaction action;
-	const struct mf_linux *lx = mf_linux(process);
-
-	if (!arg[0] || arg[0] >= MF_SIGNALS || arg[3] != 8)
-		return -EINVAL;
-	if (arg[1] && (arg[0] == SIGKILL || arg[0] == SIGSTOP))
-		return -EINVAL;
-	if (arg[2] &&
-	    mf_pt_write(&process->vm.mem, MF_GVA(arg[2]), &lx->sigactions[arg[0]], sizeof(action)))
-		return -EFAULT;
-	if (!arg[1])
+	if (!va || mf_thread(process)->mask_kept)
 		return 0;
-	if (mf_pt_read(&process->vm.mem, MF_GVA(arg[1]), &action, sizeof(action)))
+	if (bytes != 8)
+		return -EINVAL;
+	if (mf_guest_read(process, va, &mask, sizeof(mask)))
 		return -EFAULT;
-	MF_DIRTY(process, sigactions[arg[0]]) = action;
+	MF_THREAD_DIRTY(process, sigmask_kept) = mf_thread(process)->sigmask;
+	MF_THREAD_DIRTY(process, mask_kept) = 1;
+	mf_signal_set_mask(process, mask);
 	return 0;
 }
 
-/* Signals that waited for the mask to let them through. */
-static int64_t deliver_unblocked(struct mf_process *process)
+void mf_signal_call_over(struct mf_process *process)
 {
-	const struct mf_linux *lx = mf_linux(process);
-	uint64_t ready = lx->sigpending & ~mf_thread(process)->sigmask;
-	int64_t ret = 0;
-
-	while (ready && !ret) {
-		int bit = __builtin_ctzll(ready);
-
-		ready &= ready - 1;
-		MF_DIRTY(process, sigpending) &= ~(1ull << bit);
-		ret = mf_process_signal(process, bit + 1);
-	}
-	return ret;
-}
-
-int64_t mf_sys_rt_sigprocmask(struct mf_process *process, const uint64_t arg[6])
-{
-	uint64_t mask = mf_thread(process)->sigmask;
-	uint64_t set;
-
-	if (arg[3] != 8)
-		return -EINVAL;
-	if (arg[2] && mf_pt_write(&process->vm.mem, MF_GVA(arg[2]), &mask, 8))
-		return -EFAULT;
-	if (!arg[1])
-		return 0;
-	if (mf_pt_read(&process->vm.mem, MF_GVA(arg[1]), &set, 8))
-		return -EFAULT;
-	switch (arg[0]) {
-	case SIG_BLOCK:
-		mask |= set;
-		break;
-	case SIG_UNBLOCK:
-		mask &= ~set;
-		break;
-	case SIG_SETMASK:
-		mask = set;
-		break;
-	default:
-		return -EINVAL;
-	}
-	mask &= ~(1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1));
-	MF_THREAD_DIRTY(process, sigmask) = mask;
-	return deliver_unblocked(process);
-}
-
-int64_t mf_sys_rt_sigpending(struct mf_process *process, const uint64_t arg[6])
-{
-	if (arg[1] != 8)
-		return -EINVAL;
-	return mf_pt_write(&process->vm.mem, MF_GVA(arg[0]), &mf_linux(process)->sigpending, 8);
-}
-
-/* stack_t as x86-64 has it. */
-struct altstack {
-	uint64_t sp;
-	int32_t flags;
-	int32_t pad;
-	uint64_t size;
-};
-
-int64_t mf_sys_sigaltstack(struct mf_process *process, const uint64_t arg[6])
-{
-	const struct mf_thread *thread = mf_thread(process);
-	struct altstack old = {thread->altstack_sp, thread->altstack_size ? 0 : SS_DISABLE, 0,
-			       thread->altstack_size};
-	struct altstack new;
-
-	if (arg[0] && mf_pt_read(&process->vm.mem, MF_GVA(arg[0]), &new, sizeof(new)))
-		return -EFAULT;
-	if (arg[1] && mf_pt_write(&process->vm.mem, MF_GVA(arg[1]), &old, sizeof(old)))
-		return -EFAULT;
-	if (!arg[0])
-		return 0;
-	if (new.flags & ~SS_DISABLE)
-		return -EINVAL;
-	if (!(new.flags &SS_DISABLE) && new.size < 2048)
-		return -ENOMEM;
-	MF_THREAD_DIRTY(process, altstack_sp) = new.flags &SS_DISABLE ? 0 : new.sp;
-	MF_THREAD_DIRTY(process, altstack_size) = new.flags &SS_DISABLE ? 0 : new.size;
-	return 0;
-}
-
-static int64_t send(struct mf_process *process, uint64_t pid, uint64_t signo)
-{
-	if ((int)pid != (int)MF_GUEST_PID && (int)pid != 0 && (int)pid != -(int)MF_GUEST_PID)
-		return -ESRCH;
-	if (signo >= MF_SIGNALS)
-		return -EINVAL;
-	return signo ? mf_process_signal(process, (int)signo) : 0;
-}
-
-int64_t mf_sys_kill(struct mf_process *process, const uint64_t arg[6])
-{
-	return send(process, arg[0], arg[1]);
-}
-
-int64_t mf_sys_tkill(struct mf_process *process, const uint64_t arg[6])
-{
-	return send(process, arg[0], arg[1]);
-}
-
-int64_t mf_sys_tgkill(struct mf_process *process, const uint64_t arg[6])
-{
-	return (int)arg[0] == (int)MF_GUEST_PID ? send(process, arg[1], arg[2]) : -ESRCH;
-}
-
-/* A wait without anyone to end it: until its time, or the deadline, as on Linux. */
-static int64_t wait_in_vain(struct mf_process *process, const uint64_t arg[6])
-{
-	bool absolute = (arg[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
-	int64_t ret;
-
-	if (arg[3]) {
-		ret = mf_sleep(process, arg[3],
-			       arg[1] & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC,
-			       absolute);
-		return ret ? ret : -ETIMEDOUT;
-	}
-	return mf_wait_until(process, MF_FOREVER);
-}
-
-/* One thread: nobody waits, and nobody would wake a waiter. */
-int64_t mf_sys_futex(struct mf_process *process, const uint64_t arg[6])
-{
-	uint32_t value;
-
-	if (mf_pt_read(&process->vm.mem, MF_GVA(arg[0]), &value, 4))
-		return -EFAULT;
-	switch (arg[1] & FUTEX_CMD_MASK) {
-	case FUTEX_WAKE:
-	case FUTEX_WAKE_BITSET:
-		return 0;
-	case FUTEX_WAIT:
-	case FUTEX_WAIT_BITSET:
-		if (value != (uint32_t)arg[2])
-			return -EAGAIN;
-		return wait_in_vain(process, arg);
-	default:
-		return -ENOSYS;
-	}
+	if (!mf_thread(process)->mask_kept)
+		return;
+	MF_THREAD_DIRTY(process, mask_kept) = 0;
+	mf_signal_set_mask(process, mf_thread(process)->sigmask_kept);
 }

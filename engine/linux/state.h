@@ -17,6 +17,9 @@
 #define MF_SIGNALS   65u
 #define MF_PATH_MAX  1024u
 #define MF_AUX_WORDS 48u
+#define MF_SIGQUEUE  1280u /* signals that wait, with what is told about each */
+/* Of them real-time ones (RLIMIT_SIGPENDING); the rest is for those that must not fail. */
+#define MF_SIGQUEUE_MAX 1024u
 
 /* A mapped range. The list is sorted from the top down, for new ranges come at the bottom: adding
  * one moves, and marks, little. Ranges never overlap. */
@@ -124,6 +127,36 @@ struct mf_sigaction {
 	uint64_t mask;
 };
 
+/* What a handler is told of a signal: the kernel's siginfo, of which the program sees 128 bytes. */
+struct mf_siginfo {
+	int32_t signo;
+	int32_t error;
+	int32_t code; /* SI_*, SEGV_*, ... */
+	int32_t reserved;
+	union {
+		struct {
+			int32_t pid;
+			uint32_t uid;
+			uint64_t value; /* sigval of SI_QUEUE */
+		} sent;
+		struct {
+			int32_t id;
+			int32_t overrun;
+			uint64_t value;
+		} timer;
+		uint64_t address; /* of a fault */
+		uint64_t words[4];
+	};
+};
+
+/* A signal that waits: of one number for one receiver, the lowest `order` is the first. */
+struct mf_sigqueue {
+	uint64_t order;  /* 0: free */
+	uint32_t thread; /* index + 1; 0: the process */
+	uint32_t timer;  /* index + 1 of the timer that sent it; 0: none */
+	struct mf_siginfo info;
+};
+
 /* What a parked call waits for; whichever comes first. The call is then made again. */
 struct mf_wait {
 	uint64_t until_ns; /* CLOCK_MONOTONIC; UINT64_MAX: no limit */
@@ -150,7 +183,8 @@ struct mf_thread {
 	uint32_t tid;
 	uint8_t state;        /* enum mf_thread_state */
 	uint8_t call_pending; /* its system call is made again when it runs next */
-	uint16_t reserved;
+	uint8_t mask_kept;    /* its call has put a mask of its own in place of sigmask_kept */
+	uint8_t reserved;
 	struct mf_wait wait;
 	uint64_t call_until_ns; /* when the call in progress times out (CLOCK_MONOTONIC); 0: not
 				   set */
@@ -158,11 +192,14 @@ struct mf_thread {
 	uint64_t clear_child_tid;
 	uint64_t robust_list;
 	uint64_t sigmask;
-	uint64_t sigpending; /* sent to this thread while blocked */
+	uint64_t sigmask_kept;
+	uint64_t sigpending; /* sent to this thread, and not taken yet: one bit a signal */
 	uint64_t altstack_sp;
 	uint64_t altstack_size;
-	uint32_t altstack_flags;
-	uint32_t reserved2;
+	uint32_t altstack_flags; /* SS_*, as they were set */
+	uint32_t fault_vector;   /* the last exception of the thread, as frames tell it */
+	uint64_t fault_error;
+	uint64_t fault_address;
 	struct mf_context context; /* while it is not on the vCPU */
 };
 
@@ -175,7 +212,7 @@ struct mf_linux {
 	uint32_t vma_count;
 	/* process */
 	uint32_t umask;
-	uint64_t sigpending; /* sent to the process while blocked */
+	uint64_t sigpending; /* sent to the process, and not taken yet: any thread's */
 	uint32_t exited;     /* exit_group was called */
 	int32_t exit_status;
 	uint32_t exit_signal;
@@ -202,8 +239,12 @@ struct mf_linux {
 	uint64_t random_at;          /* the 16 bytes of AT_RANDOM */
 	uint64_t auxv[MF_AUX_WORDS]; /* ends with AT_NULL */
 	struct mf_sigaction sigactions[MF_SIGNALS];
+	uint64_t sigqueue_order; /* of the last signal that was queued */
+	uint32_t sigqueue_high;  /* entries of sigqueue[] from here on are free */
+	uint32_t sigqueue_used;
 	struct mf_vma vmas[MF_VMAS];
 	char dirs[MF_DIRS][MF_PATH_MAX]; /* absolute names of open directories; empty = free */
+	struct mf_sigqueue sigqueue[MF_SIGQUEUE];
 	struct mf_thread threads[MF_THREADS];
 	struct kvm_xsave xsaves[MF_THREADS]; /* of threads that are not on the vCPU */
 };

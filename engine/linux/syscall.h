@@ -11,8 +11,9 @@
 #include "engine/linux/process.h"
 #include "engine/mem/pt.h"
 
-#define MF_SYS_WAIT INT64_MIN
-#define MF_SYS_EXIT (INT64_MIN + 1) /* the program has ended: see struct mf_linux.exited */
+#define MF_SYS_WAIT   INT64_MIN
+#define MF_SYS_EXIT   (INT64_MIN + 1) /* the program has ended: see struct mf_linux.exited */
+#define MF_SYS_LOADED (INT64_MIN + 2) /* the registers were replaced, RAX among them */
 
 typedef int64_t mf_syscall_fn(struct mf_process *process, const uint64_t arg[6]);
 
@@ -52,7 +53,9 @@ mf_syscall_fn mf_sys_clock_nanosleep, mf_sys_rt_sigaction, mf_sys_rt_sigprocmask
 	mf_sys_sigaltstack;
 mf_syscall_fn mf_sys_kill, mf_sys_tgkill, mf_sys_tkill, mf_sys_futex, mf_sys_sched_getaffinity;
 mf_syscall_fn mf_sys_getrusage, mf_sys_times, mf_sys_sysinfo, mf_sys_getgroups, mf_sys_getcpu;
-mf_syscall_fn mf_sys_rt_sigpending;
+/* sigcalls.c, sigframe.c: signals */
+mf_syscall_fn mf_sys_rt_sigpending, mf_sys_rt_sigqueueinfo, mf_sys_rt_tgsigqueueinfo;
+mf_syscall_fn mf_sys_rt_sigtimedwait, mf_sys_rt_sigsuspend, mf_sys_rt_sigreturn, mf_sys_pause;
 mf_syscall_fn mf_sys_umask, mf_sys_prctl;
 /* identity.c */
 mf_syscall_fn mf_sys_setuid, mf_sys_setgid, mf_sys_setreuid, mf_sys_setregid, mf_sys_setresuid;

@@ -80,7 +80,7 @@ void mf_trace_call(const struct mf_process *process, uint64_t number, const uint
 		fputs(i ? ", " : "", out);
 		print_argument(process, format[i], arg[i], i < 5 ? arg[i + 1] : 0);
 	}
-	if (result == MF_SYS_EXIT)
+	if (result == MF_SYS_EXIT || result == MF_SYS_LOADED)
 		fputs(") = ?\n", out);
 	else if (result == MF_SYS_WAIT)
 		fputs(") = ? (waits)\n", out);
@@ -98,4 +98,13 @@ void mf_trace_signal(const struct mf_process *process, int signo, const struct m
 	fprintf(process->policy->trace,
 		"--- SIG%s {vector %u, address 0x%" PRIx64 ", rip 0x%" PRIx64 "} ---\n",
 		sigabbrev_np(signo), exit->vector, exit->address, exit->rip);
+}
+
+void mf_trace_delivery(const struct mf_process *process, const struct mf_siginfo *info)
+{
+	const char *name = sigabbrev_np(info->signo);
+
+	fprintf(process->policy->trace,
+		"--- %s%s {si_signo=%" PRId32 ", si_code=%" PRId32 "} ---\n",
+		name ? "SIG" : "real-time signal", name ? name : "", info->signo, info->code);
 }
