@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* The probe guest's memory: identity-mapped 4 KiB pages, all of them user pages. */
@@ -229,7 +230,8 @@ static bool has_pagemap_scan(int fd)
 	return ioctl(fd, _IOWR('f', 16, uint64_t[12]), arg) >= 0;
 }
 
-/* Documentation/admin-guide/mm/transhuge.rst: "always [madvise] never", the choice in brackets. */
+/* Documentation/admin-guide/mm/transhuge.rst: "always [madvise] never", the choice in brackets; and
+ * a process may have been denied them: prctl(2). */
 static bool has_huge_pages(void)
 {
 	char text[64] = "";
@@ -238,7 +240,7 @@ static bool has_huge_pages(void)
 
 	if (fd >= 0)
 		close(fd);
-	return got > 0 && !strstr(text, "[never]");
+	return got > 0 && !strstr(text, "[never]") && !prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
 }
 
 int mf_traits_probe(struct mf_kvm *kvm, struct mf_error *err)

@@ -225,11 +225,6 @@ static int load(struct mf_process *process, const struct mf_exec *exec, struct p
 	first_thread(process);
 	mf_fd_init(process);
 	ret = map_parts(process, exec, program, interp, err);
-	/* Room for tables beside heap and mappings, so that a request adds none. */
-	if (!ret && (mf_pt_prepare(&process->vm.mem, MF_GVA(mf_linux(process)->brk), 1024) ||
-		     mf_pt_prepare(&process->vm.mem,
-				   MF_GVA(mf_linux(process)->stack_end - (4ull << 20)), 1024)))
-		ret = mf_error_set(err, -ENOMEM, "--memory is too small; raise it");
 	return ret ? ret : add_windows(process, err);
 }
 

@@ -41,11 +41,7 @@ static bool is_absent(const struct mf_mem *mem, uint64_t at)
 /* The absent pages that follow `at`, at most `pages`; 0 when `at` itself is there. */
 static size_t absent_run(const struct mf_mem *mem, uint64_t at, size_t pages)
 {
-	size_t count = 0;
-
-	while (count < pages && is_absent(mem, at + count * MF_PAGE))
-		count++;
-	return count;
+	return mf_pt_absent(mem, MF_GVA(at), pages);
 }
 
 static bool has_room(struct mf_process *process, uint64_t start, size_t pages)
@@ -72,6 +68,18 @@ static bool has_room(struct mf_process *process, uint64_t start, size_t pages)
 	return false;
 }
 
+/* Frames for the first of `pages` absent pages at `at`: 2 MiB at once where those fit. */
+static size_t take_piece(struct mf_mem *mem, uint64_t at, size_t pages, struct mf_gpa *gpa)
+{
+	size_t part = (MF_HUGE - (at & (MF_HUGE - 1))) / MF_PAGE;
+
+	if (part == MF_HUGE_PAGES && pages >= part && mf_frames_take_huge(mem, gpa))
+		return part;
+	if (pages >= part + MF_HUGE_PAGES)
+		pages = part;
+	return mf_frames_take(mem, pages, gpa);
+}
+
 /* Frames for `pages` absent pages at `at`, in one piece or several. */
 static int back_absent(struct mf_process *process, uint64_t at, size_t pages, uint32_t prot)
 {
@@ -79,7 +87,7 @@ static int back_absent(struct mf_process *process, uint64_t at, size_t pages, ui
 	struct mf_gpa gpa;
 
 	while (pages) {
-		size_t got = mf_frames_take(mem, pages, &gpa);
+		size_t got = take_piece(mem, at, pages, &gpa);
 
 		if (!got || mf_pt_map(mem, MF_GVA(at), gpa, got, mf_memory_prot(prot))) {
 			if (got)
@@ -253,13 +261,30 @@ static struct span plan_run(const struct mf_mem *mem, const struct mf_vma *vma, 
 	return span;
 }
 
+/* Whether a touch of `page` is to back the 2 MiB around it: where the host has a huge page for them
+ * and less than half of the memory is taken. Of what promises nothing little is used. */
+static bool wants_huge(const struct mf_mem *mem, const struct mf_vma *vma, uint64_t page)
+{
+	uint64_t start = page & ~(uint64_t)(MF_HUGE - 1);
+
+	return mf_mem_has_huge_pages(mem) && !(vma->flags & MF_VMA_IS_NORESERVE) &&
+	       vma->kind != MF_VMA_STACK && start >= vma->start && start + MF_HUGE <= vma->end &&
+	       mf_frames_left(mem) > mf_mem_arena(mem)->frames_limit / 2 &&
+	       absent_run(mem, start, MF_HUGE_PAGES) == MF_HUGE_PAGES;
+}
+
 static enum mf_touch back_around(struct mf_process *process, const struct mf_vma *vma,
 				 uint64_t page)
 {
 	const struct mf_mem *mem = &process->vm.mem;
 	struct span span = plan_run(mem, vma, page);
-	size_t pages = (span.end - span.start) / MF_PAGE;
+	size_t pages;
 
+	if (span.end - span.start < MF_HUGE && wants_huge(mem, vma, page)) {
+		span.start = page & ~(uint64_t)(MF_HUGE - 1);
+		span.end = span.start + MF_HUGE;
+	}
+	pages = (span.end - span.start) / MF_PAGE;
 	if (mf_frames_left(mem) < pages + TABLES_SPARE)
 		span = (struct span){page, page + MF_PAGE};
 	back_part(process, span.start, span.end, vma->prot);

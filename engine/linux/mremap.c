@@ -33,27 +33,34 @@ static int64_t grow_in_place(struct mf_process *process, uint64_t from, uint64_t
 	return -ENOMEM;
 }
 
+/* What is large keeps its place within 2 MiB: then it moves entry by entry. */
+static uint64_t new_place(struct mf_process *process, uint64_t from, uint64_t old, uint64_t new)
+{
+	uint64_t place = old >= MF_HUGE ? mf_vma_gap(process, new + MF_HUGE - MF_PAGE) : 0;
+
+	return place ? place + ((from - place) & (MF_HUGE - 1)) : mf_vma_gap(process, new);
+}
+
 static int64_t move_mapping(struct mf_process *process, uint64_t from, uint64_t old, uint64_t new,
 			    struct mf_vma vma)
 {
 	struct mf_mem *mem = &process->vm.mem;
-	uint64_t to = mf_vma_gap(process, new);
+	uint64_t to = new_place(process, from, old, new);
 	int ret;
 
 	if (!to)
 		return -ENOMEM;
 	vma.start = to;
 	vma.end = to + new;
-	ret = mf_pt_prepare(mem, MF_GVA(to), old / MF_PAGE);
-	if (!ret)
-		ret = mf_memory_add(process, vma);
+	ret = mf_memory_add(process, vma);
 	if (!ret)
 		ret = back_more(process, to + old, new - old);
+	if (!ret)
+		ret = mf_pt_move(mem, MF_GVA(from), MF_GVA(to), old / MF_PAGE);
 	if (ret) {
 		mf_memory_unmap(process, to, new);
 		return -ENOMEM;
 	}
-	mf_pt_move(mem, MF_GVA(from), MF_GVA(to), old / MF_PAGE);
 	return mf_vma_remove(process, from, from + old) ? -ENOMEM : (int64_t)to;
 }
 

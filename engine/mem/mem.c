@@ -354,7 +354,7 @@ static int map_more(struct mf_mem *mem, size_t from, size_t to)
 	if (mem->memfd < 0) {
 		ret = map_anonymous(mem, from, to);
 		/* Should the host not have any just now, it is slower, that is all. */
-		if (!ret && !mem->backing && mem->vm->kvm->traits.huge_pages)
+		if (!ret && mf_mem_has_huge_pages(mem))
 			madvise(mem->base + from, to - from, MADV_HUGEPAGE);
 		return ret;
 	}

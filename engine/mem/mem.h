@@ -124,6 +124,12 @@ static inline bool mf_mem_is_file(const struct mf_mem *mem, struct mf_gpa gpa)
 	return gpa.at >= mem->limit_bytes;
 }
 
+/* Whether what is touched first of 2 MiB costs the host a huge page, and no more faults. */
+static inline bool mf_mem_has_huge_pages(const struct mf_mem *mem)
+{
+	return !mem->backing && mem->memfd < 0 && mem->vm->kvm->traits.huge_pages;
+}
+
 /* Make the first `frames` frames present (mapped, in a slot). -ENOMEM at the limit or the host's
  * end. */
 int mf_mem_grow(struct mf_mem *mem, uint64_t frames);
