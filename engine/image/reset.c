@@ -198,6 +198,7 @@ static int reset(struct mf_vm *vm)
 	}
 	if (!skips(vm, MF_STEP_TABLES))
 		mf_pt_reset(&vm->mem);
+	mf_mem_forget_files(&vm->mem);
 	if (!skips(vm, MF_STEP_LEARN))
 		fresh = learn(vm);
 	if (!skips(vm, MF_STEP_MEMORY))

@@ -22,7 +22,8 @@ static void flip(struct mf_flush *flush, struct mf_mem *mem)
 	uint8_t *at = mem->guest + flush->first;
 	size_t bytes = flush->pages * MF_PAGE;
 
-	bool file = mf_mem_is_file(mem, MF_GPA(flush->first)); /* mapped read-only by the host */
+	/* A file that is mapped read-only by the host. */
+	bool file = !mf_mem_is_writable(mem, MF_GPA(flush->first));
 
 	if (flush->first + bytes > mem->reserved_bytes - mem->arena_bytes)
 		flush->all = true; /* no address of ours: never touch what lies there */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading a mapped file that somebody cuts short raises SIGBUS. In the file maps of the memory that
- * this thread reads, a page of zeros takes the lost page's place, and the reader goes on.
+ * Reaching a mapped file that somebody cuts short raises SIGBUS. In the file maps of the memory
+ * that this thread reaches, a page of zeros takes the lost page's place, and the reader goes on.
  */
 #include "engine/mem/mem.h"
 
@@ -19,8 +19,8 @@ static void on_sigbus(int signo, siginfo_t *info, void *context)
 
 	(void)context;
 	if (at >= guarded_from && at < guarded_to &&
-	    mmap((void *)at, MF_PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
-		    MAP_FAILED)
+	    mmap((void *)at, MF_PAGE, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
 		return;
 	sigaction(signo, &before, NULL); /* not ours: happens again, to whoever it was for */
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/mem/mem.h"
+#include "engine/mem/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,9 +16,9 @@
  */
 #define GROW_PAGES 512u
 
-/* Address space for file maps while an image is built; forks hold what was used of it. */
-#define FILE_ROOM (64ull << 30)
-#define FILE_SLOT 256u /* slot of the first file map */
+/* Address space for file maps: while an image is built, and beyond the image's in a fork. */
+#define FILE_ROOM      (64ull << 30)
+#define FORK_FILE_ROOM (4ull << 30)
 
 static size_t round_page(size_t bytes)
 {
@@ -79,125 +80,6 @@ static size_t layout_arena(struct mf_arena *arena, size_t frames, size_t linux_b
 	return (at + MF_HUGE - 1) & ~(size_t)(MF_HUGE - 1);
 }
 
-/* One past the last guest-physical address in use by frames or files. */
-static uint64_t files_end(const struct mf_file_map *files, size_t count, uint64_t limit_bytes)
-{
-	return count ? files[count - 1].gpa + files[count - 1].bytes : limit_bytes;
-}
-
-static const struct mf_file_map *files_of(const struct mf_mem *mem)
-{
-	return mem->backing ? mem->backing->files : mem->files;
-}
-
-static int map_one_file(struct mf_mem *mem, size_t i)
-{
-	const struct mf_file_map *file = &files_of(mem)[i];
-	void *at = mmap(mem->guest + file->gpa, file->bytes, PROT_READ, MAP_SHARED | MAP_FIXED,
-			file->fd, (off_t)file->offset);
-
-	if (at == MAP_FAILED)
-		return -errno;
-	return mf_kvm_vm_slot(mem->vm, FILE_SLOT + (uint32_t)i, file->gpa, file->bytes, at);
-}
-
-static bool is_window(const struct mf_file_map *file)
-{
-	return file->fd < 0;
-}
-
-static int map_files(struct mf_mem *mem)
-{
-	size_t i;
-	int ret = 0;
-
-	for (i = 0; i < mem->file_count && !ret; i++)
-		if (!is_window(&files_of(mem)[i]))
-			ret = map_one_file(mem, i);
-	return ret;
-}
-
-static void close_files(struct mf_file_map *files, size_t count)
-{
-	while (count--)
-		if (!is_window(&files[count]))
-			close(files[count].fd);
-}
-
-/* The next file map: a place above all others, counted once it is filled. */
-static int next_file(struct mf_mem *mem, size_t bytes, struct mf_file_map **file)
-{
-	uint64_t at = files_end(mem->files, mem->file_count, mem->limit_bytes);
-
-	if (mem->backing)
-		return -ENOTSUP;
-	if (mem->file_count == MF_FILE_MAPS || at + bytes > mem->reserved_bytes - mem->arena_bytes)
-		return -ENOSPC;
-	if (!mem->files)
-		mem->files = calloc(MF_FILE_MAPS, sizeof(*mem->files));
-	if (!mem->files)
-		return -ENOMEM;
-	*file = &mem->files[mem->file_count];
-	**file = (struct mf_file_map){.fd = -1, .bytes = bytes, .gpa = at};
-	return 0;
-}
-
-int mf_mem_map_file(struct mf_mem *mem, int fd, uint64_t offset, size_t bytes, struct mf_gpa *gpa)
-{
-	struct mf_file_map *file;
-	int ret = next_file(mem, bytes, &file);
-
-	if (ret)
-		return ret;
-	file->offset = offset;
-	file->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (file->fd < 0)
-		return -errno;
-	ret = map_one_file(mem, mem->file_count);
-	if (ret) {
-		close(file->fd);
-		return ret;
-	}
-	mem->file_count++;
-	*gpa = MF_GPA(file->gpa);
-	return 0;
-}
-
-int mf_mem_add_window(struct mf_mem *mem, size_t bytes, struct mf_gpa *gpa)
-{
-	struct mf_file_map *file;
-	int ret = next_file(mem, bytes, &file);
-
-	if (ret)
-		return ret;
-	mem->file_count++;
-	*gpa = MF_GPA(file->gpa);
-	return 0;
-}
-
-int mf_mem_open_window(struct mf_mem *mem, struct mf_gpa gpa, int fd, uint64_t offset)
-{
-	const struct mf_file_map *file = files_of(mem);
-	uint32_t i = 0;
-	void *at;
-	int ret;
-
-	while (i < mem->file_count && (file[i].gpa != gpa.at || !is_window(&file[i])))
-		i++;
-	if (i == mem->file_count)
-		return -EINVAL;
-	if (mem->windows_open >> i & 1)
-		return -EBUSY;
-	at = mmap(mem->guest + gpa.at, file[i].bytes, PROT_READ | PROT_WRITE,
-		  MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, (off_t)offset);
-	if (at == MAP_FAILED)
-		return -errno;
-	ret = mf_kvm_vm_slot(mem->vm, FILE_SLOT + i, gpa.at, file[i].bytes, at);
-	if (!ret)
-		mem->windows_open |= 1u << i;
-	return ret;
-}
-
 static int map_anonymous(struct mf_mem *mem, size_t from, size_t to)
 {
 	void *at = mmap(mem->base + from, to - from, PROT_READ | PROT_WRITE,
@@ -254,8 +136,7 @@ int mf_mem_create_fork(struct mf_mem *mem, struct mf_kvm_vm *vm, const struct mf
 		.limit_bytes = backing->limit_bytes,
 		.file_count = backing->file_count,
 	};
-	if (reserve(mem, backing->arena_bytes + files_end(backing->files, backing->file_count,
-							  backing->limit_bytes)))
+	if (reserve(mem, backing->arena_bytes + mf_mem_files_end(mem) + FORK_FILE_ROOM))
 		return out_of_memory(err, "a VM's address space");
 	ret = map_file(mem, backing->memfd, MAP_PRIVATE, 0, backing->bytes);
 	if (!ret)
@@ -266,7 +147,7 @@ int mf_mem_create_fork(struct mf_mem *mem, struct mf_kvm_vm *vm, const struct mf
 		ret = mf_kvm_vm_slot(vm, mem->slots++, 0, mem->guest_bytes, mem->guest);
 	}
 	if (!ret)
-		ret = map_files(mem);
+		ret = mf_mem_map_image_files(mem);
 	if (ret) {
 		mf_mem_destroy(mem);
 		return mf_error_set(err, ret, "cannot map the image into a VM: %s", strerror(-ret));
@@ -280,8 +161,7 @@ void mf_mem_destroy(struct mf_mem *mem)
 		munmap(mem->base, mem->reserved_bytes);
 	if (mem->memfd >= 0)
 		close(mem->memfd);
-	if (!mem->backing)
-		close_files(mem->files, mem->file_count);
+	mf_mem_close_files(mem);
 	free(mem->files);
 	mf_ws_finish(&mem->ws);
 	*mem = (struct mf_mem){.memfd = -1};
@@ -319,17 +199,14 @@ int mf_mem_freeze(struct mf_mem *mem, struct mf_backing *backing, struct mf_erro
 		.memfd = -1,
 		.arena_bytes = mem->arena_bytes,
 		.limit_bytes = mem->limit_bytes,
-		.file_count = mem->file_count,
 	};
-	if (mem->file_count)
-		memcpy(backing->files, mem->files, mem->file_count * sizeof(*mem->files));
-	mem->file_count = 0; /* they are the backing's now */
+	mf_mem_hand_over_files(mem, backing);
 	mem->memfd = -1;
 	mf_mem_destroy(mem); /* sealing needs every writable shared map gone */
 	ret = seal(memfd, bytes, backing);
 	if (ret) {
 		close(memfd);
-		close_files(backing->files, backing->file_count);
+		mf_backing_close_files(backing);
 		return mf_error_set(err, ret, "cannot seal the image: %s", strerror(-ret));
 	}
 	return 0;
@@ -341,7 +218,7 @@ void mf_backing_finish(struct mf_backing *backing)
 		munmap((void *)backing->map, backing->bytes);
 	if (backing->memfd >= 0)
 		close(backing->memfd);
-	close_files(backing->files, backing->file_count);
+	mf_backing_close_files(backing);
 	*backing = (struct mf_backing){.memfd = -1};
 }
 
@@ -405,25 +282,4 @@ struct mf_arena *mf_mem_arena_rw(struct mf_mem *mem)
 {
 	mf_ws_mark(&mem->ws, 0, 1);
 	return mf_mem_arena(mem);
-}
-
-void *mf_mem_at(const struct mf_mem *mem, struct mf_gpa gpa, size_t bytes)
-{
-	uint64_t start = 0;
-	uint64_t end = mem->guest_bytes;
-	size_t i;
-
-	for (i = 0; mf_mem_is_file(mem, gpa) && i < mem->file_count; i++) {
-		start = files_of(mem)[i].gpa;
-		end = start + files_of(mem)[i].bytes;
-		if (gpa.at < end && is_window(&files_of(mem)[i]))
-			return NULL;
-		if (gpa.at < end)
-			break;
-	}
-	if (gpa.at < start || gpa.at > end || bytes > end - gpa.at)
-		return NULL;
-	if (start)
-		mf_mem_guard_files(mem);
-	return mem->guest + gpa.at;
 }

@@ -16,19 +16,22 @@
 #include "engine/mem/ws.h"
 
 /*
- * A read-only piece of a file that is guest memory straight from the page cache: never copied,
- * never in the image, a slot of its own. Guest-physical addresses of such pieces lie above the
- * frames. A window is such a place, kept free for memory that each VM shares, read and write, with
- * somebody else: it is filled VM by VM (mf_mem_open_window) and no part of image, delta or reset.
+ * A piece of a file that is guest memory straight from the page cache: never copied, never in the
+ * image, a slot of its own. Guest-physical addresses of such pieces lie above the frames.
+ * Read-only, or shared with the file and whoever else has it (a program's writable MAP_SHARED). A
+ * window is such a place, kept free for memory that each VM shares, read and write, with somebody
+ * else: it is filled VM by VM (mf_mem_open_window) and no part of image, delta or reset.
  */
 struct mf_file_map {
 	int fd; /* owned; -1: a window */
+	bool writable;
 	uint64_t offset;
-	uint64_t bytes;
+	uint64_t bytes; /* 0: a free entry */
 	uint64_t gpa;
+	uint64_t pages; /* that are mapped in the guest; none left: it is taken away */
 };
 
-#define MF_FILE_MAPS 32u
+#define MF_FILE_MAPS 256u
 
 /* What forks map: owned by engine/image, immutable, shared by threads. */
 struct mf_backing {
@@ -68,8 +71,8 @@ struct mf_mem {
 	const struct mf_backing *backing; /* NULL while an image is built */
 	uint32_t slots;
 	uint32_t slot_moves;       /* position of the dummy slot that flushes translations */
-	size_t file_count;         /* of `files`, or of the backing's in a fork */
-	struct mf_file_map *files; /* while an image is built: owned */
+	size_t file_count;         /* entries, those of the backing first */
+	struct mf_file_map *files; /* owned; those that the backing has not */
 	uint32_t windows_open;     /* one bit a file map */
 	bool broken;        /* the host refused a flush or a scan: this VM must not serve again */
 	bool flush_pending; /* hardware: the next entry must reload CR3 */
@@ -101,10 +104,30 @@ int mf_mem_freeze(struct mf_mem *mem, struct mf_backing *backing, struct mf_erro
 void mf_backing_finish(struct mf_backing *backing);
 
 /*
- * Make a piece of a file guest memory (whole pages, read-only), while an image is built. Takes its
- * own reference to fd. -ENOSPC: no room for another; -ENOTSUP: in a fork.
+ * Make a piece of a file guest memory (whole pages), read-only, all of which the caller maps then.
+ * Takes its own reference to fd. -ENOSPC: no room for another; -ENOMEM; what mmap and KVM say.
  */
 int mf_mem_map_file(struct mf_mem *mem, int fd, uint64_t offset, size_t bytes, struct mf_gpa *gpa);
+
+/* The same, shared for reading and writing; fd is open for both. */
+int mf_mem_share_file(struct mf_mem *mem, int fd, uint64_t offset, size_t bytes,
+		      struct mf_gpa *gpa);
+
+/* The number of the file map that holds gpa. */
+uint32_t mf_mem_file_index(const struct mf_mem *mem, struct mf_gpa gpa);
+
+/* NULL when there is none. */
+const struct mf_file_map *mf_mem_file(const struct mf_mem *mem, uint32_t index);
+
+/* `pages` pages of it are mapped no more, their translations flushed. One that the image has not
+ * goes with its last page. */
+void mf_mem_unmap_file(struct mf_mem *mem, uint32_t index, size_t pages);
+
+/* Take away all file maps that the image has not. Tables must have been reset before. */
+void mf_mem_forget_files(struct mf_mem *mem);
+
+/* May the host write where gpa is? */
+bool mf_mem_is_writable(const struct mf_mem *mem, struct mf_gpa gpa);
 
 /*
  * Keep a place for a window, while an image is built. -ENOSPC, -ENOMEM, -ENOTSUP (in a fork). As
