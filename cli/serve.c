@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/options.h"
+#include "cli/program_options.h"
 #include "cli/verbs.h"
 #include "tenant/serve.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char help[] =
 	"usage: mayfly serve --listen ADDR [OPTIONS] -- PROG [ARGS...]\n"
@@ -40,7 +42,7 @@ static const char help[] =
 	"  --store-deadline TIME  a call that takes longer ends the storage VM, which is started "
 	"again (10s)\n"
 	"  --drain TIME           patience with running requests at SIGTERM (10s)\n"
-	"  --quiet                print nothing about start and end\n" MF_PROGRAM_HELP;
+	"  --quiet                print nothing about start and end\n";
 
 enum {
 	OPT_LISTEN = MF_OPT_VERB,
@@ -88,7 +90,6 @@ static const struct option long_options[] = {
 	{"store-wait", required_argument, NULL, OPT_STORE_WAIT},
 	{"store-deadline", required_argument, NULL, OPT_STORE_DEADLINE},
 	{"help", no_argument, NULL, OPT_HELP},
-	MF_PROGRAM_LONG_OPTIONS,
 	{NULL, 0, NULL, 0},
 };
 
@@ -190,10 +191,12 @@ static int parse_own(int option, struct mf_serve_options *options, struct mf_err
 static int parse(int argc, char **argv, struct mf_cli_program *program,
 		 struct mf_serve_options *options, bool *help_wanted, struct mf_error *err)
 {
+	struct option list[MF_OPTIONS_MAX];
 	int option;
 	int ret = 0;
 
-	while (!ret && (option = getopt_long(argc, argv, "+:h", long_options, NULL)) != -1) {
+	mf_cli_program_list(long_options, list);
+	while (!ret && (option = getopt_long(argc, argv, "+:h", list, NULL)) != -1) {
 		if (option == OPT_HELP || option == 'h') {
 			*help_wanted = true;
 			return 0;
@@ -217,7 +220,7 @@ static int parse(int argc, char **argv, struct mf_cli_program *program,
 	if (!ret && options->store.program && !options->store.folder)
 		ret = mf_error_set(err, -1, "--store-program needs a folder: --store DIR");
 	program->options.argv = argv + optind;
-	return ret;
+	return ret ? ret : mf_cli_program_complete(program, environ, err);
 }
 
 int mf_verb_serve(int argc, char **argv)
@@ -243,6 +246,7 @@ int mf_verb_serve(int argc, char **argv)
 		mf_cli_fail("serve", &err);
 	} else if (help_wanted) {
 		fputs(help, stdout);
+		mf_cli_program_help(stdout);
 		status = 0;
 	} else {
 		options.program = program.options;

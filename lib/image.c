@@ -202,7 +202,7 @@ static int build(struct load *load)
 {
 	char *only_path[] = {(char *)load->path, NULL};
 	char *const *argv = load->settings.argv ? (char *const *)load->settings.argv : only_path;
-	int ret = mf_exec_open(&load->image->files, load->path, argv, NULL, load->err);
+	int ret = mf_exec_open(&load->image->files, load->path, argv, NULL, NULL, load->err);
 
 	if (!ret)
 		ret = make_permit(load);

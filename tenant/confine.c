@@ -20,7 +20,8 @@ static int check_settings(const struct mf_confine *c, struct mf_error *err)
 	if (!open_files && (c->flags & MF_CONFINE_CHANGE_FILES) != 0)
 		return mf_error_set(err, -EINVAL,
 				    "confinement: changing files needs opening files as well");
-	if (!open_files && (c->read_path_count != 0 || c->write_path_count != 0))
+	if (!open_files &&
+	    (c->read_path_count != 0 || c->write_path_count != 0 || c->open_path_count != 0))
 		return mf_error_set(err, -EINVAL,
 				    "confinement: paths are allowed but opening files is not");
 	return 0;

@@ -58,6 +58,9 @@ struct mf_confine {
 	size_t read_path_count;
 	const char *const *write_paths; /* open for writing; create, remove, rename beneath */
 	size_t write_path_count;
+	const char *const
+		*open_paths; /* open for reading alone: files, or all beneath a directory */
+	size_t open_path_count;
 	const char *const *unlink_dirs; /* unlink beneath (one's own Unix socket); needs no flag */
 	size_t unlink_dir_count;
 	const uint32_t *ioctls; /* request numbers, compared in their low 32 bits; besides */

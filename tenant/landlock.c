@@ -21,6 +21,7 @@
 #define CREATE_VERSION 1u                  /* LANDLOCK_CREATE_RULESET_VERSION */
 
 #define READ_RIGHTS   (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define OPEN_RIGHTS   (LANDLOCK_ACCESS_FS_READ_FILE)
 #define UNLINK_RIGHTS (LANDLOCK_ACCESS_FS_REMOVE_FILE)
 #define WRITE_RIGHTS                                                      \
 	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
@@ -120,6 +121,8 @@ static int fill_and_enforce(struct ruleset *set, const struct mf_confine *c)
 
 	if (rc == 0)
 		rc = add_list(set, c->write_paths, c->write_path_count, WRITE_RIGHTS);
+	if (rc == 0)
+		rc = add_list(set, c->open_paths, c->open_path_count, OPEN_RIGHTS);
 	if (rc == 0)
 		rc = add_list(set, c->unlink_dirs, c->unlink_dir_count, UNLINK_RIGHTS);
 	if (rc != 0)

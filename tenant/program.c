@@ -16,17 +16,97 @@
 /* The one ioctl of engine/mem: PAGEMAP_SCAN (include/uapi/linux/fs.h, Linux 6.7). */
 #define PAGEMAP_SCAN_REQUEST _IOWR('f', 16, uint64_t[12])
 
+#define EXPLAIN_PATIENCE_MS 100
+
+static bool any_paths(const struct mf_permit_paths *paths)
+{
+	return paths->all || paths->count;
+}
+
 static int make_permit(struct mf_program *program, struct mf_error *err)
 {
 	const struct mf_program_options *options = program->options;
-	struct mf_permit_paths reads = {options->read_all, options->read_paths,
-					options->read_count};
-	struct mf_permit_paths writes = {options->write_all, options->write_paths,
-					 options->write_count};
+	const struct mf_permit_settings settings = {options->read, options->write, options->volumes,
+						    options->volume_count};
 
-	if (!reads.all && !reads.count && !writes.all && !writes.count)
+	program->files_allowed =
+		any_paths(&options->read) || any_paths(&options->write) || options->volume_count;
+	return program->files_allowed ? mf_permit_create_from(&program->permit, &settings, err) : 0;
+}
+
+/* The program that was found, with what it needs to start: see permit.h. A static one needs
+ * nothing. */
+static int permit_start(struct mf_program *program, struct mf_error *err)
+{
+	static const struct mf_permit_settings nothing;
+	const struct mf_exec_files *files = &program->files;
+	const char *names[MF_EXEC_SCRIPTS + 2];
+	size_t count = 0;
+	int ret = 0;
+
+	if (!files->interp.path && !files->script_count)
 		return 0;
-	return mf_permit_create(&program->permit, &reads, &writes, err);
+	for (; count < files->script_count; count++)
+		names[count] = files->scripts[count];
+	names[count++] = files->program.path;
+	if (files->interp.path)
+		names[count++] = files->interp.path;
+	if (!program->permit)
+		ret = mf_permit_create_from(&program->permit, &nothing, err);
+	return ret ? ret : mf_permit_start(program->permit, names, count, files->interp.path, err);
+}
+
+static bool any_rules(const struct mf_net_rules *rules)
+{
+	return rules->all || rules->count;
+}
+
+static int make_net(struct mf_program *program, struct mf_error *err)
+{
+	const struct mf_program_options *options = program->options;
+
+	if (!any_rules(&options->net) && !any_rules(&options->connect) &&
+	    !any_rules(&options->listen))
+		return 0;
+	return mf_permit_net_create(&program->net, &options->net, &options->connect,
+				    &options->listen, err);
+}
+
+/* The folder where the engine was started, if the program may know of it; else the root. */
+static void choose_cwd(struct mf_program *program)
+{
+	const struct mf_permit *permit = program->permit;
+	char *here;
+	int fd;
+
+	program->cwd = program->options->cwd;
+	here = program->cwd || !program->files_allowed ? NULL : getcwd(NULL, 0);
+	if (!here || *here != '/' || strlen(here) >= MF_PATH_MAX) {
+		free(here);
+		return;
+	}
+	fd = mf_permit_open_need(permit, "/", here, MF_PERMIT_EITHER, O_PATH | O_DIRECTORY, 0);
+	if (fd >= 0 || mf_permit_leads_to(permit, here))
+		program->cwd = program->cwd_owned = here;
+	else
+		free(here);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void explain_line(void *cookie, const char *line)
+{
+	(void)cookie;
+	mf_output_say(EXPLAIN_PATIENCE_MS, "%s\n", line);
+}
+
+static int make_explain(struct mf_program *program, struct mf_error *err)
+{
+	if (!program->options->explain)
+		return 0;
+	if (mf_explain_create(&program->explain, explain_line, NULL))
+		return mf_error_set(err, -ENOMEM, "not enough memory for --explain");
+	return 0;
 }
 
 /* As a shell looks for a program; without PATH, where Debian's shells look. */
@@ -43,13 +123,24 @@ int mf_program_open(struct mf_program *program, const struct mf_program_options 
 	int ret;
 
 	*program = (struct mf_program){.options = options, .kvm.fd = -1, .kvm.pagemap_fd = -1};
-	ret = mf_exec_open(&program->files, options->argv[0], options->argv, search_path(), err);
+	ret = make_permit(program, err);
 	if (!ret)
-		ret = make_permit(program, err);
+		ret = make_net(program, err);
+	if (!ret)
+		ret = mf_exec_open(&program->files, options->argv[0], options->argv, search_path(),
+				   program->permit, err);
+	if (!ret) {
+		choose_cwd(program);
+		ret = permit_start(program, err);
+	}
+	if (!ret)
+		ret = make_explain(program, err);
 	if (!ret)
 		ret = mf_kvm_open(&program->kvm, NULL, err);
 	program->policy = (struct mf_policy){
 		.permit = program->permit,
+		.net = program->net,
+		.explain = program->explain,
 		.stdin_fd = -1,
 		.trace = options->trace ? stderr : NULL,
 		.output_limit = options->output_bytes,
@@ -62,7 +153,11 @@ int mf_program_open(struct mf_program *program, const struct mf_program_options 
 void mf_program_close(struct mf_program *program)
 {
 	mf_kvm_close(&program->kvm);
+	mf_explain_sum(program->explain);
+	mf_explain_destroy(program->explain);
 	mf_permit_destroy(program->permit);
+	mf_permit_net_destroy(program->net);
+	free(program->cwd_owned);
 	mf_exec_close(&program->files);
 	*program = (struct mf_program){.kvm.fd = -1, .kvm.pagemap_fd = -1};
 }
@@ -84,41 +179,52 @@ static size_t list_ioctls(uint32_t *list, size_t room)
 	return count;
 }
 
-/* The paths that Landlock is to allow: of both permits, or everything. */
+/* The paths that Landlock is to allow: of both permits. `at` is the caller's to free. */
 struct path_list {
-	const char *paths[2 * MF_PATHS_MAX + 2];
+	const char **at;
 	size_t count;
 };
 
-static void add_paths(struct path_list *list, const struct mf_permit *permit, bool writable)
+static int add_paths(struct path_list *list, const char *const *paths, size_t count)
 {
-	const char *const *paths;
-	size_t count = 0;
-	size_t i;
+	const char **grown = realloc(list->at, (list->count + count + 1) * sizeof(*grown));
 
-	paths = permit ? mf_permit_paths(permit, writable, &count) : NULL;
-	for (i = 0; i < count && list->count < sizeof(list->paths) / sizeof(list->paths[0]); i++)
-		list->paths[list->count++] = paths[i];
+	if (!grown)
+		return -ENOMEM;
+	list->at = grown;
+	if (count)
+		memcpy(grown + list->count, paths, count * sizeof(*grown));
+	list->count += count;
+	return 0;
 }
 
-static struct path_list list_paths(const struct mf_program *program, const struct mf_permit *also,
-				   bool writable)
-{
-	const struct mf_program_options *options = program->options;
-	struct path_list list = {.count = 0};
+struct landlock_paths {
+	struct path_list reads;
+	struct path_list writes;
+	struct path_list starts;
+};
 
-	if (writable ? options->write_all : options->read_all)
-		return (struct path_list){{"/"}, 1};
-	add_paths(&list, program->permit, writable);
-	add_paths(&list, also, writable);
-	return list;
+static int add_permit(struct landlock_paths *paths, const struct mf_permit *permit)
+{
+	const char *const *names;
+	size_t count;
+	int ret;
+
+	if (!permit)
+		return 0;
+	names = mf_permit_paths(permit, false, &count);
+	ret = add_paths(&paths->reads, names, count);
+	names = mf_permit_paths(permit, true, &count);
+	if (!ret)
+		ret = add_paths(&paths->writes, names, count);
+	names = mf_permit_start_paths(permit, &count);
+	return ret ? ret : add_paths(&paths->starts, names, count);
 }
 
-int mf_program_confine(const struct mf_program *program, const struct mf_permit *also,
-		       const char *const *unlink_dirs, struct mf_error *err)
+static int confine(const struct mf_program *program, const struct mf_permit *also,
+		   const char *const *unlink_dirs, struct landlock_paths *paths,
+		   struct mf_error *err)
 {
-	struct path_list reads = list_paths(program, also, false);
-	struct path_list writes = list_paths(program, also, true);
 	bool files = program->permit || also;
 	struct mf_confine_report report = {0};
 	uint32_t ioctls[64];
@@ -126,12 +232,14 @@ int mf_program_confine(const struct mf_program *program, const struct mf_permit 
 	struct mf_confine confine = {
 		.ioctls = ioctls,
 		.unlink_dirs = unlink_dirs,
-		.read_paths = reads.paths,
-		.read_path_count = reads.count,
-		.write_paths = writes.paths,
-		.write_path_count = writes.count,
+		.read_paths = paths->reads.at,
+		.read_path_count = paths->reads.count,
+		.write_paths = paths->writes.at,
+		.write_path_count = paths->writes.count,
+		.open_paths = paths->starts.at,
+		.open_path_count = paths->starts.count,
 		.flags = (files ? MF_CONFINE_OPEN_FILES : 0) |
-			 (writes.count ? MF_CONFINE_CHANGE_FILES : 0),
+			 (paths->writes.count ? MF_CONFINE_CHANGE_FILES : 0),
 	};
 
 	while (unlink_dirs && unlink_dirs[confine.unlink_dir_count])
@@ -139,10 +247,28 @@ int mf_program_confine(const struct mf_program *program, const struct mf_permit 
 	confine.ioctl_count = list_ioctls(ioctls, 64);
 	umask(0); /* a guest's own alone decides; sockets are made already */
 	ret = mf_confine_enter(&confine, &report, err);
-	if (!ret && files && !report.landlock_abi)
+	if (!ret && (program->files_allowed || also) && !report.landlock_abi)
 		mf_output_say(0, "mayfly: this kernel has no Landlock: that the program reaches "
 				 "only the files that "
 				 "were allowed rests on openat2 alone\n");
+	return ret;
+}
+
+int mf_program_confine(const struct mf_program *program, const struct mf_permit *also,
+		       const char *const *unlink_dirs, struct mf_error *err)
+{
+	struct landlock_paths paths = {0};
+	int ret = add_permit(&paths, program->permit);
+
+	if (!ret)
+		ret = add_permit(&paths, also);
+	if (ret)
+		mf_error_set(err, ret, "not enough memory for the list of paths");
+	else
+		ret = confine(program, also, unlink_dirs, &paths, err);
+	free(paths.reads.at);
+	free(paths.writes.at);
+	free(paths.starts.at);
 	return ret;
 }
 
@@ -158,7 +284,7 @@ int mf_program_exec(struct mf_program *program, struct mf_process *process, stru
 		.exe = program->files.program.path,
 		.argv = program->files.argv,
 		.envp = (char *const *)options->env,
-		.cwd = options->cwd,
+		.cwd = program->cwd,
 		.limit_bytes = options->memory_bytes,
 		.plain = program->plain,
 	};

@@ -6,14 +6,14 @@
 #ifndef MF_TENANT_PROGRAM_H
 #define MF_TENANT_PROGRAM_H
 
+#include "engine/linux/explain.h"
 #include "engine/linux/permit.h"
+#include "engine/linux/permit_net.h"
 #include "engine/linux/exec.h"
 #include "engine/linux/process.h"
 #include "request-vm/function.h"
 #include "engine/image/watchdog.h"
 #include "tenant/confine.h"
-
-#define MF_PATHS_MAX 64u
 
 /* What the command line says about a program. All pointers are the caller's. */
 struct mf_program_options {
@@ -22,12 +22,14 @@ struct mf_program_options {
 	const char *cwd;       /* NULL = "/" */
 	uint64_t memory_bytes; /* guest memory */
 	uint64_t boot_deadline_ns; /* for reaching the ready point; 0 = none */
-	bool read_all;
-	bool write_all;
-	const char *read_paths[MF_PATHS_MAX];
-	size_t read_count;
-	const char *write_paths[MF_PATHS_MAX];
-	size_t write_count;
+	struct mf_permit_paths read;
+	struct mf_permit_paths write;
+	const struct mf_permit_volume *volumes;
+	size_t volume_count;
+	struct mf_net_rules net; /* to connect and to listen */
+	struct mf_net_rules connect;
+	struct mf_net_rules listen;
+	bool explain; /* say of each refused access which option would allow it */
 	bool trace;
 	uint64_t output_bytes; /* limit; 0 = none */
 };
@@ -36,6 +38,12 @@ struct mf_program {
 	struct mf_kvm kvm;
 	struct mf_policy policy;
 	struct mf_permit *permit;
+	bool files_allowed; /* by an option: `permit` holds more than what the program starts with
+			     */
+	struct mf_permit_net *net;
+	struct mf_explain *explain;
+	const char *cwd; /* NULL: "/" */
+	char *cwd_owned;
 	struct mf_exec_files files;
 	bool plain; /* it will be run, not frozen */
 	const struct mf_program_options *options;

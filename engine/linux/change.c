@@ -4,6 +4,7 @@
  * times are set on a descriptor that was opened under permission, for the host's calls by name
  * would follow a link that is put there in between.
  */
+#include "engine/linux/explain.h"
 #include "engine/linux/files.h"
 
 #include <errno.h>
@@ -56,12 +57,15 @@ static int place_get(struct mf_process *process, uint64_t dirfd, uint64_t va, st
 	ret = check_dots(name->given, dots);
 	if (ret)
 		return ret;
-	if (!permit)
+	if (!permit) {
+		mf_explain_path(process, "change", name->text, MF_PERMIT_WRITE, -EACCES);
 		return -EACCES;
+	}
 	if (name->given[0] != '/')
 		base = (int)dirfd == AT_FDCWD ? mf_linux(process)->cwd
 					      : mf_fd_dir_path(process, dirfd, &ret);
 	place->dir = mf_permit_parent(permit, base, name->given, place->name);
+	mf_explain_path(process, "change", name->text, MF_PERMIT_WRITE, place->dir);
 	return place->dir < 0 ? place->dir : 0;
 }
 

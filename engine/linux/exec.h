@@ -31,12 +31,13 @@ struct mf_exec_files {
 /*
  * Find and read what `name` means: a path, or a name that is looked for in `search` (a PATH; NULL:
  * none) as a shell does. A relative name is made absolute, because the program may have a working
- * directory of its own. Files must be regular and executable. On success mf_exec_close frees it; on
+ * directory of its own. What lies in a volume of `view` (NULL: none) is looked up there, all else
+ * on the host. Files must be regular and executable. On success mf_exec_close frees it; on
  * failure nothing is left behind, -errno with a sentence: -ENOENT, -EACCES, -ENOEXEC (neither ELF
  * nor script; or a bad `#!` line), -ELOOP (scripts nested too deep), -ENOMEM.
  */
 int mf_exec_open(struct mf_exec_files *files, const char *name, char *const *argv,
-		 const char *search, struct mf_error *err);
+		 const char *search, const struct mf_permit *view, struct mf_error *err);
 void mf_exec_close(struct mf_exec_files *files); /* a zeroed one is fine */
 
 /* The whole of one file, the caller's to free. -errno with a sentence, *elf is then NULL. */

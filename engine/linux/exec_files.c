@@ -2,6 +2,7 @@
 /* From a command line to the files of a program. Linux fs/exec.c, fs/binfmt_script.c. */
 #include "engine/image/elf.h"
 #include "engine/linux/exec.h"
+#include "engine/linux/permit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PROGRAM_MAX_BYTES (4ull << 30)
@@ -36,6 +38,21 @@ static int cannot_read(const char *path, int code, struct mf_error *err)
 		return mf_error_set(err, code, "there is no file %s; name the program by its path",
 				    path);
 	return mf_error_set(err, code, "cannot read the program %s: %s", path, strerror(-code));
+}
+
+/* As execve: a regular file that this user may execute. */
+static int check_executable(const char *path, int fd, struct mf_error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return cannot_read(path, -errno, err);
+	if (!S_ISREG(st.st_mode))
+		return mf_error_set(err, -EISDIR, "%s is not a regular file", path);
+	if (syscall(SYS_faccessat2, fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS))
+		return mf_error_set(err, -errno, "%s may not be executed; allow it: chmod +x %s",
+				    path, path);
+	return 0;
 }
 
 static int read_open_file(const char *path, int fd, uint8_t **elf, size_t *bytes,
@@ -79,21 +96,6 @@ static int no_memory(struct mf_error *err)
 	return mf_error_set(err, -ENOMEM, "not enough memory for a program's file");
 }
 
-/* As execve: a regular file that this user may execute. */
-static int check_executable(const char *path, struct mf_error *err)
-{
-	struct stat st;
-
-	if (stat(path, &st))
-		return cannot_read(path, -errno, err);
-	if (!S_ISREG(st.st_mode))
-		return mf_error_set(err, -EISDIR, "%s is not a regular file", path);
-	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS))
-		return mf_error_set(err, -errno, "%s may not be executed; allow it: chmod +x %s",
-				    path, path);
-	return 0;
-}
-
 static void file_close(struct mf_exec_file *file)
 {
 	free(file->path);
@@ -101,14 +103,39 @@ static void file_close(struct mf_exec_file *file)
 	*file = (struct mf_exec_file){0};
 }
 
-/* `path` becomes the file's. */
-static int file_open(struct mf_exec_file *file, char *path, struct mf_error *err)
+/* An absolute name, in a volume or on the host: a descriptor, or -errno. */
+static int open_name(const struct mf_permit *view, const char *path)
 {
-	int ret = path ? check_executable(path, err) : no_memory(err);
+	char clean[PATH_MAX];
+	int fd = view ? mf_permit_clean("/", path, clean) : 0;
+
+	if (fd < 0)
+		return fd;
+	if (view && mf_permit_in_volume(view, clean))
+		return mf_permit_open(view, "/", clean, O_RDONLY, 0);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+/* `path` becomes the file's. */
+static int file_open(struct mf_exec_file *file, const struct mf_permit *view, char *path,
+		     struct mf_error *err)
+{
+	int fd;
+	int ret;
 
 	file_close(file);
+	if (!path)
+		return no_memory(err);
 	file->path = path;
-	return ret ? ret : mf_exec_read(path, &file->bytes, &file->size, err);
+	fd = open_name(view, path);
+	if (fd < 0)
+		return cannot_read(path, fd, err);
+	ret = check_executable(path, fd, err);
+	if (!ret)
+		ret = read_open_file(path, fd, &file->bytes, &file->size, err);
+	close(fd);
+	return ret;
 }
 
 static char *absolute(const char *path)
@@ -139,22 +166,24 @@ static char *candidate(const char *dir, size_t bytes, const char *name)
 	return path;
 }
 
-static bool is_program(const char *path)
+static bool is_program(const struct mf_permit *view, const char *path)
 {
-	struct stat st;
+	int fd = open_name(view, path);
+	bool yes = fd >= 0 && !check_executable(path, fd, NULL);
 
-	return !stat(path, &st) && S_ISREG(st.st_mode) &&
-	       !faccessat(AT_FDCWD, path, X_OK, AT_EACCESS);
+	if (fd >= 0)
+		close(fd);
+	return yes;
 }
 
 /* NULL: not found. */
-static char *find_program(const char *name, const char *search)
+static char *find_program(const char *name, const char *search, const struct mf_permit *view)
 {
 	for (;;) {
 		size_t bytes = strcspn(search, ":");
 		char *path = candidate(search, bytes, name);
 
-		if (!path || is_program(path))
+		if (!path || is_program(view, path))
 			return path;
 		free(path);
 		if (!search[bytes])
@@ -163,14 +192,15 @@ static char *find_program(const char *name, const char *search)
 	}
 }
 
-static int resolve(const char *name, const char *search, char **path, struct mf_error *err)
+static int resolve(const char *name, const char *search, const struct mf_permit *view, char **path,
+		   struct mf_error *err)
 {
 	*path = NULL;
 	if (!*name)
 		return mf_error_set(err, -ENOENT, "the program's name is empty");
 	if (strchr(name, '/') || !search)
 		*path = absolute(name);
-	else if (!(*path = find_program(name, search)))
+	else if (!(*path = find_program(name, search, view)))
 		return mf_error_set(err, -ENOENT,
 				    "there is no program %s in PATH (%s); name it by its path, "
 				    "./%s for instance",
@@ -286,7 +316,8 @@ static int rewrite_arguments(struct mf_exec_files *files, const char *interp, co
 }
 
 /* The program that was found is a script: its interpreter is the program. */
-static int step_into_script(struct mf_exec_files *files, struct mf_error *err)
+static int step_into_script(struct mf_exec_files *files, const struct mf_permit *view,
+			    struct mf_error *err)
 {
 	char line[SCRIPT_LINE_MAX + 1];
 	char *interp;
@@ -303,7 +334,7 @@ static int step_into_script(struct mf_exec_files *files, struct mf_error *err)
 		return no_memory(err);
 	files->scripts[files->script_count++] = files->program.path;
 	files->program.path = NULL;
-	return file_open(&files->program, absolute(interp), err);
+	return file_open(&files->program, view, absolute(interp), err);
 }
 
 static bool is_script(const struct mf_exec_file *file)
@@ -312,7 +343,8 @@ static bool is_script(const struct mf_exec_file *file)
 }
 
 /* What is wrong with the program is said when it is loaded. */
-static int open_interp(struct mf_exec_files *files, struct mf_error *err)
+static int open_interp(struct mf_exec_files *files, const struct mf_permit *view,
+		       struct mf_error *err)
 {
 	const struct mf_elf_limits limits = {.vaddr_end = 1ull << 47, .load_bytes_max = UINT64_MAX};
 	const struct mf_exec_file *program = &files->program;
@@ -321,8 +353,8 @@ static int open_interp(struct mf_exec_files *files, struct mf_error *err)
 
 	if (ret || !elf.interp_bytes)
 		return ret;
-	ret = file_open(&files->interp, absolute((const char *)program->bytes + elf.interp_offset),
-			err);
+	ret = file_open(&files->interp, view,
+			absolute((const char *)program->bytes + elf.interp_offset), err);
 	return ret != -ENOENT
 		       ? ret
 		       : mf_error_set(err, ret, "there is no %s, which %s needs to be loaded",
@@ -346,26 +378,26 @@ static int copy_arguments(struct mf_exec_files *files, char *const *argv)
 }
 
 static int open_all(struct mf_exec_files *files, const char *name, char *const *argv,
-		    const char *search, struct mf_error *err)
+		    const char *search, const struct mf_permit *view, struct mf_error *err)
 {
-	int ret = resolve(name, search, &files->name, err);
+	int ret = resolve(name, search, view, &files->name, err);
 
 	if (!ret && copy_arguments(files, argv))
 		ret = no_memory(err);
 	if (!ret)
-		ret = file_open(&files->program, strdup(files->name), err);
+		ret = file_open(&files->program, view, strdup(files->name), err);
 	while (!ret && is_script(&files->program))
-		ret = step_into_script(files, err);
-	return ret ? ret : open_interp(files, err);
+		ret = step_into_script(files, view, err);
+	return ret ? ret : open_interp(files, view, err);
 }
 
 int mf_exec_open(struct mf_exec_files *files, const char *name, char *const *argv,
-		 const char *search, struct mf_error *err)
+		 const char *search, const struct mf_permit *view, struct mf_error *err)
 {
 	int ret;
 
 	*files = (struct mf_exec_files){0};
-	ret = open_all(files, name, argv, search, err);
+	ret = open_all(files, name, argv, search, view, err);
 	if (ret)
 		mf_exec_close(files);
 	return ret;

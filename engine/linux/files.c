@@ -4,6 +4,7 @@
  * is looked up relative to it is looked up by that name, under the permissions of that name. A
  * change of directory keeps the name as it was given, as a shell does.
  */
+#include "engine/linux/explain.h"
 #include "engine/linux/files.h"
 #include "engine/linux/io.h"
 #include "engine/linux/wait.h"
@@ -50,7 +51,14 @@ int mf_name_open(const struct mf_process *process, const struct mf_name *name, u
 {
 	const struct mf_permit *permit = process->policy->permit;
 
-	return permit ? mf_permit_open_need(permit, "/", name->text, need, flags, mode) : -EACCES;
+	int ret =
+		permit ? mf_permit_open_need(permit, "/", name->text, need, flags, mode) : -EACCES;
+
+	/* Directories above permitted ones can be asked about all the same. */
+	if (ret == -EACCES && (need != MF_PERMIT_EITHER || !mf_name_leads_to(process, name)))
+		mf_explain_path(process, need == MF_PERMIT_EITHER ? "look at" : "use", name->text,
+				need, ret);
+	return ret;
 }
 
 int mf_name_char(const struct mf_name *name)
@@ -106,12 +114,13 @@ static int64_t open_name(struct mf_process *process, uint64_t dirfd, uint64_t va
 	flags &= ~0100000; /* O_LARGEFILE: 0 for a 64-bit C library, but musl says it */
 	if (mf_name_char(&name) >= 0)
 		return open_char(process, mf_name_char(&name), flags);
-	if (!permit)
-		return -EACCES;
-	ret = mf_permit_open(permit, "/", name.text,
-			     flags & ~(O_APPEND | O_NONBLOCK | (door ? O_TRUNC : 0)), bits);
-	if (ret < 0)
+	ret = permit ? mf_permit_open(permit, "/", name.text,
+				      flags & ~(O_APPEND | O_NONBLOCK | (door ? O_TRUNC : 0)), bits)
+		     : -EACCES;
+	if (ret < 0) {
+		mf_explain_path(process, "open", name.text, mf_permit_need(flags), ret);
 		return ret;
+	}
 	if (door && flags & O_TRUNC) {
 		int cut = door->truncate(door->cookie, ret, 0);
 

@@ -10,23 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void list_finish(struct permit_list *list)
-{
-	size_t i;
-
-	for (i = 0; i < list->count; i++) {
-		if (list->entries[i].fd >= 0)
-			close(list->entries[i].fd);
-		free(list->entries[i].path);
-		free(list->entries[i].real);
-		free(list->entries[i].file);
-	}
-	for (i = 0; i < list->count; i++)
-		free((char *)list->names[i]);
-	free(list->entries);
-	free(list->names);
-}
-
 /*
  * realpath of `path`, whose clean form is `clean`; where its last part is missing and may be, of
  * the directory, with that part: then *missing. NULL with errno.
@@ -85,60 +68,210 @@ static int entry_open(struct permit_entry *entry, const char **name, bool missin
 	return ret || *name ? ret : -ENOMEM;
 }
 
-static int entry_init(struct permit_entry *entry, const char **name, const char *path, bool write)
+/* `path` made absolute and clean, without a slash at its end. */
+static char *clean_path(const char *path, int *ret)
 {
 	char clean[PATH_MAX];
-	char *cwd;
+	char *cwd = getcwd(NULL, 0);
+	char *copy;
+
+	*ret = cwd ? mf_permit_clean(cwd, path, clean) : -errno;
+	free(cwd);
+	if (*ret < 0)
+		return NULL;
+	if (*ret > 1 && clean[*ret - 1] == '/')
+		clean[*ret - 1] = 0;
+	copy = strdup(clean);
+	*ret = copy ? 0 : -ENOMEM;
+	return copy;
+}
+
+static int entry_init(struct permit_entry *entry, const char **name, const char *path, bool write)
+{
 	bool missing;
 	int ret;
 
-	cwd = getcwd(NULL, 0);
-	if (!cwd)
-		return -errno;
-	ret = mf_permit_clean(cwd, path, clean);
-	free(cwd);
-	if (ret < 0)
-		return ret;
-	if (ret > 1 && clean[ret - 1] == '/')
-		clean[ret - 1] = 0;
-	entry->path = strdup(clean);
+	entry->path = clean_path(path, &ret);
 	if (!entry->path)
-		return -ENOMEM;
-	entry->real = real_name(path, clean, write, &missing);
+		return ret;
+	entry->real = real_name(path, entry->path, write, &missing);
 	return entry->real ? entry_open(entry, name, missing) : -errno;
 }
 
-static int list_init(struct permit_list *list, const struct mf_permit_paths *paths, bool write,
-		     struct mf_error *err)
+/* One more, empty entry; NULL: no memory. */
+static struct permit_entry *list_grow(struct permit_list *list)
 {
-	static const char *const root[] = {"/"};
-	const char *const *from = paths && paths->all ? root : paths ? paths->paths : NULL;
-	size_t count = paths ? paths->all ? 1 : paths->count : 0;
+	struct permit_entry *entries =
+		realloc(list->entries, (list->count + 1) * sizeof(*list->entries));
+	const char **names = realloc(list->names, (list->count + 1) * sizeof(*list->names));
 
-	if (!count)
-		return 0;
-	list->entries = calloc(count, sizeof(*list->entries));
-	list->names = calloc(count, sizeof(*list->names));
-	if (!list->entries || !list->names)
-		return mf_error_set(err, -ENOMEM, "not enough memory for the list of paths");
-	for (; list->count < count; list->count++) {
-		struct permit_entry *entry = &list->entries[list->count];
-		const char *path = from[list->count];
-		int ret;
-
-		entry->fd = -1;
-		ret = entry_init(entry, &list->names[list->count], path, write);
-		if (ret) {
-			list->count++; /* the half-built one is finished, too */
-			return mf_error_set(err, ret, "cannot permit %s '%s': %s",
-					    write ? "writing" : "reading", path, strerror(-ret));
-		}
-	}
-	return 0;
+	if (entries)
+		list->entries = entries;
+	if (names)
+		list->names = names;
+	if (!entries || !names)
+		return NULL;
+	entries[list->count] = (struct permit_entry){.fd = -1};
+	names[list->count] = NULL;
+	return &entries[list->count++];
 }
 
-int mf_permit_create(struct mf_permit **permit, const struct mf_permit_paths *read,
-		     const struct mf_permit_paths *write, struct mf_error *err)
+static void entry_finish(struct permit_entry *entry)
+{
+	if (entry->fd >= 0)
+		close(entry->fd);
+	free(entry->path);
+	free(entry->real);
+	free(entry->file);
+}
+
+/* Take the last one off, half-built as it may be. */
+static int list_shrink(struct permit_list *list, int ret)
+{
+	if (ret) {
+		list->count--;
+		entry_finish(&list->entries[list->count]);
+		free((char *)list->names[list->count]);
+	}
+	return ret;
+}
+
+int mf_permit_add(struct permit_list *list, const char *path, bool write)
+{
+	struct permit_entry *entry = list_grow(list);
+
+	if (!entry)
+		return -ENOMEM;
+	return list_shrink(list, entry_init(entry, &list->names[list->count - 1], path, write));
+}
+
+static int cannot_permit(const char *path, bool write, int ret, struct mf_error *err)
+{
+	return mf_error_set(err, ret, "cannot permit %s '%s': %s", write ? "writing" : "reading",
+			    path, strerror(-ret));
+}
+
+/* A name beneath a volume could mean the volume's file or the host's. */
+static int check_not_hidden(const struct mf_permit *permit, const char *path, bool write,
+			    struct mf_error *err)
+{
+	int ret;
+	char *clean = clean_path(path, &ret);
+
+	if (!clean)
+		return cannot_permit(path, write, ret, err);
+	if (mf_permit_in_volume(permit, clean))
+		ret = mf_error_set(err, -EINVAL,
+				   "'%s' is hidden by a --volume; make it a --volume, too, or "
+				   "leave it to that one",
+				   path);
+	free(clean);
+	return ret;
+}
+
+static int list_fill(struct mf_permit *permit, const struct mf_permit_paths *paths, bool write,
+		     struct mf_error *err)
+{
+	struct permit_list *list = write ? &permit->write : &permit->read;
+	size_t i;
+	int ret = 0;
+
+	if (paths->all && !mf_permit_in_volume(permit, "/"))
+		ret = mf_permit_add(list, "/", write);
+	if (ret)
+		return cannot_permit("/", write, ret, err);
+	for (i = 0; !ret && !paths->all && i < paths->count; i++) {
+		ret = check_not_hidden(permit, paths->paths[i], write, err);
+		if (ret)
+			return ret;
+		ret = mf_permit_add(list, paths->paths[i], write);
+		if (ret)
+			cannot_permit(paths->paths[i], write, ret, err);
+	}
+	return ret;
+}
+
+/* The entry of a volume: what is at `host`, under the name `guest`. */
+static int volume_init(struct permit_entry *entry, const char **name, const char *host,
+		       const char *guest)
+{
+	entry->volume = true;
+	entry->path = strdup(guest);
+	if (!entry->path)
+		return -ENOMEM;
+	entry->real = realpath(host, NULL);
+	return entry->real ? entry_open(entry, name, false) : -errno;
+}
+
+static int volume_add(struct permit_list *list, const char *host, const char *guest)
+{
+	struct permit_entry *entry = list_grow(list);
+
+	if (!entry)
+		return -ENOMEM;
+	return list_shrink(list, volume_init(entry, &list->names[list->count - 1], host, guest));
+}
+
+static int add_volume(struct mf_permit *permit, const struct mf_permit_volume *volume,
+		      struct mf_error *err)
+{
+	int ret;
+	char *guest = clean_path(volume->guest, &ret);
+	size_t i;
+
+	for (i = 0; guest && i < permit->volume_count; i++)
+		if (!strcmp(permit->volumes[i], guest)) {
+			free(guest);
+			return mf_error_set(err, -EINVAL, "there are two volumes at %s",
+					    volume->guest);
+		}
+	if (guest) {
+		permit->volumes[permit->volume_count++] = guest;
+		ret = volume_add(&permit->read, volume->host, guest);
+	}
+	if (!ret && volume->writable)
+		ret = volume_add(&permit->write, volume->host, guest);
+	return ret ? mf_error_set(err, ret, "cannot make %s the volume %s: %s", volume->host,
+				  volume->guest, strerror(-ret))
+		   : 0;
+}
+
+/* A link in one that has volumes beneath it might lead into them. */
+static void mark_stepwise(const struct mf_permit *permit, struct permit_list *list)
+{
+	size_t i;
+	size_t j;
+
+	for (i = 0; i < list->count; i++)
+		for (j = 0; j < permit->volume_count; j++)
+			if (strcmp(list->entries[i].path, permit->volumes[j]) &&
+			    (mf_permit_prefix(list->entries[i].path, permit->volumes[j]) ||
+			     mf_permit_prefix(list->entries[i].real, permit->volumes[j])))
+				list->entries[i].stepwise = true;
+}
+
+static int fill(struct mf_permit *permit, const struct mf_permit_settings *settings,
+		struct mf_error *err)
+{
+	size_t i;
+	int ret = 0;
+
+	permit->volumes = calloc(settings->volume_count + 1, sizeof(*permit->volumes));
+	if (!permit->volumes)
+		return mf_error_set(err, -ENOMEM, "not enough memory for the list of volumes");
+	for (i = 0; !ret && i < settings->volume_count; i++)
+		ret = add_volume(permit, &settings->volumes[i], err);
+	if (!ret)
+		ret = list_fill(permit, &settings->read, false, err);
+	if (!ret)
+		ret = list_fill(permit, &settings->write, true, err);
+	mark_stepwise(permit, &permit->read);
+	mark_stepwise(permit, &permit->write);
+	return ret;
+}
+
+int mf_permit_create_from(struct mf_permit **permit, const struct mf_permit_settings *settings,
+			  struct mf_error *err)
 {
 	struct mf_permit *made = calloc(1, sizeof(*made));
 	int ret;
@@ -146,9 +279,7 @@ int mf_permit_create(struct mf_permit **permit, const struct mf_permit_paths *re
 	*permit = NULL;
 	if (!made)
 		return mf_error_set(err, -ENOMEM, "not enough memory for the list of paths");
-	ret = list_init(&made->read, read, false, err);
-	if (!ret)
-		ret = list_init(&made->write, write, true, err);
+	ret = fill(made, settings, err);
 	if (ret) {
 		mf_permit_destroy(made);
 		return ret;
@@ -157,13 +288,43 @@ int mf_permit_create(struct mf_permit **permit, const struct mf_permit_paths *re
 	return 0;
 }
 
+int mf_permit_create(struct mf_permit **permit, const struct mf_permit_paths *read,
+		     const struct mf_permit_paths *write, struct mf_error *err)
+{
+	struct mf_permit_settings settings = {0};
+
+	if (read)
+		settings.read = *read;
+	if (write)
+		settings.write = *write;
+	return mf_permit_create_from(permit, &settings, err);
+}
+
+static void list_finish(struct permit_list *list)
+{
+	while (list->count)
+		list_shrink(list, -1);
+	free(list->entries);
+	free(list->names);
+}
+
 void mf_permit_destroy(struct mf_permit *permit)
 {
 	if (!permit)
 		return;
 	list_finish(&permit->read);
 	list_finish(&permit->write);
+	list_finish(&permit->start);
+	while (permit->volume_count)
+		free(permit->volumes[--permit->volume_count]);
+	free(permit->volumes);
 	free(permit);
+}
+
+const char *const *mf_permit_start_paths(const struct mf_permit *permit, size_t *count)
+{
+	*count = permit->start.count;
+	return permit->start.names;
 }
 
 const char *const *mf_permit_paths(const struct mf_permit *permit, bool writable, size_t *count)

@@ -42,6 +42,24 @@ struct mf_permit_paths {
 	size_t count;
 };
 
+/*
+ * A folder (or file) of the host that the program sees under another name. It hides whatever the
+ * host has at and beneath `guest`.
+ */
+struct mf_permit_volume {
+	const char *host;  /* relative: from the engine's working directory */
+	const char *guest; /* absolute; need not exist on the host */
+	bool writable;
+};
+
+/* All that a program may reach. */
+struct mf_permit_settings {
+	struct mf_permit_paths read;
+	struct mf_permit_paths write;
+	const struct mf_permit_volume *volumes;
+	size_t volume_count;
+};
+
 enum mf_permit_need {
 	MF_PERMIT_READ = 1,
 	MF_PERMIT_WRITE = 2,
@@ -55,6 +73,27 @@ enum mf_permit_need {
  */
 int mf_permit_create(struct mf_permit **permit, const struct mf_permit_paths *read,
 		     const struct mf_permit_paths *write, struct mf_error *err);
+
+/*
+ * The same with volumes. A path at or beneath a volume's name is -EINVAL (it could mean two
+ * files); `all` is all but what volumes hide.
+ */
+int mf_permit_create_from(struct mf_permit **permit, const struct mf_permit_settings *settings,
+			  struct mf_error *err);
+
+/*
+ * What a program needs to start, and no permission says: to read the files `names` (absolute: the
+ * program, its scripts, its interpreter), and, with `libraries`, what a dynamic linker loads: its
+ * cache, and shared objects in the system's library folders, those of ld.so.conf included. A shared
+ * object is a file named *.so or *.so.* that begins as an ELF file does; nothing else there can be
+ * opened, and no folder be listed. To be called once, after create, before the permit is used.
+ * Names that a volume hides are left out. -ENOMEM and the like with a sentence.
+ */
+int mf_permit_start(struct mf_permit *permit, const char *const *names, size_t count,
+		    bool libraries, struct mf_error *err);
+
+/* Is this (cleaned) name at or beneath a volume's? */
+bool mf_permit_in_volume(const struct mf_permit *permit, const char *clean);
 void mf_permit_destroy(struct mf_permit *permit); /* NULL is fine */
 
 /*
@@ -62,6 +101,8 @@ void mf_permit_destroy(struct mf_permit *permit); /* NULL is fine */
  * permit's. A file that does not exist yet is named by its directory.
  */
 const char *const *mf_permit_paths(const struct mf_permit *permit, bool writable, size_t *count);
+/* The same of what mf_permit_start() added: to be opened for reading, never to be listed. */
+const char *const *mf_permit_start_paths(const struct mf_permit *permit, size_t *count);
 
 /* The absolute name of a path as text (see above); a trailing slash stays. Returns its length. */
 int mf_permit_clean(const char *cwd, const char *path, char out[PATH_MAX]);
@@ -74,6 +115,9 @@ int mf_permit_clean(const char *cwd, const char *path, char out[PATH_MAX]);
  */
 int mf_permit_open(const struct mf_permit *permit, const char *cwd, const char *path, int flags,
 		   mode_t mode);
+
+/* What these flags need: a set of enum mf_permit_need. */
+unsigned int mf_permit_need(int flags);
 
 /* The same, with `need` (a set) said instead of derived from the flags. */
 int mf_permit_open_need(const struct mf_permit *permit, const char *cwd, const char *path,

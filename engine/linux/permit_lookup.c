@@ -23,14 +23,14 @@
 
 /* A name on its way: links that lead out of an entry are replaced in it. */
 struct lookup {
+	const struct mf_permit *permit;
 	const struct permit_list *list;
 	char path[PATH_MAX]; /* clean */
 	int flags;
 	mode_t mode;
 };
 
-/* How much of `path` `name` is a prefix of, in whole parts; 0: it is none. */
-static size_t prefix(const char *name, const char *path)
+size_t mf_permit_prefix(const char *name, const char *path)
 {
 	size_t bytes = strlen(name);
 
@@ -45,19 +45,23 @@ static size_t prefix(const char *name, const char *path)
  * The entry with the longest prefix of the path, and what follows it and a slash: may be empty, and
  * the byte before is the path's, too.
  */
-static const struct permit_entry *find(const struct permit_list *list, const char *path,
+static const struct permit_entry *find(const struct mf_permit *permit,
+				       const struct permit_list *list, const char *path,
 				       const char **rest)
 {
+	bool in_volume = mf_permit_in_volume(permit, path);
 	const struct permit_entry *found = NULL;
 	size_t longest = 0;
 	size_t i;
 
 	for (i = 0; i < list->count; i++) {
 		const struct permit_entry *entry = &list->entries[i];
-		size_t given = prefix(entry->path, path);
-		size_t real = prefix(entry->real, path);
+		size_t given = mf_permit_prefix(entry->path, path);
+		size_t real = entry->volume ? 0 : mf_permit_prefix(entry->real, path);
 		size_t bytes = given > real ? given : real;
 
+		if (entry->volume != in_volume)
+			continue;
 		/* Of a file there is nothing beneath; "file/" is found, to be ENOTDIR. */
 		if (entry->file && bytes && path[bytes] && path[bytes + 1])
 			continue;
@@ -83,7 +87,11 @@ static int open_beneath(const struct permit_entry *entry, const char *rest, int 
 		how.flags |= O_NONBLOCK | O_NOCTTY;
 	/* Beneath "/" means the same and lets absolute links be. */
 	how.resolve = RESOLVE_NO_MAGICLINKS;
-	how.resolve |= strcmp(entry->real, "/") ? RESOLVE_BENEATH : RESOLVE_IN_ROOT;
+	how.resolve |= strcmp(entry->real, "/") || entry->volume || entry->stepwise
+			       ? RESOLVE_BENEATH
+			       : RESOLVE_IN_ROOT;
+	if (entry->stepwise)
+		how.resolve |= RESOLVE_NO_SYMLINKS;
 	if (entry->file) {
 		how.flags |= O_NOFOLLOW;
 		rest = entry->file;
@@ -94,6 +102,26 @@ static int open_beneath(const struct permit_entry *entry, const char *rest, int 
 	if (fd >= 0)
 		return (int)fd;
 	return errno == EAGAIN ? -EACCES : -errno;
+}
+
+/* *.so, *.so.* */
+static bool is_library_name(const char *path)
+{
+	const char *name = strrchr(path, '/') + 1;
+
+	for (name = strstr(name, ".so"); name; name = strstr(name + 1, ".so"))
+		if (!name[3] || name[3] == '.')
+			return true;
+	return false;
+}
+
+/* An open file (not O_PATH) that begins as an ELF file does. */
+static bool is_elf(int fd)
+{
+	char magic[4];
+
+	return pread(fd, magic, sizeof(magic), 0) == sizeof(magic) &&
+	       !memcmp(magic, "\177ELF", sizeof(magic));
 }
 
 /* What no permission opens: see permit.h. Owns fd on failure. */
@@ -135,7 +163,12 @@ static int open_checked(const struct permit_entry *entry, const char *rest, int 
 	fd = open_beneath(entry, rest, flags, mode);
 	if (fd == -ELOOP && entry->file)
 		return -EACCES;
-	return fd < 0 ? fd : accept_fd(entry, fd, !(flags & O_PATH));
+	if (fd >= 0)
+		fd = accept_fd(entry, fd, !(flags & O_PATH));
+	if (fd < 0 || !entry->libraries || flags & O_PATH || is_elf(fd))
+		return fd;
+	close(fd);
+	return -EACCES;
 }
 
 /* The link that O_PATH | O_NOFOLLOW opens at `part`: its length, 0 when it is no link, -errno. */
@@ -167,7 +200,8 @@ static int splice_link(struct lookup *lookup, const struct permit_entry *entry, 
 
 	while (dir && rest[dir - 1] != '/')
 		dir--;
-	snprintf(base, sizeof(base), "%s/%.*s", entry->real, (int)dir, rest);
+	snprintf(base, sizeof(base), "%s/%.*s", entry->volume ? entry->path : entry->real, (int)dir,
+		 rest);
 	snprintf(joined, sizeof(joined), "%s/%s%s", target[0] == '/' ? "" : base, target,
 		 rest + end);
 	return mf_permit_clean("/", joined, lookup->path);
@@ -210,30 +244,35 @@ static int step_over_link(struct lookup *lookup, const struct permit_entry *entr
 static int run(struct lookup *lookup)
 {
 	int links;
+	int loop;
 
 	for (links = 0; links < LINKS_MAX; links++) {
 		const char *rest;
-		const struct permit_entry *entry = find(lookup->list, lookup->path, &rest);
+		const struct permit_entry *entry =
+			find(lookup->permit, lookup->list, lookup->path, &rest);
 		int ret;
 
-		if (!entry)
+		if (!entry || (entry->libraries && !is_library_name(lookup->path)))
 			return -EACCES;
 		if (entry->file && rest[-1] == '/')
 			return -ENOTDIR;
 		ret = open_checked(entry, rest, lookup->flags, lookup->mode);
-		if (ret != -EXDEV)
+		if (ret != -EXDEV && !(ret == -ELOOP && entry->stepwise))
 			return ret;
+		loop = ret;
 		ret = step_over_link(lookup, entry, rest);
 		if (ret)
-			return ret;
+			return loop == -ELOOP ? loop : ret;
 	}
 	return -ELOOP;
 }
 
-static int look_up(const struct permit_list *list, const char *clean, int flags, mode_t mode)
+static int look_up(const struct mf_permit *permit, const struct permit_list *list,
+		   const char *clean, int flags, mode_t mode)
 {
 	struct lookup lookup;
 
+	lookup.permit = permit;
 	lookup.list = list;
 	lookup.flags = flags;
 	lookup.mode = mode;
@@ -241,10 +280,23 @@ static int look_up(const struct permit_list *list, const char *clean, int flags,
 	return run(&lookup);
 }
 
+/* Without changing anything: also what a program needs to start. */
+static int look_up_to_read(const struct mf_permit *permit, const char *clean, unsigned int need,
+			   int flags, mode_t mode)
+{
+	int ret = look_up(permit, &permit->read, clean, flags, mode);
+
+	if (ret == -EACCES && need & MF_PERMIT_EITHER)
+		ret = look_up(permit, &permit->write, clean, flags, mode);
+	if (ret == -EACCES && !(flags & (O_CREAT | O_TRUNC)))
+		ret = look_up(permit, &permit->start, clean, flags, mode);
+	return ret;
+}
+
 /* Opened for writing as `fd`: is it also what reading that name gives? Owns fd on failure. */
 static int check_readable(const struct mf_permit *permit, const char *clean, int flags, int fd)
 {
-	int other = look_up(&permit->read, clean, O_PATH | (flags & O_NOFOLLOW), 0);
+	int other = look_up(permit, &permit->read, clean, O_PATH | (flags & O_NOFOLLOW), 0);
 	struct stat a, b;
 	int ret = other;
 
@@ -276,31 +328,56 @@ int mf_permit_open_need(const struct mf_permit *permit, const char *cwd, const c
 		return -EINVAL;
 	if (flags & O_PATH)
 		flags &= PATH_FLAGS;
-	if (need & MF_PERMIT_EITHER) {
-		ret = look_up(&permit->read, clean, flags, mode);
-		return ret == -EACCES ? look_up(&permit->write, clean, flags, mode) : ret;
-	}
-	if (need == MF_PERMIT_READ)
-		return look_up(&permit->read, clean, flags, mode);
+	if (need & MF_PERMIT_EITHER || need == MF_PERMIT_READ)
+		return look_up_to_read(permit, clean, need, flags, mode);
 	/* Not even made when it could not be read then. */
 	if (need & MF_PERMIT_READ && !mf_permit_allows(permit, clean, MF_PERMIT_READ))
 		return -EACCES;
-	ret = look_up(&permit->write, clean, flags, mode);
+	ret = look_up(permit, &permit->write, clean, flags, mode);
 	if (ret < 0 || !(need & MF_PERMIT_READ))
 		return ret;
 	return check_readable(permit, clean, flags, ret);
 }
 
-int mf_permit_open(const struct mf_permit *permit, const char *cwd, const char *path, int flags,
-		   mode_t mode)
+unsigned int mf_permit_need(int flags)
 {
 	unsigned int need = (flags & O_ACCMODE) == O_WRONLY ? 0 : MF_PERMIT_READ;
 
+	if (flags & O_PATH)
+		return MF_PERMIT_EITHER;
 	if ((flags & O_ACCMODE) != O_RDONLY || flags & (O_CREAT | O_TRUNC))
 		need |= MF_PERMIT_WRITE;
-	if (flags & O_PATH)
-		need = MF_PERMIT_EITHER;
-	return mf_permit_open_need(permit, cwd, path, need, flags, mode);
+	return need;
+}
+
+int mf_permit_open(const struct mf_permit *permit, const char *cwd, const char *path, int flags,
+		   mode_t mode)
+{
+	return mf_permit_open_need(permit, cwd, path, mf_permit_need(flags), flags, mode);
+}
+
+bool mf_permit_in_volume(const struct mf_permit *permit, const char *clean)
+{
+	size_t i;
+
+	for (i = 0; i < permit->volume_count; i++)
+		if (mf_permit_prefix(permit->volumes[i], clean))
+			return true;
+	return false;
+}
+
+/* Is this name a volume's own, with or without a slash at its end? */
+static bool is_volume(const struct mf_permit *permit, const char *clean)
+{
+	size_t i;
+
+	for (i = 0; i < permit->volume_count; i++) {
+		size_t bytes = mf_permit_prefix(permit->volumes[i], clean);
+
+		if (bytes && (!clean[bytes] || !strcmp(clean + bytes, "/")))
+			return true;
+	}
+	return false;
 }
 
 int mf_permit_parent(const struct mf_permit *permit, const char *cwd, const char *path,
@@ -323,16 +400,20 @@ int mf_permit_parent(const struct mf_permit *permit, const char *cwd, const char
 	for (slash = clean + bytes - 2; slash > clean && *slash != '/'; slash--)
 		;
 	strcpy(name, slash + 1);
+	if (is_volume(permit, clean))
+		return -EBUSY; /* as a mount point */
 	slash[slash == clean] = 0;
-	return look_up(&permit->write, clean, O_PATH | O_DIRECTORY, 0);
+	return look_up(permit, &permit->write, clean, O_PATH | O_DIRECTORY, 0);
 }
 
 bool mf_permit_allows(const struct mf_permit *permit, const char *clean, enum mf_permit_need need)
 {
 	const char *rest;
 
-	return (need & (MF_PERMIT_READ | MF_PERMIT_EITHER) && find(&permit->read, clean, &rest)) ||
-	       (need & (MF_PERMIT_WRITE | MF_PERMIT_EITHER) && find(&permit->write, clean, &rest));
+	return (need & (MF_PERMIT_READ | MF_PERMIT_EITHER) &&
+		find(permit, &permit->read, clean, &rest)) ||
+	       (need & (MF_PERMIT_WRITE | MF_PERMIT_EITHER) &&
+		find(permit, &permit->write, clean, &rest));
 }
 
 static bool list_leads_to(const struct permit_list *list, const char *clean)
@@ -347,9 +428,11 @@ static bool list_leads_to(const struct permit_list *list, const char *clean)
 	for (i = 0; i < list->count; i++) {
 		const struct permit_entry *entry = &list->entries[i];
 
-		if (prefix(bare, entry->path) && !(entry->file && !strcmp(bare, entry->path)))
+		if (mf_permit_prefix(bare, entry->path) &&
+		    !(entry->file && !strcmp(bare, entry->path)))
 			return true;
-		if (prefix(bare, entry->real) && !(entry->file && !strcmp(bare, entry->real)))
+		if (!entry->volume && mf_permit_prefix(bare, entry->real) &&
+		    !(entry->file && !strcmp(bare, entry->real)))
 			return true;
 	}
 	return false;
@@ -357,5 +440,6 @@ static bool list_leads_to(const struct permit_list *list, const char *clean)
 
 bool mf_permit_leads_to(const struct mf_permit *permit, const char *clean)
 {
-	return list_leads_to(&permit->read, clean) || list_leads_to(&permit->write, clean);
+	return list_leads_to(&permit->read, clean) || list_leads_to(&permit->write, clean) ||
+	       list_leads_to(&permit->start, clean);
 }

@@ -6,10 +6,13 @@
 #include "engine/linux/permit.h"
 
 struct permit_entry {
-	char *path; /* as given: absolute, clean, no trailing slash but in "/" */
-	char *real; /* the same by realpath */
-	int fd;     /* O_PATH: the directory, or the directory of the file */
-	char *file; /* the file's name in there; NULL: a directory */
+	char *path;     /* as given: absolute, clean, no trailing slash but in "/" */
+	char *real;     /* the same by realpath; of a volume, what it is on the host */
+	int fd;         /* O_PATH: the directory, or the directory of the file */
+	char *file;     /* the file's name in there; NULL: a directory */
+	bool volume;    /* cannot be named by `real` */
+	bool stepwise;  /* volumes lie beneath: every link is followed by name */
+	bool libraries; /* shared objects alone */
 };
 
 struct permit_list {
@@ -21,6 +24,14 @@ struct permit_list {
 struct mf_permit {
 	struct permit_list read;
 	struct permit_list write;
+	struct permit_list start; /* see mf_permit_start */
+	char **volumes;           /* their guest names, clean */
+	size_t volume_count;
 };
+
+/* permit.c, for permit_start.c: add what `path` names to the list; -errno. */
+int mf_permit_add(struct permit_list *list, const char *path, bool write);
+/* Is `name` the same as, or above, `path`, in whole parts? How many bytes of `path`; 0: no. */
+size_t mf_permit_prefix(const char *name, const char *path);
 
 #endif

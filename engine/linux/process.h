@@ -14,6 +14,7 @@
 #include "engine/image/image.h"
 #include "engine/linux/state.h"
 
+struct mf_explain;    /* engine/linux/explain.h */
 struct mf_permit;     /* engine/linux/permit.h */
 struct mf_permit_net; /* engine/linux/permit_net.h */
 
@@ -54,9 +55,10 @@ struct mf_policy {
 	int stdin_fd;       /* -1: reads end of file */
 	bool stdio_is_host; /* stdin/stdout/stderr may be asked about as the host's (tty, fstat) */
 	FILE *trace;        /* --trace-syscalls; NULL = off */
-	uint64_t output_limit; /* bytes that one run may print; 0 = no limit */
-	uint32_t files_limit;  /* descriptors that a program may have, at most MF_FDS; 0 = the usual
-				*/
+	struct mf_explain *explain; /* --explain; NULL = off */
+	uint64_t output_limit;      /* bytes that one run may print; 0 = no limit */
+	uint32_t files_limit; /* descriptors that a program may have, at most MF_FDS; 0 = the usual
+			       */
 	int host_fd_end; /* programs get no host descriptor from this number on; 0 = no bound */
 	uint64_t private_pages;          /* pages that a fork may hold privately; 0 = no limit */
 	const struct mf_file_door *door; /* NULL: the host's calls */

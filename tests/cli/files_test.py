@@ -144,7 +144,7 @@ def a_path_that_is_not_there_is_told():
         done = expect(run("exit", "0", options=[f"{option}=/not/there"]), FAILED, option)
         matches(r"/not/there", done.err, option)
         done = expect(run("exit", "0", options=[f"{option}=/tmp,,/etc"]), FAILED, option)
-        matches(r"empty path", done.err, option)
+        matches(r"has an empty part", done.err, option)
 
 
 main()
