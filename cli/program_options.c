@@ -149,8 +149,8 @@ static int no_memory(struct mf_error *err)
 /* `item` is freed at the end, also when it could not be taken; NULL gives NULL. */
 static void *own(struct mf_cli_program *program, void *item)
 {
-	void **grown = item ? realloc(program->owned, (program->owned_count + 1) * sizeof(*grown))
-			    : NULL;
+	void **grown =
+		item ? realloc(program->owned, (program->owned_count + 1) * sizeof(*grown)) : NULL;
 
 	if (!grown) {
 		free(item);
@@ -293,8 +293,8 @@ static int take_volume(struct mf_cli_program *program, const struct row *row, co
 {
 	struct mf_program_options *options = &program->options;
 	char *host = own(program, strdup(value));
-	struct mf_permit_volume *grown = realloc(
-		program->volumes, (options->volume_count + 1) * sizeof(*program->volumes));
+	struct mf_permit_volume *grown =
+		realloc(program->volumes, (options->volume_count + 1) * sizeof(*program->volumes));
 	char *guest = host ? strchr(host, ':') : NULL;
 	char *how;
 

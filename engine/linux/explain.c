@@ -69,7 +69,8 @@ void mf_explain_sum(struct mf_explain *explain)
 		told->again = 0;
 	}
 	if (explain->untold) {
-		snprintf(line, sizeof(line), "mayfly: refused again (%llu), and not told one by one",
+		snprintf(line, sizeof(line),
+			 "mayfly: refused again (%llu), and not told one by one",
 			 (unsigned long long)explain->untold);
 		explain->line(explain->cookie, line);
 		explain->untold = 0;

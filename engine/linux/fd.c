@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/fd.h"
-#include "engine/linux/signal.h"
-#include "engine/linux/wait.h"
+#include "engine/linux/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,9 +21,10 @@ static const struct mf_linux *image_linux(const struct mf_process *process)
 static const struct mf_fd_ops no_ops = {.name = "anon_inode:[none]"};
 
 static const struct mf_fd_ops *const kinds[MF_FD_KINDS] = {
-	[MF_FD_STDIO] = &mf_stdio_ops, [MF_FD_FILE] = &mf_file_ops,
-	[MF_FD_DIR] = &mf_dir_ops,     [MF_FD_CHAR] = &mf_char_ops,
-	[MF_FD_PIPE] = &mf_pipe_ops,   [MF_FD_EVENTFD] = &mf_eventfd_ops,
+	[MF_FD_STDIO] = &mf_stdio_ops,     [MF_FD_FILE] = &mf_file_ops,
+	[MF_FD_DIR] = &mf_dir_ops,         [MF_FD_CHAR] = &mf_char_ops,
+	[MF_FD_PIPE] = &mf_pipe_ops,       [MF_FD_EVENTFD] = &mf_eventfd_ops,
+	[MF_FD_TIMERFD] = &mf_timerfd_ops, [MF_FD_EPOLL] = &mf_epoll_ops,
 };
 
 const struct mf_fd_ops *mf_fd_ops(const struct mf_fd *entry)
@@ -222,6 +222,7 @@ void mf_fd_drop(struct mf_process *process, const struct mf_fd *entry)
 	if (--gone->users)
 		return;
 	gone->users = 1; /* it is still itself while it is closed */
+	mf_watch_forget(process, gone);
 	if (mf_fd_ops(gone)->close)
 		mf_fd_ops(gone)->close(process, gone);
 	if (has_host(gone) && !is_of_image(process, gone->host))

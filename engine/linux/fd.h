@@ -27,6 +27,7 @@ enum mf_fd_trait {
 	MF_FD_HAS_HOST = 1, /* `host` is a host descriptor and closed with the description */
 	MF_FD_SEEKS = 2,    /* has an offset: pread and pwrite work; -ESPIPE without */
 	MF_FD_POLLS = 4,    /* epoll takes it; -EPERM without. It is always ready then */
+	MF_FD_NESTS = 8,    /* its readiness is others': look after mf_watch_poll() */
 };
 
 /* What a kind of description does. A NULL operation fails as its comment says. */
@@ -65,7 +66,7 @@ struct mf_fd_ops {
 };
 
 extern const struct mf_fd_ops mf_stdio_ops, mf_file_ops, mf_dir_ops, mf_char_ops, mf_pipe_ops,
-	mf_eventfd_ops;
+	mf_eventfd_ops, mf_timerfd_ops, mf_epoll_ops;
 
 /* Never NULL. */
 const struct mf_fd_ops *mf_fd_ops(const struct mf_fd *entry);

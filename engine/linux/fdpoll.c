@@ -3,6 +3,7 @@
 #include "engine/linux/fd.h"
 #include "engine/linux/signal.h"
 #include "engine/linux/wait.h"
+#include "engine/linux/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,6 +43,7 @@ void mf_fd_notify(struct mf_process *process, const struct mf_fd *entry, short e
 	if (events & ~(POLLIN | POLLRDNORM))
 		mf_wait_wake(process, mf_fd_object(process, entry, POLLOUT));
 	mf_wait_wake(process, MF_WAIT_FDS);
+	mf_watch_notify(process, entry, events);
 }
 
 int64_t mf_fd_block(struct mf_process *process, const struct mf_fd *entry, const struct mf_io *io,

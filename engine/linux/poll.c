@@ -7,7 +7,9 @@
 #include "engine/linux/poll.h"
 #include "engine/linux/guestmem.h"
 #include "engine/linux/signal.h"
+#include "engine/linux/timerfd.h"
 #include "engine/linux/wait.h"
+#include "engine/linux/watch.h"
 
 #include <errno.h>
 #include <time.h>
@@ -23,7 +25,7 @@ struct look {
 	uint32_t of[MF_FDS];         /* whose answer that is */
 	nfds_t host_count;
 	uint32_t objects; /* descriptions that live in this VM */
-	uint64_t object;  /* what wakes the last of them */
+	bool nests;       /* some of them have others within */
 	int ready;
 };
 
@@ -44,9 +46,7 @@ static void look_at(struct mf_process *process, struct pollfd *guest, uint32_t i
 		guest->revents = (short)(mf_fd_poll(process, entry) & (guest->events | ALWAYS));
 	look->ready += guest->revents != 0;
 	look->objects++;
-	if (entry)
-		look->object =
-			mf_fd_object(process, entry, guest->events & POLLIN ? POLLIN : POLLOUT);
+	look->nests |= ops && ops->traits & MF_FD_NESTS;
 }
 
 /* Look at every descriptor now. */
@@ -54,7 +54,11 @@ static void look(struct mf_process *process, struct pollfd *guest, nfds_t count,
 {
 	nfds_t i;
 
-	*look = (struct look){.host_count = 0};
+	look->host_count = 0;
+	look->objects = 0;
+	look->nests = false;
+	look->ready = 0;
+	mf_watch_poll(process);
 	for (i = 0; i < count; i++) {
 		guest[i].revents = 0;
 		if (guest[i].fd >= 0)
@@ -69,8 +73,14 @@ static void look(struct mf_process *process, struct pollfd *guest, nfds_t count,
 	}
 }
 
-static int64_t park(struct mf_process *process, const struct look *look, uint64_t until)
+static int64_t park(struct mf_process *process, struct look *look, uint64_t until)
 {
+	uint64_t timer = look->objects ? mf_timerfd_next_ns(process) : MF_FOREVER;
+	int nested = look->nests ? mf_watch_host(process) : -1;
+
+	until = timer < until ? timer : until;
+	if (nested >= 0 && look->host_count < MF_FDS)
+		look->hosts[look->host_count++] = (struct pollfd){.fd = nested, .events = POLLIN};
 	if (look->host_count == 1) {
 		mf_wait_host(process, look->hosts[0].fd, look->hosts[0].events);
 		MF_THREAD_DIRTY(process, wait.until_ns) = until;

@@ -4,6 +4,7 @@
 #include "engine/linux/signal.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/trace.h"
+#include "engine/linux/watch.h"
 
 #include <mayfly/abi/call.h>
 
@@ -238,6 +239,7 @@ int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct
 		return ret;
 	}
 	mf_memory_settle(process);
+	mf_watch_host_close(process);
 	/* Host descriptors of regular files stay open: the image owns them from now on. */
 	return mf_image_freeze(&process->vm, image, err);
 }
@@ -272,6 +274,7 @@ int mf_process_reset(struct mf_process *process)
 {
 	if (!(process->vm.skip_steps & MF_STEP_DESCRIPTORS))
 		mf_fd_close_own(process);
+	mf_watch_host_close(process);
 	process->output_bytes = 0;
 	process->cpu_ns = 0;
 	return mf_vm_reset(&process->vm);
@@ -279,6 +282,7 @@ int mf_process_reset(struct mf_process *process)
 
 void mf_process_finish(struct mf_process *process)
 {
+	mf_watch_host_close(process);
 	if (process->vm.mem.base)
 		mf_fd_close_own(process);
 	mf_vm_finish(&process->vm);

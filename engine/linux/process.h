@@ -98,6 +98,7 @@ struct mf_process {
 	uint64_t cpu_ns;       /* time spent in earlier runs since fork or reset: its CPU time */
 	uint64_t entered_ns;   /* when this run began (CLOCK_MONOTONIC: needs no system call) */
 	uint64_t syscalls;     /* handled by the engine */
+	int host_epoll;        /* see watch.h; + 1, 0: none */
 	bool out_of_memory;    /* a call was refused for want of guest memory */
 };
 

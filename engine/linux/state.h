@@ -95,6 +95,45 @@ struct mf_fd_chunk {
 	struct mf_fd fds[MF_FD_CHUNK];
 };
 
+/* Where an item stands in a list: its neighbours + 1; 0: none. */
+struct mf_link {
+	uint32_t next;
+	uint32_t prev;
+};
+
+#define MF_EPOLL_ITEMS 16384u /* of all epolls together */
+
+/* A descriptor that an epoll watches (engine/linux/watch.h). */
+struct mf_epoll_item {
+	uint32_t epoll; /* descriptions, by index */
+	uint32_t target;
+	int32_t fd;
+	uint32_t events; /* EPOLL*; without any but EPOLLET and the like: disarmed */
+	uint64_t data;
+	struct mf_link of_epoll;  /* all items of its epoll; or in the list of free ones */
+	struct mf_link of_target; /* all items of its target */
+	struct mf_link ready;
+	uint32_t is_ready; /* stands in its epoll's list of those that may be ready */
+	uint32_t of_host;  /* counted in items_of_host */
+};
+
+struct mf_epoll {
+	uint32_t items; /* the first + 1 */
+	uint32_t ready; /* the first and the last that may be ready, + 1 */
+	uint32_t ready_last;
+	uint32_t reserved;
+};
+
+/* Times are of its clock; UINT64_MAX: never. */
+struct mf_timerfd {
+	uint64_t expires_ns;
+	uint64_t interval_ns;
+	uint64_t ticks;       /* counted and not yet read */
+	int32_t clock;        /* CLOCK_* that it runs by */
+	uint32_t told;        /* who waits has been told of this expiry */
+	struct mf_link armed; /* descriptions with timers that run */
+};
+
 /* A page of a pipe: a guest frame that no guest address maps. */
 struct mf_pipe_slot {
 	uint32_t frame; /* number of the guest frame */
@@ -228,7 +267,14 @@ struct mf_linux {
 	struct mf_pipe pipes[MF_PIPES];
 	uint64_t pipes_taken[MF_PIPES / 64];
 	uint32_t pipes_made;
+	uint32_t timers_armed;            /* the first timer that runs + 1 */
+	struct mf_epoll epolls[MF_FDS];   /* by the index of the description */
+	struct mf_timerfd timers[MF_FDS]; /* likewise */
+	uint32_t items_free;              /* the first + 1 */
+	uint32_t items_high;              /* items from here on were never used */
+	uint32_t items_of_host;           /* items whose target's readiness the host knows */
 	uint32_t reserved3;
+	struct mf_epoll_item items[MF_EPOLL_ITEMS];
 	char cwd[MF_PATH_MAX];
 	/* the program, as /proc/self tells of it */
 	char exe[MF_PATH_MAX]; /* absolute */

@@ -169,8 +169,7 @@ int mf_mem_map_file(struct mf_mem *mem, int fd, uint64_t offset, size_t bytes, s
 	return map_new(mem, fd, offset, bytes, false, gpa);
 }
 
-int mf_mem_share_file(struct mf_mem *mem, int fd, uint64_t offset, size_t bytes,
-		      struct mf_gpa *gpa)
+int mf_mem_share_file(struct mf_mem *mem, int fd, uint64_t offset, size_t bytes, struct mf_gpa *gpa)
 {
 	return map_new(mem, fd, offset, bytes, true, gpa);
 }
