@@ -74,6 +74,21 @@ static int install_entry(struct mf_vm *vm)
 	return 0;
 }
 
+void mf_guest_set_thread(struct mf_vm *vm, uint32_t tid, bool others)
+{
+	struct mf_stub_thread now = {tid, others};
+	struct mf_gpa gpa;
+	uint8_t *at;
+
+	if (!mf_pt_lookup(&vm->mem, MF_GVA(MF_VA_ENTRY), &gpa))
+		return;
+	at = vm->mem.guest + gpa.at + MF_STUB_THREAD;
+	if (!memcmp(at, &now, sizeof(now)))
+		return;
+	mf_mem_mark(&vm->mem, at, sizeof(now));
+	memcpy(at, &now, sizeof(now));
+}
+
 static int install_tables(struct mf_vm *vm)
 {
 	uint8_t *at;

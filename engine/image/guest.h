@@ -23,6 +23,9 @@ int mf_guest_initial_cpu(struct mf_vm *vm);
  */
 void mf_guest_step_over_out(struct mf_vm *vm);
 
+/* What the entry stub says of the thread on the vCPU; `others`: it is not the only one. */
+void mf_guest_set_thread(struct mf_vm *vm, uint32_t tid, bool others);
+
 /* Redirect a vCPU on hardware KVM through the CR3 reload; registers stay as they are. */
 void mf_guest_reload_cr3(struct mf_vm *vm);
 

@@ -182,10 +182,19 @@ static void settle_fault(struct mf_vm *vm)
 	mf_vm_enter_ring_3(vm);
 }
 
+/* KVM has something to deliver to the program at the registers that it left: these, and no others.
+ */
+static bool has_event(const struct kvm_vcpu_events *events)
+{
+	return events->exception.injected || events->interrupt.injected || events->nmi.injected;
+}
+
 bool mf_vm_settle(struct mf_vm *vm)
 {
+	const struct kvm_sync_regs *sync = &vm->kvm.run->s.regs;
+
 	if (!vm->at_exit)
-		return true;
+		return sync->sregs.cs.dpl == 3; /* an image may have been taken in ring 0 */
 	switch (vm->last.kind) {
 	case MF_VM_CALL:
 		settle_call(vm);
@@ -195,7 +204,7 @@ bool mf_vm_settle(struct mf_vm *vm)
 		break;
 	case MF_VM_KICKED:
 		/* In ring 0, or (software KVM) in the entry stub: both are left soon. */
-		if (vm->kvm.run->s.regs.sregs.cs.dpl != 3 ||
+		if (sync->sregs.cs.dpl != 3 || has_event(&sync->events) ||
 		    mf_vm_regs(vm)->rip - MF_VA_ENTRY < MF_PAGE)
 			return false;
 		break;

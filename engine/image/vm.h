@@ -18,6 +18,7 @@ struct mf_cpu_state {
 };
 
 struct mf_image;
+struct mf_watch;
 
 enum mf_vm_exit_kind {
 	MF_VM_CALL,   /* the call port: number and arguments in the registers */
@@ -72,7 +73,10 @@ struct mf_vm {
 	bool faulted;     /* an exception was delivered: debug registers may have moved */
 	uint32_t kicked;  /* reasons given to mf_vm_kick, taken by mf_vm_take_kicks */
 	unsigned int skip_steps; /* enum mf_reset_step; tests only */
-	void *owner;             /* the layer above */
+	struct mf_watch
+		*watch;       /* who watches it while it runs (engine/image/watchdog.h), or NULL */
+	uint64_t turn_end_ns; /* as given to mf_watch_turn; 0: none */
+	void *owner;          /* the layer above */
 };
 
 /* A blank VM: engine pages in place, no program; `plain`: it will not be frozen. -errno with a

@@ -22,7 +22,8 @@ struct mf_watch {
 	struct mf_vm *vm; /* NULL: nothing runs */
 	struct mf_watch_limits limits;
 	uint64_t slice_end_ns;
-	uint32_t given; /* kicks sent in this run */
+	uint64_t turn_end_ns; /* 0: none */
+	uint32_t given;       /* kicks sent in this run */
 };
 
 struct mf_watchdog {
@@ -70,6 +71,8 @@ static bool look(struct mf_watch *watch, uint64_t now)
 			kick(watch, MF_KICK_DEADLINE);
 		else if (watch->slice_end_ns && now >= watch->slice_end_ns)
 			kick(watch, MF_KICK_SLICE);
+		if (watch->turn_end_ns && now >= watch->turn_end_ns)
+			kick(watch, MF_KICK_TURN);
 		if (limits->faults_max &&
 		    mf_kvm_vm_stat(kvm, kvm->kvm->stat_pf_taken) > limits->faults_max)
 			kick(watch, MF_KICK_MEMORY);
@@ -208,8 +211,11 @@ void mf_watch_enter(struct mf_watch *watch, struct mf_vm *vm, const struct mf_wa
 	watch->vm = vm;
 	watch->limits = *limits;
 	watch->slice_end_ns = limits->slice_ns ? mf_now_ns() + limits->slice_ns : 0;
+	watch->turn_end_ns = 0;
 	watch->given = 0;
 	pthread_mutex_unlock(&watch->lock);
+	vm->watch = watch;
+	vm->turn_end_ns = 0;
 	/* Pairs with the store in wait_for_work(). */
 	if (__atomic_load_n(&watch->dog->asleep, __ATOMIC_SEQ_CST)) {
 		pthread_mutex_lock(&watch->dog->lock);
@@ -223,7 +229,22 @@ void mf_watch_enter(struct mf_watch *watch, struct mf_vm *vm, const struct mf_wa
 void mf_watch_leave(struct mf_watch *watch)
 {
 	pthread_mutex_lock(&watch->lock);
+	if (watch->vm)
+		watch->vm->watch = NULL;
 	watch->vm = NULL;
+	pthread_mutex_unlock(&watch->lock);
+}
+
+void mf_watch_turn(struct mf_vm *vm, uint64_t end_ns)
+{
+	struct mf_watch *watch = vm->watch;
+
+	if (!watch || (vm->turn_end_ns && vm->turn_end_ns <= end_ns))
+		return;
+	vm->turn_end_ns = end_ns;
+	pthread_mutex_lock(&watch->lock);
+	watch->turn_end_ns = end_ns;
+	watch->given &= ~(uint32_t)MF_KICK_TURN;
 	pthread_mutex_unlock(&watch->lock);
 }
 

@@ -16,6 +16,7 @@ enum mf_kick {
 	MF_KICK_DEADLINE = 2, /* its time is up */
 	MF_KICK_MEMORY = 4,   /* it has faulted more often than it may hold pages */
 	MF_KICK_STOP = 8,     /* the engine is ending */
+	MF_KICK_TURN = 16,    /* another thread of the same program wants to run: mf_watch_turn */
 };
 
 /* Any signal with a handler makes KVM_RUN return; this one has no other use. Worker threads let it
@@ -44,6 +45,12 @@ struct mf_watch_limits {
 
 void mf_watch_enter(struct mf_watch *watch, struct mf_vm *vm, const struct mf_watch_limits *limits);
 void mf_watch_leave(struct mf_watch *watch);
+
+/*
+ * From inside the run, on its thread: kick the VM with MF_KICK_TURN at that time (CLOCK_MONOTONIC),
+ * or before when that was said already. Nothing happens when nobody watches the VM.
+ */
+void mf_watch_turn(struct mf_vm *vm, uint64_t end_ns);
 
 /* Kick whatever this worker runs now. Any thread. */
 void mf_watch_stop(struct mf_watchdog *watchdog);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls about time. The vDSO answers most of them inside the guest; these are the rest. */
+#include "engine/image/guest.h"
+#include "engine/linux/sched.h"
 #include "engine/linux/syscall.h"
+#include "engine/linux/thread.h"
 #include "engine/linux/wait.h"
 
 #include <errno.h>
@@ -34,17 +37,40 @@ static bool is_clock(uint64_t id)
 	       id != CLOCK_THREAD_CPUTIME_ID;
 }
 
+/*
+ * Clocks of CPU time, the two with a name and those of a process or thread by its id
+ * (clock_getres(2), include/linux/posix-timers.h: the id inverted, then three bits of kind). False:
+ * none is meant.
+ */
+static bool cpu_clock(const struct mf_process *process, int32_t id, uint64_t *ns)
+{
+	int32_t tid = ~(id >> 3);
+	int thread = mf_thread_find(process, (uint32_t)tid);
+
+	*ns = mf_cpu_ns(process);
+	if (id == CLOCK_PROCESS_CPUTIME_ID)
+		return true;
+	if (id == CLOCK_THREAD_CPUTIME_ID)
+		thread = mf_thread_find(process, 0);
+	else if (id >= 0 || (id & 3) == 3 || thread < 0)
+		return false;
+	else if (!(id & 4))
+		return tid == 0 || tid == (int32_t)MF_GUEST_PID;
+	*ns = mf_sched_cpu_ns(process, (uint32_t)thread);
+	return true;
+}
+
 int64_t mf_sys_clock_gettime(struct mf_process *process, const uint64_t arg[6])
 {
 	struct timespec now;
-	uint64_t id = arg[0];
+	uint64_t ns;
 
-	if (id == CLOCK_PROCESS_CPUTIME_ID || id == CLOCK_THREAD_CPUTIME_ID) {
-		now.tv_sec = (time_t)(mf_cpu_ns(process) / SECOND);
-		now.tv_nsec = (long)(mf_cpu_ns(process) % SECOND);
+	if (cpu_clock(process, (int32_t)arg[0], &ns)) {
+		now.tv_sec = (time_t)(ns / SECOND);
+		now.tv_nsec = (long)(ns % SECOND);
 		return put_user(process, arg[1], &now, sizeof(now));
 	}
-	if (!is_clock(id) || clock_gettime((clockid_t)id, &now))
+	if (!is_clock((uint32_t)arg[0]) || clock_gettime((clockid_t)arg[0], &now))
 		return -EINVAL;
 	return put_user(process, arg[1], &now, sizeof(now));
 }
@@ -52,8 +78,9 @@ int64_t mf_sys_clock_gettime(struct mf_process *process, const uint64_t arg[6])
 int64_t mf_sys_clock_getres(struct mf_process *process, const uint64_t arg[6])
 {
 	struct timespec one = {.tv_nsec = 1};
+	uint64_t ns;
 
-	if (!is_clock(arg[0]) && arg[0] > CLOCK_THREAD_CPUTIME_ID)
+	if (!is_clock((uint32_t)arg[0]) && !cpu_clock(process, (int32_t)arg[0], &ns))
 		return -EINVAL;
 	return arg[1] ? put_user(process, arg[1], &one, sizeof(one)) : 0;
 }

@@ -6,6 +6,7 @@
 #include "engine/linux/exec.h"
 #include "engine/linux/memory.h"
 #include "engine/linux/syscall.h"
+#include "engine/linux/thread.h"
 #include "engine/linux/vma.h"
 
 #include <mayfly/abi/call.h>
@@ -164,15 +165,6 @@ static int place_interp(const struct mf_process *process, struct part *part, str
 	return 0;
 }
 
-/* The first thread: the one that the program begins as. */
-static void first_thread(struct mf_process *process)
-{
-	MF_DIRTY(process, threads[0]) =
-		(struct mf_thread){.tid = MF_GUEST_PID, .state = MF_THREAD_RUNNABLE};
-	MF_DIRTY(process, threads_high) = 1;
-	MF_DIRTY(process, thread_count) = 1;
-}
-
 static int set_names(struct mf_process *process, const struct mf_exec *exec, struct mf_error *err)
 {
 	const char *cwd = exec->cwd ? exec->cwd : "/";
@@ -222,7 +214,7 @@ static int load(struct mf_process *process, const struct mf_exec *exec, struct p
 		return ret;
 	MF_DIRTY(process, umask) = 022;
 	MF_DIRTY(process, nofile) = mf_fd_hard_limit(process);
-	first_thread(process);
+	mf_thread_first(process, exec->exec_name);
 	mf_fd_init(process);
 	ret = map_parts(process, exec, program, interp, err);
 	return ret ? ret : add_windows(process, err);

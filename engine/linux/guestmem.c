@@ -213,6 +213,15 @@ int mf_guest_write(struct mf_process *process, uint64_t va, const void *from, si
 	return 0;
 }
 
+uint32_t *mf_guest_word(struct mf_process *process, uint64_t va, int prot)
+{
+	uint8_t *at = va % 4 ? NULL : at_byte(process, va, prot);
+
+	if (at && prot & MF_WRITE)
+		mf_mem_mark(&process->vm.mem, at, 4);
+	return (uint32_t *)at;
+}
+
 int64_t mf_guest_string(struct mf_process *process, uint64_t va, char *to, size_t size)
 {
 	size_t done = 0;

@@ -67,6 +67,10 @@ void mf_cursor_skip(struct mf_cursor *cursor, uint64_t bytes);
 int mf_guest_read(struct mf_process *process, uint64_t va, void *to, size_t bytes);
 int mf_guest_write(struct mf_process *process, uint64_t va, const void *from, size_t bytes);
 
+/* The host address of four bytes at an address that is a multiple of four, or NULL. With MF_WRITE
+ * the page is marked as written. */
+uint32_t *mf_guest_word(struct mf_process *process, uint64_t va, int prot);
+
 /* A string with its NUL: its length, -EFAULT, or -ENAMETOOLONG when there is no NUL in `size`. */
 int64_t mf_guest_string(struct mf_process *process, uint64_t va, char *to, size_t size);
 

@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -205,34 +204,6 @@ int64_t mf_sys_waitid(struct mf_process *process, const uint64_t arg[6])
 	default:
 		return -EINVAL;
 	}
-}
-
-/* The process, its group or its user: all that is this program. -ESRCH, -EINVAL. */
-static int priority_subject(uint64_t which, uint64_t who)
-{
-	if (which > PRIO_USER)
-		return -EINVAL;
-	if (which == PRIO_USER)
-		return (uint32_t)who && (uint32_t)who != getuid() ? -ESRCH : 0;
-	return is_self(who) ? 0 : -ESRCH;
-}
-
-int64_t mf_sys_getpriority(struct mf_process *process, const uint64_t arg[6])
-{
-	int ret = priority_subject(arg[0], arg[1]);
-
-	return ret ? ret : 20; /* 20 - nice, and that is 0 */
-}
-
-/* The share of a VM is the engine's to say: only what is there already can be set. */
-int64_t mf_sys_setpriority(struct mf_process *process, const uint64_t arg[6])
-{
-	int ret = priority_subject(arg[0], arg[1]);
-	int nice = (int)arg[2];
-
-	if (ret)
-		return ret;
-	return nice < 0 ? -EACCES : nice ? -EPERM : 0;
 }
 
 /* Which binaries it runs is fixed: PER_LINUX, without options. */

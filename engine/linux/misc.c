@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls about the process itself: identity, limits, machine, end. */
 #include "engine/image/guest.h"
+#include "engine/linux/guestmem.h"
+#include "engine/linux/sched.h"
 #include "engine/linux/syscall.h"
+#include "engine/linux/thread.h"
 
 #include <asm/prctl.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
@@ -19,13 +23,6 @@
 static int put_user(struct mf_process *process, uint64_t va, const void *from, size_t bytes)
 {
 	return mf_pt_write(&process->vm.mem, MF_GVA(va), from, bytes);
-}
-
-int64_t mf_sys_exit(struct mf_process *process, const uint64_t arg[6])
-{
-	MF_DIRTY(process, exited) = 1;
-	MF_DIRTY(process, exit_status) = (int32_t)(arg[0] & 0xff);
-	return MF_SYS_EXIT;
 }
 
 int64_t mf_sys_arch_prctl(struct mf_process *process, const uint64_t arg[6])
@@ -51,20 +48,6 @@ int64_t mf_sys_arch_prctl(struct mf_process *process, const uint64_t arg[6])
 	}
 }
 
-int64_t mf_sys_set_tid_address(struct mf_process *process, const uint64_t arg[6])
-{
-	MF_THREAD_DIRTY(process, clear_child_tid) = arg[0];
-	return MF_GUEST_PID;
-}
-
-int64_t mf_sys_set_robust_list(struct mf_process *process, const uint64_t arg[6])
-{
-	if (arg[1] != 24)
-		return -EINVAL;
-	MF_THREAD_DIRTY(process, robust_list) = arg[0];
-	return 0;
-}
-
 int64_t mf_sys_getpid(struct mf_process *process, const uint64_t arg[6])
 {
 	return MF_GUEST_PID;
@@ -88,11 +71,6 @@ int64_t mf_sys_getgid(struct mf_process *process, const uint64_t arg[6])
 int64_t mf_sys_getgroups(struct mf_process *process, const uint64_t arg[6])
 {
 	return (int32_t)arg[0] < 0 ? -EINVAL : 0; /* no supplementary groups */
-}
-
-int64_t mf_sys_zero(struct mf_process *process, const uint64_t arg[6])
-{
-	return 0;
 }
 
 int64_t mf_sys_uname(struct mf_process *process, const uint64_t arg[6])
@@ -137,7 +115,7 @@ static bool limit_of(const struct mf_process *process, uint64_t resource, struct
 		limit->rlim_cur = limit->rlim_max = 0;
 		break;
 	case RLIMIT_NPROC:
-		limit->rlim_cur = limit->rlim_max = 1;
+		limit->rlim_cur = limit->rlim_max = mf_thread_limit(process);
 		break;
 	default:
 		return resource < RLIM_NLIMITS;
@@ -205,8 +183,12 @@ int64_t mf_sys_getrusage(struct mf_process *process, const uint64_t arg[6])
 	struct rusage usage = {0};
 	uint64_t cpu_ns = mf_cpu_ns(process);
 
-	if ((int)arg[0] < -1 || (int)arg[0] > 1)
+	if ((int)arg[0] < RUSAGE_CHILDREN || (int)arg[0] > RUSAGE_THREAD)
 		return -EINVAL;
+	if ((int)arg[0] == RUSAGE_THREAD)
+		cpu_ns = mf_sched_cpu_ns(process, mf_linux(process)->current);
+	if ((int)arg[0] == RUSAGE_CHILDREN)
+		return put_user(process, arg[1], &usage, sizeof(usage)); /* none */
 	usage.ru_utime.tv_sec = (time_t)(cpu_ns / 1000000000ull);
 	usage.ru_utime.tv_usec = (suseconds_t)(cpu_ns % 1000000000ull / 1000);
 	usage.ru_maxrss = (long)(mf_mem_arena(&process->vm.mem)->frames_used * MF_PAGE / 1024);
@@ -216,7 +198,8 @@ int64_t mf_sys_getrusage(struct mf_process *process, const uint64_t arg[6])
 int64_t mf_sys_sysinfo(struct mf_process *process, const uint64_t arg[6])
 {
 	const struct mf_arena *arena = mf_mem_arena(&process->vm.mem);
-	struct sysinfo info = {.mem_unit = MF_PAGE, .procs = 1};
+	struct sysinfo info = {.mem_unit = MF_PAGE,
+			       .procs = (uint16_t)mf_linux(process)->thread_count};
 	struct timespec up;
 
 	clock_gettime(CLOCK_BOOTTIME, &up);
@@ -226,33 +209,26 @@ int64_t mf_sys_sysinfo(struct mf_process *process, const uint64_t arg[6])
 	return put_user(process, arg[0], &info, sizeof(info));
 }
 
-int64_t mf_sys_sched_getaffinity(struct mf_process *process, const uint64_t arg[6])
+static int64_t set_name(struct mf_process *process, uint64_t va)
 {
-	uint64_t one = 1;
+	char name[16] = "";
+	int64_t ret = mf_guest_string(process, va, name, 15);
 
-	if (arg[1] < 8 || arg[1] % 8)
-		return -EINVAL;
-	return put_user(process, arg[2], &one, 8) ? -EFAULT : 8;
-}
-
-int64_t mf_sys_getcpu(struct mf_process *process, const uint64_t arg[6])
-{
-	uint32_t zero = 0;
-
-	if ((arg[0] && put_user(process, arg[0], &zero, 4)) ||
-	    (arg[1] && put_user(process, arg[1], &zero, 4)))
-		return -EFAULT;
+	if (ret == -EFAULT)
+		return ret;
+	memset(name + strnlen(name, 15), 0, 16 - strnlen(name, 15));
+	memcpy(MF_THREAD_DIRTY(process, name), name, 16);
 	return 0;
 }
 
 int64_t mf_sys_prctl(struct mf_process *process, const uint64_t arg[6])
 {
 	switch (arg[0]) {
-	case 15: /* PR_SET_NAME: the name is seen by nobody */
-		return 0;
-	case 16: /* PR_GET_NAME */
-		return put_user(process, arg[1], "mayfly\0\0\0\0\0\0\0\0\0", 16);
-	case 38: /* PR_SET_NO_NEW_PRIVS: there are none to gain */
+	case PR_SET_NAME:
+		return set_name(process, arg[1]);
+	case PR_GET_NAME:
+		return put_user(process, arg[1], mf_thread(process)->name, 16);
+	case PR_SET_NO_NEW_PRIVS: /* there are none to gain */
 		return 0;
 	default:
 		return -EINVAL;

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/process.h"
+#include "engine/image/watchdog.h"
+#include "engine/linux/futex.h"
+#include "engine/linux/hosts.h"
 #include "engine/linux/memory.h"
+#include "engine/linux/sched.h"
 #include "engine/linux/signal.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/trace.h"
@@ -24,32 +28,33 @@ static void ended(struct mf_process *process, struct mf_exit *exit)
 		snprintf(exit->text, sizeof(exit->text), "%s", strsignal((int)lx->exit_signal));
 }
 
-static void parked(struct mf_process *process, struct mf_exit *exit)
-{
-	exit->kind = MF_EXIT_WAIT;
-	const struct mf_wait *wait = &mf_thread(process)->wait;
-
-	exit->wait_fd = wait->fd;
-	exit->wait_events = wait->events;
-	exit->wait_until_ns = wait->until_ns;
-}
-
-/* A call that waits is made again; one that is over forgets when it would have timed out. */
-static void end_or_keep(struct mf_process *process, int64_t result)
+/* The call in progress is over. */
+static void end_call(struct mf_process *process)
 {
 	const struct mf_thread *thread = mf_thread(process);
-	bool pending = result == MF_SYS_WAIT;
 
-	if (thread->call_pending != pending)
-		MF_THREAD_DIRTY(process, call_pending) = pending;
-	if (!pending && thread->call_until_ns)
+	if (thread->call_pending)
+		MF_THREAD_DIRTY(process, call_pending) = 0;
+	if (thread->call_until_ns)
 		MF_THREAD_DIRTY(process, call_until_ns) = 0;
-	if (!pending && thread->call_done)
+	if (thread->call_done)
 		MF_THREAD_DIRTY(process, call_done) = 0;
 }
 
-/* A parked call is made again: put the vCPU back in front of nothing, only the answer is missing.
- */
+/* A call that waits is made again, unless a signal ends it. */
+static void wait_or_end(struct mf_process *process)
+{
+	if (mf_signal_due(process)) {
+		mf_signal_interrupt(process);
+		mf_futex_leave(process);
+		end_call(process);
+		return;
+	}
+	MF_THREAD_DIRTY(process, call_pending) = 1;
+	mf_sched_park(process);
+}
+
+/* The call in the registers, for the first time or again. False: the program has ended. */
 static bool linux_call(struct mf_process *process, struct mf_exit *exit)
 {
 	const struct kvm_regs *regs = mf_vm_regs(&process->vm);
@@ -61,14 +66,13 @@ static bool linux_call(struct mf_process *process, struct mf_exit *exit)
 	result = mf_syscall_dispatch(process, number, arg);
 	if (process->policy->trace)
 		mf_trace_call(process, number, arg, result);
-	end_or_keep(process, result);
 	if (result == MF_SYS_WAIT) {
-		/* Under a mask of the call's own: go_back() interrupts it. */
-		if (mf_signal_due(process))
-			return true;
-		parked(process, exit);
-		return false;
+		wait_or_end(process);
+		return true;
 	}
+	if (result == MF_SYS_GONE)
+		return true;
+	end_call(process);
 	mf_signal_call_over(process);
 	if (result == MF_SYS_EXIT) {
 		ended(process, exit);
@@ -161,10 +165,15 @@ static void on_crash(const struct mf_vm_exit *vm_exit, struct mf_exit *exit)
 		 mf_vm_crash_name(vm_exit->reason), (unsigned long long)vm_exit->rip);
 }
 
+/* True when the program may go on: it was only another thread's turn. */
 static bool on_kick(struct mf_process *process, struct mf_exit *exit)
 {
+	uint32_t kicks = mf_vm_take_kicks(&process->vm);
+
+	if (kicks)
+		mf_sched_turn_over(process);
 	exit->kind = MF_EXIT_KICKED;
-	exit->kicks = mf_vm_take_kicks(&process->vm);
+	exit->kicks = kicks & ~(uint32_t)MF_KICK_TURN;
 	return !exit->kicks;
 }
 
@@ -176,57 +185,62 @@ static uint64_t monotonic_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
-/* What the thread has to do before it is in ring 3 again; false: `exit` says why it is not. */
+/* What the thread has to do before it is in ring 3 again: it may wait then. False: the program has
+ * ended. */
 static bool go_back(struct mf_process *process, struct mf_exit *exit)
 {
-	while (mf_thread(process)->call_pending) {
-		if (mf_signal_due(process))
-			mf_signal_interrupt(process);
-		else if (!linux_call(process, exit))
-			return false;
-	}
-	if (!mf_signal_due(process) || !mf_vm_settle(&process->vm) ||
+	if (mf_thread(process)->call_pending && !linux_call(process, exit))
+		return false;
+	if (!mf_sched_runs(process) || !mf_signal_due(process) || !mf_vm_settle(&process->vm) ||
 	    mf_signal_deliver(process) != MF_SYS_EXIT)
 		return true;
 	ended(process, exit);
 	return false;
 }
 
-static void run(struct mf_process *process, struct mf_exit *exit)
+/* From ring 3 and back. True when the program may go on. */
+static bool enter(struct mf_process *process, struct mf_exit *exit)
 {
 	struct mf_vm_exit vm_exit;
+
+	mf_sched_arm(process);
+	mf_vm_run(&process->vm, &vm_exit);
+	switch (vm_exit.kind) {
+	case MF_VM_CALL:
+		return on_call(process, exit);
+	case MF_VM_FAULT:
+		return on_fault(process, &vm_exit, exit);
+	case MF_VM_KICKED:
+		return on_kick(process, exit);
+	default:
+		on_crash(&vm_exit, exit);
+		return false;
+	}
+}
+
+/* A program that does nothing but call is stopped here, not inside KVM_RUN. */
+static bool may_go_on(struct mf_process *process, struct mf_exit *exit)
+{
+	return !__atomic_load_n(&process->vm.kicked, __ATOMIC_RELAXED) || on_kick(process, exit);
+}
+
+static void run(struct mf_process *process, struct mf_exit *exit)
+{
 	bool go_on = true;
 
-	*exit = (struct mf_exit){.wait_fd = -1};
-	while (go_on) {
-		if (!go_back(process, exit))
-			return;
-		mf_vm_run(&process->vm, &vm_exit);
-		switch (vm_exit.kind) {
-		case MF_VM_CALL:
-			go_on = on_call(process, exit);
-			break;
-		case MF_VM_FAULT:
-			go_on = on_fault(process, &vm_exit, exit);
-			break;
-		case MF_VM_KICKED:
-			go_on = on_kick(process, exit);
-			break;
-		case MF_VM_CRASH:
-			on_crash(&vm_exit, exit);
-			go_on = false;
-			break;
-		}
-		/* A program that does nothing but call is stopped here, not inside KVM_RUN. */
-		if (go_on && __atomic_load_n(&process->vm.kicked, __ATOMIC_RELAXED))
-			go_on = on_kick(process, exit);
-	}
+	while (go_on && mf_sched_next(process, exit) && go_back(process, exit))
+		go_on = (!mf_sched_runs(process) || enter(process, exit)) &&
+			may_go_on(process, exit);
 }
 
 void mf_process_run(struct mf_process *process, struct mf_exit *exit)
 {
 	process->entered_ns = monotonic_ns();
+	*exit = (struct mf_exit){.wait_fd = -1};
+	mf_sched_begin(process);
 	run(process, exit);
+	if (exit->kind != MF_EXIT_KICKED)
+		process->turn_over = false;
 	process->cpu_ns += monotonic_ns() - process->entered_ns;
 }
 
@@ -240,6 +254,8 @@ int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct
 	}
 	mf_memory_settle(process);
 	mf_watch_host_close(process);
+	mf_hosts_finish(process);
+	mf_sched_forget_cpu(process);
 	/* Host descriptors of regular files stay open: the image owns them from now on. */
 	return mf_image_freeze(&process->vm, image, err);
 }
@@ -275,14 +291,18 @@ int mf_process_reset(struct mf_process *process)
 	if (!(process->vm.skip_steps & MF_STEP_DESCRIPTORS))
 		mf_fd_close_own(process);
 	mf_watch_host_close(process);
+	mf_hosts_finish(process);
 	process->output_bytes = 0;
 	process->cpu_ns = 0;
+	process->turn_cpu_ns = 0;
+	process->turn_over = false;
 	return mf_vm_reset(&process->vm);
 }
 
 void mf_process_finish(struct mf_process *process)
 {
 	mf_watch_host_close(process);
+	mf_hosts_finish(process);
 	if (process->vm.mem.base)
 		mf_fd_close_own(process);
 	mf_vm_finish(&process->vm);

@@ -15,6 +15,7 @@
 #include "engine/linux/state.h"
 
 struct mf_explain;    /* engine/linux/explain.h */
+struct mf_hosts;      /* engine/linux/hosts.h */
 struct mf_permit;     /* engine/linux/permit.h */
 struct mf_permit_net; /* engine/linux/permit_net.h */
 
@@ -59,7 +60,8 @@ struct mf_policy {
 	uint64_t output_limit;      /* bytes that one run may print; 0 = no limit */
 	uint32_t files_limit; /* descriptors that a program may have, at most MF_FDS; 0 = the usual
 			       */
-	int host_fd_end; /* programs get no host descriptor from this number on; 0 = no bound */
+	int host_fd_end;  /* programs get no host descriptor from this number on; 0 = no bound */
+	uint32_t threads; /* that a program may have; 0 = MF_THREADS */
 	uint64_t private_pages;          /* pages that a fork may hold privately; 0 = no limit */
 	const struct mf_file_door *door; /* NULL: the host's calls */
 	struct mf_window windows[MF_WINDOWS];
@@ -72,9 +74,10 @@ enum mf_exit_kind {
 	MF_EXIT_LOG,          /* MF_CALL_LOG */
 	MF_EXIT_CHANNEL_WAIT, /* MF_CALL_CHANNEL_WAIT, of a program that has windows */
 	MF_EXIT_CHANNEL_WAKE, /* MF_CALL_CHANNEL_WAKE, likewise */
-	MF_EXIT_WAIT,   /* parked: wait for wait_fd/wait_events or wait_until_ns, then run again */
-	MF_EXIT_KICKED, /* mf_vm_kick; reasons in `kicks` */
-	MF_EXIT_EXITED, /* exit or exit_group; status */
+	MF_EXIT_WAIT, /* all threads are parked: wait for wait_fd/wait_events or wait_until_ns, then
+			 run again */
+	MF_EXIT_KICKED,   /* mf_vm_kick; reasons in `kicks` */
+	MF_EXIT_EXITED,   /* exit of the last thread, or exit_group; status */
 	MF_EXIT_SIGNALED, /* died of a signal */
 	MF_EXIT_CRASHED,  /* did something to the machine that no program does; the vCPU is unclean
 			   */
@@ -94,12 +97,15 @@ struct mf_exit {
 struct mf_process {
 	struct mf_vm vm;
 	const struct mf_policy *policy;
-	uint64_t output_bytes; /* printed in this run */
-	uint64_t cpu_ns;       /* time spent in earlier runs since fork or reset: its CPU time */
-	uint64_t entered_ns;   /* when this run began (CLOCK_MONOTONIC: needs no system call) */
-	uint64_t syscalls;     /* handled by the engine */
-	int host_epoll;        /* see watch.h; + 1, 0: none */
-	bool out_of_memory;    /* a call was refused for want of guest memory */
+	uint64_t output_bytes;  /* printed in this run */
+	uint64_t cpu_ns;        /* time spent in earlier runs since fork or reset: its CPU time */
+	uint64_t entered_ns;    /* when this run began (CLOCK_MONOTONIC: needs no system call) */
+	uint64_t syscalls;      /* handled by the engine */
+	int host_epoll;         /* see watch.h; + 1, 0: none */
+	bool out_of_memory;     /* a call was refused for want of guest memory */
+	bool turn_over;         /* another thread's turn, if any can run */
+	uint64_t turn_cpu_ns;   /* CPU time when the thread on the vCPU got it */
+	struct mf_hosts *hosts; /* owned; NULL until threads wait for several descriptors */
 };
 
 /* Run until something happens that the role must know of. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Signals on their way: sending, waiting, taking. */
+#include "engine/linux/sched.h"
 #include "engine/linux/signal.h"
 #include "engine/image/guest.h"
 #include "engine/linux/syscall.h"
@@ -48,7 +49,7 @@ static const struct mf_thread *receiver(const struct mf_process *process, int si
 
 	if (alive(&lx->threads[0]) && !blocks(&lx->threads[0], signo))
 		return &lx->threads[0];
-	if (!blocks(current, signo))
+	if (alive(current) && !blocks(current, signo))
 		return current;
 	for (i = 1; i < lx->threads_high && i < MF_THREADS; i++) {
 		if (alive(&lx->threads[i]) && !blocks(&lx->threads[i], signo))
@@ -65,8 +66,7 @@ static uint32_t index_of(const struct mf_process *process, const struct mf_threa
 /* A parked thread makes its call again, and is interrupted then. */
 static void wake(struct mf_process *process, const struct mf_thread *thread)
 {
-	if (thread->state == MF_THREAD_PARKED)
-		MF_DIRTY(process, threads[index_of(process, thread)].state) = MF_THREAD_RUNNABLE;
+	mf_sched_wake(process, index_of(process, thread));
 }
 
 /* Signals to the process may have got another receiver. */

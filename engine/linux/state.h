@@ -202,7 +202,7 @@ struct mf_wait {
 	uint64_t object;   /* something inside this VM that will be woken (mf_wait_wake); 0: none */
 	int32_t fd;        /* host descriptor; -1: none */
 	int16_t events;    /* POLL* */
-	uint16_t reserved;
+	uint16_t many;     /* waits for several host descriptors: engine/linux/hosts.h has them */
 };
 
 /* Registers of a thread that is not on the vCPU, as ring 3 has them; its XSAVE area is xsaves[]. */
@@ -218,12 +218,22 @@ enum mf_thread_state {
 	MF_THREAD_PARKED,   /* its call waits for `wait` */
 };
 
+enum mf_futex_state {
+	MF_FUTEX_NONE = 0,
+	MF_FUTEX_QUEUED, /* stands in futexes[] */
+	MF_FUTEX_WOKEN,  /* somebody woke it: its call returns 0 */
+};
+
+/* `state` is changed by engine/linux/sched.h alone: the sets below say the same. */
 struct mf_thread {
 	uint32_t tid;
 	uint8_t state;        /* enum mf_thread_state */
 	uint8_t call_pending; /* its system call is made again when it runs next */
 	uint8_t mask_kept;    /* its call has put a mask of its own in place of sigmask_kept */
-	uint8_t reserved;
+	uint8_t futex;        /* enum mf_futex_state */
+	uint8_t policy;       /* SCHED_OTHER, SCHED_BATCH, SCHED_IDLE: told, and no more */
+	uint8_t reserved[3];
+	int32_t nice; /* told, and no more */
 	struct mf_wait wait;
 	uint64_t call_until_ns; /* when the call in progress times out (CLOCK_MONOTONIC); 0: not
 				   set */
@@ -239,7 +249,22 @@ struct mf_thread {
 	uint32_t fault_vector;   /* the last exception of the thread, as frames tell it */
 	uint64_t fault_error;
 	uint64_t fault_address;
+	uint64_t cpu_ns;           /* used until it left the vCPU last */
+	char name[16];             /* prctl(PR_SET_NAME) */
 	struct mf_context context; /* while it is not on the vCPU */
+};
+
+/* One bit a thread. */
+struct mf_thread_set {
+	uint64_t bits[MF_THREADS / 64];
+};
+
+/* A thread that sleeps on a futex; all of them stand in the order in which they came. */
+struct mf_futex_waiter {
+	uint64_t key; /* its address */
+	uint32_t bits;
+	uint16_t thread;
+	uint16_t pi; /* waits to own it (FUTEX_LOCK_PI) */
 };
 
 struct mf_linux {
@@ -260,7 +285,12 @@ struct mf_linux {
 	uint32_t thread_count; /* alive */
 	uint64_t nofile;       /* RLIMIT_NOFILE */
 	uint32_t fds_high;     /* descriptions from here on were never used */
-	uint32_t reserved;
+	uint32_t last_tid;     /* given to a thread last; 0: none was made */
+	struct mf_thread_set runnable;
+	struct mf_thread_set outside; /* parked, and the host's time or descriptors may wake them */
+	struct mf_thread_set inside;  /* parked, and others of this VM may wake them */
+	uint32_t futex_count;
+	uint32_t membarriers;             /* MEMBARRIER_CMD_* that it has registered for */
 	uint64_t fd_numbers[MF_FDS / 64]; /* one bit a descriptor that is open */
 	uint64_t fd_taken[MF_FDS / 64];   /* one bit a description in use */
 	struct mf_fd_chunk fd_chunks[MF_FDS / MF_FD_CHUNK];
@@ -291,6 +321,7 @@ struct mf_linux {
 	struct mf_vma vmas[MF_VMAS];
 	char dirs[MF_DIRS][MF_PATH_MAX]; /* absolute names of open directories; empty = free */
 	struct mf_sigqueue sigqueue[MF_SIGQUEUE];
+	struct mf_futex_waiter futexes[MF_THREADS];
 	struct mf_thread threads[MF_THREADS];
 	struct kvm_xsave xsaves[MF_THREADS]; /* of threads that are not on the vCPU */
 };

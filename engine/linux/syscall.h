@@ -14,6 +14,7 @@
 #define MF_SYS_WAIT   INT64_MIN
 #define MF_SYS_EXIT   (INT64_MIN + 1) /* the program has ended: see struct mf_linux.exited */
 #define MF_SYS_LOADED (INT64_MIN + 2) /* the registers were replaced, RAX among them */
+#define MF_SYS_GONE   (INT64_MIN + 3) /* the thread has ended, and there are others */
 
 typedef int64_t mf_syscall_fn(struct mf_process *process, const uint64_t arg[6]);
 
@@ -44,15 +45,14 @@ int64_t mf_syscall_dispatch(struct mf_process *process, uint64_t number, const u
 mf_syscall_fn mf_sys_mmap, mf_sys_munmap, mf_sys_mprotect, mf_sys_mremap, mf_sys_madvise,
 	mf_sys_brk;
 /* misc.c: process, time, signals, limits */
-mf_syscall_fn mf_sys_exit, mf_sys_arch_prctl, mf_sys_set_tid_address, mf_sys_set_robust_list;
-mf_syscall_fn mf_sys_getpid, mf_sys_getppid, mf_sys_getuid, mf_sys_getgid, mf_sys_zero,
-	mf_sys_uname;
+mf_syscall_fn mf_sys_arch_prctl;
+mf_syscall_fn mf_sys_getpid, mf_sys_getppid, mf_sys_getuid, mf_sys_getgid, mf_sys_uname;
 mf_syscall_fn mf_sys_prlimit64, mf_sys_getrlimit, mf_sys_getrandom, mf_sys_clock_gettime;
 mf_syscall_fn mf_sys_clock_getres, mf_sys_gettimeofday, mf_sys_time, mf_sys_nanosleep;
 mf_syscall_fn mf_sys_clock_nanosleep, mf_sys_rt_sigaction, mf_sys_rt_sigprocmask,
 	mf_sys_sigaltstack;
-mf_syscall_fn mf_sys_kill, mf_sys_tgkill, mf_sys_tkill, mf_sys_futex, mf_sys_sched_getaffinity;
-mf_syscall_fn mf_sys_getrusage, mf_sys_times, mf_sys_sysinfo, mf_sys_getgroups, mf_sys_getcpu;
+mf_syscall_fn mf_sys_kill, mf_sys_tgkill, mf_sys_tkill;
+mf_syscall_fn mf_sys_getrusage, mf_sys_times, mf_sys_sysinfo, mf_sys_getgroups;
 /* sigcalls.c, sigframe.c: signals */
 mf_syscall_fn mf_sys_rt_sigpending, mf_sys_rt_sigqueueinfo, mf_sys_rt_tgsigqueueinfo;
 mf_syscall_fn mf_sys_rt_sigtimedwait, mf_sys_rt_sigsuspend, mf_sys_rt_sigreturn, mf_sys_pause;
@@ -62,11 +62,19 @@ mf_syscall_fn mf_sys_setuid, mf_sys_setgid, mf_sys_setreuid, mf_sys_setregid, mf
 mf_syscall_fn mf_sys_setresgid, mf_sys_getresuid, mf_sys_getresgid, mf_sys_setfsuid,
 	mf_sys_setfsgid;
 mf_syscall_fn mf_sys_getpgrp, mf_sys_getpgid, mf_sys_setpgid, mf_sys_setsid, mf_sys_capget;
-mf_syscall_fn mf_sys_capset, mf_sys_wait4, mf_sys_waitid, mf_sys_getpriority, mf_sys_setpriority;
+mf_syscall_fn mf_sys_capset, mf_sys_wait4, mf_sys_waitid;
 mf_syscall_fn mf_sys_personality;
 /* self.c */
 mf_syscall_fn mf_sys_process_vm_readv, mf_sys_process_vm_writev, mf_sys_kcmp, mf_sys_adjtimex;
 mf_syscall_fn mf_sys_clock_adjtime;
+/* thread.c, futex.c, robust.c, schedcalls.c */
+mf_syscall_fn mf_sys_clone, mf_sys_clone3, mf_sys_exit, mf_sys_exit_group, mf_sys_gettid;
+mf_syscall_fn mf_sys_set_tid_address, mf_sys_set_robust_list, mf_sys_get_robust_list, mf_sys_futex;
+mf_syscall_fn mf_sys_sched_yield, mf_sys_sched_getaffinity, mf_sys_sched_setaffinity;
+mf_syscall_fn mf_sys_sched_getparam, mf_sys_sched_setparam, mf_sys_sched_getscheduler;
+mf_syscall_fn mf_sys_sched_setscheduler, mf_sys_sched_get_priority_max;
+mf_syscall_fn mf_sys_sched_get_priority_min, mf_sys_sched_rr_get_interval, mf_sys_getpriority;
+mf_syscall_fn mf_sys_setpriority, mf_sys_getcpu, mf_sys_membarrier;
 /* io.c: reading and writing descriptors */
 mf_syscall_fn mf_sys_read, mf_sys_write, mf_sys_readv, mf_sys_writev, mf_sys_pread64,
 	mf_sys_pwrite64;

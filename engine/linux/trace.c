@@ -72,6 +72,8 @@ void mf_trace_call(const struct mf_process *process, uint64_t number, const uint
 	const char *format = call && call->format ? call->format : "xxxxxx";
 	unsigned int i;
 
+	if (mf_linux(process)->thread_count > 1)
+		fprintf(out, "[%u] ", mf_thread(process)->tid);
 	if (call && call->name)
 		fprintf(out, "%s(", call->name);
 	else
@@ -80,7 +82,7 @@ void mf_trace_call(const struct mf_process *process, uint64_t number, const uint
 		fputs(i ? ", " : "", out);
 		print_argument(process, format[i], arg[i], i < 5 ? arg[i + 1] : 0);
 	}
-	if (result == MF_SYS_EXIT || result == MF_SYS_LOADED)
+	if (result == MF_SYS_EXIT || result == MF_SYS_LOADED || result == MF_SYS_GONE)
 		fputs(") = ?\n", out);
 	else if (result == MF_SYS_WAIT)
 		fputs(") = ? (waits)\n", out);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/wait.h"
+#include "engine/linux/hosts.h"
+#include "engine/linux/sched.h"
 #include "engine/linux/syscall.h"
 
 #include <time.h>
@@ -23,6 +25,24 @@ int64_t mf_wait_host(struct mf_process *process, int fd, short events)
 	return park(process, (struct mf_wait){.until_ns = MF_FOREVER, .fd = fd, .events = events});
 }
 
+int64_t mf_wait_hosts(struct mf_process *process, const struct pollfd *fds, size_t count,
+		      uint64_t until_ns)
+{
+	struct mf_wait wait = {.until_ns = until_ns, .fd = -1};
+	int added;
+
+	if (count == 1 && fds[0].fd >= 0) {
+		wait.fd = fds[0].fd;
+		wait.events = fds[0].events;
+		return park(process, wait);
+	}
+	added = mf_hosts_add(process, fds, count);
+	if (added < 0)
+		wait.until_ns = mf_hosts_look_again(until_ns);
+	wait.many = added > 0;
+	return park(process, wait);
+}
+
 int64_t mf_wait_until(struct mf_process *process, uint64_t until_ns)
 {
 	return park(process, (struct mf_wait){.until_ns = until_ns, .fd = -1});
@@ -36,12 +56,11 @@ int64_t mf_wait_object(struct mf_process *process, uint64_t object, uint64_t unt
 void mf_wait_wake(struct mf_process *process, uint64_t object)
 {
 	const struct mf_linux *lx = mf_linux(process);
-	uint32_t i;
+	int i = -1;
 
-	for (i = 0; i < lx->threads_high && i < MF_THREADS; i++) {
-		if (lx->threads[i].state == MF_THREAD_PARKED &&
-		    lx->threads[i].wait.object == object)
-			MF_DIRTY(process, threads[i].state) = MF_THREAD_RUNNABLE;
+	while ((i = mf_thread_set_next(&lx->inside, i)) >= 0) {
+		if (lx->threads[i].wait.object == object)
+			mf_sched_wake(process, (uint32_t)i);
 	}
 }
 

@@ -8,6 +8,8 @@
 #ifndef MF_ENGINE_LINUX_WAIT_H
 #define MF_ENGINE_LINUX_WAIT_H
 
+#include <poll.h>
+
 #include "engine/linux/process.h"
 
 #define MF_FOREVER UINT64_MAX
@@ -23,11 +25,21 @@ uint64_t mf_wait_now_ns(void); /* CLOCK_MONOTONIC */
 /* Until the host descriptor is ready for `events` (POLL*). */
 int64_t mf_wait_host(struct mf_process *process, int fd, short events);
 
+/*
+ * Until one of several host descriptors is ready (those below 0 are left out), or a time. The list
+ * is copied. A wait for something in this VM besides: set wait.object of the thread afterwards.
+ */
+int64_t mf_wait_hosts(struct mf_process *process, const struct pollfd *fds, size_t count,
+		      uint64_t until_ns);
+
 /* Until a time (CLOCK_MONOTONIC; MF_FOREVER). */
 int64_t mf_wait_until(struct mf_process *process, uint64_t until_ns);
 
-/* Until somebody in this VM wakes `object` (any number but 0 that the callers agree on), or a time.
+/*
+ * Until somebody in this VM wakes `object`, or a time: any number below MF_WAIT_FUTEX but 0 that
+ * the callers agree on.
  */
+#define MF_WAIT_FUTEX (1ull << 63)
 int64_t mf_wait_object(struct mf_process *process, uint64_t object, uint64_t until_ns);
 
 /* Threads that wait for `object` make their calls again. */

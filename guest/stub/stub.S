@@ -4,10 +4,13 @@
  * Assembled for 64-bit, position-independent; never runs in the engine itself.
  *
  * System calls: LSTAR points at mf_stub_software or mf_stub_hardware. RCX = return address, R11 =
- * flags, no stack may be used (red zone). A few constant answers are given here, all else leaves by
- * the call port with every register as the program set it.
+ * flags, no stack may be used (red zone). A few answers are given here, all else leaves by the call
+ * port with every register as the program set it. At the end of that page stands what the engine
+ * keeps true about the thread on the vCPU (struct mf_stub_thread).
  */
 #include <mayfly/abi/call.h>
+
+#include "stub.h"
 
 	.section .rodata
 	.balign 4096
@@ -19,16 +22,16 @@
 
 	.macro answers
 	answer	39, 1f			/* getpid */
-	answer	186, 1f			/* gettid */
+	answer	186, 5f			/* gettid */
 	answer	102, 2f			/* getuid */
 	answer	107, 2f			/* geteuid */
 	answer	104, 3f			/* getgid */
 	answer	108, 3f			/* getegid */
-	answer	24, 4f			/* sched_yield: nobody else to run */
-	out	%eax, $MF_ABI_PORT
+	answer	24, 4f			/* sched_yield */
+6:	out	%eax, $MF_ABI_PORT
 	.endm
 
-	.macro constants leave
+	.macro constants leave, page
 	\leave
 1:	mov	$0x11111111, %eax	/* the constants are patched: mf_stub_patch_* */
 	\leave
@@ -36,8 +39,17 @@
 	\leave
 3:	mov	$0x33333333, %eax
 	\leave
-4:	xor	%eax, %eax
+4:	cmpl	$0, \page + MF_STUB_THREAD + 4(%rip)
+	jne	6b			/* somebody else may run */
+	xor	%eax, %eax
 	\leave
+5:	mov	\page + MF_STUB_THREAD(%rip), %eax
+	\leave
+	.endm
+
+	.macro thread page
+	.org	\page + MF_STUB_THREAD
+	.long	0x11111111, 0
 	.endm
 
 	.macro leave_software
@@ -52,14 +64,17 @@
 	.globl	mf_stub_software, mf_stub_software_end
 mf_stub_software:
 	answers
-	constants leave_software
+	constants leave_software, mf_stub_software
+	thread	mf_stub_software
 mf_stub_software_end:
 
 /* Hardware KVM: ring 0. */
 	.globl	mf_stub_hardware, mf_stub_hardware_end
+	.balign 4096
 mf_stub_hardware:
 	answers
-	constants leave_hardware
+	constants leave_hardware, mf_stub_hardware
+	thread	mf_stub_hardware
 mf_stub_hardware_end:
 
 /* Ring-3 code at fixed places of one page. */

@@ -1,0 +1,46 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Programs of threads: each case of the guest `threads` prints and returns the same natively and in a VM."""
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cli"))
+from mayfly import DEADLINE, MAYFLY, SLOWER, command  # noqa: E402
+from claims import EMULATED, check, claim, main, same  # noqa: E402
+
+GUEST = os.environ["MAYFLY_THREADS_GUEST"]
+FEW = ("tls", "ids", "mutex", "timed", "robust", "spinning", "exit", "names")
+
+
+def in_vm(name, *options, seconds=30):
+    return command([MAYFLY, "run", *options, "--", GUEST, name], seconds=seconds)
+
+
+def cases():
+    listed = command([GUEST, "list"]).out.decode().split()
+    check(len(listed) >= 18, f"only {len(listed)} cases")
+    return [name for name in listed if not EMULATED or name in FEW]
+
+
+@claim(emulated=True)
+def every_case_does_the_same_as_natively():
+    for name in cases():
+        native = command([GUEST, name])
+        guest = in_vm(name)
+        same(guest.out, native.out, f"{name}: what it prints", guest, native)
+        same(guest.status, native.status, f"{name}: its status", guest)
+        same(native.status, 17 if name == "exit" else 0, f"{name} natively", native)
+
+
+@claim(emulated=True)
+def threads_that_spin_or_wait_for_ever_end_at_the_deadline():
+    for name in ("spin-for-ever", "wait-for-ever"):
+        began = time.monotonic()
+        done = in_vm(name, "--deadline", "300ms")
+        same(done.status, DEADLINE, name, done)
+        took = time.monotonic() - began
+        check(took < 3 * SLOWER, f"{name}: ended after {took:.1f} s")
+
+
+main()
