@@ -91,7 +91,8 @@ void mf_vm_run(struct mf_vm *vm, struct mf_vm_exit *exit);
 /*
  * After a CALL, FAULT or KICKED exit: put the vCPU where ring 3 will be when it goes on (behind the
  * system call, at the instruction that faulted), so that its registers can be saved, changed and
- * replaced. False, with nothing changed: it is on its way into or out of ring 0; run it on.
+ * replaced. False, with nothing changed: it is on its way into or out of ring 0, as it may also be
+ * where an image was taken; run it on.
  */
 bool mf_vm_settle(struct mf_vm *vm);
 
