@@ -15,10 +15,10 @@
  *               one with arguments that are not allowed (an ioctl that is not listed, PROT_EXEC, a
  *               signal to another process, an unusual setsockopt).
  *   the end     what only an intruder asks for: execve, fork, ptrace, process_vm_*, pidfd_getfd, a
- *               new socket or connection, mount and namespaces, bpf, perf, userfaultfd, keys,
- *               kernel modules, iopl, personality...: one sentence on stderr, then the whole
- *               process dies of SIGSYS. So does a call through another ABI (int 0x80, x32) and
- *               any attempt to change what SIGSYS does.
+ *               new socket or connection where no address is allowed, mount and namespaces, bpf,
+ * perf, userfaultfd, keys, kernel modules, iopl, personality...: one sentence on stderr, then the
+ * whole process dies of SIGSYS. So does a call through another ABI (int 0x80, x32) and any attempt
+ * to change what SIGSYS does.
  *
  * Not covered: stat on a path (newfstatat and statx must stay, libc's fstat is made of them) tells
  * whether a file exists and how large it is. Cannot be had: tkill, which no filter can bind to a
@@ -35,6 +35,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/linux/permit_net.h"
 #include "include/mayfly/error.h"
 
 enum mf_confine_flags {
@@ -63,6 +64,7 @@ struct mf_confine {
 	size_t open_path_count;
 	const char *const *unlink_dirs; /* unlink beneath (one's own Unix socket); needs no flag */
 	size_t unlink_dir_count;
+	const struct mf_permit_net *net; /* addresses; NULL: no socket but pairs of Unix sockets */
 	const uint32_t *ioctls; /* request numbers, compared in their low 32 bits; besides */
 	size_t ioctl_count;     /*   FIONREAD, FIONBIO, FIOCLEX, TCGETS: always allowed */
 	uint64_t nproc_max;     /* RLIMIT_NPROC, counted by user, KVM's threads too; 0 = leave */

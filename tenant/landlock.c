@@ -14,10 +14,13 @@
 #define FS_REFER       (UINT64_C(1) << 13) /* ABI 2 */
 #define FS_TRUNCATE    (UINT64_C(1) << 14) /* ABI 3 */
 #define FS_IOCTL_DEV   (UINT64_C(1) << 15) /* ABI 5: devices that are opened later */
-#define NET_TCP        (UINT64_C(3))       /* ABI 4: bind, connect */
+#define NET_BIND       (UINT64_C(1) << 0)  /* ABI 4: TCP */
+#define NET_CONNECT    (UINT64_C(1) << 1)  /* ABI 4: TCP */
 #define SCOPE_SOCKET   (UINT64_C(1) << 0)  /* ABI 6: abstract Unix sockets */
 #define SCOPE_SIGNAL   (UINT64_C(1) << 1)  /* ABI 6 */
 #define RULE_PATH      1                   /* LANDLOCK_RULE_PATH_BENEATH */
+#define RULE_PORT      2                   /* LANDLOCK_RULE_NET_PORT */
+#define PORTS_MAX      256u                /* single ports that are told to the kernel */
 #define CREATE_VERSION 1u                  /* LANDLOCK_CREATE_RULESET_VERSION */
 
 #define READ_RIGHTS   (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
@@ -37,9 +40,15 @@ struct ruleset_attr {
 	uint64_t scoped;
 };
 
+struct port_attr {
+	uint64_t allowed_access;
+	uint64_t port;
+};
+
 struct ruleset {
 	int fd;
 	uint64_t handled;
+	uint64_t handled_net;
 	struct mf_error *err;
 };
 
@@ -50,7 +59,35 @@ int mf_confine_landlock_abi(void)
 	return abi > 0 ? (int)abi : 0;
 }
 
-static struct ruleset_attr attr_for(int abi)
+/* Ports that can be told to the kernel one by one; false: there are too many. */
+static bool count_ports(const struct mf_permit_net *net, enum mf_net_use use)
+{
+	size_t count, total = 0;
+	const unsigned int(*ports)[2] = mf_permit_net_ports(net, use, &count);
+
+	for (size_t i = 0; i < count && total <= PORTS_MAX; i++)
+		total += ports[i][1] - ports[i][0] + 1;
+	return total <= PORTS_MAX;
+}
+
+static uint64_t handled_net(const struct mf_permit_net *net)
+{
+	uint64_t handled = NET_BIND | NET_CONNECT;
+
+	if (net && !count_ports(net, MF_NET_LISTEN))
+		handled &= ~NET_BIND;
+	if (net && !count_ports(net, MF_NET_CONNECT))
+		handled &= ~NET_CONNECT;
+	return handled;
+}
+
+static bool has_unix(const struct mf_permit_net *net)
+{
+	return net && (mf_permit_net_has(net, MF_NET_CONNECT, AF_UNIX) ||
+		       mf_permit_net_has(net, MF_NET_LISTEN, AF_UNIX));
+}
+
+static struct ruleset_attr attr_for(int abi, const struct mf_permit_net *net)
 {
 	struct ruleset_attr attr = {.handled_access_fs = FS_ABI1};
 
@@ -59,12 +96,31 @@ static struct ruleset_attr attr_for(int abi)
 	if (abi >= 3)
 		attr.handled_access_fs |= FS_TRUNCATE;
 	if (abi >= 4)
-		attr.handled_access_net = NET_TCP;
+		attr.handled_access_net = handled_net(net);
 	if (abi >= 5)
 		attr.handled_access_fs |= FS_IOCTL_DEV;
 	if (abi >= 6)
-		attr.scoped = SCOPE_SOCKET | SCOPE_SIGNAL;
+		attr.scoped = (has_unix(net) ? 0 : SCOPE_SOCKET) | SCOPE_SIGNAL;
 	return attr;
+}
+
+static int add_ports(struct ruleset *set, const struct mf_permit_net *net, enum mf_net_use use,
+		     uint64_t right)
+{
+	size_t count = 0;
+	const unsigned int(*ports)[2] = net ? mf_permit_net_ports(net, use, &count) : NULL;
+
+	for (size_t i = 0; i < count && set->handled_net & right; i++) {
+		for (unsigned int port = ports[i][0]; port <= ports[i][1]; port++) {
+			struct port_attr rule = {right, port};
+
+			if (syscall(SYS_landlock_add_rule, set->fd, RULE_PORT, &rule, 0))
+				return mf_error_set(set->err, -errno,
+						    "confinement: cannot allow port %u: %s", port,
+						    strerror(errno));
+		}
+	}
+	return 0;
 }
 
 static int add_fd(struct ruleset *set, int fd, uint64_t rights)
@@ -120,11 +176,16 @@ static int fill_and_enforce(struct ruleset *set, const struct mf_confine *c)
 	int rc = add_list(set, c->read_paths, c->read_path_count, READ_RIGHTS);
 
 	if (rc == 0)
-		rc = add_list(set, c->write_paths, c->write_path_count, WRITE_RIGHTS);
+		rc = add_list(set, c->write_paths, c->write_path_count,
+			      WRITE_RIGHTS | (has_unix(c->net) ? LANDLOCK_ACCESS_FS_MAKE_SOCK : 0));
 	if (rc == 0)
 		rc = add_list(set, c->open_paths, c->open_path_count, OPEN_RIGHTS);
 	if (rc == 0)
 		rc = add_list(set, c->unlink_dirs, c->unlink_dir_count, UNLINK_RIGHTS);
+	if (rc == 0)
+		rc = add_ports(set, c->net, MF_NET_LISTEN, NET_BIND);
+	if (rc == 0)
+		rc = add_ports(set, c->net, MF_NET_CONNECT, NET_CONNECT);
 	if (rc != 0)
 		return rc;
 	add_sanitizer_paths(set);
@@ -138,8 +199,12 @@ int mf_confine_landlock(const struct mf_confine *confine, struct mf_confine_repo
 			struct mf_error *err)
 {
 	int abi = mf_confine_landlock_abi();
-	struct ruleset_attr attr = attr_for(abi);
-	struct ruleset set = {.handled = attr.handled_access_fs, .err = err};
+	struct ruleset_attr attr = attr_for(abi, confine->net);
+	struct ruleset set = {
+		.handled = attr.handled_access_fs,
+		.handled_net = attr.handled_access_net,
+		.err = err,
+	};
 	int rc;
 
 	if (abi == 0 && (confine->flags & MF_CONFINE_NEED_LANDLOCK) != 0)

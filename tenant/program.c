@@ -230,6 +230,7 @@ static int confine(const struct mf_program *program, const struct mf_permit *als
 	uint32_t ioctls[64];
 	int ret;
 	struct mf_confine confine = {
+		.net = program->policy.net,
 		.ioctls = ioctls,
 		.unlink_dirs = unlink_dirs,
 		.read_paths = paths->reads.at,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -14,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "engine/linux/socket_option.h"
 #include "tenant/confine_steps.h"
 #include "tenant/seccomp_calls.h"
 
@@ -71,7 +71,7 @@ static void allow_if(struct builder *b, int number, unsigned argument, uint64_t 
 
 static void add_ioctls(struct builder *b, const struct mf_confine *c)
 {
-	static const uint32_t always[] = {FIONREAD, FIONBIO, FIOCLEX, TCGETS};
+	static const uint32_t always[] = {FIONREAD, FIONBIO, FIOCLEX, TCGETS, SIOCOUTQ, SIOCATMARK};
 
 	/* The kernel takes the request as unsigned int: the upper half is noise. */
 	for (size_t i = 0; i < c->ioctl_count; i++)
@@ -101,19 +101,42 @@ static void allow_option(struct builder *b, uint64_t level, uint64_t option)
 	add(b, SCMP_ACT_ALLOW, SYS_setsockopt, 2, args);
 }
 
-static void add_socket_calls(struct builder *b)
+/* Sockets that are made: of families for which there is a rule, and what may be asked of them. */
+static void add_net_calls(struct builder *b, const struct mf_permit_net *net)
 {
-	static const int tcp[] = {TCP_NODELAY, TCP_CORK,     TCP_KEEPIDLE,    TCP_KEEPINTVL,
-				  TCP_KEEPCNT, TCP_QUICKACK, TCP_USER_TIMEOUT};
-	static const int any[] = {SO_KEEPALIVE, SO_LINGER,   SO_SNDBUF,
-				  SO_RCVBUF,    SO_SNDTIMEO, SO_RCVTIMEO};
+	static const int families[] = {AF_UNIX, AF_INET, AF_INET6};
+	static const uint32_t requests[] = {
+		SIOCGIFCONF,    SIOCGIFNAME,   SIOCGIFINDEX,   SIOCGIFFLAGS,
+		SIOCGIFADDR,    SIOCGIFHWADDR, SIOCGIFNETMASK, SIOCGIFBRDADDR,
+		SIOCGIFDSTADDR, SIOCGIFMTU,    SIOCGIFMETRIC,  SIOCGIFTXQLEN,
+	};
 
-	for (size_t i = 0; i < sizeof(tcp) / sizeof(tcp[0]); i++)
-		allow_option(b, IPPROTO_TCP, (uint64_t)tcp[i]);
-	for (size_t i = 0; i < sizeof(any) / sizeof(any[0]); i++)
-		allow_option(b, SOL_SOCKET, (uint64_t)any[i]);
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+		if (mf_permit_net_has(net, MF_NET_CONNECT, families[i]) ||
+		    mf_permit_net_has(net, MF_NET_LISTEN, families[i]))
+			allow_if(b, SYS_socket, 0, LOW32, (uint64_t)families[i]);
+	}
+	if (!b->seen[SYS_socket])
+		return;
+	allow(b, SYS_connect);
+	allow(b, SYS_bind);
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
+		allow_if(b, SYS_ioctl, 1, LOW32, requests[i]);
+}
+
+static void add_socket_calls(struct builder *b, const struct mf_permit_net *net)
+{
+	size_t count;
+	const struct mf_socket_option *options = mf_socket_options(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (options[i].use & MF_OPTION_SET)
+			allow_option(b, (uint64_t)options[i].level, (uint64_t)options[i].name);
+	}
+	allow_if(b, SYS_socketpair, 0, LOW32, AF_UNIX);
 	/* send(): to the peer that is there, never to an address. */
 	allow_if(b, SYS_sendto, 4, UINT64_MAX, 0);
+	add_net_calls(b, net);
 }
 
 static void add_memory_calls(struct builder *b)
@@ -206,7 +229,7 @@ static void add_rules(struct builder *b, const struct mf_confine *c)
 		allow_list(b, &mf_calls_unlink);
 	add_ioctls(b, c);
 	add_fcntls(b);
-	add_socket_calls(b);
+	add_socket_calls(b, c->net);
 	add_memory_calls(b);
 	add_process_calls(b);
 	add_sigaction(b);

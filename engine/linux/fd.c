@@ -25,6 +25,7 @@ static const struct mf_fd_ops *const kinds[MF_FD_KINDS] = {
 	[MF_FD_DIR] = &mf_dir_ops,         [MF_FD_CHAR] = &mf_char_ops,
 	[MF_FD_PIPE] = &mf_pipe_ops,       [MF_FD_EVENTFD] = &mf_eventfd_ops,
 	[MF_FD_TIMERFD] = &mf_timerfd_ops, [MF_FD_EPOLL] = &mf_epoll_ops,
+	[MF_FD_SOCKET] = &mf_socket_ops,
 };
 
 const struct mf_fd_ops *mf_fd_ops(const struct mf_fd *entry)
@@ -103,8 +104,8 @@ static bool has_host(const struct mf_fd *entry)
 	return entry->users && entry->host >= 0 && mf_fd_ops(entry)->traits & MF_FD_HAS_HOST;
 }
 
-/* Does the image hold this host descriptor? The number cannot mean anything else while it does. */
-static bool is_of_image(const struct mf_process *process, int host)
+/* The number cannot mean anything else while the image holds it. */
+bool mf_fd_of_image(const struct mf_process *process, int host)
 {
 	const struct mf_linux *image = image_linux(process);
 	uint32_t i;
@@ -163,6 +164,11 @@ static int64_t free_number(const struct mf_process *process, uint64_t from)
 			     : limit;
 
 	return fd < limit ? (int64_t)fd : -EMFILE;
+}
+
+bool mf_fd_has_room(const struct mf_process *process)
+{
+	return free_number(process, 0) >= 0;
 }
 
 static void put_number(struct mf_process *process, uint32_t fd, uint32_t index, bool cloexec)
@@ -225,7 +231,7 @@ void mf_fd_drop(struct mf_process *process, const struct mf_fd *entry)
 	mf_watch_forget(process, gone);
 	if (mf_fd_ops(gone)->close)
 		mf_fd_ops(gone)->close(process, gone);
-	if (has_host(gone) && !is_of_image(process, gone->host))
+	if (has_host(gone) && !mf_fd_of_image(process, gone->host))
 		close(gone->host);
 	*gone = (struct mf_fd){.host = -1};
 	set_bit(process, taken(process), mf_fd_index(process, gone), false);
@@ -346,7 +352,7 @@ void mf_fd_close_own(struct mf_process *process)
 	uint32_t i;
 
 	for (i = 0; i < lx->fds_high && i < MF_FDS; i++) {
-		if (has_host(at(lx, i)) && !is_of_image(process, at(lx, i)->host))
+		if (has_host(at(lx, i)) && !mf_fd_of_image(process, at(lx, i)->host))
 			close(at(lx, i)->host);
 	}
 }

@@ -66,7 +66,7 @@ struct mf_fd_ops {
 };
 
 extern const struct mf_fd_ops mf_stdio_ops, mf_file_ops, mf_dir_ops, mf_char_ops, mf_pipe_ops,
-	mf_eventfd_ops, mf_timerfd_ops, mf_epoll_ops;
+	mf_eventfd_ops, mf_timerfd_ops, mf_epoll_ops, mf_socket_ops;
 
 /* Never NULL. */
 const struct mf_fd_ops *mf_fd_ops(const struct mf_fd *entry);
@@ -95,6 +95,12 @@ int64_t mf_fd_close(struct mf_process *process, uint64_t fd);
 
 bool mf_fd_cloexec(const struct mf_process *process, uint64_t fd);
 void mf_fd_set_cloexec(struct mf_process *process, uint64_t fd, bool cloexec);
+
+/* Does the image hold this host descriptor? Then all its forks have it, and none closes it. */
+bool mf_fd_of_image(const struct mf_process *process, int host);
+
+/* Is there a number for another descriptor? */
+bool mf_fd_has_room(const struct mf_process *process);
 
 /* Descriptors that the program may have now. */
 uint64_t mf_fd_limit(const struct mf_process *process);

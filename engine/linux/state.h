@@ -267,6 +267,14 @@ struct mf_futex_waiter {
 	uint16_t pi; /* waits to own it (FUTEX_LOCK_PI) */
 };
 
+/* A Unix socket that was bound: its path as the guest gave it, and as the host was told. */
+struct mf_socket_name {
+	char guest[108];
+	char host[108];
+};
+
+#define MF_SOCKET_NAMES 64u /* the last ones */
+
 struct mf_linux {
 	/* memory */
 	uint64_t brk_start;
@@ -303,8 +311,9 @@ struct mf_linux {
 	uint32_t items_free;              /* the first + 1 */
 	uint32_t items_high;              /* items from here on were never used */
 	uint32_t items_of_host;           /* items whose target's readiness the host knows */
-	uint32_t reserved3;
+	uint32_t socket_names_made;
 	struct mf_epoll_item items[MF_EPOLL_ITEMS];
+	struct mf_socket_name socket_names[MF_SOCKET_NAMES];
 	char cwd[MF_PATH_MAX];
 	/* the program, as /proc/self tells of it */
 	char exe[MF_PATH_MAX]; /* absolute */

@@ -87,6 +87,11 @@ mf_syscall_fn mf_sys_epoll_create, mf_sys_epoll_create1, mf_sys_epoll_ctl, mf_sy
 	mf_sys_timerfd_gettime;
 mf_syscall_fn mf_sys_poll, mf_sys_ppoll, mf_sys_select, mf_sys_pselect6, mf_sys_ftruncate;
 mf_syscall_fn mf_sys_fsync, mf_sys_fdatasync, mf_sys_fallocate, mf_sys_fadvise64, mf_sys_sendfile;
+/* socket.c, socket_calls.c, socket_message.c, socket_option.c */
+mf_syscall_fn mf_sys_socket, mf_sys_socketpair, mf_sys_bind, mf_sys_listen, mf_sys_accept;
+mf_syscall_fn mf_sys_accept4, mf_sys_connect, mf_sys_shutdown, mf_sys_getsockname;
+mf_syscall_fn mf_sys_getpeername, mf_sys_sendto, mf_sys_sendmsg, mf_sys_sendmmsg, mf_sys_recvfrom;
+mf_syscall_fn mf_sys_recvmsg, mf_sys_recvmmsg, mf_sys_setsockopt, mf_sys_getsockopt;
 /* files.c: names */
 mf_syscall_fn mf_sys_open, mf_sys_openat, mf_sys_creat, mf_sys_stat, mf_sys_lstat, mf_sys_fstat;
 mf_syscall_fn mf_sys_newfstatat, mf_sys_statx, mf_sys_access, mf_sys_faccessat, mf_sys_faccessat2;
