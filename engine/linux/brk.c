@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The heap that brk moves the end of. */
-#include "engine/linux/memory.h"
+#include "engine/linux/space.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/vma.h"
 
@@ -13,6 +13,8 @@ static int grow(struct mf_process *process, uint64_t at, uint64_t bytes)
 			     .prot = PROT_READ | PROT_WRITE,
 			     .kind = MF_VMA_HEAP};
 
+	if (!mf_space_allows(process, bytes))
+		return -ENOMEM;
 	if (bytes <= MF_EAGER_BYTES)
 		return mf_memory_map(process, at, bytes, PROT_READ | PROT_WRITE, MF_VMA_HEAP);
 	return mf_memory_may_promise(process, bytes) ? mf_memory_add(process, vma) : -ENOMEM;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Ranges and their frames: adding, backing, touching, taking away. */
 #include "engine/linux/memory.h"
+#include "engine/linux/filemap.h"
 #include "engine/linux/vma.h"
 #include "engine/mem/frames.h"
 #include "engine/mem/pt.h"
@@ -16,9 +17,15 @@
 /* Pages that a touch backs: at least so many, and as many as were touched beside them without a
  * gap, up to a bound: walking through a gibibyte costs some forty exits. */
 #define RUN_MIN 16u
-#define RUN_MAX 8192u
+/* Files are read in larger pieces. */
+#define RUN_MIN_FILE 64u
+#define RUN_MAX      8192u
 /* All that is promised, in terms of what there is. */
 #define PROMISE_TIMES 4u
+/* A MAP_GROWSDOWN range grows to so much, and no nearer to what lies below it (Linux'
+ * stack_guard_gap). */
+#define GROW_MAX (8ull << 20)
+#define GROW_GAP (256ull * MF_PAGE)
 
 bool mf_memory_is_user_range(uint64_t start, uint64_t bytes)
 {
@@ -38,12 +45,6 @@ static bool is_absent(const struct mf_mem *mem, uint64_t at)
 	return !mf_pt_lookup(mem, MF_GVA(at), &gpa);
 }
 
-/* The absent pages that follow `at`, at most `pages`; 0 when `at` itself is there. */
-static size_t absent_run(const struct mf_mem *mem, uint64_t at, size_t pages)
-{
-	return mf_pt_absent(mem, MF_GVA(at), pages);
-}
-
 static bool has_room(struct mf_process *process, uint64_t start, size_t pages)
 {
 	const struct mf_mem *mem = &process->vm.mem;
@@ -57,7 +58,7 @@ static bool has_room(struct mf_process *process, uint64_t start, size_t pages)
 		return false;
 	}
 	while (i < pages) {
-		size_t run = absent_run(mem, start + i * MF_PAGE, pages - i);
+		size_t run = mf_pt_absent(mem, MF_GVA(start + i * MF_PAGE), pages - i);
 
 		needed += run;
 		i += run ? run : 1;
@@ -80,38 +81,46 @@ static size_t take_piece(struct mf_mem *mem, uint64_t at, size_t pages, struct m
 	return mf_frames_take(mem, pages, gpa);
 }
 
-/* Frames for `pages` absent pages at `at`, in one piece or several. */
-static int back_absent(struct mf_process *process, uint64_t at, size_t pages, uint32_t prot)
+static int back_absent(struct mf_process *process, const struct mf_vma *vma, uint64_t at,
+		       size_t pages)
 {
 	struct mf_mem *mem = &process->vm.mem;
 	struct mf_gpa gpa;
+	int ret = 0;
 
-	while (pages) {
+	while (pages && !ret) {
 		size_t got = take_piece(mem, at, pages, &gpa);
 
-		if (!got || mf_pt_map(mem, MF_GVA(at), gpa, got, mf_memory_prot(prot))) {
+		if (!got || mf_pt_map(mem, MF_GVA(at), gpa, got, mf_memory_prot(vma->prot))) {
 			if (got)
 				mf_frames_give(mem, gpa, got);
 			process->out_of_memory = true;
 			return -ENOMEM;
 		}
+		if (vma->file)
+			ret = mf_filemap_fill(process, vma, at, got);
+		if (ret)
+			mf_pt_unmap(mem, MF_GVA(at), got);
 		at += got * MF_PAGE;
 		pages -= got;
 	}
-	return 0;
+	return ret;
 }
 
-/* The part of [at, end) that lies in one range; 0 when that has no access. */
-static int back_part(struct mf_process *process, uint64_t at, uint64_t end, uint32_t prot)
+/* The part of [at, end) of a range that is absent, as far as its file goes. */
+static int back_part(struct mf_process *process, const struct mf_vma *vma, uint64_t at,
+		     uint64_t end)
 {
 	const struct mf_mem *mem = &process->vm.mem;
 	int ret = 0;
 
+	if (vma->file)
+		end = at + mf_filemap_inside(process, vma, at, (end - at) / MF_PAGE) * MF_PAGE;
 	while (at < end && !ret) {
-		size_t run = absent_run(mem, at, (end - at) / MF_PAGE);
+		size_t run = mf_pt_absent(mem, MF_GVA(at), (end - at) / MF_PAGE);
 
 		if (run)
-			ret = back_absent(process, at, run, prot);
+			ret = back_absent(process, vma, at, run);
 		at += (run ? run : 1) * MF_PAGE;
 	}
 	return ret;
@@ -133,7 +142,7 @@ int mf_memory_back(struct mf_process *process, uint64_t start, uint64_t bytes)
 		start = vma->start > start ? vma->start : start;
 		to = vma->end < end ? vma->end : end;
 		if (vma->prot & MF_PROT_ALL)
-			ret = back_part(process, start, to, vma->prot);
+			ret = back_part(process, vma, start, to);
 		start = to;
 	}
 	return ret;
@@ -197,16 +206,73 @@ bool mf_memory_may_promise(struct mf_process *process, uint64_t bytes)
 	return false;
 }
 
+/* Slots of files' own pages that lose some, or all, of what is mapped of them. Before the list
+ * forgets them; done when the tables have. */
+#define RELEASES_MAX 64u
+
+struct releases {
+	struct mf_vma vma[RELEASES_MAX];
+	size_t count;
+};
+
+static bool note_releases(const struct mf_process *process, struct releases *releases,
+			  uint64_t start, uint64_t end)
+{
+	const struct mf_vma *vma = mf_vma_from(process, start);
+
+	for (; vma && vma->start < end; vma = mf_vma_from(process, vma->end)) {
+		struct mf_vma *part = &releases->vma[releases->count];
+
+		if (!vma->slot)
+			continue;
+		if (releases->count++ == RELEASES_MAX)
+			return false;
+		*part = *vma;
+		if (part->start < start) {
+			part->offset += start - part->start;
+			part->start = start;
+		}
+		part->end = vma->end < end ? vma->end : end;
+	}
+	return true;
+}
+
+static int unmap_range(struct mf_process *process, uint64_t start, uint64_t end,
+		       struct releases *releases)
+{
+	size_t i;
+
+	if (mf_vma_remove(process, start, end))
+		return -ENOMEM;
+	mf_pt_unmap(&process->vm.mem, MF_GVA(start), (end - start) / MF_PAGE);
+	for (i = 0; i < releases->count; i++)
+		mf_filemap_release(process, &releases->vma[i], releases->vma[i].start,
+				   releases->vma[i].end);
+	return 0;
+}
+
 int mf_memory_unmap(struct mf_process *process, uint64_t start, uint64_t bytes)
 {
+	struct releases releases = {.count = 0};
+	const struct mf_vma *vma;
+	int ret = 0;
+
 	if (!mf_vma_overlaps(process, start, start + bytes))
 		return 0;
 	if (mf_vma_has_window(process, start, start + bytes))
 		return -EPERM;
-	if (mf_vma_remove(process, start, start + bytes))
-		return -ENOMEM;
-	mf_pt_unmap(&process->vm.mem, MF_GVA(start), bytes / MF_PAGE);
-	return 0;
+	if (note_releases(process, &releases, start, start + bytes))
+		return unmap_range(process, start, start + bytes, &releases);
+	/* Very many of them: one range at a time. */
+	while (!ret && (vma = mf_vma_from(process, start)) && vma->start < start + bytes) {
+		uint64_t from = vma->start > start ? vma->start : start;
+		uint64_t to = vma->end < start + bytes ? vma->end : start + bytes;
+
+		releases.count = 0;
+		note_releases(process, &releases, from, to);
+		ret = unmap_range(process, from, to, &releases);
+	}
+	return ret;
 }
 
 /* How much is there without a gap below `at` (or, upwards, from `at` on): looked at in doubling
@@ -240,15 +306,18 @@ static struct span plan_run(const struct mf_mem *mem, const struct mf_vma *vma, 
 	size_t above = backed_beside(mem, vma, page + MF_PAGE, true);
 	size_t run = below > above ? below : above;
 	uint64_t room = mf_frames_left(mem) / 4;
+	uint64_t block = (vma->file ? RUN_MIN_FILE : RUN_MIN) * MF_PAGE;
 	struct span span;
 
 	if (run > room)
 		run = room;
-	if (run <= RUN_MIN || (below && above)) {
-		span.start = page & ~(uint64_t)(RUN_MIN * MF_PAGE - 1);
-		span.end = span.start + RUN_MIN * MF_PAGE;
+	if (run * MF_PAGE <= block || (below && above)) {
+		span.start = page & ~(block - 1);
+		span.end = span.start + block;
 	} else if (below) {
 		span = (struct span){page, page + run * MF_PAGE};
+		if (run >= MF_HUGE_PAGES)
+			span.end = (span.end + MF_HUGE - 1) & ~(uint64_t)(MF_HUGE - 1);
 	} else {
 		uint64_t bytes = (run - 1) * MF_PAGE;
 
@@ -267,10 +336,10 @@ static bool wants_huge(const struct mf_mem *mem, const struct mf_vma *vma, uint6
 {
 	uint64_t start = page & ~(uint64_t)(MF_HUGE - 1);
 
-	return mf_mem_has_huge_pages(mem) && !(vma->flags & MF_VMA_IS_NORESERVE) &&
+	return mf_mem_has_huge_pages(mem) && !(vma->flags & MF_VMA_IS_NORESERVE) && !vma->file &&
 	       vma->kind != MF_VMA_STACK && start >= vma->start && start + MF_HUGE <= vma->end &&
 	       mf_frames_left(mem) > mf_mem_arena(mem)->frames_limit / 2 &&
-	       absent_run(mem, start, MF_HUGE_PAGES) == MF_HUGE_PAGES;
+	       mf_pt_absent(mem, MF_GVA(start), MF_HUGE_PAGES) == MF_HUGE_PAGES;
 }
 
 static enum mf_touch back_around(struct mf_process *process, const struct mf_vma *vma,
@@ -279,6 +348,7 @@ static enum mf_touch back_around(struct mf_process *process, const struct mf_vma
 	const struct mf_mem *mem = &process->vm.mem;
 	struct span span = plan_run(mem, vma, page);
 	size_t pages;
+	int ret;
 
 	if (span.end - span.start < MF_HUGE && wants_huge(mem, vma, page)) {
 		span.start = page & ~(uint64_t)(MF_HUGE - 1);
@@ -287,33 +357,52 @@ static enum mf_touch back_around(struct mf_process *process, const struct mf_vma
 	pages = (span.end - span.start) / MF_PAGE;
 	if (mf_frames_left(mem) < pages + TABLES_SPARE)
 		span = (struct span){page, page + MF_PAGE};
-	back_part(process, span.start, span.end, vma->prot);
-	return is_absent(mem, page) ? MF_TOUCH_NO_MEMORY : MF_TOUCH_OK;
+	ret = back_part(process, vma, span.start, span.end);
+	if (!is_absent(mem, page))
+		return MF_TOUCH_OK;
+	return ret == -ENOMEM ? MF_TOUCH_NO_MEMORY : MF_TOUCH_BEYOND;
 }
 
-/* The stack grows down to what was touched, and some more; it stays one range. */
-static enum mf_touch grow_stack(struct mf_process *process, uint64_t page)
+/* Does the range above `page` grow down to it? The program may have put a mapping of its own where
+ * it would grow; what can be reached at all comes near enough to no other range. */
+static bool may_grow(const struct mf_process *process, const struct mf_vma *vma, uint64_t page)
 {
 	const struct mf_linux *lx = mf_linux(process);
-	uint64_t low = page - STACK_STEP + MF_PAGE;
-	const struct mf_vma *vma = mf_vma_find(process, lx->stack_low);
 
-	if (page < lx->stack_end || page >= lx->stack_low || !vma || vma->kind != MF_VMA_STACK)
+	if (!vma)
+		return false;
+	if (vma->kind == MF_VMA_STACK)
+		return page >= lx->stack_end && page < lx->stack_low;
+	return vma->flags & MF_VMA_IS_GROWING && vma->end - page <= GROW_MAX &&
+	       !mf_vma_overlaps(process, page < GROW_GAP ? 0 : page - GROW_GAP, page);
+}
+
+/* A stack grows down to what was touched, and some more; it stays one range. */
+static enum mf_touch grow_down(struct mf_process *process, uint64_t page)
+{
+	const struct mf_vma *vma = mf_vma_from(process, page);
+	uint64_t low = page - STACK_STEP + MF_PAGE;
+	uint64_t high = vma ? vma->start : 0;
+	struct mf_vma piece;
+	bool main;
+
+	if (!may_grow(process, vma, page))
 		return MF_TOUCH_UNMAPPED;
-	if (low < lx->stack_end)
-		low = lx->stack_end;
-	/* The program may have put a mapping of its own where the stack would grow. */
-	if (mf_vma_overlaps(process, low, lx->stack_low))
+	main = vma->kind == MF_VMA_STACK;
+	if (main && low < mf_linux(process)->stack_end)
+		low = mf_linux(process)->stack_end;
+	if (!main || mf_vma_overlaps(process, low, high))
 		low = page;
-	if (mf_vma_overlaps(process, low, lx->stack_low))
-		return MF_TOUCH_UNMAPPED;
-	if (!has_room(process, low, (lx->stack_low - low) / MF_PAGE) ||
-	    back_part(process, low, lx->stack_low, vma->prot)) {
-		mf_pt_unmap(&process->vm.mem, MF_GVA(low), (lx->stack_low - low) / MF_PAGE);
+	piece = *vma;
+	piece.start = low;
+	if (!has_room(process, low, (high - low) / MF_PAGE) ||
+	    back_part(process, &piece, low, high)) {
+		mf_pt_unmap(&process->vm.mem, MF_GVA(low), (high - low) / MF_PAGE);
 		return MF_TOUCH_NO_MEMORY;
 	}
-	mf_vma_grow_down(process, lx->stack_low, low);
-	MF_DIRTY(process, stack_low) = low;
+	mf_vma_grow_down(process, high, low);
+	if (main)
+		MF_DIRTY(process, stack_low) = low;
 	return MF_TOUCH_OK;
 }
 
@@ -331,12 +420,13 @@ enum mf_touch mf_memory_touch(struct mf_process *process, uint64_t address, int 
 		return MF_TOUCH_UNMAPPED;
 	vma = mf_vma_find(process, address);
 	if (!vma)
-		return grow_stack(process, page);
+		return grow_down(process, page);
 	if ((mf_memory_prot(vma->prot) & want) != want)
 		return MF_TOUCH_DENIED;
-	if (vma->kind == MF_VMA_FILE || vma->kind == MF_VMA_WINDOW)
+	if (vma->kind == MF_VMA_SHARED || vma->kind == MF_VMA_WINDOW)
 		return MF_TOUCH_BEYOND;
-	return is_absent(mem, page) ? back_around(process, vma, page) : MF_TOUCH_DENIED;
+	return is_absent(mem, page) ? back_around(process, vma, page)
+				    : mf_filemap_copy(process, page, vma);
 }
 
 /* Page-fault error code bits: Intel SDM vol. 3, 4.7. */

@@ -48,6 +48,10 @@ int mf_memory_back(struct mf_process *process, uint64_t start, uint64_t bytes);
  * ranges must fit into what is left now; what was promised to others before is counted loosely. */
 bool mf_memory_may_promise(struct mf_process *process, uint64_t bytes);
 
+/* Where mmap puts `bytes` (MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_32BIT in `flags`); what is in the
+ * way of a fixed address is unmapped. An address or -errno. */
+int64_t mf_memory_place(struct mf_process *process, uint64_t hint, uint64_t bytes, uint64_t flags);
+
 /* Unmap whatever is there. -ENOMEM when the list of ranges is full, -EPERM when it is a window. */
 int mf_memory_unmap(struct mf_process *process, uint64_t start, uint64_t bytes);
 

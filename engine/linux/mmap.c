@@ -1,48 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* mmap, munmap, mprotect. */
-#include "engine/linux/memory.h"
+/* mmap and munmap. */
+#include "engine/linux/fd.h"
+#include "engine/linux/filemap.h"
+#include "engine/linux/space.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/vma.h"
-#include "engine/mem/frames.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
-/* Read-only file mappings from this size on are the page cache itself, not a copy. */
-#define FILE_MAP_BYTES (256u << 10)
-#define HUGE_BYTES     (2ull << 20)
-#define TOP_32BIT      (1ull << 31)
+#define HUGE_BYTES (2ull << 20)
+#define TOP_32BIT  (1ull << 31)
+/* Private file mappings up to this size are copied at once. */
+#define COPY_BYTES (256u << 10)
 
-/* Fill a private file mapping: the pages are the program's own copy. */
-static int fill_from_file(struct mf_process *process, uint64_t start, uint64_t bytes, uint64_t fd,
-			  uint64_t offset)
-{
-	struct mf_mem *mem = &process->vm.mem;
-	struct mf_gpa gpa;
-
-	for (; bytes; bytes -= MF_PAGE, start += MF_PAGE, offset += MF_PAGE) {
-		uint8_t *at;
-		ssize_t got;
-
-		if (!mf_pt_lookup(mem, MF_GVA(start), &gpa))
-			continue;
-		at = mem->guest + gpa.at;
-		mf_mem_mark(mem, at, MF_PAGE);
-		got = mf_fd_pread(process, fd, at, MF_PAGE, offset);
-		if (got < 0)
-			return (int)got;
-		if (got < (ssize_t)MF_PAGE)
-			break;
-	}
-	return 0;
-}
+/* What MAP_SHARED_VALIDATE lets through: LEGACY_MAP_MASK of Linux' include/linux/mman.h. */
+#define MAP_KNOWN                                                                                \
+	(MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | \
+	 MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK |  \
+	 MAP_HUGETLB | MAP_32BIT | MAP_FIXED_NOREPLACE | (63u << MAP_HUGE_SHIFT))
 
 static int64_t fixed_address(struct mf_process *process, uint64_t at, uint64_t bytes,
 			     uint64_t flags)
 {
 	if (at % MF_PAGE)
 		return -EINVAL;
+	if (bytes > MF_USER_TOP || at > MF_USER_TOP - bytes)
+		return -ENOMEM;
 	if (!mf_memory_is_user_range(at, bytes))
-		return at < MF_USER_TOP && bytes <= MF_USER_TOP ? -EPERM : -ENOMEM;
+		return -EPERM;
 	if (flags & MAP_FIXED_NOREPLACE && mf_vma_overlaps(process, at, at + bytes))
 		return -EEXIST;
 	return mf_memory_unmap(process, at, bytes) ? -ENOMEM : (int64_t)at;
@@ -61,188 +47,172 @@ static uint64_t free_place(struct mf_process *process, uint64_t bytes, uint64_t 
 	return mf_vma_gap(process, bytes);
 }
 
-static int64_t choose_address(struct mf_process *process, uint64_t hint, uint64_t bytes,
-			      uint64_t flags)
+int64_t mf_memory_place(struct mf_process *process, uint64_t hint, uint64_t bytes, uint64_t flags)
 {
 	uint64_t place;
 
 	if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
 		return fixed_address(process, hint, bytes, flags);
-	hint = mf_memory_round_up(hint);
+	hint &= ~(uint64_t)(MF_PAGE - 1);
 	if (hint && mf_memory_is_user_range(hint, bytes) &&
 	    hint + bytes <= mf_linux(process)->stack_end - MF_PAGE &&
+	    (!(flags & MAP_32BIT) || hint + bytes <= TOP_32BIT) &&
 	    !mf_vma_overlaps(process, hint, hint + bytes))
 		return (int64_t)hint;
 	place = free_place(process, bytes, flags);
 	return place ? (int64_t)place : -ENOMEM;
 }
 
-static int check_mmap(struct mf_process *process, const uint64_t arg[6])
+/* What an anonymous mapping may be: do_mmap() of Linux' mm/mmap.c. */
+static int check_anonymous(uint64_t flags)
 {
-	uint64_t flags = arg[3];
 	uint64_t type = flags & MAP_TYPE;
 
-	if (!arg[1] || arg[5] % MF_PAGE || arg[2] & ~(uint64_t)MF_PROT_ALL)
-		return -EINVAL;
-	if (arg[1] > MF_USER_TOP)
-		return -ENOMEM;
-	if (type != MAP_PRIVATE && type != MAP_SHARED)
-		return -EINVAL;
-	if (flags & (MAP_HUGETLB | MAP_GROWSDOWN))
-		return -EINVAL;
-	if (flags & MAP_ANONYMOUS)
-		return 0;
-	if (!mf_fd_get(process, arg[4]))
-		return -EBADF;
-	/* Writing back through the page cache is not there: say so instead of pretending. */
-	return type == MAP_SHARED && arg[2] & PROT_WRITE ? -ENODEV : 0;
+	if (flags & MAP_HUGETLB) {
+		uint64_t size = flags >> MAP_HUGE_SHIFT & 63;
+
+		/* As on a host that has set no page aside for it. */
+		return !size || size == 21 || size == 30 ? -ENOMEM : -EINVAL;
+	}
+	if (type == MAP_SHARED)
+		return flags & MAP_GROWSDOWN ? -EINVAL : 0;
+	return type == MAP_PRIVATE ? 0 : -EINVAL;
 }
 
-static struct mf_vma range_of(uint64_t start, uint64_t bytes, const uint64_t arg[6])
+static int check_rights(const struct mf_fd *entry, uint64_t type, uint64_t prot)
+{
+	uint32_t mode = entry->flags & O_ACCMODE;
+
+	if (type != MAP_PRIVATE && prot & PROT_WRITE && mode == O_RDONLY)
+		return -EACCES;
+	return mode == O_WRONLY ? -EACCES : 0;
+}
+
+static int check_file(const struct mf_fd *entry, uint64_t prot, uint64_t flags)
+{
+	uint64_t type = flags & MAP_TYPE;
+	int ret;
+
+	if (flags & MAP_HUGETLB)
+		return -EINVAL;
+	if (type == MAP_SHARED_VALIDATE && flags & ~(uint64_t)MAP_KNOWN)
+		return -EOPNOTSUPP;
+	if (type != MAP_SHARED && type != MAP_SHARED_VALIDATE && type != MAP_PRIVATE)
+		return -EINVAL;
+	ret = check_rights(entry, type, prot);
+	if (ret)
+		return ret;
+	if (entry->kind != MF_FD_FILE)
+		return -ENODEV;
+	return flags & MAP_GROWSDOWN ? -EINVAL : 0;
+}
+
+static bool is_zero_device(const struct mf_fd *entry)
+{
+	return entry->kind == MF_FD_CHAR && entry->host == MF_CHAR_ZERO;
+}
+
+/* What is mapped: `entry` is NULL for anonymous memory. */
+static int check_mmap(struct mf_process *process, const uint64_t arg[6], const struct mf_fd **entry)
+{
+	uint64_t bytes = mf_memory_round_up(arg[1]);
+
+	*entry = NULL;
+	if (arg[5] % MF_PAGE)
+		return -EINVAL;
+	if (!(arg[3] & MAP_ANONYMOUS)) {
+		*entry = mf_fd_get(process, arg[4]);
+		if (!*entry || (*entry)->flags & O_PATH)
+			return -EBADF;
+	}
+	if (!arg[1])
+		return -EINVAL;
+	if (!bytes || bytes > MF_USER_TOP)
+		return -ENOMEM;
+	if (*entry && (arg[5] + bytes < arg[5] || arg[5] + bytes > INT64_MAX))
+		return -EOVERFLOW;
+	if (*entry && !is_zero_device(*entry))
+		return check_file(*entry, arg[2], arg[3]);
+	*entry = NULL;
+	return check_anonymous(arg[3]);
+}
+
+static struct mf_vma range_of(struct mf_process *process, uint64_t start, const uint64_t arg[6],
+			      const struct mf_fd *entry)
 {
 	uint64_t flags = arg[3];
-	struct mf_vma vma = {
-		.start = start, .end = start + bytes, .prot = (uint8_t)arg[2], .kind = MF_VMA_MMAP};
+	struct mf_vma vma = {.start = start,
+			     .end = start + mf_memory_round_up(arg[1]),
+			     .prot = (uint8_t)(arg[2] & MF_PROT_ALL),
+			     .kind = MF_VMA_MMAP};
 
-	if ((flags & MAP_TYPE) == MAP_SHARED)
+	if ((flags & MAP_TYPE) != MAP_PRIVATE)
 		vma.flags |= MF_VMA_IS_SHARED;
 	/* Of a stack nobody knows how much will be used: it is no promise either. */
-	if (flags & (MAP_NORESERVE | MAP_STACK))
+	if (flags & (MAP_NORESERVE | MAP_STACK | MAP_GROWSDOWN))
 		vma.flags |= MF_VMA_IS_NORESERVE;
+	if (flags & MAP_GROWSDOWN)
+		vma.flags |= MF_VMA_IS_GROWING;
+	if (flags & MAP_LOCKED || mf_linux(process)->lock_future)
+		vma.flags |= MF_VMA_IS_LOCKED;
+	if (entry) {
+		vma.file = (uint16_t)(mf_fd_index(process, entry) + 1);
+		vma.offset = arg[5];
+		if ((entry->flags & O_ACCMODE) == O_RDWR)
+			vma.flags |= MF_VMA_MAY_WRITE;
+	}
 	return vma;
 }
 
-/*
- * Map a file's pages themselves, read-only. 1: not for this mapping (small, writable, a fork, no
- * room): copy it. Touching what lies behind the end of the file ends the program; a shared mapping
- * has room for what the file may still grow by.
- */
-static int map_file_itself(struct mf_process *process, uint64_t start, uint64_t bytes,
-			   const uint64_t arg[6])
+/* Add a range whose pages are the program's own, and back what is to be there from the start. */
+static int map_own(struct mf_process *process, const struct mf_vma *vma, uint64_t flags)
 {
-	struct mf_mem *mem = &process->vm.mem;
-	struct mf_vma vma = range_of(start, bytes, arg);
-	uint64_t size;
-	uint64_t inside;
-	bool shared;
-	struct mf_gpa gpa;
-	int host = mf_fd_file(process, arg[4], &size);
-
-	vma.kind = MF_VMA_FILE;
-	if (host < 0)
-		return host;
-	shared = (arg[3] & MAP_TYPE) == MAP_SHARED;
-	inside = size > arg[5] ? mf_memory_round_up(size - arg[5]) : 0;
-	inside = inside < bytes && !shared ? inside : bytes;
-	if (mem->backing || arg[2] & PROT_WRITE || (inside < FILE_MAP_BYTES && !shared) ||
-	    mf_mem_map_file(mem, host, arg[5], inside, &gpa))
-		return 1;
-	if (mf_pt_map(mem, MF_GVA(start), gpa, inside / MF_PAGE,
-		      mf_memory_prot((uint32_t)arg[2]) | MF_ENGINE) ||
-	    mf_vma_add(process, vma)) {
-		mf_pt_unmap(mem, MF_GVA(start), bytes / MF_PAGE);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-/* Give pages that are a file's own a frame and a copy each, because they are to become writable. */
-static int copy_file_pages(struct mf_process *process, uint64_t start, uint64_t bytes)
-{
-	struct mf_mem *mem = &process->vm.mem;
-	uint64_t at;
-
-	for (at = start; at < start + bytes; at += MF_PAGE) {
-		struct mf_gpa file;
-		struct mf_gpa copy;
-
-		if (!mf_pt_lookup(mem, MF_GVA(at), &file) || !mf_mem_is_file(mem, file))
-			continue;
-		if (!mf_frames_left(mem) || !mf_frames_take(mem, 1, &copy)) {
-			process->out_of_memory = true;
-			return -ENOMEM;
-		}
-		mf_mem_mark(mem, mem->guest + copy.at, MF_PAGE);
-		__builtin_memcpy(mem->guest + copy.at, mf_mem_at(mem, file, MF_PAGE), MF_PAGE);
-		mf_pt_unmap(mem, MF_GVA(at), 1);
-		if (mf_pt_map(mem, MF_GVA(at), copy, 1, MF_READ))
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-/* Small and promised ranges are backed now; the others when they are touched. */
-static int back_or_promise(struct mf_process *process, uint64_t start, uint64_t bytes,
-			   uint64_t flags)
-{
-	const struct mf_vma *vma = mf_vma_find(process, start);
-
-	if (!vma || !(vma->prot & MF_PROT_ALL))
-		return 0;
-	if (flags & (MAP_POPULATE | MAP_LOCKED))
-		return mf_memory_may_promise(process, bytes) ? mf_memory_back(process, start, bytes)
-							     : -ENOMEM;
-	return bytes <= MF_EAGER_BYTES ? mf_memory_back(process, start, bytes) : 0;
-}
-
-static int map_anonymous(struct mf_process *process, uint64_t start, uint64_t bytes,
-			 const uint64_t arg[6])
-{
-	struct mf_vma vma = range_of(start, bytes, arg);
+	uint64_t bytes = vma->end - vma->start;
+	bool now = flags & MAP_POPULATE || vma->flags & MF_VMA_IS_LOCKED;
+	bool counts = vma->prot & PROT_WRITE && !(vma->flags & MF_VMA_IS_NORESERVE);
+	bool eager = bytes <= (vma->file ? COPY_BYTES : MF_EAGER_BYTES);
 	int ret;
 
-	if (bytes > MF_EAGER_BYTES && vma.prot & PROT_WRITE && !(vma.flags & MF_VMA_IS_NORESERVE) &&
-	    !mf_memory_may_promise(process, bytes))
+	if (bytes > MF_EAGER_BYTES && (counts || now) && !mf_memory_may_promise(process, bytes))
 		return -ENOMEM;
-	ret = mf_memory_add(process, vma);
-	if (!ret)
-		ret = back_or_promise(process, start, bytes, arg[3]);
-	return ret;
+	ret = mf_memory_add(process, *vma);
+	return ret || !(eager || now) ? ret : mf_memory_back(process, vma->start, bytes);
 }
 
-/* A copy of the file, with zeros behind its end. */
-static int map_copy(struct mf_process *process, uint64_t start, uint64_t bytes,
-		    const uint64_t arg[6])
+static int map_file(struct mf_process *process, const struct mf_vma *vma, uint64_t flags)
 {
-	struct mf_vma vma = range_of(start, bytes, arg);
-	int ret;
+	uint64_t bytes = vma->end - vma->start;
+	int ret = -ENOSPC;
 
-	vma.prot |= PROT_READ;
-	ret = mf_memory_add(process, vma);
-	if (!ret)
-		ret = mf_memory_back(process, start, bytes);
-	if (!ret)
-		ret = fill_from_file(process, start, bytes, arg[4], arg[5]);
-	if (ret || arg[2] & MF_PROT_ALL)
-		return ret;
-	mf_pt_protect(&process->vm.mem, MF_GVA(start), bytes / MF_PAGE, 0);
-	return mf_vma_protect(process, start, start + bytes, 0);
-}
-
-static int map_file(struct mf_process *process, uint64_t start, uint64_t bytes,
-		    const uint64_t arg[6])
-{
-	int ret = map_file_itself(process, start, bytes, arg);
-
-	/* A copy is no shared mapping: it would not see what others write. */
-	if (ret == 1 && (arg[3] & MAP_TYPE) == MAP_SHARED)
+	/* What is written must pass the door, if there is one. */
+	if (vma->flags & MF_VMA_IS_SHARED && vma->prot & PROT_WRITE && process->policy->door)
 		return -ENODEV;
-	return ret == 1 ? map_copy(process, start, bytes, arg) : ret;
+	if (vma->flags & MF_VMA_IS_SHARED) {
+		ret = mf_filemap_itself(process, *vma);
+		return ret == -ENOSPC ? -ENOMEM : ret;
+	}
+	if (!process->vm.mem.backing && !(vma->prot & PROT_WRITE) && bytes >= MF_FILE_ITSELF_BYTES)
+		ret = mf_filemap_itself(process, *vma);
+	return ret ? map_own(process, vma, flags) : 0;
 }
 
 int64_t mf_sys_mmap(struct mf_process *process, const uint64_t arg[6])
 {
 	uint64_t bytes = mf_memory_round_up(arg[1]);
+	const struct mf_fd *entry;
+	struct mf_vma vma;
 	int64_t start;
-	int ret = check_mmap(process, arg);
+	int ret = check_mmap(process, arg, &entry);
 
 	if (ret)
 		return ret;
-	start = choose_address(process, arg[0], bytes, arg[3]);
+	if (!mf_space_allows(process, bytes))
+		return -ENOMEM;
+	start = mf_memory_place(process, arg[0], bytes, arg[3]);
 	if (start < 0)
 		return start;
-	ret = arg[3] & MAP_ANONYMOUS ? map_anonymous(process, (uint64_t)start, bytes, arg)
-				     : map_file(process, (uint64_t)start, bytes, arg);
+	vma = range_of(process, (uint64_t)start, arg, entry);
+	ret = entry ? map_file(process, &vma, arg[3]) : map_own(process, &vma, arg[3]);
 	if (!ret)
 		return start;
 	mf_memory_unmap(process, (uint64_t)start, bytes);
@@ -256,49 +226,4 @@ int64_t mf_sys_munmap(struct mf_process *process, const uint64_t arg[6])
 	if (arg[0] % MF_PAGE || !bytes || arg[0] > MF_USER_TOP || bytes > MF_USER_TOP - arg[0])
 		return -EINVAL;
 	return mf_memory_unmap(process, arg[0], bytes);
-}
-
-/* What gains an access for the first time gets its frames, or the promise of them. */
-static int back_for_access(struct mf_process *process, uint64_t start, uint64_t bytes)
-{
-	if (bytes <= MF_EAGER_BYTES)
-		return mf_memory_back(process, start, bytes);
-	return 0;
-}
-
-static int promise_for_write(struct mf_process *process, uint64_t start, uint64_t end)
-{
-	uint64_t more = 0;
-
-	while (start < end) {
-		const struct mf_vma *vma = mf_vma_from(process, start);
-		uint64_t to = vma && vma->end < end ? vma->end : end;
-
-		if (vma && !(vma->prot & PROT_WRITE) && !(vma->flags & MF_VMA_IS_NORESERVE))
-			more += to - start;
-		start = to;
-	}
-	return more <= MF_EAGER_BYTES || mf_memory_may_promise(process, more) ? 0 : -ENOMEM;
-}
-
-int64_t mf_sys_mprotect(struct mf_process *process, const uint64_t arg[6])
-{
-	uint64_t bytes = mf_memory_round_up(arg[1]);
-	uint32_t prot = (uint32_t)arg[2];
-	uint64_t end = arg[0] + bytes;
-
-	if (arg[0] % MF_PAGE || arg[2] & ~(uint64_t)MF_PROT_ALL)
-		return -EINVAL;
-	if (!bytes)
-		return 0;
-	if (!mf_memory_is_user_range(arg[0], bytes) || !mf_vma_covers(process, arg[0], end))
-		return -ENOMEM;
-	if (mf_vma_has_window(process, arg[0], end))
-		return -EPERM;
-	if ((prot & PROT_WRITE && (promise_for_write(process, arg[0], end) ||
-				   copy_file_pages(process, arg[0], bytes))) ||
-	    mf_vma_protect(process, arg[0], end, prot))
-		return -ENOMEM;
-	mf_pt_protect(&process->vm.mem, MF_GVA(arg[0]), bytes / MF_PAGE, mf_memory_prot(prot));
-	return back_for_access(process, arg[0], bytes);
 }

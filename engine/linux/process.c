@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/process.h"
 #include "engine/image/watchdog.h"
+#include "engine/linux/filemap.h"
 #include "engine/linux/futex.h"
 #include "engine/linux/hosts.h"
 #include "engine/linux/memory.h"
@@ -248,6 +249,8 @@ int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct
 {
 	int ret = mf_fd_check_freeze(process, err);
 
+	if (!ret)
+		ret = mf_filemap_check_freeze(process, err);
 	if (ret) {
 		mf_process_finish(process);
 		return ret;

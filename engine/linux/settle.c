@@ -14,7 +14,10 @@
 #define EDGES_MAX   4096u
 #define AHEAD_PAGES 64u
 #define TABLE_PAGES 512u
-#define NEW_PAGES   1024u /* room for new mappings that shall need no table */
+/* A mapped file is filled to its end up to this size, all of them up to that. */
+#define FILE_MAX_BYTES  (16ull << 20)
+#define FILES_MAX_BYTES (64ull << 20)
+#define NEW_PAGES       1024u /* room for new mappings that shall need no table */
 
 struct edges {
 	const struct mf_process *process;
@@ -63,6 +66,25 @@ static void go_on_from(struct mf_process *process, uint64_t at)
 								       : TABLE_PAGES);
 }
 
+/* What is left of the image's mapped files, as far as the budget goes: no request shall read them.
+ */
+static void fill_files(struct mf_process *process)
+{
+	const struct mf_vma *vma = mf_vma_from(process, 0);
+	uint64_t budget = FILES_MAX_BYTES;
+
+	for (; vma; vma = mf_vma_from(process, vma->end)) {
+		uint64_t bytes = vma->end - vma->start;
+
+		if (!vma->file || vma->slot || !(vma->prot & MF_PROT_ALL) ||
+		    bytes > FILE_MAX_BYTES || bytes > budget ||
+		    mf_frames_left(&process->vm.mem) / 4 < bytes / MF_PAGE)
+			continue;
+		mf_memory_back(process, vma->start, bytes);
+		budget -= bytes;
+	}
+}
+
 void mf_memory_settle(struct mf_process *process)
 {
 	const struct mf_linux *lx = mf_linux(process);
@@ -78,6 +100,7 @@ void mf_memory_settle(struct mf_process *process)
 	for (i = 0; i < edges.count; i++)
 		go_on_from(process, edges.at[i]);
 	free(edges.at);
+	fill_files(process);
 	if (gap && mf_frames_left(mem) > NEW_PAGES)
 		mf_pt_prepare(mem, MF_GVA(gap), NEW_PAGES);
 	if (mf_frames_left(mem) > NEW_PAGES)

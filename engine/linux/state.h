@@ -27,15 +27,19 @@ struct mf_vma {
 	uint64_t start;
 	uint64_t end;
 	uint64_t offset; /* of `start` in its file, bytes */
-	uint32_t file;   /* index + 1 into maps[]; 0: anonymous */
+	uint16_t file;   /* index + 1 of its open file description, which it holds; 0: anonymous */
+	uint16_t slot;   /* number + 1 of the file map (struct mf_file_map) that its pages are; 0:
+			    its pages are its own */
 	uint8_t prot;    /* PROT_* */
 	uint8_t kind;    /* enum mf_vma_kind */
 	uint16_t flags;  /* MF_VMA_IS_* */
 };
 
-#define MF_VMA_IS_SHARED    1u /* MAP_SHARED */
-#define MF_VMA_IS_NORESERVE 2u /* promises nothing: not counted */
-#define MF_VMA_IS_LOCKED    4u /* mlock */
+#define MF_VMA_IS_SHARED    1u  /* MAP_SHARED */
+#define MF_VMA_IS_NORESERVE 2u  /* promises nothing: not counted */
+#define MF_VMA_IS_LOCKED    4u  /* mlock */
+#define MF_VMA_MAY_WRITE    8u  /* its file was opened for reading and writing */
+#define MF_VMA_IS_GROWING   16u /* MAP_GROWSDOWN */
 
 enum mf_vma_kind {
 	MF_VMA_PROGRAM = 1,
@@ -43,6 +47,7 @@ enum mf_vma_kind {
 	MF_VMA_STACK,  /* grows down by faults */
 	MF_VMA_MMAP,   /* pages come at the first touch, of zeros or of its file's bytes */
 	MF_VMA_FILE,   /* read-only, straight from a file's page cache */
+	MF_VMA_SHARED, /* a file's own pages, for reading and writing */
 	MF_VMA_WINDOW, /* shared with somebody outside; stays where it is */
 };
 
@@ -279,9 +284,11 @@ struct mf_linux {
 	/* memory */
 	uint64_t brk_start;
 	uint64_t brk;
-	uint64_t stack_low; /* lowest mapped address of the stack */
-	uint64_t stack_end; /* may grow down to here */
+	uint64_t stack_low;     /* lowest mapped address of the stack */
+	uint64_t stack_end;     /* may grow down to here */
+	uint64_t address_limit; /* RLIMIT_AS, bytes; 0: none was set */
 	uint32_t vma_count;
+	uint32_t lock_future; /* mlockall(MCL_FUTURE) */
 	/* process */
 	uint32_t umask;
 	uint64_t sigpending; /* sent to the process, and not taken yet: any thread's */

@@ -41,9 +41,10 @@ extern const struct mf_syscall mf_syscalls[MF_SYSCALLS];
 /* Answer the call in the registers. */
 int64_t mf_syscall_dispatch(struct mf_process *process, uint64_t number, const uint64_t arg[6]);
 
-/* memory.c */
+/* mmap.c, protect.c, mremap.c, advice.c, lock.c, brk.c */
 mf_syscall_fn mf_sys_mmap, mf_sys_munmap, mf_sys_mprotect, mf_sys_mremap, mf_sys_madvise,
-	mf_sys_brk;
+	mf_sys_brk, mf_sys_msync, mf_sys_mincore, mf_sys_mlock, mf_sys_mlock2, mf_sys_munlock,
+	mf_sys_mlockall, mf_sys_munlockall;
 /* misc.c: process, time, signals, limits */
 mf_syscall_fn mf_sys_arch_prctl;
 mf_syscall_fn mf_sys_getpid, mf_sys_getppid, mf_sys_getuid, mf_sys_getgid, mf_sys_uname;

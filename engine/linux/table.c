@@ -57,9 +57,10 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_poll] =
 		PARTIAL(poll, "pud", poll, "over several host descriptors it looks every 5 ms"),
 	[__NR_lseek] = DONE(lseek, "ddd", lseek),
-	[__NR_mmap] = PARTIAL(mmap, "pxxxdx", mmap,
-			      "a writable MAP_SHARED of a file is ENODEV; a private map of a file "
-			      "is a copy made at once"),
+	[__NR_mmap] =
+		PARTIAL(mmap, "pxxxdx", mmap,
+			"MAP_HUGETLB is ENOMEM; a private page of a file is read at its first "
+			"touch and does not change with the file afterwards"),
 	[__NR_mprotect] = DONE(mprotect, "pxx", mprotect),
 	[__NR_munmap] = DONE(munmap, "px", munmap),
 	[__NR_brk] = DONE(brk, "p", brk),
@@ -78,11 +79,14 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_select] = PARTIAL(select, "dpppp", select, "as poll"),
 	[__NR_sched_yield] = DONE(sched_yield, "", sched_yield),
 	[__NR_mremap] = PARTIAL(mremap, "pxxxp", mremap,
-				"within one range; MREMAP_FIXED and MREMAP_DONTUNMAP are EINVAL"),
-	[__NR_msync] = ENOSYS_(msync),
-	[__NR_mincore] = ENOSYS_(mincore),
+				"within one range; another mapping of shared memory that is no "
+				"file (old size 0) is EINVAL"),
+	[__NR_msync] = DONE(msync, "pxx", msync),
+	[__NR_mincore] = PARTIAL(mincore, "pxp", mincore,
+				 "pages that are there but were never touched count as resident"),
 	[__NR_madvise] = PARTIAL(madvise, "pxd", madvise,
-				 "MADV_DONTNEED zeroes; hints are taken; the rest is EINVAL"),
+				 "hints are taken and change nothing; MADV_COLLAPSE, HWPOISON, "
+				 "SOFT_OFFLINE and GUARD_* are EINVAL"),
 	[__NR_shmget] = ENOSYS_(shmget, "no System V IPC, as a kernel without CONFIG_SYSVIPC"),
 	[__NR_shmat] = ENOSYS_(shmat, "no System V IPC, as a kernel without CONFIG_SYSVIPC"),
 	[__NR_shmctl] = ENOSYS_(shmctl, "no System V IPC, as a kernel without CONFIG_SYSVIPC"),
@@ -223,10 +227,10 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_sched_get_priority_min] = DONE(sched_get_priority_min, "d", sched_get_priority_min),
 	[__NR_sched_rr_get_interval] =
 		PARTIAL(sched_rr_get_interval, "dp", sched_rr_get_interval, "a turn of Mayfly's"),
-	[__NR_mlock] = ENOSYS_(mlock),
-	[__NR_munlock] = ENOSYS_(munlock),
-	[__NR_mlockall] = ENOSYS_(mlockall),
-	[__NR_munlockall] = ENOSYS_(munlockall),
+	[__NR_mlock] = DONE(mlock, "px", mlock),
+	[__NR_munlock] = DONE(munlock, "px", munlock),
+	[__NR_mlockall] = DONE(mlockall, "x", mlockall),
+	[__NR_munlockall] = DONE(munlockall, "", munlockall),
 	[__NR_vhangup] = REFUSED(vhangup, "", EPERM, "needs privilege"),
 	[__NR_modify_ldt] = ENOSYS_(modify_ldt, "no 32-bit code and no LDT"),
 	[__NR_pivot_root] = REFUSED(pivot_root, "", EPERM, "needs privilege"),
@@ -429,7 +433,7 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_execveat] = ENOSYS_(execveat, "one program"),
 	[__NR_userfaultfd] = REFUSED(userfaultfd, "", EPERM, "faults are the engine's to handle"),
 	[__NR_membarrier] = DONE(membarrier, "dxd", membarrier),
-	[__NR_mlock2] = ENOSYS_(mlock2),
+	[__NR_mlock2] = DONE(mlock2, "pxx", mlock2),
 	[__NR_copy_file_range] = ENOSYS_(copy_file_range),
 	[__NR_preadv2] = DONE(preadv2, "dpduux", preadv2),
 	[__NR_pwritev2] = DONE(pwritev2, "dpduux", pwritev2),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/vma.h"
+#include "engine/linux/fd.h"
 
 #include <errno.h>
 #include <string.h>
@@ -83,10 +84,22 @@ static struct mf_linux *list_rw(struct mf_process *process, uint32_t from, uint3
 	return lx;
 }
 
+/* Each entry holds its file's description. */
+static void let_go(struct mf_process *process, uint32_t first, uint32_t count)
+{
+	for (; count; first++, count--) {
+		uint16_t file = mf_linux(process)->vmas[first].file;
+
+		if (file)
+			mf_fd_drop(process, mf_fd_at(process, file - 1u));
+	}
+}
+
 static void delete_at(struct mf_process *process, uint32_t i, uint32_t count)
 {
 	struct mf_linux *lx = list_rw(process, i, 0);
 
+	let_go(process, i, count);
 	lx->vma_count -= count;
 	memmove(&lx->vmas[i], &lx->vmas[i + count], (lx->vma_count - i) * sizeof(lx->vmas[0]));
 	/* No trace behind the end: equal lists are equal bytes. */
@@ -103,13 +116,15 @@ static int insert_at(struct mf_process *process, uint32_t i, struct mf_vma vma)
 	memmove(&lx->vmas[i + 1], &lx->vmas[i], (lx->vma_count - i) * sizeof(lx->vmas[0]));
 	lx->vmas[i] = vma;
 	lx->vma_count++;
+	if (vma.file)
+		mf_fd_hold(process, mf_fd_at(process, vma.file - 1u));
 	return 0;
 }
 
 static bool joins(const struct mf_vma *low, const struct mf_vma *high)
 {
 	return low->end == high->start && low->prot == high->prot && low->kind == high->kind &&
-	       low->flags == high->flags && low->file == high->file &&
+	       low->flags == high->flags && low->file == high->file && low->slot == high->slot &&
 	       (!low->file || low->offset + (low->end - low->start) == high->offset);
 }
 

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/linux/filemap.h"
+#include "engine/linux/fd.h"
+#include "engine/linux/vma.h"
+#include "engine/mem/frames.h"
+#include "engine/mem/pt.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const struct mf_fd *mf_filemap_fd(const struct mf_process *process, const struct mf_vma *vma)
+{
+	return vma->file ? mf_fd_at(process, vma->file - 1u) : NULL;
+}
+
+static uint64_t size_of(const struct mf_process *process, const struct mf_vma *vma)
+{
+	const struct mf_fd *entry = mf_filemap_fd(process, vma);
+	struct stat st;
+
+	return entry && !fstat(entry->host, &st) && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+}
+
+static uint64_t offset_at(const struct mf_vma *vma, uint64_t at)
+{
+	return vma->offset + (at - vma->start);
+}
+
+size_t mf_filemap_inside(const struct mf_process *process, const struct mf_vma *vma, uint64_t at,
+			 size_t pages)
+{
+	uint64_t size = size_of(process, vma);
+	uint64_t offset = offset_at(vma, at);
+	uint64_t inside = size > offset ? (size - offset + MF_PAGE - 1) / MF_PAGE : 0;
+
+	return inside < pages ? inside : pages;
+}
+
+/* Read until the piece is full or the file ends; what is behind that stays zero. */
+static int read_piece(const struct mf_fd *entry, uint8_t *to, size_t bytes, uint64_t offset)
+{
+	size_t done = 0;
+
+	while (done < bytes) {
+		ssize_t got = pread(entry->host, to + done, bytes - done, (off_t)(offset + done));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -EIO;
+		if (!got)
+			break;
+		done += (size_t)got;
+	}
+	return 0;
+}
+
+int mf_filemap_fill(struct mf_process *process, const struct mf_vma *vma, uint64_t at, size_t pages)
+{
+	struct mf_mem *mem = &process->vm.mem;
+	const struct mf_fd *entry = mf_filemap_fd(process, vma);
+	int ret = entry ? 0 : -EIO;
+
+	while (pages && !ret) {
+		struct mf_gpa first;
+		struct mf_gpa next;
+		size_t run = 1;
+
+		if (!mf_pt_lookup(mem, MF_GVA(at), &first))
+			return -EIO;
+		while (run < pages && mf_pt_lookup(mem, MF_GVA(at + run * MF_PAGE), &next) &&
+		       next.at == first.at + run * MF_PAGE)
+			run++;
+		mf_mem_mark(mem, mem->guest + first.at, run * MF_PAGE);
+		ret = read_piece(entry, mem->guest + first.at, run * MF_PAGE, offset_at(vma, at));
+		at += run * MF_PAGE;
+		pages -= run;
+	}
+	return ret;
+}
+
+/* A private range has as much of the slot as the file has now; a shared one has room for what the
+ * file may still grow by. */
+static uint64_t slot_bytes(const struct mf_process *process, const struct mf_vma *vma)
+{
+	uint64_t bytes = vma->end - vma->start;
+
+	if (vma->flags & MF_VMA_IS_SHARED)
+		return bytes;
+	return mf_filemap_inside(process, vma, vma->start, bytes / MF_PAGE) * MF_PAGE;
+}
+
+int mf_filemap_itself(struct mf_process *process, struct mf_vma vma)
+{
+	struct mf_mem *mem = &process->vm.mem;
+	const struct mf_fd *entry = mf_filemap_fd(process, &vma);
+	bool shares = vma.flags & MF_VMA_IS_SHARED && vma.flags & MF_VMA_MAY_WRITE;
+	uint64_t bytes = slot_bytes(process, &vma);
+	int prot = mf_memory_prot(vma.prot) | MF_ENGINE;
+	struct mf_gpa gpa;
+	int ret;
+
+	if (!entry || !bytes)
+		return -ENOSPC;
+	ret = shares ? mf_mem_share_file(mem, entry->host, vma.offset, bytes, &gpa)
+		     : mf_mem_map_file(mem, entry->host, vma.offset, bytes, &gpa);
+	if (ret)
+		return ret;
+	vma.kind = shares ? MF_VMA_SHARED : MF_VMA_FILE;
+	vma.slot = (uint16_t)(mf_mem_file_index(mem, gpa) + 1);
+	if (!(vma.flags & MF_VMA_IS_SHARED))
+		prot &= ~MF_WRITE;
+	ret = mf_pt_map(mem, MF_GVA(vma.start), gpa, bytes / MF_PAGE, prot);
+	if (!ret)
+		ret = mf_vma_add(process, vma);
+	if (ret) {
+		mf_pt_unmap(mem, MF_GVA(vma.start), bytes / MF_PAGE);
+		mf_mem_unmap_file(mem, vma.slot - 1u, bytes / MF_PAGE);
+	}
+	return ret;
+}
+
+bool mf_filemap_gpa(const struct mf_process *process, const struct mf_vma *vma, uint64_t at,
+		    struct mf_gpa *gpa)
+{
+	const struct mf_file_map *file =
+		vma->slot ? mf_mem_file(&process->vm.mem, vma->slot - 1u) : NULL;
+	uint64_t offset = offset_at(vma, at);
+
+	if (!file || offset < file->offset || offset - file->offset >= file->bytes)
+		return false;
+	*gpa = MF_GPA(file->gpa + (offset - file->offset));
+	return true;
+}
+
+enum mf_touch mf_filemap_copy(struct mf_process *process, uint64_t page, const struct mf_vma *vma)
+{
+	struct mf_mem *mem = &process->vm.mem;
+	struct mf_gpa file;
+	struct mf_gpa copy;
+	const void *from;
+
+	if (!mf_pt_lookup(mem, MF_GVA(page), &file) || !mf_mem_is_file(mem, file) ||
+	    vma->flags & MF_VMA_IS_SHARED)
+		return MF_TOUCH_DENIED;
+	from = mf_mem_at(mem, file, MF_PAGE);
+	if (!from)
+		return MF_TOUCH_BEYOND;
+	if (!mf_frames_take(mem, 1, &copy))
+		return MF_TOUCH_NO_MEMORY;
+	mf_mem_mark(mem, mem->guest + copy.at, MF_PAGE);
+	memcpy(mem->guest + copy.at, from, MF_PAGE);
+	mf_pt_unmap(mem, MF_GVA(page), 1);
+	mf_pt_map(mem, MF_GVA(page), copy, 1, mf_memory_prot(vma->prot));
+	return MF_TOUCH_OK;
+}
+
+void mf_filemap_release(struct mf_process *process, const struct mf_vma *vma, uint64_t start,
+			uint64_t end)
+{
+	struct mf_mem *mem = &process->vm.mem;
+	const struct mf_file_map *file = vma->slot ? mf_mem_file(mem, vma->slot - 1u) : NULL;
+	uint64_t from = offset_at(vma, start);
+	uint64_t to = offset_at(vma, end);
+
+	if (!file)
+		return;
+	if (from < file->offset)
+		from = file->offset;
+	if (to > file->offset + file->bytes)
+		to = file->offset + file->bytes;
+	if (from < to)
+		mf_mem_unmap_file(mem, vma->slot - 1u, (to - from) / MF_PAGE);
+}
+
+int mf_filemap_check_freeze(const struct mf_process *process, struct mf_error *err)
+{
+	const struct mf_linux *lx = mf_linux(process);
+	uint32_t i;
+
+	for (i = 0; i < lx->vma_count; i++) {
+		const struct mf_fd *entry = mf_filemap_fd(process, &lx->vmas[i]);
+		struct stat st;
+
+		if (lx->vmas[i].kind == MF_VMA_SHARED && entry && !fstat(entry->host, &st) &&
+		    !st.st_nlink)
+			return mf_error_set(
+				err, -EBUSY,
+				"the program has a file without a name mapped for writing "
+				"(MAP_SHARED, at 0x%llx) at its ready point, and forks would share "
+				"it: unmap it before",
+				(unsigned long long)lx->vmas[i].start);
+	}
+	return 0;
+}
