@@ -9,8 +9,11 @@
 #include <string.h>
 #include <time.h>
 
-/* The guests' clock page is brought up to date every so many ticks. */
-#define CLOCK_TICKS 250u
+/* The guests' clock page is brought up to date so often. */
+#define CLOCK_NS 500000000ull
+
+/* It dozes when nothing is due for so long: each look takes a CPU away from somebody. */
+#define DOZE_NS 20000000ull
 
 /* Ticks without anything running before the thread sleeps for good. */
 #define IDLE_TICKS 50u
@@ -29,8 +32,9 @@ struct mf_watch {
 struct mf_watchdog {
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool asleep;
+	pthread_cond_t wake; /* of CLOCK_MONOTONIC */
+	bool asleep; /* until wakes_ns, should nobody wake it who has something due before */
+	uint64_t wakes_ns;
 	bool stop;
 	unsigned int workers;
 	struct mf_watch watches[];
@@ -88,34 +92,74 @@ static void sleep_tick(void)
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &tick, NULL);
 }
 
-static bool anything_runs(struct mf_watchdog *dog)
+/* When this run must be looked at; UINT64_MAX: never. */
+static uint64_t due_of(const struct mf_watch *watch)
 {
-	bool running = false;
-	unsigned int i;
+	bool in_turn = watch->turn_end_ns && !(watch->given & MF_KICK_TURN);
+	uint64_t due = in_turn ? watch->turn_end_ns : UINT64_MAX;
 
-	for (i = 0; i < dog->workers; i++) {
-		pthread_mutex_lock(&dog->watches[i].lock);
-		running |= dog->watches[i].vm != NULL;
-		pthread_mutex_unlock(&dog->watches[i].lock);
-	}
-	return running;
+	if (watch->limits.faults_max)
+		return 0;
+	if (watch->slice_end_ns && watch->slice_end_ns < due)
+		due = watch->slice_end_ns;
+	return watch->limits.deadline_ns && watch->limits.deadline_ns < due
+		       ? watch->limits.deadline_ns
+		       : due;
 }
 
-/* Nothing has run for a while: wait to be told. False when the watchdog is to end. */
-static bool wait_for_work(struct mf_watchdog *dog, bool idle)
+/* The first that is due of what runs, and whether anything does. */
+static uint64_t first_due(struct mf_watchdog *dog, bool *running)
 {
+	uint64_t due = UINT64_MAX;
+	unsigned int i;
+
+	*running = false;
+	for (i = 0; i < dog->workers; i++) {
+		struct mf_watch *watch = &dog->watches[i];
+
+		pthread_mutex_lock(&watch->lock);
+		if (watch->vm) {
+			*running = true;
+			due = due_of(watch) < due ? due_of(watch) : due;
+		}
+		pthread_mutex_unlock(&watch->lock);
+	}
+	return due;
+}
+
+/* Sleep until then (UINT64_MAX: for good), or until somebody has something due before. */
+static void sleep_until(struct mf_watchdog *dog, uint64_t until)
+{
+	struct timespec at = {(time_t)(until / 1000000000ull), (long)(until % 1000000000ull)};
+	bool running;
+	uint64_t due;
+	int ret = 0;
+
+	dog->wakes_ns = until;
+	__atomic_store_n(&dog->asleep, true, __ATOMIC_SEQ_CST);
+	/* Who entered before that store saw nobody asleep and woke nobody. */
+	due = first_due(dog, &running);
+	if (due < until || (running && until == UINT64_MAX))
+		__atomic_store_n(&dog->asleep, false, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&dog->asleep, __ATOMIC_SEQ_CST) && !dog->stop && !ret)
+		ret = until == UINT64_MAX ? pthread_cond_wait(&dog->wake, &dog->lock)
+					  : pthread_cond_timedwait(&dog->wake, &dog->lock, &at);
+	__atomic_store_n(&dog->asleep, false, __ATOMIC_SEQ_CST);
+}
+
+/* Until the next look. False when the watchdog is to end. */
+static bool rest(struct mf_watchdog *dog, bool idle, uint64_t clock_due)
+{
+	bool running;
+	uint64_t due = first_due(dog, &running);
+	bool doze = running && due > mf_now_ns() + DOZE_NS;
 	bool stop;
 
+	if (!idle && !doze)
+		sleep_tick();
 	pthread_mutex_lock(&dog->lock);
-	while (idle && !dog->stop) {
-		__atomic_store_n(&dog->asleep, true, __ATOMIC_SEQ_CST);
-		/* Who entered before that store saw nobody asleep and woke nobody. */
-		if (anything_runs(dog))
-			__atomic_store_n(&dog->asleep, false, __ATOMIC_SEQ_CST);
-		else
-			pthread_cond_wait(&dog->wake, &dog->lock);
-		idle = __atomic_load_n(&dog->asleep, __ATOMIC_SEQ_CST);
-	}
+	if (!dog->stop && (idle || doze))
+		sleep_until(dog, idle ? UINT64_MAX : due < clock_due ? due : clock_due);
 	stop = dog->stop;
 	pthread_mutex_unlock(&dog->lock);
 	return !stop;
@@ -124,21 +168,22 @@ static bool wait_for_work(struct mf_watchdog *dog, bool idle)
 static void *watch_all(void *arg)
 {
 	struct mf_watchdog *dog = arg;
+	uint64_t clock_due = 0;
 	unsigned int idle = 0;
-	unsigned int ticks = 0;
 
-	while (wait_for_work(dog, idle >= IDLE_TICKS)) {
+	do {
 		uint64_t now = mf_now_ns();
 		bool running = false;
 		unsigned int i;
 
 		for (i = 0; i < dog->workers; i++)
 			running |= look(&dog->watches[i], now);
-		if (ticks++ % CLOCK_TICKS == 0)
+		if (now >= clock_due) {
 			mf_clock_update();
+			clock_due = now + CLOCK_NS;
+		}
 		idle = running ? 0 : (idle >= IDLE_TICKS ? 1 : idle + 1);
-		sleep_tick();
-	}
+	} while (rest(dog, idle >= IDLE_TICKS, clock_due));
 	return NULL;
 }
 
@@ -149,11 +194,14 @@ static void on_kick_signal(int signo)
 
 static void init_watches(struct mf_watchdog *dog, unsigned int workers)
 {
+	pthread_condattr_t attr;
 	unsigned int i;
 
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	dog->workers = workers;
 	pthread_mutex_init(&dog->lock, NULL);
-	pthread_cond_init(&dog->wake, NULL);
+	pthread_cond_init(&dog->wake, &attr);
 	for (i = 0; i < workers; i++) {
 		dog->watches[i].dog = dog;
 		pthread_mutex_init(&dog->watches[i].lock, NULL);
@@ -205,25 +253,37 @@ struct mf_watch *mf_watchdog_worker(struct mf_watchdog *dog, unsigned int index)
 	return &dog->watches[index];
 }
 
+/* Somebody has something due: should it sleep for longer than that, wake it. */
+static void wake(struct mf_watchdog *dog, uint64_t due)
+{
+	/* Pairs with the store in sleep_until(). */
+	if (!__atomic_load_n(&dog->asleep, __ATOMIC_SEQ_CST))
+		return;
+	pthread_mutex_lock(&dog->lock);
+	if (dog->asleep && due <= dog->wakes_ns) {
+		__atomic_store_n(&dog->asleep, false, __ATOMIC_SEQ_CST);
+		if (dog->wakes_ns == UINT64_MAX)
+			mf_clock_update(); /* nobody did while nothing ran */
+		pthread_cond_signal(&dog->wake);
+	}
+	pthread_mutex_unlock(&dog->lock);
+}
+
 void mf_watch_enter(struct mf_watch *watch, struct mf_vm *vm, const struct mf_watch_limits *limits)
 {
+	uint64_t due;
+
 	pthread_mutex_lock(&watch->lock);
 	watch->vm = vm;
 	watch->limits = *limits;
 	watch->slice_end_ns = limits->slice_ns ? mf_now_ns() + limits->slice_ns : 0;
 	watch->turn_end_ns = 0;
 	watch->given = 0;
+	due = due_of(watch);
 	pthread_mutex_unlock(&watch->lock);
 	vm->watch = watch;
 	vm->turn_end_ns = 0;
-	/* Pairs with the store in wait_for_work(). */
-	if (__atomic_load_n(&watch->dog->asleep, __ATOMIC_SEQ_CST)) {
-		pthread_mutex_lock(&watch->dog->lock);
-		__atomic_store_n(&watch->dog->asleep, false, __ATOMIC_SEQ_CST);
-		mf_clock_update(); /* nobody did while nothing ran */
-		pthread_cond_signal(&watch->dog->wake);
-		pthread_mutex_unlock(&watch->dog->lock);
-	}
+	wake(watch->dog, due);
 }
 
 void mf_watch_leave(struct mf_watch *watch)
@@ -246,6 +306,7 @@ void mf_watch_turn(struct mf_vm *vm, uint64_t end_ns)
 	watch->turn_end_ns = end_ns;
 	watch->given &= ~(uint32_t)MF_KICK_TURN;
 	pthread_mutex_unlock(&watch->lock);
+	wake(watch->dog, end_ns);
 }
 
 void mf_watch_stop(struct mf_watchdog *dog)

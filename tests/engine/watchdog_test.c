@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The watchdog ends what is due in time, and lets alone what has no limit: each look of its thread
+ * takes a CPU from somebody who computes.
+ */
+#include "tests/engine/harness.h"
+
+#include "engine/image/watchdog.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+SNIPPET(spin, "1: jmp 1b");
+SNIPPET(nothing, "xor %eax, %eax; ret");
+
+#define MS 1000000ull
+
+static struct lab lab;
+static struct guest guest;
+static struct mf_watchdog *dog;
+static struct mf_watch *watch;
+
+static void start(void)
+{
+	struct mf_error err = {0};
+
+	lab_open(&lab, "bare", NULL);
+	guest_fork(&guest, &lab);
+	cr_assert_eq(mf_watchdog_create(&dog, 1, &err), 0, "%s", err.text);
+	watch = mf_watchdog_worker(dog, 0);
+}
+
+static void stop(void)
+{
+	mf_watchdog_destroy(dog);
+	guest_finish(&guest);
+	lab_close(&lab);
+}
+
+/* Run a request under limits; how long it took. */
+static uint64_t spin_ns(const struct mf_watch_limits *limits, uint32_t kick)
+{
+	uint64_t begin = mf_now_ns();
+	uint64_t end;
+
+	guest_deliver(&guest, "/", spin, SNIPPET_BYTES(spin));
+	mf_watch_enter(watch, &guest.process.vm, limits);
+	mf_process_run(&guest.process, &guest.exit);
+	mf_watch_leave(watch);
+	end = mf_now_ns();
+	cr_assert_eq(guest.exit.kind, MF_EXIT_KICKED, "kind %d", guest.exit.kind);
+	cr_assert_eq(guest.exit.kicks, kick, "%x", guest.exit.kicks);
+	guest_reset(&guest);
+	return end - begin;
+}
+
+Test(watchdog, deadline_holds_near_and_far, .timeout = 60)
+{
+	static const uint64_t ms[] = {1, 10, 30, 100, 700};
+	size_t i;
+
+	start();
+	for (i = 0; i < sizeof(ms) / sizeof(ms[0]); i++) {
+		struct mf_watch_limits limits = {.deadline_ns = mf_now_ns() + ms[i] * MS};
+		uint64_t took = spin_ns(&limits, MF_KICK_DEADLINE);
+
+		cr_expect_geq(took, ms[i] * MS - MS);
+		cr_expect_lt(took, ms[i] * MS + 500 * MS, "%lu ms", (unsigned long)(took / MS));
+	}
+	stop();
+}
+
+/* It has gone to sleep for long, over a run without limits; then comes one that has. */
+Test(watchdog, limit_that_comes_while_it_sleeps_holds, .timeout = 60)
+{
+	static const struct mf_watch_limits none;
+	int round;
+
+	start();
+	for (round = 0; round < 5; round++) {
+		struct mf_watch_limits limits = {.slice_ns = 4 * MS};
+		uint64_t took;
+
+		guest_deliver(&guest, "/", nothing, SNIPPET_BYTES(nothing));
+		mf_watch_enter(watch, &guest.process.vm, &none);
+		mf_process_run(&guest.process, &guest.exit);
+		usleep(60000 * (unsigned int)round);
+		mf_watch_leave(watch);
+		guest_reset(&guest);
+		took = spin_ns(&limits, MF_KICK_SLICE);
+		cr_expect_lt(took, 300 * MS, "%lu ms", (unsigned long)(took / MS));
+	}
+	stop();
+}
+
+/* Voluntary context switches of all threads but this one. */
+static long others_slept(void)
+{
+	DIR *folder = opendir("/proc/self/task");
+	struct dirent *entry;
+	long sum = 0;
+
+	cr_assert_not_null(folder);
+	while ((entry = readdir(folder))) {
+		char path[300];
+		char line[128];
+		FILE *file;
+		long count;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/status", entry->d_name);
+		file = entry->d_name[0] == '.' || atoi(entry->d_name) == gettid()
+			       ? NULL
+			       : fopen(path, "re");
+		while (file && fgets(line, sizeof(line), file))
+			if (sscanf(line, "voluntary_ctxt_switches: %ld", &count) == 1)
+				sum += count;
+		if (file)
+			fclose(file);
+	}
+	closedir(folder);
+	return sum;
+}
+
+Test(watchdog, program_without_limits_is_left_alone, .timeout = 60)
+{
+	struct mf_watch_limits limits = {.deadline_ns = mf_now_ns() + 3600000 * MS};
+	long before;
+
+	start();
+	guest_deliver(&guest, "/", spin, SNIPPET_BYTES(spin));
+	mf_watch_enter(watch, &guest.process.vm, &limits);
+	usleep(50000);
+	before = others_slept();
+	watch_vm(&guest.process.vm, 1000000);
+	mf_process_run(&guest.process, &guest.exit);
+	watch_vm(NULL, 0);
+	cr_expect_leq(others_slept() - before, 6, "%ld looks in a second", others_slept() - before);
+	mf_watch_leave(watch);
+	stop();
+}
