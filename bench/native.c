@@ -163,11 +163,12 @@ static ssize_t swallow(void *cookie, int fd, const void *bytes, size_t count)
 static int count(const struct job *job, const char *path, struct bench_report *report)
 {
 	static const char *no_env[] = {NULL};
+	static const char *everything = "/";
 	char *argv[6] = {(char *)path, job->args[0], job->args[1], job->args[2], job->args[3]};
 	struct mf_program_options options = {.argv = argv,
 					     .env = no_env,
 					     .memory_bytes = (uint64_t)MEMORY_MIB << 20,
-					     .read_all = true};
+					     .read = {.paths = &everything, .count = 1}};
 	struct mf_program program;
 	struct mf_process process;
 	struct mf_watchdog *dog;

@@ -65,6 +65,7 @@ struct mf_mem {
 	size_t arena_bytes;
 	size_t reserved_bytes; /* address space held: arena + limit + room for file maps */
 	size_t limit_bytes;    /* of guest frames */
+	size_t kept;           /* free frames of plain memory that were not given back */
 	uint64_t frames_cap;   /* frames that may be in use; at most the arena's limit */
 	size_t guest_bytes;    /* of guest memory mapped and in slots */
 	int memfd;             /* while an image is built, else -1 (also of plain memory) */
