@@ -5,6 +5,7 @@
 #include "engine/image/layout.h"
 #include "engine/linux/exec.h"
 #include "engine/linux/memory.h"
+#include "engine/linux/renew.h"
 
 #include <mayfly/abi/call.h>
 #include <mayfly/abi/ring.h>
@@ -59,9 +60,9 @@ static uint64_t push(struct stack *stack, const void *from, size_t bytes)
 	return stack->top - stack->used;
 }
 
-static void align(struct stack *stack)
+static void align(struct stack *stack, size_t bytes)
 {
-	stack->used = (stack->used + 15) & ~(size_t)15;
+	stack->used = (stack->used + bytes - 1) & ~(bytes - 1);
 }
 
 /* -E2BIG: one of them is longer than Linux takes. */
@@ -144,6 +145,8 @@ static void aux_rest(const struct mf_process *process, struct aux *aux, uint64_t
 	bool fsgsbase = process->vm.kvm.kvm->traits.cr4_extra & CR4_FSGSBASE;
 
 	aux_add(aux, AT_RANDOM, mf_linux(process)->random_at);
+	aux_add(aux, MF_AUX_GENERATION,
+		mf_linux(process)->random_at + offsetof(struct mf_renewed, generation));
 	aux_add(aux, AT_HWCAP2, fsgsbase ? HWCAP2_FSGSBASE : 0);
 	aux_add(aux, AT_EXECFN, name);
 	aux_add(aux, AT_PLATFORM, platform);
@@ -169,22 +172,22 @@ static int fill(struct mf_process *process, struct stack *stack, const struct mf
 		const struct mf_exec_places *places)
 {
 	static const uint64_t zero;
-	uint64_t random[2];
+	struct mf_renewed renewed = {.generation = 0};
 	uint64_t name;
 	uint64_t platform;
 	uint64_t argc = args->count;
 	struct aux aux = {.count = 0};
 
-	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+	if (getrandom(renewed.random, sizeof(renewed.random), 0) != sizeof(renewed.random))
 		return -EIO;
 	push(stack, &zero, sizeof(zero));
 	name = push(stack, exec->exec_name, strlen(exec->exec_name) + 1);
 	push_strings(stack, envs);
 	push_strings(stack, args);
-	align(stack);
+	align(stack, 16);
 	platform = push(stack, PLATFORM, sizeof(PLATFORM));
-	align(stack);
-	MF_DIRTY(process, random_at) = push(stack, random, sizeof(random));
+	align(stack, MF_RENEWED_ALIGN);
+	MF_DIRTY(process, random_at) = push(stack, &renewed, sizeof(renewed));
 	aux_machine(process, &aux);
 	aux_program(&aux, elf, places);
 	aux_rest(process, &aux, name, platform);

@@ -5,6 +5,7 @@
 #include "engine/linux/futex.h"
 #include "engine/linux/hosts.h"
 #include "engine/linux/memory.h"
+#include "engine/linux/renew.h"
 #include "engine/linux/sched.h"
 #include "engine/linux/signal.h"
 #include "engine/linux/syscall.h"
@@ -238,6 +239,14 @@ void mf_process_run(struct mf_process *process, struct mf_exit *exit)
 {
 	process->entered_ns = monotonic_ns();
 	*exit = (struct mf_exit){.wait_fd = -1};
+	if (process->renew && mf_renew(process)) {
+		*exit = (struct mf_exit){.kind = MF_EXIT_CRASHED,
+					 .status = SIGKILL,
+					 .wait_fd = -1,
+					 .text = "the host gives no random bytes"};
+		return;
+	}
+	process->renew = false;
 	mf_sched_begin(process);
 	run(process, exit);
 	if (exit->kind != MF_EXIT_KICKED)
@@ -277,7 +286,7 @@ int mf_process_fork(struct mf_process *process, struct mf_image *image,
 	uint64_t cap;
 	int ret;
 
-	*process = (struct mf_process){.policy = policy};
+	*process = (struct mf_process){.policy = policy, .renew = true};
 	ret = mf_vm_fork(&process->vm, image, err);
 	process->vm.mem.touch = mf_memory_touch_mem;
 	if (ret || !policy->private_pages)
@@ -299,6 +308,7 @@ int mf_process_reset(struct mf_process *process)
 	process->cpu_ns = 0;
 	process->turn_cpu_ns = 0;
 	process->turn_over = false;
+	process->renew = true;
 	return mf_vm_reset(&process->vm);
 }
 

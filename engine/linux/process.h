@@ -102,6 +102,7 @@ struct mf_process {
 	uint64_t entered_ns;    /* when this run began (CLOCK_MONOTONIC: needs no system call) */
 	uint64_t syscalls;      /* handled by the engine */
 	int host_epoll;         /* see watch.h; + 1, 0: none */
+	bool renew;             /* not entered since fork or reset: see renew.h */
 	bool out_of_memory;     /* a call was refused for want of guest memory */
 	bool turn_over;         /* another thread's turn, if any can run */
 	uint64_t turn_cpu_ns;   /* CPU time when the thread on the vCPU got it */

@@ -23,9 +23,16 @@
 #define CAPACITY_MINIMUM 1024ul
 #define CAPACITY_MAXIMUM (1ul << 30)
 #define LOG_BYTES        512
+#define HOOKS_MAX        16
 
 struct hot *mf_sdk_hot;
 static size_t capacity = CAPACITY_DEFAULT;
+static const volatile uint64_t *generation;
+static struct hook {
+	void (*fn)(void *argument);
+	void *argument;
+} hooks[HOOKS_MAX];
+static size_t hook_count;
 static enum { PLACE_UNKNOWN, PLACE_NATIVE, PLACE_INSIDE } place;
 
 __attribute__((weak, noinline)) long mf_sdk_exit(unsigned long number, const void *a,
@@ -57,6 +64,23 @@ int mf_request_capacity(size_t bytes)
 	return 0;
 }
 
+uint64_t mf_generation(void)
+{
+	if (!generation)
+		generation = (const volatile uint64_t *)getauxval(MF_AUX_GENERATION);
+	return generation ? *generation : 0;
+}
+
+int mf_on_request(void (*fn)(void *argument), void *argument)
+{
+	if (mf_sdk_hot)
+		return -EBUSY;
+	if (hook_count == HOOKS_MAX)
+		return -ENOSPC;
+	hooks[hook_count++] = (struct hook){fn, argument};
+	return 0;
+}
+
 static int start(void)
 {
 	size_t total = (HOT_BYTES + capacity + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
@@ -65,6 +89,7 @@ static int start(void)
 
 	if (memory == MAP_FAILED)
 		return -errno;
+	mf_generation();
 	mf_inside(); /* ask before the ready point: the answer is part of the image */
 	mf_sdk_hot = memory;
 	mf_sdk_hot->ready.version = MF_ABI_VERSION;
@@ -88,8 +113,13 @@ const struct mf_request *mf_wait(void)
 		mf_sdk_hot->channel.open = false;
 		mf_sdk_hot->state = size > 0 ? RESPONSE_NONE : RESPONSE_IMPOSSIBLE;
 	}
-	if (size > 0)
+	if (size > 0) {
+		size_t i;
+
+		for (i = 0; i < hook_count; i++)
+			hooks[i].fn(hooks[i].argument);
 		return (const struct mf_request *)(mf_sdk_hot + 1);
+	}
 	errno = (int)-size;
 	return NULL;
 }

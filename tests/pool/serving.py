@@ -51,14 +51,14 @@ class Client(http.client.HTTPConnection):
 class Server:
     """With-statement: a server that is ready; it is ended at the end, and its stderr is in .log()."""
 
-    def __init__(self, *options, guest=GUEST, vms=4, before=None, stderr=None, wait=True, prefix=()):
+    def __init__(self, *options, guest=GUEST, vms=4, before=None, stderr=None, wait=True, prefix=(), args=()):
         self.folder = tempfile.TemporaryDirectory(prefix="mayfly-pool-")
         self.path, self.health = f"{self.folder.name}/socket", f"{self.folder.name}/health"
         self.log_name = f"{self.folder.name}/log"
         with open(self.log_name, "wb") as log:
             self.process = subprocess.Popen(
                 [*prefix, MAYFLY, "serve", "--listen", f"unix:{self.path}", "--health", f"unix:{self.health}", "--vms", str(vms),
-                 *options, "--", guest], stdin=subprocess.DEVNULL, stderr=stderr or log, preexec_fn=before)
+                 *options, "--", guest, *args], stdin=subprocess.DEVNULL, stderr=stderr or log, preexec_fn=before)
         if wait:
             self.wait_ready()
 

@@ -107,6 +107,24 @@ void mf_log(enum mf_log_level level, const char *format, ...) __attribute__((for
 /* CLOCK_MONOTONIC, without leaving the guest. */
 uint64_t mf_clock_ns(void);
 
+/*
+ * A number that is another one in every VM and after every reset: 0 before the ready point (and
+ * natively), then never. All of the image is the same in all of its VMs, random generators
+ * included: one that was seeded under another number than this gives what others give, too. Seed
+ * such a generator at the begin of each request (mf_on_request), or whenever this has changed.
+ * The kernel's generator (getrandom, /dev/urandom) needs nothing.
+ */
+uint64_t mf_generation(void);
+
+/*
+ * Have `fn` called at the begin of each request, before mf_wait() returns it; natively, too. In the
+ * order in which they were given, at most 16. -EBUSY after the first mf_wait(), -ENOSPC.
+ *
+ *	static void reseed(void *unused) { RAND_poll(); }     -- OpenSSL, for instance
+ *	mf_on_request(reseed, NULL);
+ */
+int mf_on_request(void (*fn)(void *argument), void *argument);
+
 /* Whether the program runs inside Mayfly. */
 bool mf_inside(void);
 

@@ -42,6 +42,13 @@
 #define MF_AUX_INSIDE  1 /* this is a VM of Mayfly */
 #define MF_AUX_CHANNEL 2 /* a channel lies at MF_CHANNEL_VA once a request is being served */
 
+/*
+ * And another: the address of a uint64_t that is 0 while the image is built and a number of its
+ * own, never 0, in each fork and after each reset. It changes while the program waits for its first
+ * request. A random generator that was seeded under another number than this must be seeded again.
+ */
+#define MF_AUX_GENERATION 0x4d460002
+
 #ifndef __ASSEMBLER__
 #include <stdint.h>
 
