@@ -206,6 +206,8 @@ static int build(struct load *load)
 
 	if (!ret)
 		ret = make_permit(load);
+	if (!ret)
+		ret = mf_exec_permit(&load->image->files, &load->image->permit, load->err);
 	if (ret)
 		return ret;
 	make_policy(load);

@@ -34,28 +34,6 @@ static int make_permit(struct mf_program *program, struct mf_error *err)
 	return program->files_allowed ? mf_permit_create_from(&program->permit, &settings, err) : 0;
 }
 
-/* The program that was found, with what it needs to start: see permit.h. A static one needs
- * nothing. */
-static int permit_start(struct mf_program *program, struct mf_error *err)
-{
-	static const struct mf_permit_settings nothing;
-	const struct mf_exec_files *files = &program->files;
-	const char *names[MF_EXEC_SCRIPTS + 2];
-	size_t count = 0;
-	int ret = 0;
-
-	if (!files->interp.path && !files->script_count)
-		return 0;
-	for (; count < files->script_count; count++)
-		names[count] = files->scripts[count];
-	names[count++] = files->program.path;
-	if (files->interp.path)
-		names[count++] = files->interp.path;
-	if (!program->permit)
-		ret = mf_permit_create_from(&program->permit, &nothing, err);
-	return ret ? ret : mf_permit_start(program->permit, names, count, files->interp.path, err);
-}
-
 static bool any_rules(const struct mf_net_rules *rules)
 {
 	return rules->all || rules->count;
@@ -131,7 +109,7 @@ int mf_program_open(struct mf_program *program, const struct mf_program_options 
 				   program->permit, err);
 	if (!ret) {
 		choose_cwd(program);
-		ret = permit_start(program, err);
+		ret = mf_exec_permit(&program->files, &program->permit, err);
 	}
 	if (!ret)
 		ret = make_explain(program, err);

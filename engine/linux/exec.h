@@ -40,6 +40,15 @@ int mf_exec_open(struct mf_exec_files *files, const char *name, char *const *arg
 		 const char *search, const struct mf_permit *view, struct mf_error *err);
 void mf_exec_close(struct mf_exec_files *files); /* a zeroed one is fine */
 
+/*
+ * Let `*permit` (NULL: an empty one is made, the caller's) allow what the program needs to start:
+ * to read its own file and its scripts, and what the dynamic linker loads (mf_permit_start). A
+ * static program that is no script needs nothing, and *permit stays as it is. -ENOMEM with a
+ * sentence.
+ */
+int mf_exec_permit(const struct mf_exec_files *files, struct mf_permit **permit,
+		   struct mf_error *err);
+
 /* The whole of one file, the caller's to free. -errno with a sentence, *elf is then NULL. */
 int mf_exec_read(const char *path, uint8_t **elf, size_t *bytes, struct mf_error *err);
 

@@ -417,3 +417,24 @@ void mf_exec_close(struct mf_exec_files *files)
 	free(files->name);
 	*files = (struct mf_exec_files){0};
 }
+
+int mf_exec_permit(const struct mf_exec_files *files, struct mf_permit **permit,
+		   struct mf_error *err)
+{
+	static const struct mf_permit_settings nothing;
+	const char *names[MF_EXEC_SCRIPTS + 2];
+	bool dynamic = files->interp.path;
+	size_t count = 0;
+	int ret = 0;
+
+	if (!dynamic && !files->script_count)
+		return 0;
+	for (; count < files->script_count; count++)
+		names[count] = files->scripts[count];
+	names[count++] = files->program.path;
+	if (dynamic)
+		names[count++] = files->interp.path;
+	if (!*permit)
+		ret = mf_permit_create_from(permit, &nothing, err);
+	return ret ? ret : mf_permit_start(*permit, names, count, dynamic, err);
+}

@@ -464,11 +464,13 @@ static int try_bad_settings(void)
 {
 	const char *path = "/nonexistent/mayfly";
 	struct mf_confine no_flag = {.read_paths = &path, .read_path_count = 1};
+	struct mf_confine open_flag = {.open_paths = &path, .open_path_count = 1};
 	struct mf_confine missing = no_flag;
 	struct mf_error err = {0};
 
 	missing.flags = MF_CONFINE_OPEN_FILES;
 	CHECK(mf_confine_enter(&no_flag, NULL, &err) == -EINVAL);
+	CHECK(mf_confine_enter(&open_flag, NULL, &err) == -EINVAL);
 	CHECK(mf_confine_enter(&(struct mf_confine){.flags = 1u << 20}, NULL, &err) == -EINVAL);
 	CHECK(mf_confine_enter(&(struct mf_confine){.flags = MF_CONFINE_CHANGE_FILES}, NULL,
 			       NULL) == -EINVAL);
@@ -508,6 +510,35 @@ Test(confine, the_report_says_what_was_applied)
 }
 
 /* ---- files under Landlock ---- */
+
+/* What libraries get: to be read by name, not to be listed or changed. */
+static int try_folder_to_open(void)
+{
+	const char *paths[] = {folder};
+	struct mf_confine c = {.flags = MF_CONFINE_OPEN_FILES | MF_CONFINE_NEED_LANDLOCK,
+			       .open_paths = paths,
+			       .open_path_count = 1};
+	int at = open(folder, O_PATH | O_DIRECTORY), fd;
+
+	CHECK(at >= 0);
+	CHECK(confine(&c) == 0);
+	CHECK((fd = openat(at, "inside", O_RDONLY)) >= 0);
+	close(fd);
+	CHECK_ERRNO(openat(at, "inside", O_RDWR), EACCES);
+	CHECK_ERRNO(openat(at, "new", O_WRONLY | O_CREAT, 0644), EACCES);
+	CHECK_ERRNO(openat(at, ".", O_RDONLY | O_DIRECTORY), EACCES);
+	CHECK_ERRNO(openat(at, "../..//etc/passwd", O_RDONLY), EACCES);
+	CHECK_ERRNO(open("/etc/passwd", O_RDONLY), EACCES);
+	CHECK_ERRNO(open(outside, O_RDONLY), EACCES);
+	return 0;
+}
+
+Test(confine_files, a_folder_to_open_from_is_neither_listed_nor_changed)
+{
+	NEEDS_LANDLOCK();
+	NOT_UNDER_SANITIZER();
+	expect_pass(try_folder_to_open);
+}
 
 static int try_allowed_folder(void)
 {
