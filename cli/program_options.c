@@ -19,6 +19,7 @@ struct row {
 
 static int take_size(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
 static int take_flag(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
+static int take_count(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
 static int take_paths(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
 static int take_rules(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
 static int take_env(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
@@ -32,14 +33,16 @@ static int take_all(struct mf_cli_program *, const struct row *, const char *, s
 #define FIELD(member) offsetof(struct mf_program_options, member)
 
 /*
- * Limits, then permissions, then the rest. take_size and take_flag fill a uint64_t and a bool of
- * struct mf_program_options; mf_parse_count and mf_parse_duration are there for more of the kind.
+ * Limits, then permissions, then the rest. take_size, take_count and take_flag fill a uint64_t,
+ * another and a bool of struct mf_program_options; mf_parse_count and mf_parse_duration are there
+ * for more of the kind.
  */
 static const struct row rows[] = {
 	{"memory", "SIZE", "memory the program may have (256M)", take_size, FIELD(memory_bytes),
 	 1ull << 20, 64ull << 30},
 	{"output", "SIZE", "what it may print (no limit)", take_size, FIELD(output_bytes), 1,
 	 UINT64_MAX},
+	{"files", "N", "descriptors it may have open (1024)", take_count, FIELD(files), 3, 4096},
 	{"allow-read", "[=PATHS]", "files and folders it may read; alone: all", take_paths,
 	 FIELD(read), 0, 0},
 	{"allow-write", "[=PATHS]", "files and folders it may change; alone: all", take_paths,
@@ -200,6 +203,18 @@ static int take_size(struct mf_cli_program *program, const struct row *row, cons
 		ret = mf_error_set(err, -EINVAL, "--%s %s is not between %lluM and %lluG",
 				   row->name, value, (unsigned long long)row->min >> 20,
 				   (unsigned long long)row->max >> 30);
+	return ret;
+}
+
+static int take_count(struct mf_cli_program *program, const struct row *row, const char *value,
+		      struct mf_error *err)
+{
+	uint64_t *field = field_of(program, row);
+	int ret = mf_parse_count(row->name, value, row->max, field, err);
+
+	if (!ret && *field < row->min)
+		ret = mf_error_set(err, -EINVAL, "--%s %s is fewer than %llu", row->name, value,
+				   (unsigned long long)row->min);
 	return ret;
 }
 

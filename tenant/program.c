@@ -122,6 +122,7 @@ int mf_program_open(struct mf_program *program, const struct mf_program_options 
 		.stdin_fd = -1,
 		.trace = options->trace ? stderr : NULL,
 		.output_limit = options->output_bytes,
+		.files_limit = (uint32_t)options->files,
 	};
 	if (ret)
 		mf_program_close(program);

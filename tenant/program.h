@@ -32,6 +32,7 @@ struct mf_program_options {
 	bool explain; /* say of each refused access which option would allow it */
 	bool trace;
 	uint64_t output_bytes; /* limit; 0 = none */
+	uint64_t files;        /* descriptors, at most MF_FDS; 0 = the usual */
 };
 
 struct mf_program {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls about descriptors and what they refer to, other than reading, writing and names. */
 #include "engine/linux/io.h"
+#include "engine/linux/memfd.h"
 #include "engine/linux/pipe.h"
 #include "engine/linux/wait.h"
 
@@ -12,7 +13,6 @@
 #include <unistd.h>
 
 #define CLOSE_RANGE_CLOEXEC_ (1u << 2)
-#define SENDFILE_BYTES       32768u
 
 static int64_t result(long ret)
 {
@@ -141,6 +141,14 @@ int64_t mf_sys_fcntl(struct mf_process *process, const uint64_t arg[6])
 	case F_SETLK:
 	case F_SETLKW:
 		return -ENOLCK; /* the engine's locks would be shared by all its guests */
+	case F_ADD_SEALS:
+	case F_GET_SEALS:
+		return entry->kind == MF_FD_FILE
+			       ? result(fcntl(entry->host, (int)arg[1], (int)arg[2]))
+			       : -EINVAL;
+	case F_GETOWN:
+	case F_GETSIG:
+		return 0; /* nobody: O_ASYNC cannot be set */
 	case F_GETPIPE_SZ:
 		return entry->kind == MF_FD_PIPE ? mf_pipe_size(process, entry) : -EBADF;
 	case F_SETPIPE_SZ:
@@ -198,7 +206,11 @@ int64_t mf_sys_ftruncate(struct mf_process *process, const uint64_t arg[6])
 		return ret;
 	if (door)
 		return parked(process, door->truncate(door->cookie, entry->host, arg[1]));
-	return result(ftruncate(entry->host, (off_t)arg[1]));
+	ret = (int64_t)arg[1] > 0 ? mf_memfd_grow(process, entry, arg[1]) : 0;
+	if (!ret)
+		ret = result(ftruncate(entry->host, (off_t)arg[1]));
+	mf_memfd_settle(process, entry);
+	return ret;
 }
 
 static int64_t sync_file(struct mf_process *process, uint64_t fd, bool data_only)
@@ -228,6 +240,7 @@ int64_t mf_sys_fdatasync(struct mf_process *process, const uint64_t arg[6])
 int64_t mf_sys_fallocate(struct mf_process *process, const uint64_t arg[6])
 {
 	const struct mf_fd *entry = mf_fd_get(process, arg[0]);
+	int64_t ret;
 
 	if (!entry || entry->flags & O_PATH)
 		return -EBADF;
@@ -241,7 +254,13 @@ int64_t mf_sys_fallocate(struct mf_process *process, const uint64_t arg[6])
 		return -ENODEV;
 	if (process->policy->door)
 		return -EOPNOTSUPP; /* the door knows writes, truncations and syncs */
-	return result(fallocate(entry->host, (int)arg[1], (off_t)arg[2], (off_t)arg[3]));
+	if (__builtin_add_overflow((int64_t)arg[2], (int64_t)arg[3], &ret))
+		return -EFBIG;
+	ret = mf_memfd_grow(process, entry, arg[2] + arg[3]);
+	if (!ret)
+		ret = result(fallocate(entry->host, (int)arg[1], (off_t)arg[2], (off_t)arg[3]));
+	mf_memfd_settle(process, entry);
+	return ret;
 }
 
 int64_t mf_sys_fadvise64(struct mf_process *process, const uint64_t arg[6])
@@ -255,63 +274,4 @@ int64_t mf_sys_fadvise64(struct mf_process *process, const uint64_t arg[6])
 	if (entry->kind != MF_FD_FILE)
 		return (int)arg[3] < 0 || (int)arg[3] > POSIX_FADV_NOREUSE ? -EINVAL : 0;
 	return -posix_fadvise(entry->host, (off_t)arg[1], (off_t)arg[2], (int)arg[3]);
-}
-
-/* Through a bounce buffer: from `offset` of a file to wherever `out` writes. */
-static int64_t send(struct mf_process *process, const struct mf_fd *out, int host, uint64_t offset,
-		    uint64_t bytes)
-{
-	struct mf_io io = {.at = MF_OWN_OFFSET, .flags = out->flags};
-	char buffer[SENDFILE_BYTES];
-	uint64_t done = 0;
-
-	while (done < bytes) {
-		size_t want = bytes - done < sizeof(buffer) ? bytes - done : sizeof(buffer);
-		ssize_t got = TEMP_FAILURE_RETRY(pread(host, buffer, want, (off_t)(offset + done)));
-		struct mf_cursor cursor;
-		int64_t put = got;
-
-		if (got > 0) {
-			mf_cursor_host(&cursor, process, buffer, (size_t)got, MF_READ);
-			put = mf_io_write(process, out, &cursor, &io);
-		} else if (got < 0) {
-			put = -errno;
-		}
-		if (put == MF_SYS_EXIT || (put < 0 && !done))
-			return put;
-		if (put <= 0)
-			break;
-		done += (uint64_t)put;
-		if (put < got || (size_t)got < want)
-			break;
-	}
-	return (int64_t)done;
-}
-
-int64_t mf_sys_sendfile(struct mf_process *process, const uint64_t arg[6])
-{
-	const struct mf_fd *out = mf_fd_get(process, arg[0]);
-	const struct mf_fd *in = mf_fd_get(process, arg[1]);
-	uint64_t bytes = arg[3] < MF_RW_MAX ? arg[3] : MF_RW_MAX;
-	uint64_t offset;
-	int64_t ret;
-
-	if (!out || !in || (in->flags | out->flags) & O_PATH ||
-	    (in->flags & O_ACCMODE) == O_WRONLY || (out->flags & O_ACCMODE) == O_RDONLY)
-		return -EBADF;
-	if (in->kind != MF_FD_FILE || out->flags & O_APPEND || arg[3] > INT64_MAX)
-		return -EINVAL;
-	offset = in->offset;
-	if (arg[2] && mf_guest_read(process, arg[2], &offset, sizeof(offset)))
-		return -EFAULT;
-	if (offset > INT64_MAX)
-		return -EINVAL;
-	ret = send(process, out, in->host, offset, bytes);
-	if (ret < 0)
-		return ret;
-	offset += (uint64_t)ret;
-	if (arg[2])
-		return mf_guest_write(process, arg[2], &offset, sizeof(offset)) ? -EFAULT : ret;
-	mf_fd_rw(process, in)->offset = offset;
-	return ret;
 }

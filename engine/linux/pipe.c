@@ -295,17 +295,77 @@ static int stat_pipe(struct mf_process *process, const struct mf_fd *entry, stru
 	return 0;
 }
 
+uint64_t mf_pipe_bytes(const struct mf_process *process, const struct mf_fd *entry)
+{
+	const struct mf_pipe *pipe = pipe_of(process, entry);
+	uint64_t bytes = 0;
+	uint32_t at;
+
+	for (at = pipe->tail; at != pipe->head; at++)
+		bytes += bytes_in(&pipe->slots[at % pipe->capacity]);
+	return bytes;
+}
+
+uint64_t mf_pipe_room(const struct mf_process *process, const struct mf_fd *entry)
+{
+	const struct mf_pipe *pipe = pipe_of(process, entry);
+
+	return (uint64_t)(pipe->capacity - (pipe->head - pipe->tail)) * MF_PAGE;
+}
+
+bool mf_pipe_has_reader(const struct mf_process *process, const struct mf_fd *entry)
+{
+	return pipe_of(process, entry)->readers;
+}
+
+bool mf_pipe_has_writer(const struct mf_process *process, const struct mf_fd *entry)
+{
+	return pipe_of(process, entry)->writers;
+}
+
+size_t mf_pipe_peek(const struct mf_process *process, const struct mf_fd *entry, void *to,
+		    size_t bytes)
+{
+	const struct mf_pipe *pipe = pipe_of(process, entry);
+	size_t done = 0;
+	uint32_t at;
+
+	for (at = pipe->tail; at != pipe->head && done < bytes; at++) {
+		const struct mf_pipe_slot *slot = &pipe->slots[at % pipe->capacity];
+		size_t part = bytes_in(slot) < bytes - done ? bytes_in(slot) : bytes - done;
+
+		memcpy((uint8_t *)to + done, bytes_at(process, slot), part);
+		done += part;
+	}
+	return done;
+}
+
+void mf_pipe_consume(struct mf_process *process, const struct mf_fd *entry, size_t bytes)
+{
+	struct mf_pipe *pipe = pipe_rw(process, entry);
+	bool was_full = is_full(pipe);
+
+	while (bytes && pipe->head != pipe->tail) {
+		struct mf_pipe_slot *slot = slot_rw(process, pipe, pipe->tail);
+		uint32_t part = bytes_in(slot) < bytes ? bytes_in(slot) : (uint32_t)bytes;
+
+		slot->offset = (uint16_t)(slot->offset + part);
+		slot->bytes = (uint16_t)(slot->bytes - part);
+		bytes -= part;
+		if (!bytes_in(slot))
+			drop_slot(process, pipe);
+	}
+	if (was_full && !is_full(pipe))
+		mf_fd_notify(process, entry, POLLOUT | POLLWRNORM);
+}
+
 static int64_t ioctl_pipe(struct mf_process *process, const struct mf_fd *entry, uint32_t request,
 			  uint64_t arg)
 {
-	const struct mf_pipe *pipe = pipe_of(process, entry);
-	uint32_t bytes = 0;
-	uint32_t at;
+	uint32_t bytes = (uint32_t)mf_pipe_bytes(process, entry);
 
 	if (request != FIONREAD)
 		return -ENOTTY;
-	for (at = pipe->tail; at != pipe->head; at++)
-		bytes += bytes_in(&pipe->slots[at % pipe->capacity]);
 	return mf_guest_write(process, arg, &bytes, sizeof(bytes));
 }
 

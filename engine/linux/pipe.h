@@ -17,4 +17,15 @@ int64_t mf_pipe_resize(struct mf_process *process, const struct mf_fd *entry, ui
  * negative errno. */
 int64_t mf_pipe_open(struct mf_process *process, const struct mf_fd *entry, int flags);
 
+/* Bytes in it; bytes that a write takes for sure; whether anybody has the other end. */
+uint64_t mf_pipe_bytes(const struct mf_process *process, const struct mf_fd *entry);
+uint64_t mf_pipe_room(const struct mf_process *process, const struct mf_fd *entry);
+bool mf_pipe_has_reader(const struct mf_process *process, const struct mf_fd *entry);
+bool mf_pipe_has_writer(const struct mf_process *process, const struct mf_fd *entry);
+
+/* Copy what is in it, up to `bytes`, and leave it there: how much. Take that much out of it. */
+size_t mf_pipe_peek(const struct mf_process *process, const struct mf_fd *entry, void *to,
+		    size_t bytes);
+void mf_pipe_consume(struct mf_process *process, const struct mf_fd *entry, size_t bytes);
+
 #endif

@@ -15,7 +15,6 @@
 #include <time.h>
 
 #define SECOND_NS 1000000000ull
-#define REPOLL_NS 5000000ull
 
 #define ALWAYS (POLLERR | POLLHUP) /* said without being asked for */
 
@@ -77,23 +76,16 @@ static int64_t park(struct mf_process *process, struct look *look, uint64_t unti
 {
 	uint64_t timer = look->objects ? mf_timerfd_next_ns(process) : MF_FOREVER;
 	int nested = look->nests ? mf_watch_host(process) : -1;
+	uint64_t object = look->objects ? MF_WAIT_FDS : 0;
 
 	until = timer < until ? timer : until;
 	if (nested >= 0 && look->host_count < MF_FDS)
 		look->hosts[look->host_count++] = (struct pollfd){.fd = nested, .events = POLLIN};
-	if (look->host_count == 1) {
-		mf_wait_host(process, look->hosts[0].fd, look->hosts[0].events);
-		MF_THREAD_DIRTY(process, wait.until_ns) = until;
-		if (look->objects)
-			MF_THREAD_DIRTY(process, wait.object) = MF_WAIT_FDS;
-		return MF_SYS_WAIT;
-	}
-	if (look->host_count) {
-		uint64_t again = mf_wait_now_ns() + REPOLL_NS;
-
-		until = again < until ? again : until;
-	}
-	return mf_wait_object(process, look->objects ? MF_WAIT_FDS : 0, until);
+	if (!look->host_count)
+		return mf_wait_object(process, object, until);
+	mf_wait_hosts(process, look->hosts, look->host_count, until);
+	MF_THREAD_DIRTY(process, wait.object) = object;
+	return MF_SYS_WAIT;
 }
 
 /* The call comes back here with the same arguments until it is over; the deadline is in the arena.

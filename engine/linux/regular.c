@@ -5,6 +5,7 @@
  * reason.
  */
 #include "engine/linux/io.h"
+#include "engine/linux/memfd.h"
 #include "engine/linux/wait.h"
 
 #include <errno.h>
@@ -101,13 +102,30 @@ static void move_on(struct mf_process *process, const struct mf_fd *entry, uint6
 	mf_fd_rw(process, entry)->offset = offset;
 }
 
+/* A file without a name takes memory: is there so much? */
+static int grow(struct mf_process *process, const struct mf_fd *entry, uint64_t offset,
+		uint64_t bytes, uint32_t flags)
+{
+	struct stat st;
+
+	if (!(entry->marks & MF_FD_IS_MEMFD) || !bytes)
+		return 0;
+	if (flags & O_APPEND && !fstat(entry->host, &st))
+		offset = (uint64_t)st.st_size;
+	return mf_memfd_grow(process, entry, offset + bytes);
+}
+
 static int64_t write_file(struct mf_process *process, const struct mf_fd *entry,
 			  struct mf_cursor *cursor, const struct mf_io *io)
 {
 	uint64_t offset = offset_of(entry, io);
 	uint64_t done;
-	int64_t result = move_file(process, entry, cursor, io, offset, put_file, &done);
+	int64_t result = grow(process, entry, offset, cursor->left, io->flags);
 
+	if (result)
+		return result;
+	result = move_file(process, entry, cursor, io, offset, put_file, &done);
+	mf_memfd_settle(process, entry);
 	if (done && io->at == MF_OWN_OFFSET)
 		move_on(process, entry, offset + done, io->flags);
 	return result;
@@ -160,6 +178,8 @@ const struct mf_fd_ops mf_file_ops = {
 	.write = write_file,
 	.seek = seek_file,
 	.ioctl = ioctl_file,
+	.close = mf_memfd_close,
+	.freeze = mf_memfd_freeze,
 };
 
 static int64_t read_dir(struct mf_process *process, const struct mf_fd *entry,

@@ -67,6 +67,10 @@ enum mf_fd_kind {
 	MF_FD_KINDS
 };
 
+enum mf_fd_mark {
+	MF_FD_IS_MEMFD = 1, /* FILE: has no name; `object` pages of it are counted */
+};
+
 enum mf_char {
 	MF_CHAR_NULL,
 	MF_CHAR_ZERO,
@@ -76,8 +80,8 @@ enum mf_char {
 
 /* An open file description: descriptors that were made by dup share one. */
 struct mf_fd {
-	uint8_t kind; /* enum mf_fd_kind */
-	uint8_t reserved;
+	uint8_t kind;     /* enum mf_fd_kind */
+	uint8_t marks;    /* enum mf_fd_mark */
 	uint16_t dir;     /* MF_FD_DIR: its name is dirs[dir] */
 	int32_t host;     /* host descriptor, or as the kind says; -1: none */
 	uint32_t flags;   /* O_* status flags; O_APPEND and O_NONBLOCK are here only, not on the

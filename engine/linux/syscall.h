@@ -85,7 +85,7 @@ mf_syscall_fn mf_sys_dup2, mf_sys_dup3, mf_sys_fcntl, mf_sys_ioctl, mf_sys_pipe,
 mf_syscall_fn mf_sys_preadv2, mf_sys_pwritev2, mf_sys_eventfd, mf_sys_eventfd2;
 mf_syscall_fn mf_sys_epoll_create, mf_sys_epoll_create1, mf_sys_epoll_ctl, mf_sys_epoll_wait,
 	mf_sys_epoll_pwait, mf_sys_epoll_pwait2, mf_sys_timerfd_create, mf_sys_timerfd_settime,
-	mf_sys_timerfd_gettime;
+	mf_sys_timerfd_gettime, mf_sys_memfd_create, mf_sys_splice, mf_sys_tee, mf_sys_vmsplice;
 mf_syscall_fn mf_sys_poll, mf_sys_ppoll, mf_sys_select, mf_sys_pselect6, mf_sys_ftruncate;
 mf_syscall_fn mf_sys_fsync, mf_sys_fdatasync, mf_sys_fallocate, mf_sys_fadvise64, mf_sys_sendfile;
 /* socket.c, socket_calls.c, socket_message.c, socket_option.c */

@@ -16,9 +16,9 @@
 
 /* Objects: futexes are told by their addresses; descriptions, pipes and what else descriptors are
  * made of lie above all addresses. `out`: who waits for room. */
-#define MF_WAIT_FD(index, out)   (1ull << 63 | (uint64_t)(index) << 1 | !!(out))
-#define MF_WAIT_PIPE(index, out) (3ull << 62 | (uint64_t)(index) << 1 | !!(out))
-#define MF_WAIT_FDS              UINT64_MAX /* any descriptor */
+#define MF_WAIT_FD(index, out)   (2ull << 61 | (uint64_t)(index) << 1 | !!(out))
+#define MF_WAIT_PIPE(index, out) (3ull << 61 | (uint64_t)(index) << 1 | !!(out))
+#define MF_WAIT_FDS              ((1ull << 63) - 1) /* any descriptor */
 
 uint64_t mf_wait_now_ns(void); /* CLOCK_MONOTONIC */
 
