@@ -18,8 +18,8 @@ struct row {
 };
 
 static int take_size(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
-static int take_flag(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
 static int take_count(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
+static int take_flag(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
 static int take_paths(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
 static int take_rules(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
 static int take_env(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
@@ -43,6 +43,7 @@ static const struct row rows[] = {
 	{"output", "SIZE", "what it may print (no limit)", take_size, FIELD(output_bytes), 1,
 	 UINT64_MAX},
 	{"files", "N", "descriptors it may have open (1024)", take_count, FIELD(files), 3, 4096},
+	{"pids", "N", "threads it may have (1024)", take_count, FIELD(threads), 1, MF_THREADS},
 	{"allow-read", "[=PATHS]", "files and folders it may read; alone: all", take_paths,
 	 FIELD(read), 0, 0},
 	{"allow-write", "[=PATHS]", "files and folders it may change; alone: all", take_paths,

@@ -123,6 +123,7 @@ int mf_program_open(struct mf_program *program, const struct mf_program_options 
 		.trace = options->trace ? stderr : NULL,
 		.output_limit = options->output_bytes,
 		.files_limit = (uint32_t)options->files,
+		.threads = (uint32_t)options->threads,
 	};
 	if (ret)
 		mf_program_close(program);

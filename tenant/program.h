@@ -33,6 +33,7 @@ struct mf_program_options {
 	bool trace;
 	uint64_t output_bytes; /* limit; 0 = none */
 	uint64_t files;        /* descriptors, at most MF_FDS; 0 = the usual */
+	uint64_t threads;      /* limit; 0 = MF_THREADS */
 };
 
 struct mf_program {

@@ -171,7 +171,7 @@ void mf_hosts_look(struct mf_process *process)
 	hosts->doubtful = poll(fds, hosts->wanted.count, 0) <= 0;
 	for (i = 0; i < hosts->wanted.count && !hosts->doubtful; i++) {
 		if (fds[i].revents)
-			mf_sched_wake(process, hosts->wanted.entries[i].thread);
+			mf_sched_wake_by_host(process, hosts->wanted.entries[i].thread);
 	}
 }
 

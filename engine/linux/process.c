@@ -250,7 +250,7 @@ void mf_process_run(struct mf_process *process, struct mf_exit *exit)
 	mf_sched_begin(process);
 	run(process, exit);
 	if (exit->kind != MF_EXIT_KICKED)
-		process->turn_over = false;
+		process->turn.over = false;
 	process->cpu_ns += monotonic_ns() - process->entered_ns;
 }
 
@@ -306,8 +306,7 @@ int mf_process_reset(struct mf_process *process)
 	mf_hosts_finish(process);
 	process->output_bytes = 0;
 	process->cpu_ns = 0;
-	process->turn_cpu_ns = 0;
-	process->turn_over = false;
+	process->turn = (struct mf_turn){0};
 	process->renew = true;
 	return mf_vm_reset(&process->vm);
 }

@@ -94,18 +94,26 @@ struct mf_exit {
 	char text[160];         /* SIGNALED, CRASHED: what happened, for people */
 };
 
+/* Whose turn it is: engine/linux/sched.c. Starts anew with every fork and reset. */
+struct mf_turn {
+	bool over;       /* another thread's turn, if any can run */
+	bool out_of_row; /* the thread on the vCPU came first because it had waited for the host */
+	uint32_t row;    /* the last thread that had its turn in the row */
+	uint32_t woken;  /* index + 1 of one that the host woke; 0: none */
+	uint64_t cpu_ns; /* CPU time of the program when this turn began */
+};
+
 struct mf_process {
 	struct mf_vm vm;
 	const struct mf_policy *policy;
-	uint64_t output_bytes;  /* printed in this run */
-	uint64_t cpu_ns;        /* time spent in earlier runs since fork or reset: its CPU time */
-	uint64_t entered_ns;    /* when this run began (CLOCK_MONOTONIC: needs no system call) */
-	uint64_t syscalls;      /* handled by the engine */
-	int host_epoll;         /* see watch.h; + 1, 0: none */
-	bool renew;             /* not entered since fork or reset: see renew.h */
-	bool out_of_memory;     /* a call was refused for want of guest memory */
-	bool turn_over;         /* another thread's turn, if any can run */
-	uint64_t turn_cpu_ns;   /* CPU time when the thread on the vCPU got it */
+	uint64_t output_bytes; /* printed in this run */
+	uint64_t cpu_ns;       /* time spent in earlier runs since fork or reset: its CPU time */
+	uint64_t entered_ns;   /* when this run began (CLOCK_MONOTONIC: needs no system call) */
+	uint64_t syscalls;     /* handled by the engine */
+	int host_epoll;        /* see watch.h; + 1, 0: none */
+	bool renew;            /* not entered since fork or reset: see renew.h */
+	bool out_of_memory;    /* a call was refused for want of guest memory */
+	struct mf_turn turn;
 	struct mf_hosts *hosts; /* owned; NULL until threads wait for several descriptors */
 };
 

@@ -67,6 +67,13 @@ void mf_sched_wake(struct mf_process *process, uint32_t thread)
 		set_state(process, thread, MF_THREAD_RUNNABLE);
 }
 
+void mf_sched_wake_by_host(struct mf_process *process, uint32_t thread)
+{
+	mf_sched_wake(process, thread);
+	if (!process->turn.woken)
+		process->turn.woken = thread + 1;
+}
+
 void mf_sched_add(struct mf_process *process, uint32_t thread)
 {
 	MF_DIRTY(process, thread_count)++;
@@ -105,7 +112,7 @@ static void look_at_times(struct mf_process *process, bool begin)
 		bool at_begin = wait->until_ns == MF_FOREVER && wait->fd < 0 && !wait->many;
 
 		if (wait->until_ns <= now || (begin && at_begin))
-			mf_sched_wake(process, (uint32_t)i);
+			mf_sched_wake_by_host(process, (uint32_t)i);
 	}
 }
 
@@ -130,7 +137,8 @@ void mf_sched_turn_over(struct mf_process *process)
 	if (mf_linux(process)->thread_count < 2)
 		return;
 	process->vm.turn_end_ns = 0;
-	process->turn_over = true;
+	process->turn.over = true;
+	process->turn.woken = 0;
 	look_at_times(process, false);
 	mf_hosts_look(process);
 }
@@ -159,7 +167,7 @@ uint64_t mf_sched_cpu_ns(const struct mf_process *process, uint32_t thread)
 	const struct mf_linux *lx = mf_linux(process);
 	uint64_t ns = lx->threads[thread].cpu_ns;
 
-	return thread == lx->current ? ns + mf_cpu_ns(process) - process->turn_cpu_ns : ns;
+	return thread == lx->current ? ns + mf_cpu_ns(process) - process->turn.cpu_ns : ns;
 }
 
 void mf_sched_forget_cpu(struct mf_process *process)
@@ -188,7 +196,7 @@ static int load(struct mf_process *process, uint32_t i)
 	const struct mf_context *context = &lx->threads[i].context;
 
 	MF_DIRTY(process, current) = i;
-	process->turn_cpu_ns = mf_cpu_ns(process);
+	process->turn.cpu_ns = mf_cpu_ns(process);
 	mf_vm_load_user(&process->vm, &context->regs, context->fs_base, context->gs_base);
 	mf_guest_set_thread(&process->vm, lx->threads[i].tid, lx->thread_count > 1);
 	return mf_kvm_vm_set_xsave(&process->vm.kvm, &lx->xsaves[i]);
@@ -227,20 +235,43 @@ static bool stuck(struct mf_process *process, struct mf_exit *exit)
 	return false;
 }
 
-bool mf_sched_next(struct mf_process *process, struct mf_exit *exit)
+/*
+ * The next one that can run, or -1. Who has waited for the host goes before those who compute, but
+ * not twice in succession: each of the others gets on as well.
+ */
+static int choose(struct mf_process *process)
 {
 	const struct mf_linux *lx = mf_linux(process);
+	struct mf_turn *turn = &process->turn;
+	uint32_t woken = turn->woken;
 	int next;
 
-	if (mf_sched_runs(process) && !process->turn_over)
-		return true;
-	next = mf_thread_set_next(&lx->runnable, (int)lx->current);
+	turn->woken = 0;
+	if (woken && !turn->out_of_row && lx->threads[woken - 1].state == MF_THREAD_RUNNABLE) {
+		turn->out_of_row = true;
+		return (int)woken - 1;
+	}
+	next = mf_thread_set_next(&lx->runnable, (int)turn->row);
 	if (next < 0)
 		next = mf_thread_set_next(&lx->runnable, -1);
 	if (next < 0)
+		return -1;
+	turn->out_of_row = false;
+	turn->row = (uint32_t)next;
+	return next;
+}
+
+bool mf_sched_next(struct mf_process *process, struct mf_exit *exit)
+{
+	int next;
+
+	if (mf_sched_runs(process) && !process->turn.over)
+		return true;
+	next = choose(process);
+	if (next < 0)
 		return all_wait(process, exit);
 	/* Another thread's turn that cannot begin now begins at the next exit. */
-	if (next == (int)lx->current || switch_to(process, (uint32_t)next))
-		process->turn_over = false;
+	if (next == (int)mf_linux(process)->current || switch_to(process, (uint32_t)next))
+		process->turn.over = false;
 	return mf_sched_runs(process) || stuck(process, exit);
 }

@@ -39,6 +39,8 @@ void mf_sched_park(struct mf_process *process);
 
 /* A parked thread makes its call again; any other is left alone. */
 void mf_sched_wake(struct mf_process *process, uint32_t thread);
+/* Likewise, and it goes first: what it waited for came from the host. */
+void mf_sched_wake_by_host(struct mf_process *process, uint32_t thread);
 
 /* A new thread in that slot, which is free, can run. */
 void mf_sched_add(struct mf_process *process, uint32_t thread);

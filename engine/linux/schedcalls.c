@@ -30,7 +30,7 @@ static int named(const struct mf_process *process, uint64_t pid)
 
 int64_t mf_sys_sched_yield(struct mf_process *process, const uint64_t arg[6])
 {
-	process->turn_over = true;
+	process->turn.over = true;
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "tests/engine/harness.h"
 
 #include "engine/linux/exec.h"
+#include "engine/image/watchdog.h"
 #include "engine/linux/permit.h"
 
 #include <dirent.h>
@@ -72,11 +73,45 @@ static void allow_folder(struct lab *lab, const char *folder)
 	lab->policy.permit = lab->permit;
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+static void wait_for(const struct mf_exit *exit)
+{
+	struct pollfd fd = {.fd = exit->wait_fd, .events = exit->wait_events};
+	uint64_t now = now_ns();
+	uint64_t left = exit->wait_until_ns > now ? exit->wait_until_ns - now : 0;
+
+	left = left > WAIT_MAX_NS ? WAIT_MAX_NS : left;
+	poll(&fd, 1, (int)((left + 999999) / 1000000));
+}
+
+static void run_watched(struct lab *lab, struct mf_process *process, struct mf_exit *exit)
+{
+	struct mf_watch *watch = lab->dog ? mf_watchdog_worker(lab->dog, 0) : NULL;
+	struct mf_watch_limits none = {0};
+
+	if (watch)
+		mf_watch_enter(watch, &process->vm, &none);
+	mf_process_run(process, exit);
+	if (watch)
+		mf_watch_leave(watch);
+}
+
 static void boot(struct lab *lab, struct mf_process *process)
 {
 	struct mf_exit exit;
 
-	mf_process_run(process, &exit);
+	run_watched(lab, process, &exit);
+	while (exit.kind == MF_EXIT_WAIT) {
+		wait_for(&exit);
+		run_watched(lab, process, &exit);
+	}
 	if (exit.kind != MF_EXIT_READY)
 		cr_assert_fail("the guest program ended before it was ready: kind %d status %d %s",
 			       exit.kind, exit.status, exit.text);
@@ -98,6 +133,8 @@ void lab_open(struct lab *lab, const char *name, const struct lab_options *optio
 	options = options ? options : &none;
 	*lab = (struct lab){.policy.stdin_fd = -1};
 	open_kvm(lab);
+	if (options->watched && mf_watchdog_create(&lab->dog, 1, &err))
+		cr_assert_fail("%s", err.text);
 	if (options->folder)
 		allow_folder(lab, options->folder);
 	snprintf(path, sizeof(path), "%s/%s", GUESTS_DIR, name);
@@ -120,6 +157,7 @@ void lab_close(struct lab *lab)
 	mf_process_image_finish(&lab->image);
 	mf_permit_destroy(lab->permit);
 	mf_kvm_close(&lab->kvm);
+	mf_watchdog_destroy(lab->dog);
 }
 
 void guest_fork(struct guest *guest, struct lab *lab)
@@ -174,24 +212,6 @@ size_t form_request(uint8_t *to, size_t room, const char *target, const void *bo
 	request.size_bytes = (uint32_t)(at + bytes + 1);
 	memcpy(to, &request, sizeof(request));
 	return request.size_bytes;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
-}
-
-static void wait_for(const struct mf_exit *exit)
-{
-	struct pollfd fd = {.fd = exit->wait_fd, .events = exit->wait_events};
-	uint64_t now = now_ns();
-	uint64_t left = exit->wait_until_ns > now ? exit->wait_until_ns - now : 0;
-
-	left = left > WAIT_MAX_NS ? WAIT_MAX_NS : left;
-	poll(&fd, 1, (int)((left + 999999) / 1000000));
 }
 
 static void take_answer(struct guest *guest)
@@ -276,7 +296,7 @@ void guest_go_on(struct guest *guest, bool stop_at_wait)
 
 	watch_vm(&guest->process.vm, run_max_us);
 	for (;;) {
-		mf_process_run(&guest->process, &guest->exit);
+		run_watched(guest->lab, &guest->process, &guest->exit);
 		if (guest->exit.kind == MF_EXIT_LOG || guest->exit.kind == MF_EXIT_RESPOND)
 			mf_vm_answer(&guest->process.vm, 0);
 		else if (guest->exit.kind == MF_EXIT_WAIT && !stop_at_wait)
@@ -284,7 +304,7 @@ void guest_go_on(struct guest *guest, bool stop_at_wait)
 		else
 			break;
 		/* A parked call is not asked by kicks: a role looks itself. */
-		if (mf_thread(&guest->process)->call_pending &&
+		if (guest->exit.kind == MF_EXIT_WAIT &&
 		    __atomic_load_n(&guest->process.vm.kicked, __ATOMIC_RELAXED)) {
 			guest->exit.kind = MF_EXIT_KICKED;
 			break;

@@ -25,6 +25,7 @@ struct lab {
 	struct mf_permit *permit;
 	struct mf_image image;
 	struct mf_ready_point ready;
+	struct mf_watchdog *dog; /* NULL: not watched */
 };
 
 /* What is asked for beside the defaults (64 MiB, no files). */
@@ -33,6 +34,7 @@ struct lab_options {
 	uint64_t memory_bytes;
 	uint64_t private_pages; /* see struct mf_policy */
 	const char *argument;   /* argv[1] */
+	bool watched;           /* by a watchdog, as a role's are: threads take turns */
 };
 
 struct guest {

@@ -6,9 +6,11 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/select.h>
 
 static long raw_clone(unsigned long flags, void *stack, void *tls)
 {
@@ -133,4 +135,61 @@ CASE(scheduling, sched_getscheduler, sched_getparam, sched_setscheduler, sched_s
 	TELL("barrier", syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0));
 	TELL("no such barrier", syscall(SYS_membarrier, 1 << 30, 0, 0));
 	TELL("rest", sched_yield());
+}
+
+/* Write into the second pipe when everybody sleeps. */
+static void *write_later(void *arg)
+{
+	usleep(5000);
+	return (void *)(long)(write(*(int *)arg, "x", 1) - 1);
+}
+
+/* Waits for the second of two pipes, in each of the four ways. */
+CASE(waits_that_another_thread_ends, poll, ppoll, select, pselect6)
+{
+	static const struct timespec none = {0, 0}, long_enough = {5, 0}, bad = {0, -1};
+	int way, a[2], b[2];
+
+	if (pipe(a) || pipe(b))
+		return;
+	for (way = 0; way < 4; way++) {
+		struct pollfd fds[2] = {{.fd = a[0], .events = POLLIN},
+					{.fd = b[0], .events = POLLIN}};
+		struct timeval five = {5, 0};
+		struct timespec left = long_enough;
+		pthread_t other = begin_thread(write_later, &b[1]);
+		fd_set set;
+		char byte;
+
+		FD_ZERO(&set);
+		FD_SET(a[0], &set);
+		FD_SET(b[0], &set);
+		switch (way) {
+		case 0:
+			SHOW(SYS(poll, fds, 2, 5000));
+			break;
+		case 1:
+			SHOW(SYS(ppoll, fds, 2, &left, NULL, 0));
+			break;
+		case 2:
+			SHOW(SYS(select, b[0] + 1, &set, NULL, NULL, &five));
+			break;
+		default:
+			SHOW(SYS(pselect6, b[0] + 1, &set, NULL, NULL, &left, NULL));
+		}
+		if (way < 2)
+			say("%x %x", fds[0].revents, fds[1].revents);
+		else
+			say("%d %d", FD_ISSET(a[0], &set) != 0, FD_ISSET(b[0], &set) != 0);
+		say("the other: %ld", end_thread(other));
+		SHOW(read(b[0], &byte, 1));
+	}
+	SHOW(SYS(ppoll, NULL, 0, &none, NULL, 0));
+	SHOW(SYS(ppoll, NULL, 0, &bad, NULL, 0));
+	SHOW(SYS(ppoll, NOWHERE, 1, &none, NULL, 0));
+	SHOW(SYS(ppoll, NULL, 0, NOWHERE, NULL, 0));
+	SHOW(SYS(pselect6, 0, NULL, NULL, NULL, &none, NULL));
+	SHOW(SYS(pselect6, 0, NULL, NULL, NULL, &bad, NULL));
+	SHOW(SYS(pselect6, -1, NULL, NULL, NULL, &none, NULL));
+	SHOW(SYS(pselect6, 1, NOWHERE, NULL, NULL, &none, NULL));
 }

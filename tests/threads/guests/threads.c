@@ -5,6 +5,8 @@
  * the counts are right. `threads list` prints the names.
  */
 #include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -15,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -429,6 +432,88 @@ static int pi_mutex(void)
 	return counter != 8 * 300;
 }
 
+/* Threads that wait for sockets of their own, and one that polls all of them. */
+#define PEERS 6
+static struct sockaddr_in place = {.sin_family = AF_INET};
+static int accepted[PEERS];
+
+static void *be_a_client(void *arg)
+{
+	char byte = 0;
+	long got = 0;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&place, sizeof(place)))
+		return (void *)-1000;
+	while (read(fd, &byte, 1) == 1) {
+		got++;
+		if (write(fd, &byte, 1) != 1)
+			break;
+	}
+	close(fd);
+	return (void *)(arg ? -1000l : got);
+}
+
+/* What they send back, until all have hung up. */
+static void *poll_all(void *arg)
+{
+	struct pollfd fds[PEERS];
+	long got = (long)arg;
+	int open = PEERS;
+	char byte;
+	int i;
+
+	for (i = 0; i < PEERS; i++)
+		fds[i] = (struct pollfd){.fd = accepted[i], .events = POLLIN};
+	while (open && poll(fds, PEERS, 5000) > 0) {
+		for (i = 0; i < PEERS; i++) {
+			if (!fds[i].revents)
+				continue;
+			if (read(fds[i].fd, &byte, 1) == 1) {
+				got++;
+			} else {
+				fds[i].fd = -1;
+				open--;
+			}
+		}
+	}
+	return (void *)(got + 1000 * open);
+}
+
+static int sockets(void)
+{
+	socklen_t bytes = sizeof(place);
+	pthread_t clients[PEERS], poller;
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	long got = 0, back;
+	int i, j;
+
+	place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (listener < 0 || bind(listener, (struct sockaddr *)&place, bytes) ||
+	    listen(listener, PEERS) || getsockname(listener, (struct sockaddr *)&place, &bytes)) {
+		printf("no listener: %s\n", strerror(errno));
+		return 1;
+	}
+	for (i = 0; i < PEERS; i++)
+		clients[i] = start(be_a_client, NULL);
+	for (i = 0; i < PEERS; i++)
+		accepted[i] = accept(listener, NULL, NULL);
+	poller = start(poll_all, NULL);
+	for (j = 0; j < 3; j++) {
+		for (i = 0; i < PEERS; i++) {
+			usleep(500);
+			got -= write(accepted[(i * 5 + j) % PEERS], "x", 1);
+		}
+	}
+	for (i = 0; i < PEERS; i++)
+		shutdown(accepted[i], SHUT_WR);
+	for (i = 0; i < PEERS; i++)
+		got += join(clients[i]);
+	back = join(poller);
+	printf("lost on the way: %ld, sent back: %ld\n", got, back);
+	return got || back != 3 * PEERS;
+}
+
 static void *count_one(void *arg)
 {
 	pthread_mutex_lock(&mutex);
@@ -463,6 +548,30 @@ static void *be_there(void *arg)
 	counter += (long)arg;
 	pthread_mutex_unlock(&mutex);
 	return arg;
+}
+
+static int thousand_of_the_usual_size(void)
+{
+	static pthread_t threads[1000];
+	pthread_attr_t attr;
+	long sum = 0;
+	long i;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 8u << 20);
+	for (i = 0; i < 1000; i++) {
+		if (pthread_create(&threads[i], &attr, be_there, (void *)i))
+			break;
+	}
+	printf("made: %ld\n", i);
+	pthread_mutex_lock(&mutex);
+	go = 1;
+	pthread_cond_broadcast(&cond);
+	pthread_mutex_unlock(&mutex);
+	while (i)
+		sum += join(threads[--i]);
+	printf("1000 threads: %ld %ld\n", sum, counter);
+	return sum != 499500 || counter != sum;
 }
 
 static int thousand(void)
@@ -568,6 +677,35 @@ static int fair(void)
 	}
 	printf("four spinning threads: %s\n", least > 0 ? "all went on" : "one starved");
 	return least <= 0;
+}
+
+/* As many threads as there may be, twice: those that ended leave room for others. */
+static int until_refused(void)
+{
+	static _Alignas(16) char stacks[1100][SMALL_BYTES];
+	static pthread_t threads[1100];
+	int rounds, count, i, ret;
+
+	for (rounds = 0; rounds < 2; rounds++) {
+		pthread_attr_t attr;
+
+		pthread_attr_init(&attr);
+		for (count = 0, ret = 0; count < 1100; count++) {
+			pthread_attr_setstack(&attr, stacks[count], SMALL_BYTES);
+			ret = pthread_create(&threads[count], &attr, be_there, NULL);
+			if (ret)
+				break;
+		}
+		printf("%d threads, then %s\n", count, strerrorname_np(ret));
+		pthread_mutex_lock(&mutex);
+		go = 1;
+		pthread_cond_broadcast(&cond);
+		pthread_mutex_unlock(&mutex);
+		for (i = 0; i < count; i++)
+			join(threads[i]);
+		go = 0;
+	}
+	return 0;
 }
 
 static int spin_for_ever(void)
@@ -693,8 +831,10 @@ static const struct test_case cases[] = {
 	{"timed", timed},
 	{"robust", robust},
 	{"pi", pi_mutex},
+	{"sockets", sockets},
 	{"detach", detach},
 	{"thousand", thousand},
+	{"thousand-usual", thousand_of_the_usual_size},
 	{"spinning", spinning},
 	{"fair", fair},
 	{"exit", exit_by_another},
@@ -703,8 +843,9 @@ static const struct test_case cases[] = {
 	{"names", names},
 };
 
-/* These do not end by themselves. */
-static const struct test_case endless[] = {
+/* These do not end by themselves, or are about the VM's limits. */
+static const struct test_case others[] = {
+	{"until-refused", until_refused},
 	{"spin-for-ever", spin_for_ever},
 	{"wait-for-ever", wait_for_ever},
 };
@@ -733,6 +874,6 @@ int main(int argc, char **argv)
 	}
 	ret = run_named(cases, sizeof(cases) / sizeof(cases[0]), name);
 	if (ret < 0)
-		ret = run_named(endless, sizeof(endless) / sizeof(endless[0]), name);
+		ret = run_named(others, sizeof(others) / sizeof(others[0]), name);
 	return ret < 0 ? 99 : ret;
 }
