@@ -23,6 +23,8 @@ static void start(void)
 	cr_assert_not_null(mkdtemp(folder));
 	lab_open(&lab, "state", &options);
 	guest_fork(&guest, &lab);
+	cr_assert_geq(mf_mem_arena(&guest.process.vm.mem)->huge_entries, 3,
+		      "the image has no entries of 2 MiB to edit");
 }
 
 static void stop(void)
@@ -110,11 +112,12 @@ Test(reset, restores_memory, .timeout = 120)
 
 Test(reset, restores_translations_of_moved_and_replaced_pages, .timeout = 120)
 {
-	static const char *const names[] = {"new-mapping",     "far-tables", "unmap",
-					    "unmap-program",   "replace",    "fixed-over-data",
-					    "fixed-over-code", "mremap",     "swap-pages",
-					    "many-ranges",     "brk-grow",   "brk-shrink",
-					    "brk-renew",       NULL};
+	static const char *const names[] = {"new-mapping",     "far-tables",  "unmap",
+					    "unmap-program",   "replace",     "fixed-over-data",
+					    "fixed-over-code", "mremap",      "swap-pages",
+					    "many-ranges",     "brk-grow",    "brk-shrink",
+					    "brk-renew",       "large-parts", "large-protected",
+					    "large-moved",     NULL};
 
 	are_restored(names);
 }
@@ -163,6 +166,9 @@ static const char *const all[] = {"general",
 				  "mremap",
 				  "swap-pages",
 				  "many-ranges",
+				  "large-parts",
+				  "large-protected",
+				  "large-moved",
 				  "brk-grow",
 				  "brk-shrink",
 				  "brk-renew",

@@ -17,6 +17,7 @@
 #define FAR_AWAY     ((char *)0x12345678000ul)
 #define RW           (PROT_READ | PROT_WRITE)
 #define RWX          (RW | PROT_EXEC)
+#define LARGE        (2ul << 20) /* what one entry of a page table may map */
 #define STACK_REACH  (700ul << 10)
 
 static int word = 1;
@@ -28,7 +29,8 @@ static char *area; /* PAGES pages, each filled with its letter */
 static char *code; /* returns 1 */
 static char *constant;
 static char *nothing;
-static char *top; /* the heap's end as it was */
+static char *large; /* three times LARGE, as few entries as possible */
+static char *top;   /* the heap's end as it was */
 
 /* mov $value, %eax; ret */
 static void put_code(char *at, char value)
@@ -96,6 +98,10 @@ void prepare_memory(void)
 	nothing = map(NULL, PAGE, RW, 0);
 	memset(nothing, 'n', PAGE);
 	mprotect(nothing, PAGE, PROT_NONE);
+	large = map(NULL, 3 * LARGE, RW, MAP_POPULATE);
+	memset(large, 'L', 2 * PAGE);
+	memset(large + LARGE, 'M', 2 * PAGE);
+	memset(large + 2 * LARGE, 'N', 2 * PAGE);
 	memset(sbrk(16 * (long)PAGE), 'b', 16 * PAGE);
 	top = sbrk(0);
 }
@@ -414,6 +420,58 @@ static void look_many(void)
 		see_and_write(page(i));
 }
 
+static void use_large(void)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		use(large + (size_t)i * LARGE, 'u');
+		use(large + (size_t)i * LARGE + PAGE, 'u');
+		use(large + (size_t)(i + 1) * LARGE - PAGE, 'u');
+	}
+}
+
+static void look_large(void)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		see_and_write(large + (size_t)i * LARGE);
+		see_and_write(large + (size_t)i * LARGE + PAGE);
+		see_and_write(large + (size_t)(i + 1) * LARGE - PAGE);
+	}
+}
+
+/* Parts: a page read-only, a page gone, a page of its own in the middle of nothing. */
+static void dirty_large_parts(void)
+{
+	use_large();
+	mprotect(large + PAGE, PAGE, PROT_READ);
+	munmap(large + LARGE, PAGE);
+	munmap(large + 2 * LARGE, LARGE - PAGE);
+	use(map(large + 2 * LARGE, PAGE, RW, MAP_FIXED), 'x');
+}
+
+static void dirty_large_protected(void)
+{
+	use_large();
+	mprotect(large, 3 * LARGE, PROT_READ);
+}
+
+/* The first and the third change places, the second is new memory. */
+static void dirty_large_moved(void)
+{
+	char *first;
+
+	use_large();
+	first = mremap(large, LARGE, 2 * LARGE, MREMAP_MAYMOVE);
+	use(first + PAGE, 'm');
+	map(large, LARGE, RW, MAP_FIXED | MAP_POPULATE);
+	memcpy(large, large + 2 * LARGE, LARGE);
+	munmap(large + LARGE, LARGE);
+	use(map(large + LARGE, LARGE, RW, MAP_FIXED | MAP_POPULATE) + PAGE, 'w');
+}
+
 static void dirty_brk_grow(void)
 {
 	char *at = sbrk(64 * (long)PAGE);
@@ -473,6 +531,9 @@ const struct state state_memory[] = {
 	{"text-writable", dirty_text_writable, look_text_write},
 	{"dontneed", dirty_dontneed, look_dontneed},
 	{"many-ranges", dirty_many, look_many},
+	{"large-parts", dirty_large_parts, look_large},
+	{"large-protected", dirty_large_protected, look_large},
+	{"large-moved", dirty_large_moved, look_large},
 	{"brk-grow", dirty_brk_grow, look_brk},
 	{"brk-shrink", dirty_brk_shrink, look_brk_shrink},
 	{"brk-renew", dirty_brk_renew, look_brk_shrink},
