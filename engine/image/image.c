@@ -26,9 +26,45 @@ static void settle_arena(struct mf_vm *vm)
 	arena->tables_new = 0;
 }
 
+#define HUGE_MAX 512u /* a gibibyte of the image: a second */
+
+/* What the host shall have as huge pages: 2 MiB that no request can write. */
+struct constants {
+	struct mf_gpa at[HUGE_MAX];
+	size_t count;
+};
+
+static void note_constant(void *cookie, struct mf_gva va, struct mf_gpa gpa)
+{
+	struct constants *constants = cookie;
+
+	(void)va;
+	if (constants->count < HUGE_MAX)
+		constants->at[constants->count++] = gpa;
+}
+
+/* Where the traits allow it: without the scan nobody could tell what requests touch of them. */
+static void find_constants(const struct mf_vm *vm, struct constants *constants)
+{
+	const struct mf_traits *traits = &vm->kvm.kvm->traits;
+
+	constants->count = 0;
+	if (traits->huge_pages && traits->pagemap_scan)
+		mf_pt_each_constant_huge(&vm->mem, note_constant, constants);
+}
+
+static void collapse(struct mf_backing *backing, const struct constants *constants)
+{
+	size_t i;
+
+	for (i = 0; i < constants->count; i++)
+		mf_backing_collapse(backing, constants->at[i]);
+}
+
 int mf_image_freeze(struct mf_vm *vm, struct mf_image *image, struct mf_error *err)
 {
 	size_t limit_pages = (vm->mem.arena_bytes + vm->mem.limit_bytes) / MF_PAGE;
+	struct constants constants;
 	int ret;
 
 	*image = (struct mf_image){.kvm = vm->kvm.kvm, .backing.memfd = -1};
@@ -39,10 +75,12 @@ int mf_image_freeze(struct mf_vm *vm, struct mf_image *image, struct mf_error *e
 				    strerror(-ret));
 	}
 	settle_arena(vm);
+	find_constants(vm, &constants);
 	mf_kvm_vm_destroy(&vm->kvm); /* lets go of the memory */
 	ret = mf_mem_freeze(&vm->mem, &image->backing, err);
 	if (ret)
 		return ret;
+	collapse(&image->backing, &constants);
 	image->pages = image->backing.bytes / MF_PAGE;
 	image->hits = calloc(limit_pages, 1);
 	image->learned = calloc((limit_pages + 63) / 64, sizeof(*image->learned));

@@ -31,22 +31,28 @@ static int out_of_memory(struct mf_error *err, const char *what)
 			    "not enough memory for %s; lower --memory or the number of VMs", what);
 }
 
-/* Aligned to 2 MiB, as the arena's size is: what is aligned in one of file, host and guest-physical
- * space is so in all, or no huge page could be mapped. */
-static int reserve(struct mf_mem *mem, size_t bytes)
+/* Address space, aligned to 2 MiB, as the arena's size is: what is aligned in one of file, host and
+ * guest-physical space is so in all, or no huge page could be mapped. */
+static uint8_t *reserve_aligned(size_t bytes)
 {
 	uint8_t *base = mmap(NULL, bytes + MF_HUGE, PROT_NONE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	size_t skip;
 
 	if (base == MAP_FAILED)
-		return -ENOMEM;
+		return NULL;
 	skip = -(uintptr_t)base & (MF_HUGE - 1);
 	if (skip)
 		munmap(base, skip);
 	munmap(base + skip + bytes, MF_HUGE - skip);
-	base += skip;
-	mem->base = base;
+	return base + skip;
+}
+
+static int reserve(struct mf_mem *mem, size_t bytes)
+{
+	mem->base = reserve_aligned(bytes);
+	if (!mem->base)
+		return -ENOMEM;
 	mem->guest = mem->base + mem->arena_bytes;
 	mem->reserved_bytes = bytes;
 	return 0;
@@ -169,15 +175,21 @@ void mf_mem_destroy(struct mf_mem *mem)
 
 static int seal(int memfd, size_t bytes, struct mf_backing *backing)
 {
+	uint8_t *place;
 	void *map;
 
 	if (ftruncate(memfd, (off_t)bytes))
 		return -errno;
 	if (fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		return -errno;
-	map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, memfd, 0);
-	if (map == MAP_FAILED)
-		return -errno;
+	place = reserve_aligned(bytes);
+	if (!place)
+		return -ENOMEM;
+	map = mmap(place, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, memfd, 0);
+	if (map == MAP_FAILED) {
+		munmap(place, bytes);
+		return -ENOMEM;
+	}
 	backing->memfd = memfd;
 	backing->map = map;
 	backing->bytes = bytes;
@@ -210,6 +222,23 @@ int mf_mem_freeze(struct mf_mem *mem, struct mf_backing *backing, struct mf_erro
 		return mf_error_set(err, ret, "cannot seal the image: %s", strerror(-ret));
 	}
 	return 0;
+}
+
+/* MADV_COLLAPSE is Linux 6.1; Debian 12's glibc does not name it yet. */
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+bool mf_backing_collapse(struct mf_backing *backing, struct mf_gpa gpa)
+{
+	size_t at = backing->arena_bytes + gpa.at;
+
+	if (at + MF_HUGE > backing->bytes ||
+	    lseek(backing->memfd, (off_t)at, SEEK_HOLE) < (off_t)(at + MF_HUGE) ||
+	    madvise((void *)(backing->map + at), MF_HUGE, MADV_COLLAPSE))
+		return false;
+	backing->huge_pages++;
+	return true;
 }
 
 void mf_backing_finish(struct mf_backing *backing)

@@ -40,6 +40,7 @@ struct mf_backing {
 	size_t bytes;       /* arena + guest memory in use at the freeze, whole pages */
 	size_t arena_bytes;
 	size_t limit_bytes; /* guest memory that a fork may have */
+	size_t huge_pages;  /* pieces of the file that the host has as one page each */
 	size_t file_count;
 	struct mf_file_map files[MF_FILE_MAPS];
 };
@@ -103,6 +104,10 @@ void mf_mem_destroy(struct mf_mem *mem);
  */
 int mf_mem_freeze(struct mf_mem *mem, struct mf_backing *backing, struct mf_error *err);
 void mf_backing_finish(struct mf_backing *backing);
+
+/* Let the host have the 2 MiB at gpa as one page, if no part of them is a hole. False: it cannot,
+ * or not here. Takes some 2 ms. */
+bool mf_backing_collapse(struct mf_backing *backing, struct mf_gpa gpa);
 
 /*
  * Make a piece of a file guest memory (whole pages), read-only, all of which the caller maps then.

@@ -566,12 +566,32 @@ bool mf_pt_translate(const struct mf_mem *mem, struct mf_gva va, int prot, struc
 	return translate(mem, va, prot, gpa, &next);
 }
 
-static void each_page(const struct mf_mem *mem, uint64_t table_gpa, int level, uint64_t va,
-		      mf_pt_page_fn *fn, void *cookie)
+struct visit {
+	mf_pt_page_fn *fn;
+	void *cookie;
+	bool constant_huge;
+};
+
+static void visit_entry(const struct mf_mem *mem, const struct visit *visit, uint64_t entry,
+			uint64_t va)
+{
+	uint64_t gpa = entry & PTE_ADDR;
+	size_t i;
+
+	if (visit->constant_huge) {
+		if (is_huge(entry) && !(entry & PTE_W) && in_frames(mem, entry))
+			visit->fn(visit->cookie, MF_GVA(va), MF_GPA(gpa));
+		return;
+	}
+	for (i = 0; i < pages_of(entry); i++)
+		visit->fn(visit->cookie, MF_GVA(va + i * MF_PAGE), MF_GPA(gpa + i * MF_PAGE));
+}
+
+static void visit_table(const struct mf_mem *mem, const struct visit *visit, uint64_t table_gpa,
+			int level, uint64_t va)
 {
 	const uint64_t *table = table_at(mem, table_gpa);
 	unsigned int i;
-	uint64_t offset;
 
 	for (i = 0; table && i < ENTRIES; i++) {
 		uint64_t at = va | (uint64_t)i << (12 + 9 * level);
@@ -579,16 +599,24 @@ static void each_page(const struct mf_mem *mem, uint64_t table_gpa, int level, u
 		if ((table[i] & (PTE_P | PTE_U)) != (PTE_P | PTE_U))
 			continue;
 		if (level && is_table(table[i]))
-			each_page(mem, table[i], level - 1, at, fn, cookie);
-		for (offset = 0; !is_absent(table[i]) && offset < pages_of(table[i]); offset++)
-			fn(cookie, MF_GVA(at + offset * MF_PAGE),
-			   MF_GPA((table[i] & PTE_ADDR) + offset * MF_PAGE));
+			visit_table(mem, visit, table[i], level - 1, at);
+		else if (!is_absent(table[i]))
+			visit_entry(mem, visit, table[i], at);
 	}
 }
 
 void mf_pt_each_user_page(const struct mf_mem *mem, mf_pt_page_fn *fn, void *cookie)
 {
-	each_page(mem, mf_mem_arena(mem)->pt_root, 3, 0, fn, cookie);
+	struct visit visit = {fn, cookie, false};
+
+	visit_table(mem, &visit, mf_mem_arena(mem)->pt_root, 3, 0);
+}
+
+void mf_pt_each_constant_huge(const struct mf_mem *mem, mf_pt_page_fn *fn, void *cookie)
+{
+	struct visit visit = {fn, cookie, true};
+
+	visit_table(mem, &visit, mf_mem_arena(mem)->pt_root, 3, 0);
 }
 
 static bool was_table(const struct mf_mem *mem, uint64_t frame)

@@ -63,6 +63,9 @@ size_t mf_pt_absent(const struct mf_mem *mem, struct mf_gva va, size_t pages);
 typedef void mf_pt_page_fn(void *cookie, struct mf_gva va, struct mf_gpa gpa);
 void mf_pt_each_user_page(const struct mf_mem *mem, mf_pt_page_fn *fn, void *cookie);
 
+/* Visit every 2 MiB that are one entry, of frames, and that ring 3 can read and not write. */
+void mf_pt_each_constant_huge(const struct mf_mem *mem, mf_pt_page_fn *fn, void *cookie);
+
 /* Put every table back to the image, with whatever flush that takes. Before mf_mem_copy_back(). */
 void mf_pt_reset(struct mf_mem *mem);
 

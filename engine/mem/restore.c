@@ -76,13 +76,26 @@ static void touch_run(void *cookie, size_t first, size_t count)
 	}
 }
 
+/* A huge page comes as a whole: to touch its first page is enough. */
+static void touch_huge_run(void *cookie, size_t first, size_t count)
+{
+	size_t page = (first + MF_HUGE_PAGES - 1) & ~(size_t)(MF_HUGE_PAGES - 1);
+
+	for (; page < first + count; page += MF_HUGE_PAGES)
+		touch_run(cookie, page, 1);
+}
+
 bool mf_mem_touched(struct mf_mem *mem, uint64_t *pages)
 {
 	const struct mf_kvm *kvm = mem->vm->kvm;
 	struct touched touched = {.pages = pages};
 
-	mf_present_scan(kvm->pagemap_fd, kvm->traits.pagemap_scan, mem->base,
-			(mem->arena_bytes + mem->guest_bytes) / MF_PAGE, touch_run, &touched);
+	size_t count = (mem->arena_bytes + mem->guest_bytes) / MF_PAGE;
+
+	mf_present_scan(kvm->pagemap_fd, kvm->traits.pagemap_scan, mem->base, count, touch_run,
+			&touched);
+	if (kvm->traits.pagemap_scan)
+		mf_huge_scan(kvm->pagemap_fd, mem->base, count, touch_huge_run, &touched);
 	return touched.news;
 }
 

@@ -34,6 +34,7 @@ struct pm_scan_arg {
 #define PAGE_IS_PRESENT    (1ull << 3)
 #define PAGE_IS_SWAPPED    (1ull << 4)
 #define PAGE_IS_PFNZERO    (1ull << 5)
+#define PAGE_IS_HUGE       (1ull << 6)
 
 #define PAGE_BYTES 4096u
 #define REGIONS    256
@@ -154,8 +155,8 @@ int mf_ws_update_runs(struct mf_ws *ws, const uint64_t *except, size_t except_bi
 	return 0;
 }
 
-static int scan_by_ioctl(int fd, const void *base, size_t pages, uint64_t not_wanted,
-			 mf_page_run_fn *fn, void *cookie)
+static int scan_by_ioctl(int fd, const void *base, size_t pages, uint64_t wanted,
+			 uint64_t not_wanted, mf_page_run_fn *fn, void *cookie)
 {
 	struct page_region regions[REGIONS];
 	uint64_t start = (uint64_t)(uintptr_t)base;
@@ -166,7 +167,7 @@ static int scan_by_ioctl(int fd, const void *base, size_t pages, uint64_t not_wa
 		.vec = (uint64_t)(uintptr_t)regions,
 		.vec_len = REGIONS,
 		.category_inverted = not_wanted,
-		.category_mask = not_wanted,
+		.category_mask = wanted | not_wanted,
 		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
 		.return_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
 	};
@@ -221,7 +222,7 @@ int mf_private_scan(int pagemap_fd, bool use_scan_ioctl, const void *base, size_
 		    mf_page_run_fn *fn, void *cookie)
 {
 	if (use_scan_ioctl)
-		return scan_by_ioctl(pagemap_fd, base, pages, PAGE_IS_FILE | PAGE_IS_PFNZERO, fn,
+		return scan_by_ioctl(pagemap_fd, base, pages, 0, PAGE_IS_FILE | PAGE_IS_PFNZERO, fn,
 				     cookie);
 	return scan_by_file(pagemap_fd, base, pages, false, fn, cookie);
 }
@@ -230,6 +231,11 @@ int mf_present_scan(int pagemap_fd, bool use_scan_ioctl, const void *base, size_
 		    mf_page_run_fn *fn, void *cookie)
 {
 	if (use_scan_ioctl)
-		return scan_by_ioctl(pagemap_fd, base, pages, 0, fn, cookie);
+		return scan_by_ioctl(pagemap_fd, base, pages, 0, PAGE_IS_HUGE, fn, cookie);
 	return scan_by_file(pagemap_fd, base, pages, true, fn, cookie);
+}
+
+int mf_huge_scan(int pagemap_fd, const void *base, size_t pages, mf_page_run_fn *fn, void *cookie)
+{
+	return scan_by_ioctl(pagemap_fd, base, pages, PAGE_IS_HUGE, 0, fn, cookie);
 }

@@ -57,8 +57,11 @@ typedef void mf_page_run_fn(void *cookie, size_t first_page, size_t count);
 int mf_private_scan(int pagemap_fd, bool use_scan_ioctl, const void *base, size_t pages,
 		    mf_page_run_fn *fn, void *cookie);
 
-/* The same for pages that are mapped at all: private, or the file's own after a read. */
+/* The same for pages that are mapped at all: private, or the file's own after a read. The ioctl
+ * leaves out huge pages. */
 int mf_present_scan(int pagemap_fd, bool use_scan_ioctl, const void *base, size_t pages,
 		    mf_page_run_fn *fn, void *cookie);
+/* And those that are mapped as huge pages; only with the ioctl. */
+int mf_huge_scan(int pagemap_fd, const void *base, size_t pages, mf_page_run_fn *fn, void *cookie);
 
 #endif

@@ -391,6 +391,56 @@ Test(pages, each_request_meets_the_mappings_of_its_image, .timeout = 300)
 	mf_kvm_close(&kvm);
 }
 
+static void map_constant(struct mf_vm *vm, size_t page)
+{
+	struct mf_gpa gpa;
+
+	cr_assert(mf_frames_take_huge(&vm->mem, &gpa));
+	cr_assert_eq(mf_pt_map(&vm->mem, at(page), gpa, MF_HUGE_PAGES, MF_READ | MF_WRITE), 0);
+	memset(mf_mem_at(&vm->mem, gpa, MF_HUGE), 5, MF_HUGE);
+	mf_pt_protect(&vm->mem, at(page), MF_HUGE_PAGES, MF_READ);
+}
+
+/* What the program itself made read-only, 2 MiB at a time, costs a fork one fault each. */
+Test(pages, large_constants_of_an_image_are_huge_pages, .timeout = 60)
+{
+	struct mf_error err = {0};
+	struct mf_image image;
+	uint64_t faults;
+	struct mf_vm vm;
+	size_t page;
+
+	open_kvm();
+	create(&vm, false);
+	for (page = 0; page < PAGES; page += MF_HUGE_PAGES)
+		map_constant(&vm, page);
+	cr_assert_neq(run(&vm, load, SCRATCH, 0), FAULT);
+	cr_assert_eq(mf_image_freeze(&vm, &image, &err), 0, "%s", err.text);
+	if (!image.backing.huge_pages)
+		cr_log_info("this host makes no huge pages of a sealed file");
+	cr_assert_eq(mf_vm_fork(&vm, &image, &err), 0, "%s", err.text);
+	cr_assert_neq(run(&vm, load, SCRATCH, 0), FAULT);
+	faults = mf_kvm_vm_stat(&vm.kvm, kvm.stat_pf_taken);
+	for (page = 0; page < PAGES; page += 16)
+		cr_assert_eq(run(&vm, load, at(page).at, 0), 0x0505050505050505ull);
+	faults = mf_kvm_vm_stat(&vm.kvm, kvm.stat_pf_taken) - faults;
+	if (image.backing.huge_pages == PAGES / MF_HUGE_PAGES)
+		cr_expect_leq(faults, 2 * image.backing.huge_pages, "%lu faults",
+			      (unsigned long)faults);
+	fprintf(stderr, "%zu huge pages, %lu faults\n", image.backing.huge_pages,
+		(unsigned long)faults);
+	/* A request makes one of them writable and writes it; the next finds it as it was. */
+	mf_pt_protect(&vm.mem, at(3), 1, MF_READ | MF_WRITE);
+	cr_expect_eq(run(&vm, store, at(3).at, 1), 0);
+	cr_assert_eq(mf_vm_reset(&vm), 0);
+	audit(&vm, "a write into a huge page");
+	cr_expect_eq(run(&vm, load, at(3).at, 0), 0x0505050505050505ull);
+	cr_expect_eq(run(&vm, store, at(3).at, 1), FAULT);
+	mf_vm_finish(&vm);
+	mf_image_finish(&image);
+	mf_kvm_close(&kvm);
+}
+
 /* One entry of 2 MiB where that is possible; split where only a part of it changes. */
 Test(pages, two_mib_are_one_entry_until_a_part_differs, .timeout = 60)
 {
