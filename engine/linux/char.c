@@ -10,7 +10,7 @@
 
 static ssize_t fill(enum mf_char device, const struct iovec *piece)
 {
-	if (device != MF_CHAR_ZERO)
+	if (device != MF_CHAR_ZERO && device != MF_CHAR_FULL)
 		return getrandom(piece->iov_base, piece->iov_len, 0);
 	memset(piece->iov_base, 0, piece->iov_len);
 	return (ssize_t)piece->iov_len;
@@ -46,9 +46,8 @@ static int64_t write_char(struct mf_process *process, const struct mf_fd *entry,
 			  struct mf_cursor *cursor, const struct mf_io *io)
 {
 	(void)process;
-	(void)entry;
 	(void)io;
-	return (int64_t)cursor->left;
+	return entry->host == MF_CHAR_FULL ? -ENOSPC : (int64_t)cursor->left;
 }
 
 static int64_t seek_char(struct mf_process *process, const struct mf_fd *entry, int64_t offset,
@@ -61,12 +60,24 @@ static int64_t seek_char(struct mf_process *process, const struct mf_fd *entry, 
 	return 0;
 }
 
+const char *mf_char_name(enum mf_char device)
+{
+	static const char *const names[] = {
+		[MF_CHAR_NULL] = "/dev/null",     [MF_CHAR_ZERO] = "/dev/zero",
+		[MF_CHAR_RANDOM] = "/dev/random", [MF_CHAR_URANDOM] = "/dev/urandom",
+		[MF_CHAR_FULL] = "/dev/full",
+	};
+
+	return names[device];
+}
+
 void mf_char_stat(struct stat *st, enum mf_char device)
 {
 	static const unsigned int minors[] = {[MF_CHAR_NULL] = 3,
 					      [MF_CHAR_ZERO] = 5,
 					      [MF_CHAR_RANDOM] = 8,
-					      [MF_CHAR_URANDOM] = 9};
+					      [MF_CHAR_URANDOM] = 9,
+					      [MF_CHAR_FULL] = 7};
 
 	*st = (struct stat){.st_mode = S_IFCHR | 0666,
 			    .st_nlink = 1,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/fd.h"
+#include "engine/linux/filelock.h"
 #include "engine/linux/watch.h"
 
 #include <errno.h>
@@ -25,7 +26,7 @@ static const struct mf_fd_ops *const kinds[MF_FD_KINDS] = {
 	[MF_FD_DIR] = &mf_dir_ops,         [MF_FD_CHAR] = &mf_char_ops,
 	[MF_FD_PIPE] = &mf_pipe_ops,       [MF_FD_EVENTFD] = &mf_eventfd_ops,
 	[MF_FD_TIMERFD] = &mf_timerfd_ops, [MF_FD_EPOLL] = &mf_epoll_ops,
-	[MF_FD_SOCKET] = &mf_socket_ops,
+	[MF_FD_SOCKET] = &mf_socket_ops,   [MF_FD_PROC] = &mf_system_ops,
 };
 
 const struct mf_fd_ops *mf_fd_ops(const struct mf_fd *entry)
@@ -117,6 +118,11 @@ bool mf_fd_of_image(const struct mf_process *process, int host)
 			return true;
 	}
 	return false;
+}
+
+bool mf_fd_host_is_shared(const struct mf_process *process, const struct mf_fd *entry)
+{
+	return has_host(entry) && mf_fd_of_image(process, entry->host);
 }
 
 uint64_t mf_fd_hard_limit(const struct mf_process *process)
@@ -269,6 +275,7 @@ int64_t mf_fd_close(struct mf_process *process, uint64_t fd)
 		return -EBADF;
 	set_slot(process, (uint32_t)fd, 0);
 	set_bit(process, numbers(process), (uint32_t)fd, false);
+	mf_lock_closed(process, entry);
 	mf_fd_drop(process, entry);
 	return 0;
 }
@@ -305,6 +312,22 @@ static int note_dir(struct mf_process *process, const char *path)
 	return -EMFILE;
 }
 
+int64_t mf_fd_install_dir(struct mf_process *process, int host, int flags, const char *path)
+{
+	struct mf_fd entry = {.kind = MF_FD_DIR, .host = host, .flags = (uint32_t)flags};
+	int64_t ret = note_dir(process, path);
+
+	if (ret >= 0) {
+		entry.dir = (uint16_t)ret;
+		ret = mf_fd_install(process, &entry, 0);
+		if (ret < 0)
+			MF_DIRTY(process, dirs[entry.dir][0]) = 0;
+	}
+	if (ret < 0 && host >= 0)
+		close(host);
+	return ret;
+}
+
 int64_t mf_fd_install_host(struct mf_process *process, int host, int flags, const char *path)
 {
 	struct mf_fd entry = {.kind = MF_FD_FILE, .host = host, .flags = (uint32_t)flags};
@@ -314,18 +337,11 @@ int64_t mf_fd_install_host(struct mf_process *process, int host, int flags, cons
 	if (fstat(host, &st))
 		ret = -errno;
 	else if (S_ISDIR(st.st_mode))
-		ret = note_dir(process, path);
+		return mf_fd_install_dir(process, host, flags, path);
 	else if (!S_ISREG(st.st_mode) && !(flags & O_PATH))
 		ret = -EACCES;
-	if (ret >= 0) {
-		if (S_ISDIR(st.st_mode)) {
-			entry.kind = MF_FD_DIR;
-			entry.dir = (uint8_t)ret;
-		}
+	if (!ret)
 		ret = mf_fd_install(process, &entry, 0);
-		if (ret < 0 && entry.kind == MF_FD_DIR)
-			MF_DIRTY(process, dirs[entry.dir][0]) = 0;
-	}
 	if (ret < 0)
 		close(host);
 	return ret;
@@ -351,6 +367,7 @@ void mf_fd_close_own(struct mf_process *process)
 	const struct mf_linux *lx = mf_linux(process);
 	uint32_t i;
 
+	mf_lock_drop_all(process);
 	for (i = 0; i < lx->fds_high && i < MF_FDS; i++) {
 		if (has_host(at(lx, i)) && !mf_fd_of_image(process, at(lx, i)->host))
 			close(at(lx, i)->host);

@@ -66,7 +66,7 @@ struct mf_fd_ops {
 };
 
 extern const struct mf_fd_ops mf_stdio_ops, mf_file_ops, mf_dir_ops, mf_char_ops, mf_pipe_ops,
-	mf_eventfd_ops, mf_timerfd_ops, mf_epoll_ops, mf_socket_ops;
+	mf_eventfd_ops, mf_timerfd_ops, mf_epoll_ops, mf_socket_ops, mf_system_ops;
 
 /* Never NULL. */
 const struct mf_fd_ops *mf_fd_ops(const struct mf_fd *entry);
@@ -114,11 +114,17 @@ uint32_t mf_fd_next(const struct mf_process *process, uint32_t from);
  */
 int64_t mf_fd_install_host(struct mf_process *process, int host, int flags, const char *path);
 
+/* The same for a directory; host -1: one that the engine makes up (engine/linux/system.h). */
+int64_t mf_fd_install_dir(struct mf_process *process, int host, int flags, const char *path);
+
 /* The name of an open directory: NULL with -EBADF or -ENOTDIR in *ret. */
 const char *mf_fd_dir_path(const struct mf_process *process, uint64_t fd, int *ret);
 
 /* The host descriptor to ask about an entry (fstat, ioctl), or -1: it has none. */
 int mf_fd_host(const struct mf_process *process, const struct mf_fd *entry);
+
+/* Has it a host descriptor that belongs to the image, and so to all its forks? */
+bool mf_fd_host_is_shared(const struct mf_process *process, const struct mf_fd *entry);
 
 /* Which of POLL* hold now, whoever knows it. */
 short mf_fd_poll(struct mf_process *process, const struct mf_fd *entry);

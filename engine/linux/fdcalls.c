@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls about descriptors and what they refer to, other than reading, writing and names. */
 #include "engine/linux/io.h"
+#include "engine/linux/filelock.h"
 #include "engine/linux/memfd.h"
 #include "engine/linux/pipe.h"
 #include "engine/linux/wait.h"
@@ -140,7 +141,10 @@ int64_t mf_sys_fcntl(struct mf_process *process, const uint64_t arg[6])
 	case F_GETLK:
 	case F_SETLK:
 	case F_SETLKW:
-		return -ENOLCK; /* the engine's locks would be shared by all its guests */
+	case F_OFD_GETLK:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+		return mf_lock_fcntl(process, entry, (int)arg[1], arg[2]);
 	case F_ADD_SEALS:
 	case F_GET_SEALS:
 		return entry->kind == MF_FD_FILE

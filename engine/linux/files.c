@@ -7,11 +7,13 @@
 #include "engine/linux/explain.h"
 #include "engine/linux/files.h"
 #include "engine/linux/io.h"
+#include "engine/linux/system.h"
 #include "engine/linux/wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -36,7 +38,7 @@ int mf_name_get(struct mf_process *process, uint64_t dirfd, uint64_t va, struct 
 			return ret;
 	}
 	ret = mf_permit_clean(base, name->given, name->text);
-	return ret < 0 ? ret : 0;
+	return ret < 0 ? ret : mf_system_follow(process, name, false);
 }
 
 int mf_name_cwd(const struct mf_process *process, struct mf_name *name)
@@ -46,36 +48,26 @@ int mf_name_cwd(const struct mf_process *process, struct mf_name *name)
 	return 0;
 }
 
+/* What of /proc the engine has not made up is not there. */
+static bool is_of_proc(const struct mf_name *name)
+{
+	return !strncmp(name->text, "/proc", 5) && (!name->text[5] || name->text[5] == '/');
+}
+
 int mf_name_open(const struct mf_process *process, const struct mf_name *name, unsigned int need,
 		 int flags, mode_t mode)
 {
 	const struct mf_permit *permit = process->policy->permit;
+	int ret;
 
-	int ret =
-		permit ? mf_permit_open_need(permit, "/", name->text, need, flags, mode) : -EACCES;
-
+	if (is_of_proc(name))
+		return -ENOENT;
+	ret = permit ? mf_permit_open_need(permit, "/", name->text, need, flags, mode) : -EACCES;
 	/* Directories above permitted ones can be asked about all the same. */
 	if (ret == -EACCES && (need != MF_PERMIT_EITHER || !mf_name_leads_to(process, name)))
 		mf_explain_path(process, need == MF_PERMIT_EITHER ? "look at" : "use", name->text,
 				need, ret);
 	return ret;
-}
-
-int mf_name_char(const struct mf_name *name)
-{
-	static const char *const names[] = {
-		[MF_CHAR_NULL] = "/dev/null",
-		[MF_CHAR_ZERO] = "/dev/zero",
-		[MF_CHAR_RANDOM] = "/dev/random",
-		[MF_CHAR_URANDOM] = "/dev/urandom",
-	};
-	int i;
-
-	for (i = 0; i < (int)(sizeof(names) / sizeof(names[0])); i++) {
-		if (!strcmp(name->text, names[i]))
-			return i;
-	}
-	return -1;
 }
 
 bool mf_name_leads_to(const struct mf_process *process, const struct mf_name *name)
@@ -85,16 +77,88 @@ bool mf_name_leads_to(const struct mf_process *process, const struct mf_name *na
 	return !strcmp(name->text, "/") || (permit && mf_permit_leads_to(permit, name->text));
 }
 
-static int64_t open_char(struct mf_process *process, int device, int flags)
+/* A file that a descriptor has open, opened anew: what it may do, or what its name permits. */
+static int64_t reopen_file(struct mf_process *process, const struct mf_fd *entry, uint32_t number,
+			   int flags)
 {
-	struct mf_fd entry = {
-		.kind = MF_FD_CHAR, .host = device, .flags = (uint32_t)(flags & ~CREATION_FLAGS)};
+	uint32_t had = entry->flags & O_ACCMODE, want = (uint32_t)flags & O_ACCMODE;
+	bool within = !(entry->flags & O_PATH) && (had == O_RDWR || had == want) &&
+		      !(flags & O_TRUNC && had == O_RDONLY);
+	struct stat old, new;
+	struct mf_name name;
+	char link[40];
+	int host;
 
 	if (flags & O_DIRECTORY)
 		return -ENOTDIR;
-	if (flags & O_CREAT && flags & O_EXCL)
-		return -EEXIST;
-	return mf_fd_install(process, &entry, 0);
+	if (flags & O_TRUNC && process->policy->door)
+		return -EACCES;
+	if (within || flags & O_PATH) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", entry->host);
+		host = open(link,
+			    (flags & (O_ACCMODE | O_PATH | O_TRUNC)) | O_CLOEXEC | O_NONBLOCK);
+		return host < 0 ? -errno
+				: mf_fd_install_host(process, host, flags & ~CREATION_FLAGS, "");
+	}
+	host = mf_system_fd_name(process, number, name.text);
+	if (host >= 0)
+		host = process->policy->permit
+			       ? mf_permit_open(process->policy->permit, "/", name.text,
+						flags & (O_ACCMODE | O_TRUNC), 0)
+			       : -EACCES;
+	if (host < 0)
+		return -EACCES;
+	if (fstat(host, &new) || fstat(entry->host, &old) || new.st_ino != old.st_ino ||
+	    new.st_dev != old.st_dev) {
+		close(host);
+		return -EACCES;
+	}
+	return mf_fd_install_host(process, host, flags & ~CREATION_FLAGS, "");
+}
+
+/*
+ * /proc/self/fd/N: a file gets a description of its own. Of what has no name, pipes and their kin,
+ * the same description is given once more.
+ */
+static int64_t reopen(struct mf_process *process, uint32_t number, int flags)
+{
+	const struct mf_fd *entry = mf_fd_get(process, number);
+	uint32_t had = entry->flags & O_ACCMODE, want = (uint32_t)flags & O_ACCMODE;
+	struct mf_fd copy = *entry;
+
+	if (entry->kind == MF_FD_FILE)
+		return reopen_file(process, entry, number, flags);
+	if (flags & O_DIRECTORY)
+		return -ENOTDIR;
+	if (entry->kind == MF_FD_SOCKET)
+		return -ENXIO;
+	if (had != O_RDWR && had != want)
+		return -EACCES;
+	if (entry->kind != MF_FD_CHAR && entry->kind != MF_FD_PROC)
+		return mf_fd_share(process, entry, 0, flags & O_CLOEXEC);
+	copy.flags = (uint32_t)(flags & ~CREATION_FLAGS);
+	copy.offset = 0;
+	return mf_fd_install(process, &copy, 0);
+}
+
+/* A name that the engine makes up; -ENOENT: it is none, or one that the host may be asked for. */
+static int64_t open_system(struct mf_process *process, struct mf_name *name, int flags)
+{
+	struct mf_system_node node;
+
+	if (!mf_system_find(process, name->text, &node))
+		return -ENOENT;
+	if (node.kind == MF_SYSTEM_LINK || (node.kind == MF_SYSTEM_FD && flags & O_NOFOLLOW))
+		return -ELOOP;
+	if (node.kind == MF_SYSTEM_FD && mf_fd_get(process, node.number)->kind == MF_FD_DIR) {
+		int ret = mf_system_fd_name(process, node.number, name->text);
+
+		return ret < 0 ? ret : open_system(process, name, flags);
+	}
+	if (node.kind == MF_SYSTEM_FD)
+		return reopen(process, node.number, flags);
+	return mf_system_open(process, &node, name->text,
+			      flags & ~(CREATION_FLAGS & ~(O_CREAT | O_EXCL | O_TRUNC)));
 }
 
 static int64_t open_name(struct mf_process *process, uint64_t dirfd, uint64_t va, int flags,
@@ -104,6 +168,7 @@ static int64_t open_name(struct mf_process *process, uint64_t dirfd, uint64_t va
 	const struct mf_file_door *door = process->policy->door;
 	mode_t bits = (mode_t)mode & 0777 & ~(mode_t)mf_linux(process)->umask;
 	struct mf_name name;
+	int64_t made_up;
 	int ret;
 
 	if ((flags & O_ACCMODE) == O_ACCMODE || flags & O_ASYNC)
@@ -112,8 +177,14 @@ static int64_t open_name(struct mf_process *process, uint64_t dirfd, uint64_t va
 	if (ret)
 		return ret;
 	flags &= ~0100000; /* O_LARGEFILE: 0 for a 64-bit C library, but musl says it */
-	if (mf_name_char(&name) >= 0)
-		return open_char(process, mf_name_char(&name), flags);
+	ret = mf_system_follow(process, &name, !(flags & O_NOFOLLOW));
+	if (ret)
+		return ret;
+	made_up = open_system(process, &name, flags);
+	if (made_up != -ENOENT)
+		return made_up;
+	if (is_of_proc(&name))
+		return -ENOENT;
 	ret = permit ? mf_permit_open(permit, "/", name.text,
 				      flags & ~(O_APPEND | O_NONBLOCK | (door ? O_TRUNC : 0)), bits)
 		     : -EACCES;
@@ -174,13 +245,24 @@ static int set_cwd(struct mf_process *process, const char *path)
 
 int64_t mf_sys_chdir(struct mf_process *process, const uint64_t arg[6])
 {
+	struct mf_system_node node;
 	struct mf_name name;
 	int ret = mf_name_get(process, (uint64_t)AT_FDCWD, arg[0], &name);
 	int fd;
 
 	if (ret)
 		return ret;
-	if (mf_name_leads_to(process, &name))
+	ret = mf_system_follow(process, &name, true);
+	if (ret)
+		return ret;
+	if (mf_system_find(process, name.text, &node) && node.kind == MF_SYSTEM_FD) {
+		ret = mf_system_fd_name(process, node.number, name.text);
+		if (ret < 0 || name.text[0] != '/')
+			return ret < 0 ? ret : -ENOTDIR;
+		ret = 0;
+	}
+	if (mf_name_leads_to(process, &name) ||
+	    (mf_system_find(process, name.text, &node) && node.kind == MF_SYSTEM_DIR))
 		return set_cwd(process, name.text);
 	fd = mf_name_open(process, &name, MF_PERMIT_EITHER, O_PATH | O_DIRECTORY, 0);
 	if (fd < 0)
@@ -238,8 +320,12 @@ int64_t mf_sys_getdents64(struct mf_process *process, const uint64_t arg[6])
 		return -EBADF;
 	if (entry->kind != MF_FD_DIR)
 		return -ENOTDIR;
-	got = read_dents(entry->host, entry->offset, dents,
-			 room < DENTS_BYTES ? room : DENTS_BYTES);
+	room = room < DENTS_BYTES ? room : DENTS_BYTES;
+	if (entry->host >= 0)
+		got = read_dents(entry->host, entry->offset, dents, room);
+	else
+		got = mf_system_list(process, mf_linux(process)->dirs[entry->dir], entry->offset,
+				     dents, room);
 	if (got <= 0)
 		return got;
 	if (mf_guest_write(process, arg[1], dents, (size_t)got))
@@ -283,6 +369,7 @@ static int64_t read_link_itself(struct mf_process *process, uint64_t dirfd, uint
 static int64_t read_link(struct mf_process *process, uint64_t dirfd, uint64_t va, uint64_t to,
 			 int64_t room)
 {
+	struct mf_system_node node;
 	struct mf_name name;
 	int ret = mf_name_get(process, dirfd, va, &name);
 	int64_t bytes;
@@ -294,8 +381,13 @@ static int64_t read_link(struct mf_process *process, uint64_t dirfd, uint64_t va
 		return read_link_itself(process, dirfd, to, room);
 	if (ret)
 		return ret;
-	if (mf_name_char(&name) >= 0)
-		return -EINVAL;
+	if (mf_system_find(process, name.text, &node)) {
+		bytes = mf_system_read_link(process, &node, name.given);
+		bytes = bytes < room ? bytes : room;
+		if (bytes >= 0 && mf_guest_write(process, to, name.given, (size_t)bytes))
+			bytes = -EFAULT;
+		return bytes;
+	}
 	fd = mf_name_open(process, &name, MF_PERMIT_EITHER, O_PATH | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return fd == -EACCES && mf_name_leads_to(process, &name) ? -EINVAL : fd;

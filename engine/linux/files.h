@@ -26,9 +26,6 @@ int mf_name_cwd(const struct mf_process *process, struct mf_name *name);
 int mf_name_open(const struct mf_process *process, const struct mf_name *name, unsigned int need,
 		 int flags, mode_t mode);
 
-/* The emulated device of that name (enum mf_char), or -1. */
-int mf_name_char(const struct mf_name *name);
-
 /* "/", a directory above a permitted one, or a permitted one. */
 bool mf_name_leads_to(const struct mf_process *process, const struct mf_name *name);
 

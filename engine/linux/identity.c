@@ -4,6 +4,7 @@
  * user and stay; there is no privilege, whoever that user is. The program leads a session and a
  * process group of its own, without a terminal, and has no children.
  */
+#include "engine/linux/identity.h"
 #include "engine/linux/guestmem.h"
 #include "engine/linux/syscall.h"
 
@@ -95,6 +96,24 @@ int64_t mf_sys_setfsuid(struct mf_process *process, const uint64_t arg[6])
 int64_t mf_sys_setfsgid(struct mf_process *process, const uint64_t arg[6])
 {
 	return getgid();
+}
+
+void mf_identity_name(struct utsname *name)
+{
+	*name = (struct utsname){.sysname = "Linux",
+				 .nodename = "mayfly",
+				 .release = "6.1.0-mayfly",
+				 .version = "#1",
+				 .machine = "x86_64",
+				 .domainname = "(none)"};
+}
+
+int64_t mf_sys_uname(struct mf_process *process, const uint64_t arg[6])
+{
+	struct utsname name;
+
+	mf_identity_name(&name);
+	return mf_guest_write(process, arg[0], &name, sizeof(name));
 }
 
 static bool is_self(uint64_t pid)

@@ -16,6 +16,9 @@ int64_t mf_io_write(struct mf_process *process, const struct mf_fd *entry, struc
  * bad address). */
 int64_t mf_io_outcome(const struct mf_cursor *cursor, uint64_t done, int64_t error, bool fault);
 
+/* The name of an emulated device. */
+const char *mf_char_name(enum mf_char device);
+
 /* What fstat says of an emulated device. */
 void mf_char_stat(struct stat *st, enum mf_char device);
 

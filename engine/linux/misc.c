@@ -2,6 +2,7 @@
 /* System calls about the process itself: identity, limits, machine, end. */
 #include "engine/image/guest.h"
 #include "engine/linux/guestmem.h"
+#include "engine/linux/rlimit.h"
 #include "engine/linux/sched.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/thread.h"
@@ -14,7 +15,6 @@
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <sys/times.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -73,18 +73,6 @@ int64_t mf_sys_getgroups(struct mf_process *process, const uint64_t arg[6])
 	return (int32_t)arg[0] < 0 ? -EINVAL : 0; /* no supplementary groups */
 }
 
-int64_t mf_sys_uname(struct mf_process *process, const uint64_t arg[6])
-{
-	struct utsname name = {.sysname = "Linux",
-			       .nodename = "mayfly",
-			       .release = "6.1.0-mayfly",
-			       .version = "#1",
-			       .machine = "x86_64",
-			       .domainname = "(none)"};
-
-	return put_user(process, arg[0], &name, sizeof(name));
-}
-
 int64_t mf_sys_umask(struct mf_process *process, const uint64_t arg[6])
 {
 	uint32_t old = mf_linux(process)->umask;
@@ -93,7 +81,7 @@ int64_t mf_sys_umask(struct mf_process *process, const uint64_t arg[6])
 	return old;
 }
 
-static bool limit_of(const struct mf_process *process, uint64_t resource, struct rlimit *limit)
+bool mf_limit_get(const struct mf_process *process, uint64_t resource, struct rlimit *limit)
 {
 	uint64_t memory = mf_mem_arena(&process->vm.mem)->frames_limit * MF_PAGE;
 
@@ -127,7 +115,7 @@ int64_t mf_sys_getrlimit(struct mf_process *process, const uint64_t arg[6])
 {
 	struct rlimit limit;
 
-	if (!limit_of(process, arg[0], &limit))
+	if (!mf_limit_get(process, arg[0], &limit))
 		return -EINVAL;
 	return put_user(process, arg[1], &limit, sizeof(limit));
 }
@@ -139,7 +127,7 @@ int64_t mf_sys_prlimit64(struct mf_process *process, const uint64_t arg[6])
 
 	if (arg[0] && arg[0] != MF_GUEST_PID)
 		return -ESRCH;
-	if (!limit_of(process, arg[1], &limit))
+	if (!mf_limit_get(process, arg[1], &limit))
 		return -EINVAL;
 	if (arg[2]) {
 		if (mf_pt_read(&process->vm.mem, MF_GVA(arg[2]), &new, sizeof(new)))

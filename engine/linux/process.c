@@ -4,6 +4,7 @@
 #include "engine/linux/filemap.h"
 #include "engine/linux/futex.h"
 #include "engine/linux/hosts.h"
+#include "engine/linux/filelock.h"
 #include "engine/linux/memory.h"
 #include "engine/linux/renew.h"
 #include "engine/linux/sched.h"
@@ -264,6 +265,7 @@ int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct
 		mf_process_finish(process);
 		return ret;
 	}
+	mf_lock_drop_all(process); /* as with fork(2): the locks are not the child's */
 	mf_memory_settle(process);
 	mf_watch_host_close(process);
 	mf_hosts_finish(process);

@@ -4,10 +4,12 @@
  * described without the host: the emulated devices, and the directories above permitted ones.
  */
 #include "engine/linux/files.h"
+#include "engine/linux/system.h"
 #include "engine/linux/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -36,16 +38,24 @@ static void describe_above(struct stat *st, const char *path)
 	for (; *path; path++)
 		hash = (hash ^ (uint8_t)*path) * 0x100000001b3ull;
 	*st = (struct stat){
-		.st_mode = S_IFDIR | 0555, .st_nlink = 2, .st_blksize = MF_PAGE, .st_ino = hash};
+		.st_mode = S_IFDIR | 0111, .st_nlink = 2, .st_blksize = MF_PAGE, .st_ino = hash};
 }
 
 static int find_fd(struct mf_process *process, uint64_t fd, struct subject *subject)
 {
 	const struct mf_fd *entry = mf_fd_get(process, fd);
+	struct mf_system_node node;
 
 	*subject = (struct subject){.fd = -1};
 	if (!entry)
 		return -EBADF;
+	if (entry->kind == MF_FD_DIR && entry->host < 0) {
+		if (mf_system_find(process, mf_linux(process)->dirs[entry->dir], &node))
+			mf_system_stat(&node, mf_linux(process)->dirs[entry->dir], &subject->st);
+		else
+			describe_above(&subject->st, mf_linux(process)->dirs[entry->dir]);
+		return 0;
+	}
 	subject->fd = mf_fd_ops(entry)->stat ? -1 : mf_fd_host(process, entry);
 	if (mf_fd_ops(entry)->stat)
 		return mf_fd_ops(entry)->stat(process, entry, &subject->st);
@@ -54,14 +64,21 @@ static int find_fd(struct mf_process *process, uint64_t fd, struct subject *subj
 	return 0;
 }
 
-static int find_name(struct mf_process *process, const struct mf_name *name, int flags,
+static int find_name(struct mf_process *process, struct mf_name *name, int flags,
 		     struct subject *subject)
 {
 	int open_flags = O_PATH | (flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0);
 
+	int ret = mf_system_follow(process, name, !(flags & AT_SYMLINK_NOFOLLOW));
+	struct mf_system_node node;
+
 	*subject = (struct subject){.fd = -1, .ours = true};
-	if (mf_name_char(name) >= 0) {
-		mf_char_stat(&subject->st, (enum mf_char)mf_name_char(name));
+	if (ret)
+		return ret;
+	if (mf_system_find(process, name->text, &node)) {
+		if (node.kind == MF_SYSTEM_FD && !(flags & AT_SYMLINK_NOFOLLOW))
+			return find_fd(process, node.number, subject);
+		mf_system_stat(&node, name->text, &subject->st);
 		return 0;
 	}
 	subject->fd = mf_name_open(process, name, MF_PERMIT_EITHER, open_flags, 0);
@@ -189,7 +206,8 @@ int64_t mf_sys_statx(struct mf_process *process, const uint64_t arg[6])
 /* Access to what the host is not asked about: devices and directories above. */
 static int64_t access_described(const struct stat *st, uint64_t mode)
 {
-	uint64_t allowed = S_ISDIR(st->st_mode) ? X_OK : R_OK | W_OK;
+	uint64_t allowed = (st->st_mode & 0444 ? R_OK : 0) | (st->st_mode & 0222 ? W_OK : 0) |
+			   (st->st_mode & 0111 ? X_OK : 0);
 
 	return mode & ~allowed ? -EACCES : 0;
 }
@@ -267,12 +285,13 @@ int64_t mf_sys_faccessat2(struct mf_process *process, const uint64_t arg[6])
 
 static int64_t answer_statfs(struct mf_process *process, struct subject *subject, uint64_t to)
 {
-	struct statfs fs;
+	struct statfs fs = {.f_type = PROC_SUPER_MAGIC,
+			    .f_bsize = MF_PAGE,
+			    .f_frsize = MF_PAGE,
+			    .f_namelen = NAME_MAX};
 	int64_t ret = 0;
 
-	if (subject->fd < 0)
-		return -ENOSYS; /* what Linux says for a file system that does not know */
-	if (fstatfs(subject->fd, &fs))
+	if (subject->fd >= 0 && fstatfs(subject->fd, &fs))
 		ret = -errno;
 	let_go(subject);
 	return ret ? ret : mf_guest_write(process, to, &fs, sizeof(fs));

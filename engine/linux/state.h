@@ -76,6 +76,7 @@ enum mf_char {
 	MF_CHAR_ZERO,
 	MF_CHAR_RANDOM,
 	MF_CHAR_URANDOM,
+	MF_CHAR_FULL,
 };
 
 /* An open file description: descriptors that were made by dup share one. */
@@ -203,6 +204,15 @@ struct mf_sigqueue {
 	uint32_t thread; /* index + 1; 0: the process */
 	uint32_t timer;  /* index + 1 of the timer that sent it; 0: none */
 	struct mf_siginfo info;
+};
+
+/* What the process' record locks on one file are made through (engine/linux/filelock.h). */
+#define MF_LOCKS 64u
+struct mf_lock {
+	uint64_t device;
+	uint64_t inode;
+	int32_t host; /* host descriptor */
+	uint32_t used;
 };
 
 /* What a parked call waits for; whichever comes first. The call is then made again. */
@@ -342,6 +352,9 @@ struct mf_linux {
 	char dirs[MF_DIRS][MF_PATH_MAX]; /* absolute names of open directories; empty = free */
 	struct mf_sigqueue sigqueue[MF_SIGQUEUE];
 	struct mf_futex_waiter futexes[MF_THREADS];
+	uint32_t locks_high; /* locks[] from here on were never used */
+	uint32_t reserved4;
+	struct mf_lock locks[MF_LOCKS];
 	struct mf_thread threads[MF_THREADS];
 	struct kvm_xsave xsaves[MF_THREADS]; /* of threads that are not on the vCPU */
 };

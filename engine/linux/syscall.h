@@ -65,6 +65,8 @@ mf_syscall_fn mf_sys_setresgid, mf_sys_getresuid, mf_sys_getresgid, mf_sys_setfs
 mf_syscall_fn mf_sys_getpgrp, mf_sys_getpgid, mf_sys_setpgid, mf_sys_setsid, mf_sys_capget;
 mf_syscall_fn mf_sys_capset, mf_sys_wait4, mf_sys_waitid;
 mf_syscall_fn mf_sys_personality;
+/* filelock.c */
+mf_syscall_fn mf_sys_flock;
 /* self.c */
 mf_syscall_fn mf_sys_process_vm_readv, mf_sys_process_vm_writev, mf_sys_kcmp, mf_sys_adjtimex;
 mf_syscall_fn mf_sys_clock_adjtime;

@@ -140,9 +140,8 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_msgctl] = ENOSYS_(msgctl, "no System V IPC, as a kernel without CONFIG_SYSVIPC"),
 	[__NR_fcntl] = PARTIAL(fcntl, "ddx", fcntl,
 			       "DUPFD, GETFD, SETFD, GETFL, SETFL (APPEND, NONBLOCK, a pipe's "
-			       "DIRECT), GETPIPE_SZ, SETPIPE_SZ; record locks ENOLCK; others "
-			       "EINVAL"),
-	[__NR_flock] = ENOSYS_(flock),
+			       "DIRECT), record locks, GETPIPE_SZ, SETPIPE_SZ; others EINVAL"),
+	[__NR_flock] = DONE(flock, "dd", flock),
 	[__NR_fsync] = DONE(fsync, "d", fsync),
 	[__NR_fdatasync] = DONE(fdatasync, "d", fdatasync),
 	[__NR_truncate] = DONE(truncate, "su", truncate),

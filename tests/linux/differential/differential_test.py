@@ -10,11 +10,12 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "cli"))
 sys.dont_write_bytecode = True
-from mayfly import BUILD, MAYFLY, NOBODY, as_nobody, command, for_everybody  # noqa: E402
+from mayfly import BUILD, MAYFLY, NOBODY, Run, as_nobody, command, for_everybody  # noqa: E402
 from claims import check, claim, fail, main  # noqa: E402
 
 PROGRAM = os.environ.get("MAYFLY_CASES", os.path.join(BUILD, "tests/linux/differential/cases"))
@@ -69,6 +70,22 @@ def traced(text):
     return made
 
 
+def run_native(args):
+    """Runs a command whose streams its user may open by name."""
+    ours, its = os.pipe()
+    if ROOT:
+        os.fchown(its, 65534, -1)
+    process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=its, stderr=subprocess.DEVNULL)
+    os.close(its)
+    timer = threading.Timer(70, process.kill)
+    timer.start()
+    with open(ours, "rb") as file:
+        out = file.read()
+    status = process.wait()
+    timer.cancel()
+    return Run(status if status >= 0 else 128 - status, out, b"")
+
+
 def run_all(names, start):
     """Runs cases in as few processes as they allow: one that ends its process is the last of that one."""
     results, made, left = {}, {}, list(names)
@@ -103,15 +120,13 @@ def outcome(group):
               "--deadline", "60s", *options, "--", PROGRAM]
 
         def in_vm(left):
-            return command(as_nobody(root, [*vm, *left]) if ROOT else [*vm, *left], seconds=70)
+            args = as_nobody(root, [*vm, *left]) if ROOT else [*vm, *left]
+            return command(args, stdin=subprocess.DEVNULL, seconds=70)
 
         def natively(left):
             user = NOBODY.split() if ROOT else []
             args = ["setsid", "-w", "env", "-i", "-C", f"{root}/n", *user, for_everybody(PROGRAM), *left]
-            done = command(args, seconds=70)
-            if done.status < 0:
-                done.status = 128 - done.status
-            return done
+            return run_native(args)
 
         native, _ = run_all(names, natively)
         inside, made = run_all(names, in_vm)
