@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 
 #define KEPT_MAX 4096u /* free pages that a plain VM holds on to */
+/* So many at once are memory that a fork does not keep for its next request. */
+#define GIVE_BACK_PAGES 2048u
 
 static bool test(const uint64_t *map, uint64_t frame)
 {
@@ -163,6 +165,15 @@ static bool keeps(struct mf_mem *mem, size_t count)
 	return true;
 }
 
+/* What is kept costs the host memory, what is given back the next user a fault a page. */
+static bool give_back(struct mf_mem *mem, uint64_t frame, size_t count)
+{
+	if (madvise(mem->guest + frame * MF_PAGE, count * MF_PAGE, MADV_DONTNEED))
+		return false;
+	mf_ws_clear(&mem->ws, mem->arena_bytes / MF_PAGE + frame, count);
+	return true;
+}
+
 /*
  * Which of the freed frames are not zero? In a blank VM the host's pages are dropped. In a fork:
  * those that were in use in the image, and those that became private since.
@@ -183,6 +194,8 @@ static void note_soil(struct mf_mem *mem, uint64_t frame, size_t count)
 	for (i = 0; i < count; i++)
 		if (test(was_used, frame + i))
 			put(mem, MF_FRAMES_SOILED, frame + i, 1, true);
+	if (count >= GIVE_BACK_PAGES && give_back(mem, frame, count))
+		return;
 	if (mf_private_scan(kvm->pagemap_fd, kvm->traits.pagemap_scan, mem->guest + frame * MF_PAGE,
 			    count, soil_run, &soil))
 		put(mem, MF_FRAMES_SOILED, frame, count, true);

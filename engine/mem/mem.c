@@ -303,7 +303,8 @@ void mf_mem_mark(struct mf_mem *mem, const void *at, size_t bytes)
 	size_t first = (size_t)((const uint8_t *)at - mem->base) / MF_PAGE;
 	size_t last = ((size_t)((const uint8_t *)at - mem->base) + bytes - 1) / MF_PAGE;
 
-	if (bytes)
+	/* File maps lie behind what has a working set. */
+	if (bytes && first < mem->ws.pages)
 		mf_ws_mark(&mem->ws, first, last - first + 1);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The program of counts_test. argv[1]: "plain"; "heap" (64 MiB of heap, all of it written before
- * the ready point); "remap" (each request maps, protects and unmaps: three calls).
+ * the ready point); "remap" (each request maps, protects and unmaps: three calls); "lazy" (each
+ * request goes on where the program stopped in a large mapping).
  * "/sum" adds up the body's bytes; "/everything" writes the whole heap; "/grow", "/scribble",
  * "/registers" and "/crash" are hostile.
  */
@@ -15,8 +16,11 @@
 #define HEAP_BYTES (64ul << 20)
 #define MAP_BYTES  (256ul << 10)
 #define RW         (PROT_READ | PROT_WRITE)
+#define LAZY_BYTES (32ul << 20)
+#define PAGE       4096ul
 
 static char *heap;
+static char *lazy; /* LAZY_BYTES, of which the first half was touched before the ready point */
 static char copy[16 << 10];
 static char junk[128 << 10];
 static char answer[64];
@@ -44,6 +48,8 @@ static uint64_t sum(struct mf_text body)
 			value += (unsigned char)heap[i]++;
 	if (!strcmp(mode, "remap"))
 		remap();
+	if (lazy)
+		memset(lazy + LAZY_BYTES / 2, 'l', 48 * PAGE);
 	return value;
 }
 
@@ -58,6 +64,32 @@ static int grow(void)
 		pages += 16;
 	}
 	return pages;
+}
+
+/* Walk through a large mapping once: how many pages were not zero. */
+static int walk(void)
+{
+	char *at = mmap(NULL, HEAP_BYTES, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int found = 0;
+	size_t i;
+
+	if (at == MAP_FAILED)
+		return -1;
+	for (i = 0; i < HEAP_BYTES; i += PAGE)
+		found += at[i]++ != 0;
+	if (munmap(at, HEAP_BYTES))
+		return -1;
+	return found;
+}
+
+/* Touch more than there is: nobody comes back from that. */
+static void overdraw(void)
+{
+	char *at = mmap(NULL, 1ul << 40, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t i;
+
+	for (i = 0; at != MAP_FAILED; i += PAGE)
+		at[i] = 1;
 }
 
 static void registers(void)
@@ -80,6 +112,10 @@ int main(int argc, char **argv)
 		heap = malloc(HEAP_BYTES);
 		memset(heap, 'h', HEAP_BYTES);
 	}
+	if (!strcmp(mode, "lazy")) {
+		lazy = mmap(NULL, LAZY_BYTES, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		memset(lazy, 'i', LAZY_BYTES / 2);
+	}
 	while ((request = mf_wait())) {
 		const char *target = mf_request_target(request).data;
 		int length = 0;
@@ -88,6 +124,10 @@ int main(int argc, char **argv)
 			*(volatile int *)16 = 1;
 		else if (!strcmp(target, "/registers"))
 			registers();
+		else if (!strcmp(target, "/overdraw"))
+			overdraw();
+		else if (!strcmp(target, "/walk"))
+			length = snprintf(answer, sizeof(answer), "%d", walk());
 		else if (!strcmp(target, "/scribble"))
 			memset(junk, 0x5a, sizeof(junk));
 		else if (!strcmp(target, "/everything"))
