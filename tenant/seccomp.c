@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -105,6 +106,9 @@ static void allow_option(struct builder *b, uint64_t level, uint64_t option)
 static void add_net_calls(struct builder *b, const struct mf_permit_net *net)
 {
 	static const int families[] = {AF_UNIX, AF_INET, AF_INET6};
+	const struct scmp_arg_cmp netlink[] = {
+		SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, LOW32, AF_NETLINK),
+		SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, LOW32, NETLINK_ROUTE)};
 	static const uint32_t requests[] = {
 		SIOCGIFCONF,    SIOCGIFNAME,   SIOCGIFINDEX,   SIOCGIFFLAGS,
 		SIOCGIFADDR,    SIOCGIFHWADDR, SIOCGIFNETMASK, SIOCGIFBRDADDR,
@@ -118,6 +122,7 @@ static void add_net_calls(struct builder *b, const struct mf_permit_net *net)
 	}
 	if (!b->seen[SYS_socket])
 		return;
+	add(b, SCMP_ACT_ALLOW, SYS_socket, 2, netlink);
 	allow(b, SYS_connect);
 	allow(b, SYS_bind);
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
@@ -12,6 +13,7 @@
 
 #define SOCKET_FLAGS  (SOCK_CLOEXEC | SOCK_NONBLOCK)
 #define TYPE_MASK     0xfu
+#define SOCK_TYPES    11 /* Linux' SOCK_MAX */
 #define LOOK_AGAIN_NS 2000000ull
 
 const struct mf_fd *mf_socket_get(const struct mf_process *process, uint64_t fd, int64_t *ret)
@@ -151,16 +153,17 @@ int64_t mf_socket_again(struct mf_process *process, const struct mf_fd *entry, i
 }
 
 /* socket()'s protocols: a socket of any other would reach further than the rules go. */
-static int check_protocol(int domain, int type, int protocol)
+static int check_protocol(int type, int protocol)
 {
+	if (type >= SOCK_TYPES)
+		return -EINVAL;
 	if (type == SOCK_RAW || type == SOCK_PACKET)
 		return -EPERM;
 	if (type != SOCK_STREAM && type != SOCK_DGRAM)
 		return -ESOCKTNOSUPPORT;
-	if (protocol && protocol != (type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP))
-		return -EPROTONOSUPPORT;
-	(void)domain;
-	return 0;
+	if (!protocol || protocol == (type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP))
+		return 0;
+	return type == SOCK_DGRAM && protocol == IPPROTO_UDPLITE ? 0 : -EPROTONOSUPPORT;
 }
 
 static bool may_have(const struct mf_process *process, int domain)
@@ -173,14 +176,24 @@ static bool may_have(const struct mf_process *process, int domain)
 
 static int check_socket(const struct mf_process *process, int domain, int type, int protocol)
 {
-	int ret;
+	int ret = 0;
 
-	if (domain != AF_UNIX && domain != AF_INET && domain != AF_INET6)
+	switch (domain) {
+	case AF_UNIX:
+		return may_have(process, domain) ? 0 : -EACCES;
+	case AF_INET:
+	case AF_INET6:
+		ret = check_protocol(type, protocol);
+		return ret ? ret : may_have(process, domain) ? 0 : -EACCES;
+	case AF_NETLINK:
+		if (type != SOCK_RAW && type != SOCK_DGRAM)
+			return -ESOCKTNOSUPPORT;
+		if (protocol != NETLINK_ROUTE)
+			return -EPROTONOSUPPORT;
+		return may_have(process, AF_INET) || may_have(process, AF_INET6) ? 0 : -EACCES;
+	default:
 		return -EAFNOSUPPORT;
-	ret = domain == AF_UNIX ? 0 : check_protocol(domain, type, protocol);
-	if (!ret && !may_have(process, domain))
-		ret = -EACCES;
-	return ret;
+	}
 }
 
 int64_t mf_sys_socket(struct mf_process *process, const uint64_t arg[6])

@@ -101,6 +101,7 @@ struct mf_socket_message {
 	size_t control_bytes;   /* room; then what is in it */
 	int flags;              /* received: MSG_* */
 	bool wants_name;        /* receive: fill in `name` */
+	bool has_tokens;        /* send: of the descriptors in `control`; see socket_token.c */
 };
 
 /*
@@ -115,13 +116,31 @@ int64_t mf_socket_receive(struct mf_process *process, const struct mf_fd *entry,
 
 /*
  * Control messages, in place. Out: descriptors and identities become the host's; -EINVAL, -EBADF,
- * -EPERM, -EOPNOTSUPP for a descriptor that has no counterpart at the host. In: they become the
- * guest's; *flags gets MSG_CTRUNC when a descriptor could not be taken.
+ * -EPERM, -EOPNOTSUPP for a descriptor that has no counterpart at the host. What was made for it is
+ * to be given back by mf_control_done in any case; `sent`: the message is on its way.
  */
-int mf_control_to_host(struct mf_process *process, const struct mf_fd *entry, uint8_t *control,
-		       size_t bytes);
-void mf_control_to_guest(struct mf_process *process, uint8_t *control, size_t bytes, bool cloexec,
-			 int *flags);
+int mf_control_to_host(struct mf_process *process, const struct mf_fd *entry,
+		       struct mf_socket_message *message);
+void mf_control_done(struct mf_process *process, struct mf_socket_message *message, bool sent);
+
+/* In: they become the guest's; message->flags gets MSG_CTRUNC when a descriptor could not be taken.
+ * `flags`: MSG_CMSG_CLOEXEC, MSG_PEEK. */
+void mf_control_to_guest(struct mf_process *process, struct mf_socket_message *message, int flags);
+
+/*
+ * Descriptions that go through a pair within this VM (socket_token.c): a host descriptor to send
+ * for one, the caller's; -ETOOMANYREFS when too many are on their way. Forget it: it did not go.
+ */
+int mf_token_make(struct mf_process *process, const struct mf_fd *description);
+void mf_token_forget(struct mf_process *process, int host);
+
+/* The description that a received host descriptor stands for, or NULL. */
+const struct mf_fd *mf_token_find(struct mf_process *process, int host);
+
+/* socket_netlink.c: addresses and requests of NETLINK_ROUTE. 0 or -EPERM. */
+int mf_netlink_address(const struct mf_address *address);
+int64_t mf_netlink_send(struct mf_process *process, const struct mf_fd *entry,
+			struct mf_cursor *cursor);
 
 /* Who the guest is to itself and others: pid, user and group (struct ucred), as the host told. */
 struct ucred;

@@ -166,7 +166,7 @@ static int path_of(int fd, const char *name, struct mf_address *host)
 /* The socket itself, for connecting and sending. */
 static int open_socket(int dir, const char *rest, struct mf_address *host, int *opened)
 {
-	*opened = open_plain(dir, rest, O_NOFOLLOW);
+	*opened = open_plain(dir, rest, 0);
 	return *opened < 0 ? *opened : path_of(*opened, NULL, host);
 }
 
@@ -243,6 +243,8 @@ int mf_address_check(struct mf_process *process, const struct mf_fd *entry, enum
 	*opened = -1;
 	if (address->bytes < sizeof(sa_family_t))
 		return -EINVAL;
+	if (domain == AF_NETLINK)
+		return mf_netlink_address(address);
 	if (domain != AF_UNIX)
 		return check_plain(process, domain, use, address);
 	if (address->any.sa_family != AF_UNIX || address->bytes > sizeof(host->un))

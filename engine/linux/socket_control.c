@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Control messages. A descriptor that is sent must have a counterpart at the host: a regular file
- * or a socket. What is received and is neither is closed, and told as cut off. A file's position
- * goes with it; it is not shared afterwards.
+ * Control messages. A descriptor that is sent out of the VM must have a counterpart at the host: a
+ * regular file or a socket. What is received and is neither is closed, and told as cut off. A
+ * file's position goes with it; it is not shared afterwards. Within the VM all kinds can be sent.
  */
 #include "engine/linux/socket.h"
 
@@ -52,14 +52,11 @@ static size_t data_bytes(const struct cmsghdr *message)
 	return message->cmsg_len - CMSG_LEN(0);
 }
 
-/* The host descriptor that stands for a guest's. */
-static int host_of(struct mf_process *process, int32_t fd)
+/* The host descriptor that stands for a guest's outside of this VM. */
+static int host_of(struct mf_process *process, const struct mf_fd *entry)
 {
-	const struct mf_fd *entry = mf_fd_get(process, (uint32_t)fd);
 	int host;
 
-	if (!entry)
-		return -EBADF;
 	if (entry->kind == MF_FD_FILE && !(entry->flags & O_PATH)) {
 		/* Whoever gets it goes on from here. */
 		lseek(entry->host, (off_t)entry->offset, SEEK_SET);
@@ -76,22 +73,35 @@ static int host_of(struct mf_process *process, int32_t fd)
 	return host;
 }
 
-static int rights_to_host(struct mf_process *process, struct cmsghdr *message)
+static int one_to_host(struct mf_process *process, const struct mf_fd *socket, int32_t fd)
 {
-	size_t count = data_bytes(message) / sizeof(int);
+	const struct mf_fd *entry = mf_fd_get(process, (uint32_t)fd);
+
+	if (!entry)
+		return -EBADF;
+	return socket->object ? mf_token_make(process, entry) : host_of(process, entry);
+}
+
+static int rights_to_host(struct mf_process *process, const struct mf_fd *socket,
+			  struct mf_socket_message *message, struct cmsghdr *head)
+{
+	size_t count = data_bytes(head) / sizeof(int);
 	int fds[FDS_MAX];
+	int ret = 0;
 	size_t i;
 
-	if (count > FDS_MAX)
+	if (count > FDS_MAX) {
+		memset(CMSG_DATA(head), -1, count * sizeof(int)); /* nothing to give back */
 		return -EINVAL;
-	memcpy(fds, CMSG_DATA(message), count * sizeof(int));
-	for (i = 0; i < count; i++) {
-		fds[i] = host_of(process, fds[i]);
-		if (fds[i] < 0)
-			return fds[i];
 	}
-	memcpy(CMSG_DATA(message), fds, count * sizeof(int));
-	return 0;
+	memcpy(fds, CMSG_DATA(head), count * sizeof(int));
+	for (i = 0; i < count; i++) {
+		fds[i] = ret < 0 ? -1 : one_to_host(process, socket, fds[i]);
+		ret = ret < 0 ? ret : fds[i];
+	}
+	memcpy(CMSG_DATA(head), fds, count * sizeof(int));
+	message->has_tokens |= count && socket->object;
+	return ret < 0 ? ret : 0;
 }
 
 /* A program may say who it is, and nobody else. */
@@ -109,15 +119,16 @@ static int credentials_to_host(struct cmsghdr *message)
 	return 0;
 }
 
-static int unix_to_host(struct mf_process *process, struct cmsghdr *message)
+static int unix_to_host(struct mf_process *process, const struct mf_fd *socket,
+			struct mf_socket_message *message, struct cmsghdr *head)
 {
-	if (message->cmsg_level != SOL_SOCKET)
+	if (head->cmsg_level != SOL_SOCKET)
 		return 0; /* not looked at (Linux __scm_send) */
-	switch (message->cmsg_type) {
+	switch (head->cmsg_type) {
 	case SCM_RIGHTS:
-		return rights_to_host(process, message);
+		return rights_to_host(process, socket, message, head);
 	case SCM_CREDENTIALS:
-		return credentials_to_host(message);
+		return credentials_to_host(head);
 	default:
 		return -EINVAL;
 	}
@@ -136,22 +147,47 @@ static int internet_to_host(const struct cmsghdr *message)
 	return -EINVAL;
 }
 
-int mf_control_to_host(struct mf_process *process, const struct mf_fd *entry, uint8_t *control,
-		       size_t bytes)
+int mf_control_to_host(struct mf_process *process, const struct mf_fd *entry,
+		       struct mf_socket_message *message)
 {
 	bool local = mf_socket_domain(entry) == AF_UNIX;
-	struct cmsghdr *message;
+	struct cmsghdr *head;
 	size_t at = 0;
 	bool bad;
 	int ret = 0;
 
-	while (!ret && (message = next(control, bytes, &at, &bad)))
-		ret = local ? unix_to_host(process, message) : internet_to_host(message);
+	while (!ret && (head = next(message->control, message->control_bytes, &at, &bad)))
+		ret = local ? unix_to_host(process, entry, message, head) : internet_to_host(head);
+	message->control_bytes = ret ? at : message->control_bytes;
 	return ret ? ret : bad ? -EINVAL : 0;
 }
 
+/* As far as they were translated: the one that failed ends with descriptors of -1. */
+void mf_control_done(struct mf_process *process, struct mf_socket_message *message, bool sent)
+{
+	struct cmsghdr *head;
+	size_t at = 0;
+	size_t i;
+	bool bad;
+	int fd;
+
+	while (message->has_tokens &&
+	       (head = next(message->control, message->control_bytes, &at, &bad))) {
+		if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (i = 0; i < data_bytes(head) / sizeof(int); i++) {
+			memcpy(&fd, CMSG_DATA(head) + i * sizeof(int), sizeof(int));
+			if (fd < 0)
+				continue;
+			if (!sent)
+				mf_token_forget(process, fd);
+			close(fd);
+		}
+	}
+}
+
 /* A descriptor that came from somewhere, as one of the guest's: its number, or -1. Owns `host`. */
-static int take(struct mf_process *process, int host, bool cloexec)
+static int take_host(struct mf_process *process, int host, bool cloexec)
 {
 	struct mf_fd entry = {.kind = MF_FD_FILE, .host = host};
 	int domain = 0, type = 0;
@@ -179,27 +215,41 @@ static int take(struct mf_process *process, int host, bool cloexec)
 	return (int)fd;
 }
 
-/* As many as can be had, in order: the rest is closed. */
-static void rights_to_guest(struct mf_process *process, struct cmsghdr *message, bool cloexec,
-			    int *flags)
+static int take(struct mf_process *process, int host, int flags)
 {
-	size_t count = data_bytes(message) / sizeof(int);
+	const struct mf_fd *entry = mf_token_find(process, host);
+	int64_t fd;
+
+	if (!entry)
+		return take_host(process, host, flags & MSG_CMSG_CLOEXEC);
+	fd = mf_fd_share(process, entry, 0, flags & MSG_CMSG_CLOEXEC);
+	if (!(flags & MSG_PEEK))
+		mf_token_forget(process, host);
+	close(host);
+	return (int)fd;
+}
+
+/* As many as can be had, in order: the rest is closed. */
+static void rights_to_guest(struct mf_process *process, struct mf_socket_message *message,
+			    struct cmsghdr *head, int flags)
+{
+	size_t count = data_bytes(head) / sizeof(int);
 	size_t taken = 0;
 	size_t i;
 
 	for (i = 0; i < count; i++) {
 		int fd;
 
-		memcpy(&fd, CMSG_DATA(message) + i * sizeof(int), sizeof(int));
-		fd = take(process, fd, cloexec);
+		memcpy(&fd, CMSG_DATA(head) + i * sizeof(int), sizeof(int));
+		fd = take(process, fd, flags);
 		if (fd < 0) {
-			*flags |= MSG_CTRUNC;
+			message->flags |= MSG_CTRUNC;
 			continue;
 		}
-		memcpy(CMSG_DATA(message) + taken++ * sizeof(int), &fd, sizeof(int));
+		memcpy(CMSG_DATA(head) + taken++ * sizeof(int), &fd, sizeof(int));
 	}
-	message->cmsg_len = CMSG_LEN(taken * sizeof(int));
-	memset(CMSG_DATA(message) + taken * sizeof(int), 0, (count - taken) * sizeof(int));
+	head->cmsg_len = CMSG_LEN(taken * sizeof(int));
+	memset(CMSG_DATA(head) + taken * sizeof(int), 0, (count - taken) * sizeof(int));
 }
 
 /* Processes of the host have no number in here but the engine's own, which stands for the guest. */
@@ -219,19 +269,18 @@ static void credentials_to_guest(struct cmsghdr *message)
 	memcpy(CMSG_DATA(message), &cred, sizeof(cred));
 }
 
-void mf_control_to_guest(struct mf_process *process, uint8_t *control, size_t bytes, bool cloexec,
-			 int *flags)
+void mf_control_to_guest(struct mf_process *process, struct mf_socket_message *message, int flags)
 {
-	struct cmsghdr *message;
+	struct cmsghdr *head;
 	size_t at = 0;
 	bool bad;
 
-	while ((message = next(control, bytes, &at, &bad))) {
-		if (message->cmsg_level != SOL_SOCKET)
+	while ((head = next(message->control, message->control_bytes, &at, &bad))) {
+		if (head->cmsg_level != SOL_SOCKET)
 			continue;
-		if (message->cmsg_type == SCM_RIGHTS)
-			rights_to_guest(process, message, cloexec, flags);
-		else if (message->cmsg_type == SCM_CREDENTIALS)
-			credentials_to_guest(message);
+		if (head->cmsg_type == SCM_RIGHTS)
+			rights_to_guest(process, message, head, flags);
+		else if (head->cmsg_type == SCM_CREDENTIALS)
+			credentials_to_guest(head);
 	}
 }

@@ -176,6 +176,8 @@ int64_t mf_socket_send(struct mf_process *process, const struct mf_fd *entry,
 
 	if (host < 0)
 		return host;
+	if (mf_socket_domain(entry) == AF_NETLINK)
+		return mf_netlink_send(process, entry, cursor);
 	if (flags & MSG_FASTOPEN && mf_socket_domain(entry) != AF_UNIX)
 		return -EOPNOTSUPP;
 	return is_stream(entry) ? send_stream(process, entry, cursor, message, flags)

@@ -116,9 +116,8 @@ static int get_message(struct mf_process *process, uint64_t va, int prot,
 static int get_control(struct mf_process *process, const struct mf_fd *entry,
 		       const struct guest_message *guest, struct mf_socket_message *message)
 {
-	int ret;
-
-	if (!guest->control || !guest->control_bytes)
+	/* It went with the first part of a stream's bytes. */
+	if (!guest->control || !guest->control_bytes || mf_thread(process)->call_done)
 		return 0;
 	if (guest->control_bytes > CONTROL_MAX)
 		return -ENOBUFS;
@@ -128,8 +127,7 @@ static int get_control(struct mf_process *process, const struct mf_fd *entry,
 	message->control_bytes = guest->control_bytes;
 	if (mf_guest_read(process, guest->control, message->control, guest->control_bytes))
 		return -EFAULT;
-	ret = mf_control_to_host(process, entry, message->control, message->control_bytes);
-	return ret;
+	return mf_control_to_host(process, entry, message);
 }
 
 static int64_t send_message(struct mf_process *process, const struct mf_fd *entry, uint64_t va,
@@ -148,6 +146,8 @@ static int64_t send_message(struct mf_process *process, const struct mf_fd *entr
 		ret = get_control(process, entry, &guest, &message);
 	if (!ret)
 		ret = send_to(process, entry, &cursor, &given, &message, flags);
+	mf_control_done(process, &message,
+			ret >= 0 || (ret == MF_SYS_WAIT && mf_thread(process)->call_done));
 	free(message.control);
 	return ret;
 }
@@ -187,8 +187,7 @@ static int put_message(struct mf_process *process, uint64_t va, const struct gue
 	uint32_t room =
 		guest->name_bytes < message->name.bytes ? guest->name_bytes : message->name.bytes;
 
-	mf_control_to_guest(process, message->control, message->control_bytes,
-			    flags & MSG_CMSG_CLOEXEC, &message->flags);
+	mf_control_to_guest(process, message, flags);
 	out.name_bytes = message->name.bytes;
 	out.control_bytes = message->control_bytes;
 	out.flags = (uint32_t)((message->flags & ~MSG_CMSG_CLOEXEC) | (flags & MSG_CMSG_CLOEXEC));

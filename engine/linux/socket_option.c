@@ -19,6 +19,9 @@
 /* <sys/socket.h> of Debian 12's age has them under other names (asm-generic/socket.h). */
 #define RCVTIMEO_NEW 66
 #define SNDTIMEO_NEW 67
+/* include/net/udplite.h */
+#define SEND_CHECKSUM_COVERAGE    10
+#define RECEIVE_CHECKSUM_COVERAGE 11
 
 #define GET  MF_OPTION_GET
 #define SET  MF_OPTION_SET
@@ -105,6 +108,8 @@ static const struct mf_socket_option options[] = {
 	{IPPROTO_TCP, TCP_FASTOPEN, BOTH},
 	{IPPROTO_TCP, TCP_NOTSENT_LOWAT, BOTH},
 	{IPPROTO_UDP, UDP_CORK, BOTH},
+	{IPPROTO_UDPLITE, SEND_CHECKSUM_COVERAGE, BOTH},
+	{IPPROTO_UDPLITE, RECEIVE_CHECKSUM_COVERAGE, BOTH},
 };
 
 const struct mf_socket_option *mf_socket_options(size_t *count)
@@ -187,11 +192,17 @@ static int set_option(struct mf_process *process, const struct mf_fd *entry,
 		       : 0;
 }
 
+static bool is_text(int level, int name)
+{
+	return level == IPPROTO_TCP && name == TCP_CONGESTION;
+}
+
 int64_t mf_sys_setsockopt(struct mf_process *process, const uint64_t arg[6])
 {
 	const struct mf_socket_option *option;
 	size_t bytes = (uint32_t)arg[4];
 	char value[OPTION_BYTES];
+	bool early;
 	int64_t ret;
 	const struct mf_fd *entry = mf_socket_get(process, arg[0], &ret);
 
@@ -200,11 +211,17 @@ int64_t mf_sys_setsockopt(struct mf_process *process, const uint64_t arg[6])
 	if ((int)arg[4] < 0)
 		return -EINVAL;
 	option = find((int)arg[1], (int)arg[2], SET);
-	if (!option)
-		return (int)arg[1] == SOL_SOCKET && bytes < sizeof(int) ? -EINVAL : -ENOPROTOOPT;
+	/* As Linux: these look at the value first. */
+	early = (int)arg[1] == SOL_SOCKET || (int)arg[1] == IPPROTO_TCP;
+	if (!option && !early)
+		return -ENOPROTOOPT;
+	if (early && bytes < sizeof(int) && !is_text((int)arg[1], (int)arg[2]))
+		return -EINVAL;
 	bytes = bytes < sizeof(value) ? bytes : sizeof(value);
 	if (mf_guest_read(process, arg[3], value, bytes))
 		return -EFAULT;
+	if (!option)
+		return -ENOPROTOOPT;
 	ret = mf_socket_changes(process, entry);
 	return ret ? ret : set_option(process, entry, option, value, bytes);
 }

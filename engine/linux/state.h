@@ -294,6 +294,17 @@ struct mf_socket_name {
 
 #define MF_SOCKET_NAMES 64u /* the last ones */
 
+/* A description on its way through a pair of sockets, which carries an empty file of the host's for
+ * it: inode 0: none. */
+struct mf_socket_token {
+	uint64_t device;
+	uint64_t inode;
+	uint32_t description;
+	uint32_t reserved;
+};
+
+#define MF_SOCKET_TOKENS 256u
+
 struct mf_linux {
 	/* memory */
 	uint64_t brk_start;
@@ -335,6 +346,7 @@ struct mf_linux {
 	uint32_t socket_names_made;
 	struct mf_epoll_item items[MF_EPOLL_ITEMS];
 	struct mf_socket_name socket_names[MF_SOCKET_NAMES];
+	struct mf_socket_token socket_tokens[MF_SOCKET_TOKENS];
 	char cwd[MF_PATH_MAX];
 	/* the program, as /proc/self tells of it */
 	char exe[MF_PATH_MAX]; /* absolute */

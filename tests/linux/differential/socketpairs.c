@@ -239,6 +239,50 @@ CASE(descriptors_travel, socketpair, sendmsg, recvmsg, dup, openat)
 	SHOW(SYS(dup, 0));
 }
 
+CASE(descriptors_of_all_kinds_travel, socketpair, sendmsg, recvmsg, pipe2, eventfd2, close)
+{
+	char control[256], text[64], byte = 'd';
+	struct iovec piece = {&byte, 1};
+	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+	int p[2], ends[2], fds[4], got[4], round;
+	uint64_t count = 0;
+
+	SYS(socketpair, AF_UNIX, SOCK_SEQPACKET, 0, p);
+	SYS(pipe2, ends, O_NONBLOCK);
+	put_file("a", "content of a");
+	fds[0] = ends[0];
+	fds[1] = (int)SYS(eventfd2, 5, 0);
+	fds[2] = (int)SYS(openat, AT_FDCWD, "a", O_RDONLY);
+	fds[3] = (int)SYS(openat, AT_FDCWD, ".", O_RDONLY | O_DIRECTORY);
+	for (round = 0; round < 2; round++) {
+		fill_control(&message, control, sizeof(control), SOL_SOCKET, SCM_RIGHTS, fds,
+			     sizeof(fds));
+		SHOW(SYS(sendmsg, p[0], &message, 0));
+		message.msg_controllen = sizeof(control);
+		SHOW(SYS(recvmsg, p[1], &message, round ? MSG_PEEK : 0));
+		memcpy(got, CMSG_DATA((struct cmsghdr *)control), sizeof(got));
+		say("%d %d %d %d", got[0], got[1], got[2], got[3]);
+		SHOW(SYS(write, ends[1], "through the pipe", 16));
+		SHOW(SYS(read, got[0], text, 64));
+		SHOW(SYS(read, got[1], &count, 8));
+		say("count %d", (int)count);
+		SHOW(SYS(write, fds[1], &count, 8));
+		SHOW(SYS(read, fds[2], text, 3));
+		SHOW(SYS(read, got[2], text, 3));
+		SHOW(SYS(fchdir, got[3]));
+	}
+	/* what is on its way holds the pipe open; what was looked at only, too */
+	close(fds[0]);
+	close(got[0]);
+	SHOW(SYS(write, ends[1], "x", 1));
+	SHOW(SYS(recvmsg, p[1], &message, 0));
+	fill_control(&message, control, sizeof(control), SOL_SOCKET, SCM_RIGHTS, fds + 1, 8);
+	SHOW(SYS(sendmsg, p[0], &message, 0));
+	SHOW(SYS(shutdown, p[1], SHUT_RD));
+	SHOW(SYS(sendmsg, p[0], &message, MSG_NOSIGNAL));
+	SHOW(SYS(dup, 0));
+}
+
 CASE(hostile_control_messages, socketpair, sendmsg)
 {
 	char control[256], byte = 'd';
