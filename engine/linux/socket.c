@@ -174,6 +174,11 @@ static bool may_have(const struct mf_process *process, int domain)
 	       mf_permit_net_has(net, MF_NET_LISTEN, domain);
 }
 
+bool mf_socket_internet(const struct mf_process *process)
+{
+	return may_have(process, AF_INET) || may_have(process, AF_INET6);
+}
+
 static int check_socket(const struct mf_process *process, int domain, int type, int protocol)
 {
 	int ret = 0;
@@ -190,7 +195,7 @@ static int check_socket(const struct mf_process *process, int domain, int type, 
 			return -ESOCKTNOSUPPORT;
 		if (protocol != NETLINK_ROUTE)
 			return -EPROTONOSUPPORT;
-		return may_have(process, AF_INET) || may_have(process, AF_INET6) ? 0 : -EACCES;
+		return mf_socket_internet(process) ? 0 : -EACCES;
 	default:
 		return -EAFNOSUPPORT;
 	}
@@ -318,14 +323,30 @@ static bool is_fresh_pair(const struct mf_process *process, const struct mf_fd *
 	return poll(ends, 2, 0) == 0;
 }
 
+/* The number that the guest has for it. */
+static unsigned int number_of(const struct mf_process *process, const struct mf_fd *entry)
+{
+	uint32_t fd = mf_fd_next(process, 0);
+
+	while (fd < MF_FDS && mf_fd_get(process, fd) != entry)
+		fd = mf_fd_next(process, fd + 1);
+	return fd;
+}
+
 static int freeze_socket(const struct mf_process *process, const struct mf_fd *entry,
 			 struct mf_error *err)
 {
+	const char *what = entry->object ? "a socket pair with something in it"
+			   : mf_socket_domain(entry) == AF_UNIX
+				   ? "a socket that does not listen and stands alone"
+				   : "a socket that neither listens nor is one of a pair";
+
 	if (entry->offset & MF_SOCKET_LISTENS || is_fresh_pair(process, entry))
 		return 0;
 	return mf_error_set(err, -EBUSY,
-			    entry->object ? "a socket pair with something in it"
-					  : "a socket that does not listen");
+			    "the program holds %s (descriptor %u) at its ready point, and forks "
+			    "cannot share it: close it before",
+			    what, number_of(process, entry));
 }
 
 const struct mf_fd_ops mf_socket_ops = {

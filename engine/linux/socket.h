@@ -52,6 +52,10 @@ static inline int mf_socket_type(const struct mf_fd *entry)
 /* The description of a socket: NULL with -EBADF or -ENOTSOCK in *ret. */
 const struct mf_fd *mf_socket_get(const struct mf_process *process, uint64_t fd, int64_t *ret);
 
+/* Is there a rule for any address of IPv4 or IPv6? Who may talk to some may ask about the host's.
+ */
+bool mf_socket_internet(const struct mf_process *process);
+
 /* A description that owns a host socket; nothing is installed. */
 struct mf_fd mf_socket_entry(int host, int domain, int type, uint32_t flags);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * NETLINK_ROUTE, as far as C libraries and runtimes ask it which interfaces and addresses there
- * are: questions to the kernel, and its answers. Nothing can be changed, and nobody else is reached.
+ * are: questions to the kernel, and its answers. Nothing can be changed, and nobody else is
+ * reached.
  */
 #include "engine/linux/socket.h"
 

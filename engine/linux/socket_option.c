@@ -291,8 +291,8 @@ static int64_t ask_interface(struct mf_process *process, const struct mf_fd *ent
 {
 	struct ifreq about;
 
-	if (mf_socket_domain(entry) == AF_UNIX)
-		return -ENOTTY;
+	if (!mf_socket_internet(process))
+		return -EACCES;
 	if (mf_guest_read(process, at, &about, sizeof(about)))
 		return -EFAULT;
 	if (ioctl(entry->host, request, &about))
@@ -308,8 +308,8 @@ static int64_t list_interfaces(struct mf_process *process, const struct mf_fd *e
 	uint64_t guest[2];
 	int room;
 
-	if (mf_socket_domain(entry) == AF_UNIX)
-		return -ENOTTY;
+	if (!mf_socket_internet(process))
+		return -EACCES;
 	if (mf_guest_read(process, at, guest, sizeof(guest)))
 		return -EFAULT;
 	room = (int)guest[0];

@@ -73,7 +73,6 @@ const struct mf_fd *mf_token_find(struct mf_process *process, int host)
 {
 	int place = find_host(process, host);
 
-	return place < 0
-		       ? NULL
-		       : mf_fd_at(process, mf_linux(process)->socket_tokens[place].description);
+	return place < 0 ? NULL
+			 : mf_fd_at(process, mf_linux(process)->socket_tokens[place].description);
 }

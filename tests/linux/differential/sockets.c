@@ -366,8 +366,8 @@ CASE(what_comes_with_a_datagram, socket, sendmsg, recvmsg, setsockopt)
 	message.msg_controllen = sizeof(control);
 	await(fd, POLLIN);
 	SHOW(SYS(recvmsg, fd, &message, 0));
-	say("flags %x, name %u, control %zu", (unsigned int)message.msg_flags,
-	    message.msg_namelen, (size_t)message.msg_controllen);
+	say("flags %x, name %u, control %zu", (unsigned int)message.msg_flags, message.msg_namelen,
+	    (size_t)message.msg_controllen);
 	for (head = CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
 		say("level %d, type %d, %zu bytes", head->cmsg_level, head->cmsg_type,
 		    (size_t)head->cmsg_len);
@@ -433,22 +433,36 @@ static void show_options(int fd, const struct option *options, size_t count)
 	}
 }
 
-#define OPTION(level, name) {level, name, #name}
+#define OPTION(level, name)        \
+	{                          \
+		level, name, #name \
+	}
 
 CASE(options_of_tcp, socket, getsockopt, setsockopt)
 {
 	static const struct option options[] = {
-		OPTION(SOL_SOCKET, SO_TYPE),         OPTION(SOL_SOCKET, SO_PROTOCOL),
-		OPTION(SOL_SOCKET, SO_REUSEADDR),    OPTION(SOL_SOCKET, SO_REUSEPORT),
-		OPTION(SOL_SOCKET, SO_KEEPALIVE),    OPTION(SOL_SOCKET, SO_BROADCAST),
-		OPTION(SOL_SOCKET, SO_PRIORITY),     OPTION(SOL_SOCKET, SO_RCVLOWAT),
-		OPTION(IPPROTO_TCP, TCP_NODELAY),    OPTION(IPPROTO_TCP, TCP_CORK),
-		OPTION(IPPROTO_TCP, TCP_KEEPIDLE),   OPTION(IPPROTO_TCP, TCP_KEEPINTVL),
-		OPTION(IPPROTO_TCP, TCP_KEEPCNT),    OPTION(IPPROTO_TCP, TCP_SYNCNT),
-		OPTION(IPPROTO_TCP, TCP_USER_TIMEOUT), OPTION(IPPROTO_TCP, TCP_QUICKACK),
-		OPTION(IPPROTO_TCP, TCP_NOTSENT_LOWAT), OPTION(IPPROTO_IP, IP_TOS),
-		OPTION(IPPROTO_IP, IP_TTL),          OPTION(IPPROTO_IP, IP_RECVTTL),
-		OPTION(IPPROTO_IP, IP_MTU_DISCOVER), OPTION(IPPROTO_TCP, 999),
+		OPTION(SOL_SOCKET, SO_TYPE),
+		OPTION(SOL_SOCKET, SO_PROTOCOL),
+		OPTION(SOL_SOCKET, SO_REUSEADDR),
+		OPTION(SOL_SOCKET, SO_REUSEPORT),
+		OPTION(SOL_SOCKET, SO_KEEPALIVE),
+		OPTION(SOL_SOCKET, SO_BROADCAST),
+		OPTION(SOL_SOCKET, SO_PRIORITY),
+		OPTION(SOL_SOCKET, SO_RCVLOWAT),
+		OPTION(IPPROTO_TCP, TCP_NODELAY),
+		OPTION(IPPROTO_TCP, TCP_CORK),
+		OPTION(IPPROTO_TCP, TCP_KEEPIDLE),
+		OPTION(IPPROTO_TCP, TCP_KEEPINTVL),
+		OPTION(IPPROTO_TCP, TCP_KEEPCNT),
+		OPTION(IPPROTO_TCP, TCP_SYNCNT),
+		OPTION(IPPROTO_TCP, TCP_USER_TIMEOUT),
+		OPTION(IPPROTO_TCP, TCP_QUICKACK),
+		OPTION(IPPROTO_TCP, TCP_NOTSENT_LOWAT),
+		OPTION(IPPROTO_IP, IP_TOS),
+		OPTION(IPPROTO_IP, IP_TTL),
+		OPTION(IPPROTO_IP, IP_RECVTTL),
+		OPTION(IPPROTO_IP, IP_MTU_DISCOVER),
+		OPTION(IPPROTO_TCP, 999),
 		OPTION(IPPROTO_IP, 999),
 	};
 	int fds[2];

@@ -74,8 +74,9 @@ CASE(a_socket_in_the_file_system, socket, bind, listen, connect, accept, getsock
 
 CASE(names_that_do_not_lead_to_a_socket, socket, bind, connect)
 {
-	static const char *const names[] = {"file", "dir", "none", "dir/none", "none/none", "file/x",
-					    "loop", "link", "dir/", ".", "./file", "dangling"};
+	static const char *const names[] = {"file",      "dir",    "none",   "dir/none",
+					    "none/none", "file/x", "loop",   "link",
+					    "dir/",      ".",      "./file", "dangling"};
 	size_t i;
 
 	put_file("file", "text");
@@ -121,7 +122,8 @@ CASE(datagrams_with_names, socket, bind, connect, sendto, recvfrom)
 	struct sockaddr_un a_name = named("a"), b_name = named("b"), from;
 	socklen_t bytes = sizeof(from);
 	char text[16];
-	int a = (int)SYS(socket, AF_UNIX, SOCK_DGRAM, 0), b = (int)SYS(socket, AF_UNIX, SOCK_DGRAM, 0);
+	int a = (int)SYS(socket, AF_UNIX, SOCK_DGRAM, 0),
+	    b = (int)SYS(socket, AF_UNIX, SOCK_DGRAM, 0);
 
 	SHOW(SYS(bind, a, &a_name, sizeof(a_name)));
 	SHOW(SYS(bind, b, &b_name, length("b")));

@@ -1,0 +1,82 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Sockets of a served program: those of its image are each fork's own, or shared where they listen; those of a request
+are gone with it."""
+import os
+import time
+
+from serving import BUILD, SLOWER, Server, wait_until
+from claims import check, claim, main, matches, same
+
+GUEST = os.environ.get("MAYFLY_SOCKETS", os.path.join(BUILD, "tests/pool/socket-guest"))
+NET = "--allow-net=127.0.0.1"
+
+
+def serving(*options, **more):
+    return Server(NET, *options, guest=GUEST, **more)
+
+
+@claim(emulated=True)
+def a_pair_of_the_image_is_empty_in_each_request():
+    with serving(vms=2) as server:
+        for answer in server.ask_all(["/pairs"] * 12):
+            same(answer.body, b"-1 -1 1 ", "found in the stream, in the packets, by epoll")
+
+
+@claim(emulated=True)
+def a_pair_that_a_request_closes_is_whole_in_the_next():
+    with serving(vms=1) as server:
+        for _ in range(3):
+            same(server.ask("/close").body, b"0 0 0 ", "its end")
+            same(server.ask("/halve").body, b"0 0 0 ", "its end, of one direction")
+            same(server.ask("/pairs").body, b"-1 -1 1 ", "whole again")
+
+
+@claim(emulated=True)
+def forks_share_a_listening_socket():
+    with serving(vms=4) as server:
+        for answer in server.ask_all(["/connect"] * 8):
+            matches(r"^8 1 1 $", answer.body, "bytes, accepted")
+
+
+@claim
+def no_request_can_change_a_listening_socket_of_the_image():
+    with serving(vms=2) as server:
+        for _ in range(3):
+            same(server.ask("/spoil").body, b"0 0 2 ", "what was not refused")
+            same(server.ask("/connect").body, b"8 1 1 ", "it still listens")
+
+
+@claim(emulated=True)
+def sockets_of_a_request_are_closed_with_it():
+    with serving(vms=1) as server:
+        first = server.ask("/leak").body
+        server.ask("/pairs")
+        descriptors = server.footprint()[1]
+        for _ in range(20):
+            same(server.ask("/leak").body, first, "descriptor numbers")
+            server.ask("/pairs")
+        wait_until(lambda: server.footprint()[1] <= descriptors, f"more than {descriptors} descriptors stay open")
+
+
+@claim(emulated=True)
+def a_deadline_ends_a_wait_for_a_socket():
+    with serving("--deadline", f"{300 * SLOWER}ms", vms=1) as server:
+        began = time.monotonic()
+        same(server.ask("/wait").status, 504, "status")
+        check(time.monotonic() - began < 2 * SLOWER, "it took too long")
+        same(server.ask("/pairs").body, b"-1 -1 1 ", "afterwards")
+
+
+@claim(emulated=True)
+def what_no_fork_can_have_is_refused_with_its_number():
+    for what, number, why in (("fresh", 7, "neither listens nor"), ("full", 3, "something in it"),
+                              ("half", 4, "alone"), ("sent", 5, "something in it"),
+                              ("connected", 9, "neither listens nor")):
+        with serving(vms=1, wait=False, args=(what,)) as server:
+            check(server.wait() not in (0, None), f"{what}: it serves", server.log())
+            matches(rf"socket.*descriptor {number}\b", server.log(), what)
+            matches(why, server.log(), what)
+
+
+main()
