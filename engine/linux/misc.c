@@ -95,6 +95,9 @@ bool mf_limit_get(const struct mf_process *process, uint64_t resource, struct rl
 		limit->rlim_max = mf_fd_hard_limit(process);
 		break;
 	case RLIMIT_AS:
+		if (mf_linux(process)->address_limit)
+			limit->rlim_cur = mf_linux(process)->address_limit;
+		break;
 	case RLIMIT_DATA:
 	case RLIMIT_RSS:
 		limit->rlim_cur = limit->rlim_max = memory;
@@ -134,11 +137,15 @@ int64_t mf_sys_prlimit64(struct mf_process *process, const uint64_t arg[6])
 			return -EFAULT;
 		if (new.rlim_cur > new.rlim_max)
 			return -EINVAL;
-		/* Only the number of descriptors can be changed from inside, below its hard limit.
-		 */
+		/* Only the number of descriptors and the address space can be changed from inside,
+		 * below their hard limits. */
 		if (memcmp(&new, &limit, sizeof(new)) &&
-		    (arg[1] != RLIMIT_NOFILE || new.rlim_max != limit.rlim_max))
+		    ((arg[1] != RLIMIT_NOFILE && arg[1] != RLIMIT_AS) ||
+		     new.rlim_max != limit.rlim_max))
 			return -EPERM;
+		if (arg[1] == RLIMIT_AS)
+			MF_DIRTY(process, address_limit) =
+				new.rlim_cur == RLIM_INFINITY ? 0 : new.rlim_cur | !new.rlim_cur;
 		if (arg[1] == RLIMIT_NOFILE)
 			MF_DIRTY(process, nofile) = new.rlim_cur;
 	}

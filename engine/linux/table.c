@@ -169,8 +169,8 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_lchown] = ENOSYS_(lchown),
 	[__NR_umask] = DONE(umask, "o", umask),
 	[__NR_gettimeofday] = DONE(gettimeofday, "pp", gettimeofday),
-	[__NR_getrlimit] =
-		PARTIAL(getrlimit, "dp", getrlimit, "told; only RLIMIT_NOFILE means something"),
+	[__NR_getrlimit] = PARTIAL(getrlimit, "dp", getrlimit,
+				   "told; only RLIMIT_NOFILE and RLIMIT_AS mean something"),
 	[__NR_getrusage] = PARTIAL(getrusage, "dp", getrusage,
 				   "CPU time as user time, and the peak of memory"),
 	[__NR_sysinfo] = DONE(sysinfo, "p", sysinfo),
@@ -404,8 +404,9 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 		PARTIAL(recvmmsg, "dpuxp", recvmmsg, "the time limit ends the waiting, too"),
 	[__NR_fanotify_init] = REFUSED(fanotify_init, "", EPERM, "needs privilege"),
 	[__NR_fanotify_mark] = ENOSYS_(fanotify_mark, "no watching of files yet"),
-	[__NR_prlimit64] = PARTIAL(prlimit64, "ddpp", prlimit64,
-				   "of the program itself; only RLIMIT_NOFILE can be changed"),
+	[__NR_prlimit64] =
+		PARTIAL(prlimit64, "ddpp", prlimit64,
+			"of the program itself; only RLIMIT_NOFILE and RLIMIT_AS can be changed"),
 	[__NR_name_to_handle_at] =
 		REFUSED(name_to_handle_at, "", EOPNOTSUPP, "a handle reaches past permissions"),
 	[__NR_open_by_handle_at] = REFUSED(open_by_handle_at, "", EPERM, "needs privilege"),

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #define PAGE 4096ul
@@ -447,6 +448,25 @@ CASE(locks, mlock, munlock, mlock2, mlockall, munlockall)
 	SHOW(SYS(madvise, fresh, PAGE, MADV_DONTNEED));
 	SHOW(SYS(munlockall));
 	SHOW(SYS(madvise, fresh, PAGE, MADV_DONTNEED));
+}
+
+CASE(a_limit_on_address_space, prlimit64, mmap, brk, mremap)
+{
+	struct rlimit limit, old;
+	char *at = map(1, RW);
+	char *end = (char *)SYS(brk, 0);
+
+	SHOW(SYS(prlimit64, 0, RLIMIT_AS, NULL, &old));
+	limit = old;
+	limit.rlim_cur = 1ul << 30;
+	SHOW(SYS(prlimit64, 0, RLIMIT_AS, &limit, NULL));
+	SHOW(SYS(mmap, NULL, 2ul << 30, PROT_NONE, ANON, -1, 0));
+	SHOW(SYS(mremap, at, PAGE, 2ul << 30, MREMAP_MAYMOVE));
+	SHOW((char *)SYS(brk, end + (2ul << 30)) == end);
+	WORKS(SYS(mmap, NULL, 100ul << 20, PROT_NONE, ANON, -1, 0));
+	SHOW(SYS(prlimit64, 0, RLIMIT_AS, &old, &limit));
+	SHOW(limit.rlim_cur);
+	WORKS(SYS(mmap, NULL, 2ul << 30, PROT_NONE, ANON, -1, 0));
 }
 
 CASE(residence, mincore)
