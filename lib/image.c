@@ -125,7 +125,7 @@ static int exec_program(struct load *load)
 		.interp = image->files.interp.bytes,
 		.interp_bytes = image->files.interp.size,
 		.exec_name = image->files.name,
-		.exe = image->files.program.path,
+		.exe = image->files.program.real,
 		.argv = image->files.argv,
 		.envp = (char *const *)settings->env,
 		.cwd = settings->cwd,

@@ -2,6 +2,7 @@
 #include "tenant/program.h"
 
 #include "request-vm/output.h"
+#include "tenant/relay.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -152,10 +153,13 @@ static size_t list_ioctls(uint32_t *list, size_t room)
 {
 	size_t count = 0;
 
-	for (; count < mf_kvm_ioctls_count && count + 2 < room; count++)
+	for (; count < mf_kvm_ioctls_count && count + 5 < room; count++)
 		list[count] = (uint32_t)mf_kvm_ioctls[count];
 	list[count++] = (uint32_t)PAGEMAP_SCAN_REQUEST;
 	list[count++] = TIOCGWINSZ;
+	list[count++] = TCSETS;
+	list[count++] = TCSETSW;
+	list[count++] = TCSETSF;
 	return count;
 }
 
@@ -262,7 +266,7 @@ int mf_program_exec(struct mf_program *program, struct mf_process *process, stru
 		.interp = program->files.interp.bytes,
 		.interp_bytes = program->files.interp.size,
 		.exec_name = program->files.name,
-		.exe = program->files.program.path,
+		.exe = program->files.program.real,
 		.argv = program->files.argv,
 		.envp = (char *const *)options->env,
 		.cwd = program->cwd,
@@ -273,9 +277,11 @@ int mf_program_exec(struct mf_program *program, struct mf_process *process, stru
 	return mf_process_exec(process, &program->kvm, &program->policy, &exec, err);
 }
 
-/* Wait for what the program waits for. False when the deadline came first. */
-static bool wait_for(const struct mf_exit *exit, uint64_t deadline_ns)
+/* Wait for what the program waits for, or a kick. False when the deadline came first. */
+static bool wait_for(const struct mf_process *process, const struct mf_exit *exit,
+		     uint64_t deadline_ns)
 {
+	sigset_t before;
 	struct pollfd fd = {.fd = exit->wait_fd, .events = exit->wait_events};
 	uint64_t until = exit->wait_until_ns;
 	struct timespec span;
@@ -289,7 +295,10 @@ static bool wait_for(const struct mf_exit *exit, uint64_t deadline_ns)
 	} else {
 		span = (struct timespec){0};
 	}
-	ppoll(&fd, fd.fd >= 0, until == UINT64_MAX ? NULL : &span, NULL);
+	mf_relay_block(&before);
+	if (!__atomic_load_n(&process->vm.kicked, __ATOMIC_RELAXED))
+		ppoll(&fd, fd.fd >= 0, until == UINT64_MAX ? NULL : &span, &before);
+	mf_relay_unblock(&before);
 	return !deadline_ns || mf_now_ns() < deadline_ns;
 }
 
@@ -302,12 +311,22 @@ void mf_program_drive(struct mf_process *process, struct mf_watch *watch, uint64
 		mf_watch_enter(watch, &process->vm, &limits);
 		mf_process_run(process, exit);
 		mf_watch_leave(watch);
+		if (exit->kind == MF_EXIT_KICKED && exit->kicks == MF_KICK_RELAY) {
+			if (mf_relay_deliver(process, exit))
+				return;
+			continue;
+		}
 		if (exit->kind != MF_EXIT_WAIT)
 			return;
-		if (!wait_for(exit, deadline_ns)) {
+		if (!wait_for(process, exit, deadline_ns)) {
 			exit->kind = MF_EXIT_KICKED;
 			exit->kicks = MF_KICK_DEADLINE;
 			return;
+		}
+		if (__atomic_load_n(&process->vm.kicked, __ATOMIC_RELAXED) == MF_KICK_RELAY) {
+			mf_vm_take_kicks(&process->vm);
+			if (mf_relay_deliver(process, exit))
+				return;
 		}
 	}
 }

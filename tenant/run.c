@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "tenant/relay.h"
 #include "tenant/run.h"
 
 #include <errno.h>
@@ -81,11 +82,13 @@ static int run_confined(struct mf_program *program, const struct mf_run_options 
 	if (!mf_program_exec(program, &process, err)) {
 		uint64_t deadline = options->deadline_ns ? mf_now_ns() + options->deadline_ns : 0;
 
+		mf_relay_set(&process);
 		do {
 			mf_program_drive(&process, mf_watchdog_worker(dog, 0), deadline, &exit);
 			if (exit.kind == MF_EXIT_LOG)
 				mf_process_log(&process, &exit);
 		} while (exit.kind == MF_EXIT_LOG);
+		mf_relay_set(NULL);
 		status = status_of(&exit, options->program.argv[0], process.out_of_memory, err);
 		mf_process_finish(&process);
 	}
@@ -100,6 +103,7 @@ int mf_run(const struct mf_run_options *options, struct mf_error *err)
 	int status = MF_STATUS_FAILED;
 
 	mf_program_calm_host();
+	mf_relay_open();
 	look_at_streams(&streams);
 	if (mf_program_open(&program, &options->program, err))
 		return status;

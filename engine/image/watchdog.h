@@ -16,6 +16,7 @@ enum mf_kick {
 	MF_KICK_DEADLINE = 2, /* its time is up */
 	MF_KICK_MEMORY = 4,   /* it has faulted more often than it may hold pages */
 	MF_KICK_STOP = 8,     /* the engine is ending */
+	MF_KICK_RELAY = 32,   /* signals from outside wait for the program */
 	MF_KICK_TURN = 16,    /* another thread of the same program wants to run: mf_watch_turn */
 };
 

@@ -13,7 +13,8 @@
 #define MF_EXEC_SCRIPTS 5u /* scripts that may be each other's interpreters, as with Linux */
 
 struct mf_exec_file {
-	char *path;     /* owned, absolute; NULL: there is no such file */
+	char *path; /* owned, absolute; NULL: there is no such file */
+	char *real; /* owned: without links, as /proc/self/exe has it; of a volume's file, `path` */
 	uint8_t *bytes; /* owned: the whole of it */
 	size_t size;
 };

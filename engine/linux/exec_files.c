@@ -99,6 +99,7 @@ static int no_memory(struct mf_error *err)
 static void file_close(struct mf_exec_file *file)
 {
 	free(file->path);
+	free(file->real);
 	free(file->bytes);
 	*file = (struct mf_exec_file){0};
 }
@@ -117,6 +118,16 @@ static int open_name(const struct mf_permit *view, const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+static char *real_path(const struct mf_permit *view, const char *path)
+{
+	char clean[PATH_MAX];
+	char *real = NULL;
+
+	if (!view || mf_permit_clean("/", path, clean) < 0 || !mf_permit_in_volume(view, clean))
+		real = realpath(path, NULL);
+	return real ? real : strdup(path);
+}
+
 /* `path` becomes the file's. */
 static int file_open(struct mf_exec_file *file, const struct mf_permit *view, char *path,
 		     struct mf_error *err)
@@ -132,6 +143,8 @@ static int file_open(struct mf_exec_file *file, const struct mf_permit *view, ch
 	if (fd < 0)
 		return cannot_read(path, fd, err);
 	ret = check_executable(path, fd, err);
+	if (!ret && !(file->real = real_path(view, path)))
+		ret = no_memory(err);
 	if (!ret)
 		ret = read_open_file(path, fd, &file->bytes, &file->size, err);
 	close(fd);

@@ -119,6 +119,20 @@ static int64_t ask_terminal(struct mf_process *process, const struct mf_fd *entr
 	return mf_guest_write(process, to, answer, bytes);
 }
 
+/* The other way: a program on the caller's own terminal may set its mode, as it natively could. */
+static int64_t set_terminal(struct mf_process *process, const struct mf_fd *entry,
+			    unsigned long request, uint64_t from)
+{
+	int host = mf_fd_host(process, entry);
+	char mode[64] = {0};
+
+	if (!process->policy->stdio_is_host || host < 0 || !isatty(host))
+		return -ENOTTY;
+	if (mf_guest_read(process, from, mode, TERMIOS_BYTES))
+		return -EFAULT;
+	return ioctl(host, request, mode) ? -errno : 0;
+}
+
 static int64_t ioctl_stdio(struct mf_process *process, const struct mf_fd *entry, uint32_t request,
 			   uint64_t arg)
 {
@@ -128,6 +142,10 @@ static int64_t ioctl_stdio(struct mf_process *process, const struct mf_fd *entry
 	switch (request) {
 	case TCGETS:
 		return ask_terminal(process, entry, TCGETS, arg, TERMIOS_BYTES);
+	case TCSETS:
+	case TCSETSW:
+	case TCSETSF:
+		return set_terminal(process, entry, request, arg);
 	case TIOCGWINSZ:
 		return ask_terminal(process, entry, TIOCGWINSZ, arg, sizeof(struct winsize));
 	case FIONREAD:

@@ -66,9 +66,10 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_rt_sigaction] = DONE(rt_sigaction, "dppu", rt_sigaction),
 	[__NR_rt_sigprocmask] = DONE(rt_sigprocmask, "dppu", rt_sigprocmask),
 	[__NR_rt_sigreturn] = DONE(rt_sigreturn, "", rt_sigreturn),
-	[__NR_ioctl] = PARTIAL(ioctl, "dxp", ioctl,
-			       "TCGETS and TIOCGWINSZ of standard streams, FIONREAD, FIONBIO, "
-			       "FIOCLEX, FIONCLEX; others ENOTTY"),
+	[__NR_ioctl] =
+		PARTIAL(ioctl, "dxp", ioctl,
+			"TCGETS, TCSETS* and TIOCGWINSZ of standard streams, FIONREAD, FIONBIO, "
+			"FIOCLEX, FIONCLEX; others ENOTTY"),
 	[__NR_pread64] = DONE(pread64, "dxuu", pread64),
 	[__NR_pwrite64] = DONE(pwrite64, "dbuu", pwrite64),
 	[__NR_readv] = DONE(readv, "dpd", readv),
