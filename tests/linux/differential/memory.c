@@ -163,7 +163,8 @@ CASE(mprotect_is_page_by_page, mprotect)
 	probe("read and write", at);
 	SHOW(SYS(mprotect, at + 1 * PAGE, PAGE, PROT_WRITE));
 	probe("write", at + PAGE);
-	SHOW(SYS(mprotect, at, PAGE, PROT_EXEC));
+	/* Without PROT_READ it could still be read, but where there are protection keys. */
+	SHOW(SYS(mprotect, at, PAGE, PROT_READ | PROT_EXEC));
 	probe("execute", at);
 }
 

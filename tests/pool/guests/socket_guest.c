@@ -118,7 +118,7 @@ static void serve(void)
 		const char *name;
 		void (*serve)(void);
 	} targets[] = {
-		{"/pairs", use_pairs},     {"/close", close_pair}, {"/halve", halve_pair},
+		{"/pairs", use_pairs},      {"/close", close_pair},     {"/halve", halve_pair},
 		{"/connect", connect_here}, {"/spoil", spoil_listener}, {"/leak", leak},
 		{"/wait", wait_for_ever},
 	};
