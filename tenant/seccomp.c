@@ -102,6 +102,12 @@ static void allow_option(struct builder *b, uint64_t level, uint64_t option)
 	add(b, SCMP_ACT_ALLOW, SYS_setsockopt, 2, args);
 }
 
+static bool has_family(const struct mf_permit_net *net, int family)
+{
+	return mf_permit_net_has(net, MF_NET_CONNECT, family) ||
+	       mf_permit_net_has(net, MF_NET_LISTEN, family);
+}
+
 /* Sockets that are made: of families for which there is a rule, and what may be asked of them. */
 static void add_net_calls(struct builder *b, const struct mf_permit_net *net)
 {
@@ -116,8 +122,8 @@ static void add_net_calls(struct builder *b, const struct mf_permit_net *net)
 	};
 
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
-		if (mf_permit_net_has(net, MF_NET_CONNECT, families[i]) ||
-		    mf_permit_net_has(net, MF_NET_LISTEN, families[i]))
+		if (has_family(net, families[i]) ||
+		    (families[i] == AF_INET6 && has_family(net, AF_INET)))
 			allow_if(b, SYS_socket, 0, LOW32, (uint64_t)families[i]);
 	}
 	if (!b->seen[SYS_socket])

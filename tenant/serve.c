@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -418,6 +419,18 @@ static const char *socket_folder(const char *path, char buffer[128])
 	return dirname(buffer);
 }
 
+/* No program may connect to the engine's own sockets, whatever it is allowed. */
+static void add_own_socket(struct server *server, const char *path)
+{
+	struct mf_own_sockets *own = &server->program.policy.own_sockets;
+	struct stat st;
+
+	if (own->count == MF_OWN_SOCKETS || stat(path, &st))
+		return;
+	own->files[own->count].device = st.st_dev;
+	own->files[own->count++].inode = st.st_ino;
+}
+
 static int confine(struct server *server, struct mf_error *err)
 {
 	const struct mf_listener *listeners[2] = {&server->listener, &server->health_listener};
@@ -427,11 +440,16 @@ static int confine(struct server *server, struct mf_error *err)
 	unsigned int i;
 
 	for (i = 0; i < 2; i++)
-		if (listeners[i]->is_unix)
-			folders[count++] =
-				socket_folder(listeners[i]->file.address.sun_path, buffers[i]);
-	if (server->control)
+		if (listeners[i]->is_unix) {
+			const char *path = listeners[i]->file.address.sun_path;
+
+			folders[count++] = socket_folder(path, buffers[i]);
+			add_own_socket(server, path);
+		}
+	if (server->control) {
 		folders[count++] = socket_folder(server->options->control, buffers[2]);
+		add_own_socket(server, server->options->control);
+	}
 	return mf_program_confine(&server->program, server->store.permit, folders, err);
 }
 

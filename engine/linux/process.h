@@ -47,11 +47,22 @@ struct mf_window {
 	uint64_t offset;
 };
 
+/* Unix sockets of the engine itself, which no program may connect to. */
+#define MF_OWN_SOCKETS 4u
+struct mf_own_sockets {
+	struct {
+		uint64_t device;
+		uint64_t inode;
+	} files[MF_OWN_SOCKETS];
+	unsigned int count;
+};
+
 /* What a program may use; shared by all forks, immutable while they run. */
 struct mf_policy {
 	const struct mf_permit *permit;  /* files; NULL = none */
 	const struct mf_permit_net *net; /* addresses; NULL = none */
-	mf_output_fn *output;            /* NULL = discarded */
+	struct mf_own_sockets own_sockets;
+	mf_output_fn *output; /* NULL = discarded */
 	void *output_cookie;
 	int stdin_fd;       /* -1: reads end of file */
 	bool stdio_is_host; /* stdin/stdout/stderr may be asked about as the host's (tty, fstat) */

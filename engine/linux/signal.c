@@ -126,10 +126,18 @@ static int64_t tell_rest(struct mf_process *process, uint64_t va, uint64_t unit_
 	return -EINTR;
 }
 
+/* What a call returns that has done a part. */
+static int64_t call_done(struct mf_process *process, uint64_t number, uint64_t second)
+{
+	if (number == __NR_sendmmsg || number == __NR_recvmmsg)
+		return mf_socket_messages_done(process, second);
+	return (int64_t)mf_thread(process)->call_done;
+}
+
 static int64_t interrupted(struct mf_process *process, const struct kvm_regs *regs)
 {
 	if (mf_thread(process)->call_done)
-		return (int64_t)mf_thread(process)->call_done;
+		return call_done(process, regs->rax, regs->rsi);
 	switch (regs->rax) {
 	case __NR_nanosleep:
 		return tell_rest(process, regs->rsi, 1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sockets as descriptions: making them, what is shared with the image, waiting. */
+#include "engine/linux/explain.h"
 #include "engine/linux/socket.h"
 #include "engine/linux/wait.h"
 
@@ -179,26 +180,34 @@ bool mf_socket_internet(const struct mf_process *process)
 	return may_have(process, AF_INET) || may_have(process, AF_INET6);
 }
 
-static int check_socket(const struct mf_process *process, int domain, int type, int protocol)
+/* Is there such a socket? 0, or what Linux says of one that it does not know. */
+static int check_socket(int domain, int type, int protocol)
 {
-	int ret = 0;
-
 	switch (domain) {
 	case AF_UNIX:
-		return may_have(process, domain) ? 0 : -EACCES;
+		return 0;
 	case AF_INET:
 	case AF_INET6:
-		ret = check_protocol(type, protocol);
-		return ret ? ret : may_have(process, domain) ? 0 : -EACCES;
+		return check_protocol(type, protocol);
 	case AF_NETLINK:
 		if (type != SOCK_RAW && type != SOCK_DGRAM)
 			return -ESOCKTNOSUPPORT;
-		if (protocol != NETLINK_ROUTE)
-			return -EPROTONOSUPPORT;
-		return mf_socket_internet(process) ? 0 : -EACCES;
+		return protocol == NETLINK_ROUTE ? 0 : -EPROTONOSUPPORT;
 	default:
 		return -EAFNOSUPPORT;
 	}
+}
+
+/* One that no address could be used with is not made; those of IPv6 take IPv4's, too. */
+static int check_family(const struct mf_process *process, int domain)
+{
+	bool either = domain == AF_NETLINK || domain == AF_INET6;
+
+	if (either ? mf_socket_internet(process) : may_have(process, domain))
+		return 0;
+	mf_explain(process, domain == AF_UNIX ? "--allow-net=unix:*" : "--allow-net", "%s socket",
+		   domain == AF_UNIX ? "Unix" : "Internet");
+	return -EACCES;
 }
 
 int64_t mf_sys_socket(struct mf_process *process, const uint64_t arg[6])
@@ -212,7 +221,9 @@ int64_t mf_sys_socket(struct mf_process *process, const uint64_t arg[6])
 
 	if (flags & ~(uint32_t)SOCKET_FLAGS)
 		return -EINVAL;
-	host = check_socket(process, domain, type, (int)arg[2]);
+	host = check_socket(domain, type, (int)arg[2]);
+	if (!host)
+		host = check_family(process, domain);
 	if (host)
 		return host;
 	host = socket(domain, type | SOCKET_FLAGS, (int)arg[2]);

@@ -4,6 +4,7 @@
  * is looked up beneath a directory that is open, without following links, and the host is told a
  * path beneath /proc/self/fd: what was looked up is what is used, whatever is renamed meanwhile.
  */
+#include "engine/linux/explain.h"
 #include "engine/linux/files.h"
 #include "engine/linux/socket.h"
 
@@ -163,11 +164,29 @@ static int path_of(int fd, const char *name, struct mf_address *host)
 	return 0;
 }
 
+static bool is_engines(const struct mf_process *process, int fd)
+{
+	const struct mf_own_sockets *own = &process->policy->own_sockets;
+	struct stat st;
+	unsigned int i;
+
+	if (own->count && fstat(fd, &st))
+		return true;
+	for (i = 0; i < own->count; i++) {
+		if (own->files[i].device == st.st_dev && own->files[i].inode == st.st_ino)
+			return true;
+	}
+	return false;
+}
+
 /* The socket itself, for connecting and sending. */
-static int open_socket(int dir, const char *rest, struct mf_address *host, int *opened)
+static int open_socket(const struct mf_process *process, int dir, const char *rest,
+		       struct mf_address *host, int *opened)
 {
 	*opened = open_plain(dir, rest, 0);
-	return *opened < 0 ? *opened : path_of(*opened, NULL, host);
+	if (*opened < 0)
+		return *opened;
+	return is_engines(process, *opened) ? -EACCES : path_of(*opened, NULL, host);
 }
 
 /* Its directory, for binding. */
@@ -192,7 +211,7 @@ static int look_up(const struct mf_process *process, enum mf_net_use use, const 
 	if (dir < 0)
 		return dir;
 	return use == MF_NET_LISTEN ? open_directory(dir, rest, host, opened)
-				    : open_socket(dir, rest, host, opened);
+				    : open_socket(process, dir, rest, host, opened);
 }
 
 /* A path: looked up as it is, or, where links are on the way, as what they name. */
@@ -234,8 +253,8 @@ static int check_plain(const struct mf_process *process, int domain, enum mf_net
 		       : -EACCES;
 }
 
-int mf_address_check(struct mf_process *process, const struct mf_fd *entry, enum mf_net_use use,
-		     const struct mf_address *address, struct mf_address *host, int *opened)
+static int check_address(struct mf_process *process, const struct mf_fd *entry, enum mf_net_use use,
+			 const struct mf_address *address, struct mf_address *host, int *opened)
 {
 	int domain = mf_socket_domain(entry);
 
@@ -253,4 +272,14 @@ int mf_address_check(struct mf_process *process, const struct mf_fd *entry, enum
 		return check_path(process, use, address, host, opened);
 	return mf_permit_net_allows(process->policy->net, use, &host->any, host->bytes) ? 0
 											: -EACCES;
+}
+
+int mf_address_check(struct mf_process *process, const struct mf_fd *entry, enum mf_net_use use,
+		     const struct mf_address *address, struct mf_address *host, int *opened)
+{
+	int ret = check_address(process, entry, use, address, host, opened);
+
+	if (ret == -EACCES)
+		mf_explain_address(process, use, &address->any, address->bytes);
+	return ret;
 }

@@ -287,6 +287,19 @@ static int64_t each_message(struct mf_process *process, const uint64_t arg[6], i
 	return count ? (int64_t)count : ret;
 }
 
+int64_t mf_socket_messages_done(struct mf_process *process, uint64_t va)
+{
+	uint64_t count = mf_thread(process)->call_done >> DONE_SHIFT;
+	uint32_t bytes = (uint32_t)(mf_thread(process)->call_done & DONE_BYTES);
+
+	if (bytes && !mf_guest_write(process,
+				     va + count * sizeof(struct guest_mmessage) +
+					     offsetof(struct guest_mmessage, bytes),
+				     &bytes, sizeof(bytes)))
+		count++;
+	return (int64_t)count;
+}
+
 int64_t mf_sys_sendmmsg(struct mf_process *process, const uint64_t arg[6])
 {
 	return each_message(process, arg, 0, MF_FOREVER, send_message);

@@ -104,6 +104,9 @@ mf_syscall_fn mf_sys_rmdir, mf_sys_rename, mf_sys_renameat, mf_sys_renameat2, mf
 mf_syscall_fn mf_sys_statfs, mf_sys_fstatfs, mf_sys_link, mf_sys_linkat, mf_sys_symlink;
 mf_syscall_fn mf_sys_symlinkat, mf_sys_chmod, mf_sys_fchmod, mf_sys_fchmodat, mf_sys_utimensat;
 
+/* sendmmsg and recvmmsg (messages at va), interrupted with a part done: how many messages that is.
+ */
+int64_t mf_socket_messages_done(struct mf_process *process, uint64_t va);
 /* clock.c: sleep for the timespec at va, in steps of MF_SYS_WAIT; 0 when it is over, -EFAULT,
  * -EINVAL. */
 int64_t mf_sleep(struct mf_process *process, uint64_t va, int clock, bool absolute);

@@ -3,6 +3,7 @@
 """Sockets of a served program: those of its image are each fork's own, or shared where they listen; those of a request
 are gone with it."""
 import os
+import tempfile
 import time
 
 from serving import BUILD, SLOWER, Server, wait_until
@@ -57,6 +58,17 @@ def sockets_of_a_request_are_closed_with_it():
             same(server.ask("/leak").body, first, "descriptor numbers")
             server.ask("/pairs")
         wait_until(lambda: server.footprint()[1] <= descriptors, f"more than {descriptors} descriptors stay open")
+
+
+@claim(emulated=True)
+def the_engines_own_sockets_are_out_of_reach():
+    with tempfile.TemporaryDirectory(prefix="mayfly-own-") as root:
+        os.chmod(root, 0o755)
+        control = f"{root}/control"
+        with serving("--control", f"unix:{control}", f"--allow-read={root}", f"--allow-write={root}", "--allow-net=unix:*",
+                     vms=1) as server:
+            answer = server.ask("/reach", control.encode())
+            same(answer.body, b"-1 13 0 ", "connecting to the control socket (13: EACCES)")
 
 
 @claim(emulated=True)

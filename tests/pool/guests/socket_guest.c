@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <mayfly/sdk.h>
@@ -112,6 +113,18 @@ static void wait_for_ever(void)
 	say("%ld %ld %ld %s", recv(stream[1], &byte, 1, 0), 0, 0, "");
 }
 
+/* To connect to the Unix socket that the body names. */
+static void reach(struct mf_text path)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	long ret;
+
+	memcpy(name.sun_path, path.data, path.length);
+	ret = connect(fd, (struct sockaddr *)&name, sizeof(name));
+	say("%ld %ld %ld %s", ret, ret ? errno : 0, 0, "");
+}
+
 static void serve(void)
 {
 	static const struct {
@@ -133,6 +146,8 @@ static void serve(void)
 			if (target.length == strlen(targets[i].name) &&
 			    !memcmp(targets[i].name, target.data, target.length))
 				targets[i].serve();
+		if (target.length == 6 && !memcmp("/reach", target.data, 6))
+			reach(mf_request_body(request));
 		mf_respond(200, "text/plain", text, strlen(text));
 	}
 }
