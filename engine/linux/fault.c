@@ -117,16 +117,14 @@ static void describe(struct mf_process *process, const struct mf_vm_exit *fault,
 }
 
 /*
- * Single steps of software KVM through the entry stub and out of it: a system call and the
- * instruction behind it are one step, as on Linux and on hardware KVM.
+ * A system call and the instruction behind it are one step, as on Linux. Software KVM steps through
+ * the entry stub; on both families there is a step between the stub and the program.
  */
 static bool is_step_of_stub(const struct mf_process *process, uint64_t rip)
 {
 	static const uint8_t syscall[2] = {0x0f, 0x05};
 	uint8_t code[sizeof(syscall)];
 
-	if (process->vm.kvm.kvm->traits.family != MF_FAMILY_SOFTWARE)
-		return false;
 	return rip - MF_VA_ENTRY < MF_PAGE ||
 	       (!mf_pt_read(&process->vm.mem, MF_GVA(rip - sizeof(code)), code, sizeof(code)) &&
 		!memcmp(code, syscall, sizeof(code)));

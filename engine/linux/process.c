@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/process.h"
 #include "engine/image/watchdog.h"
+#include "engine/linux/alarm.h"
 #include "engine/linux/filemap.h"
 #include "engine/linux/futex.h"
 #include "engine/linux/hosts.h"
@@ -76,7 +77,7 @@ static bool linux_call(struct mf_process *process, struct mf_exit *exit)
 	if (result == MF_SYS_GONE)
 		return true;
 	end_call(process);
-	mf_signal_call_over(process);
+	result = mf_signal_call_over(process, number, result);
 	if (result == MF_SYS_EXIT) {
 		ended(process, exit);
 		return false;
@@ -201,12 +202,32 @@ static bool go_back(struct mf_process *process, struct mf_exit *exit)
 	return false;
 }
 
+/* Signals of timers that have run out. False: the program has died of one. */
+static bool expire(struct mf_process *process, struct mf_exit *exit)
+{
+	if (mf_alarm_expire(process))
+		return true;
+	ended(process, exit);
+	return false;
+}
+
+/* See to it that ring 3 is left when a timer has run out; soon, if a signal could not be delivered
+ * where the vCPU stands. */
+static void arm_alarms(struct mf_process *process)
+{
+	uint64_t next = mf_signal_due(process) ? monotonic_ns() : mf_alarm_next_ns(process, true);
+
+	if (next != UINT64_MAX)
+		mf_watch_turn(&process->vm, next);
+}
+
 /* From ring 3 and back. True when the program may go on. */
 static bool enter(struct mf_process *process, struct mf_exit *exit)
 {
 	struct mf_vm_exit vm_exit;
 
 	mf_sched_arm(process);
+	arm_alarms(process);
 	mf_vm_run(&process->vm, &vm_exit);
 	switch (vm_exit.kind) {
 	case MF_VM_CALL:
@@ -231,7 +252,8 @@ static void run(struct mf_process *process, struct mf_exit *exit)
 {
 	bool go_on = true;
 
-	while (go_on && mf_sched_next(process, exit) && go_back(process, exit))
+	while (go_on && expire(process, exit) && mf_sched_next(process, exit) &&
+	       go_back(process, exit))
 		go_on = (!mf_sched_runs(process) || enter(process, exit)) &&
 			may_go_on(process, exit);
 }

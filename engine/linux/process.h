@@ -108,6 +108,7 @@ struct mf_exit {
 /* Whose turn it is: engine/linux/sched.c. Starts anew with every fork and reset. */
 struct mf_turn {
 	bool over;       /* another thread's turn, if any can run */
+	bool armed;      /* it ends at vm.turn_end_ns at the latest */
 	bool out_of_row; /* the thread on the vCPU came first because it had waited for the host */
 	uint32_t row;    /* the last thread that had its turn in the row */
 	uint32_t woken;  /* index + 1 of one that the host woke; 0: none */

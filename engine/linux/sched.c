@@ -2,6 +2,7 @@
 #include "engine/linux/sched.h"
 #include "engine/image/guest.h"
 #include "engine/image/watchdog.h"
+#include "engine/linux/alarm.h"
 #include "engine/linux/hosts.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/wait.h"
@@ -121,6 +122,7 @@ void mf_sched_begin(struct mf_process *process)
 	const struct mf_linux *lx = mf_linux(process);
 	int only = mf_thread_set_next(&lx->outside, -1);
 
+	process->turn.armed = false;
 	if (only < 0)
 		return;
 	/* Nobody but this one: it looks for itself. */
@@ -134,9 +136,10 @@ void mf_sched_begin(struct mf_process *process)
 
 void mf_sched_turn_over(struct mf_process *process)
 {
+	process->vm.turn_end_ns = 0;
+	process->turn.armed = false;
 	if (mf_linux(process)->thread_count < 2)
 		return;
-	process->vm.turn_end_ns = 0;
 	process->turn.over = true;
 	process->turn.woken = 0;
 	look_at_times(process, false);
@@ -150,7 +153,7 @@ void mf_sched_arm(struct mf_process *process)
 	uint64_t first;
 	int i = -1;
 
-	if (lx->thread_count < 2 || process->vm.turn_end_ns || !process->vm.watch)
+	if (lx->thread_count < 2 || process->turn.armed || !process->vm.watch)
 		return;
 	do
 		i = mf_thread_set_next(&lx->runnable, i);
@@ -159,6 +162,7 @@ void mf_sched_arm(struct mf_process *process)
 		return;
 	end = mf_wait_now_ns() + MF_SCHED_TURN_NS;
 	first = earliest(lx);
+	process->turn.armed = true;
 	mf_watch_turn(&process->vm, first < end ? first : end);
 }
 
@@ -218,7 +222,9 @@ static bool all_wait(struct mf_process *process, struct mf_exit *exit)
 	const struct mf_linux *lx = mf_linux(process);
 
 	exit->kind = MF_EXIT_WAIT;
-	exit->wait_until_ns = earliest(lx);
+	exit->wait_until_ns = mf_alarm_next_ns(process, false);
+	if (earliest(lx) < exit->wait_until_ns)
+		exit->wait_until_ns = earliest(lx);
 	mf_hosts_exit(process, exit);
 	if (mf_thread_set_next(&lx->runnable, -1) >= 0)
 		exit->wait_until_ns = 0;

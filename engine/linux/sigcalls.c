@@ -111,24 +111,11 @@ static struct mf_siginfo sent_by_us(int signo, int code)
 		.signo = signo, .code = code, .sent = {.pid = MF_GUEST_PID, .uid = getuid()}};
 }
 
-/* The index of the thread that has that number; MF_TO_PROCESS: none has. */
-static uint32_t find_thread(const struct mf_process *process, int tid)
-{
-	const struct mf_linux *lx = mf_linux(process);
-	uint32_t i;
-
-	for (i = 0; i < lx->threads_high && i < MF_THREADS; i++) {
-		if (lx->threads[i].state != MF_THREAD_FREE && (int)lx->threads[i].tid == tid)
-			return i;
-	}
-	return MF_TO_PROCESS;
-}
-
 /* A process is its own group; another one there is not. */
 static bool is_us(const struct mf_process *process, int pid)
 {
 	return pid == (int)MF_GUEST_PID || pid == 0 || pid == -(int)MF_GUEST_PID ||
-	       (pid > 0 && find_thread(process, pid) != MF_TO_PROCESS);
+	       (pid > 0 && mf_signal_find_thread(process, pid) != MF_TO_PROCESS);
 }
 
 int64_t mf_sys_kill(struct mf_process *process, const uint64_t arg[6])
@@ -145,7 +132,7 @@ int64_t mf_sys_kill(struct mf_process *process, const uint64_t arg[6])
 static int64_t send_to_thread(struct mf_process *process, int pid, int tid,
 			      const struct mf_siginfo *info)
 {
-	uint32_t thread = find_thread(process, tid);
+	uint32_t thread = mf_signal_find_thread(process, tid);
 
 	if (tid <= 0 || pid <= 0)
 		return -EINVAL;

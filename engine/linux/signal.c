@@ -205,10 +205,15 @@ int mf_signal_mask_for_call(struct mf_process *process, uint64_t va, uint64_t by
 	return 0;
 }
 
-void mf_signal_call_over(struct mf_process *process)
+int64_t mf_signal_call_over(struct mf_process *process, uint64_t number, int64_t result)
 {
 	if (!mf_thread(process)->mask_kept)
-		return;
+		return result;
+	/* Time is up, or there was none, and a signal is there: it is what ended the call
+	 * (fs/select.c). Its frame has the mask that comes back. */
+	if (!result && (number == __NR_ppoll || number == __NR_pselect6) && mf_signal_due(process))
+		return -EINTR;
 	MF_THREAD_DIRTY(process, mask_kept) = 0;
 	mf_signal_set_mask(process, mf_thread(process)->sigmask_kept);
+	return result;
 }

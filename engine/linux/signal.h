@@ -32,6 +32,15 @@
  */
 int64_t mf_signal_send(struct mf_process *process, uint32_t thread, const struct mf_siginfo *info);
 
+/* The same from a timer: at most one signal of each waits. */
+int64_t mf_signal_send_timer(struct mf_process *process, uint32_t thread,
+			     const struct mf_siginfo *info, uint32_t timer);
+bool mf_signal_has_timer(const struct mf_process *process, uint32_t timer);
+void mf_signal_forget_timer(struct mf_process *process, uint32_t timer);
+
+/* The index of the thread that has that number; MF_TO_PROCESS: none has. */
+uint32_t mf_signal_find_thread(const struct mf_process *process, int tid);
+
 /* What the thread on the vCPU brought upon itself by a call (SIGPIPE, SIGXFSZ); as
  * mf_signal_send(). */
 int64_t mf_process_signal(struct mf_process *process, int signo);
@@ -71,8 +80,9 @@ int64_t mf_signal_deliver(struct mf_process *process);
  */
 int mf_signal_mask_for_call(struct mf_process *process, uint64_t va, uint64_t bytes);
 
-/* A call is over that was not interrupted: what it had put in place of the mask goes. */
-void mf_signal_call_over(struct mf_process *process);
+/* A call is over that was not interrupted: what it had put in place of the mask goes. Its result.
+ */
+int64_t mf_signal_call_over(struct mf_process *process, uint64_t number, int64_t result);
 
 /* Replace the mask of the thread on the vCPU. */
 void mf_signal_set_mask(struct mf_process *process, uint64_t mask);

@@ -2,7 +2,9 @@
 /* Signals on their way: sending, waiting, taking. */
 #include "engine/linux/sched.h"
 #include "engine/linux/signal.h"
+#include "engine/linux/signalfd.h"
 #include "engine/image/guest.h"
+#include "engine/linux/alarm.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/wait.h"
 
@@ -174,7 +176,11 @@ static void collect(struct mf_process *process, uint32_t owner, int signo, struc
 
 	*info = (struct mf_siginfo){.signo = signo};
 	if (at != MF_SIGQUEUE) {
-		*info = mf_linux(process)->sigqueue[at].info;
+		const struct mf_sigqueue *entry = &mf_linux(process)->sigqueue[at];
+
+		*info = entry->info;
+		if (entry->timer)
+			mf_alarm_taken(process, entry->timer - 1, info);
 		release(process, at);
 	}
 	if (!more)
@@ -307,7 +313,8 @@ static int64_t put(struct mf_process *process, uint32_t thread, const struct mf_
 	uint32_t owner = thread == MF_TO_PROCESS ? 0 : thread + 1;
 	const struct mf_thread *who;
 
-	if (info->signo < FIRST_REALTIME && pending_of(process, owner) & MF_SIGBIT(info->signo))
+	if (!timer && info->signo < FIRST_REALTIME &&
+	    pending_of(process, owner) & MF_SIGBIT(info->signo))
 		return 0;
 	if (!enqueue(process, owner, info, timer) && info->signo >= FIRST_REALTIME &&
 	    info->code != SI_USER)
@@ -317,10 +324,13 @@ static int64_t put(struct mf_process *process, uint32_t thread, const struct mf_
 	if (who)
 		wake(process, who);
 	mf_wait_wake(process, MF_WAIT_SIGNAL);
+	if (mf_linux(process)->signalfds)
+		mf_signalfd_notify(process, info->signo);
 	return 0;
 }
 
-int64_t mf_signal_send(struct mf_process *process, uint32_t thread, const struct mf_siginfo *info)
+static int64_t send(struct mf_process *process, uint32_t thread, const struct mf_siginfo *info,
+		    uint32_t timer)
 {
 	const struct mf_linux *lx = mf_linux(process);
 	int signo = info->signo;
@@ -339,7 +349,64 @@ int64_t mf_signal_send(struct mf_process *process, uint32_t thread, const struct
 		return 0;
 	if (is_default && who)
 		return die(process, signo);
-	return put(process, thread, info, 0);
+	return put(process, thread, info, timer);
+}
+
+int64_t mf_signal_send(struct mf_process *process, uint32_t thread, const struct mf_siginfo *info)
+{
+	return send(process, thread, info, 0);
+}
+
+int64_t mf_signal_send_timer(struct mf_process *process, uint32_t thread,
+			     const struct mf_siginfo *info, uint32_t timer)
+{
+	return send(process, thread, info, timer + 1);
+}
+
+/* The place of what a timer has sent; MF_SIGQUEUE: nothing of it waits. */
+static uint32_t place_of_timer(const struct mf_process *process, uint32_t timer)
+{
+	const struct mf_linux *lx = mf_linux(process);
+	uint32_t i;
+
+	for (i = 0; i < MF_SIGQUEUE && i < lx->sigqueue_high; i++) {
+		if (lx->sigqueue[i].order && lx->sigqueue[i].timer == timer + 1)
+			return i;
+	}
+	return MF_SIGQUEUE;
+}
+
+bool mf_signal_has_timer(const struct mf_process *process, uint32_t timer)
+{
+	return place_of_timer(process, timer) != MF_SIGQUEUE;
+}
+
+void mf_signal_forget_timer(struct mf_process *process, uint32_t timer)
+{
+	uint32_t at = place_of_timer(process, timer);
+	uint32_t owner;
+	int signo;
+	bool more;
+
+	if (at == MF_SIGQUEUE)
+		return;
+	owner = mf_linux(process)->sigqueue[at].thread;
+	signo = mf_linux(process)->sigqueue[at].info.signo;
+	release(process, at);
+	if (first_of(process, owner, signo, &more) == MF_SIGQUEUE)
+		*pending_rw(process, owner) &= ~MF_SIGBIT(signo);
+}
+
+uint32_t mf_signal_find_thread(const struct mf_process *process, int tid)
+{
+	const struct mf_linux *lx = mf_linux(process);
+	uint32_t i;
+
+	for (i = 0; i < lx->threads_high && i < MF_THREADS; i++) {
+		if (alive(&lx->threads[i]) && (int)lx->threads[i].tid == tid)
+			return i;
+	}
+	return MF_TO_PROCESS;
 }
 
 int64_t mf_process_signal(struct mf_process *process, int signo)

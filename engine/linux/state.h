@@ -20,6 +20,7 @@
 #define MF_SIGQUEUE  1280u /* signals that wait, with what is told about each */
 /* Of them real-time ones (RLIMIT_SIGPENDING); the rest is for those that must not fail. */
 #define MF_SIGQUEUE_MAX 1024u
+#define MF_ALARMS       128u /* timers that send signals: three intervals, then timer_create's */
 
 /* A mapped range. The list is sorted from the top down, for new ranges come at the bottom: adding
  * one moves, and marks, little. Ranges never overlap. */
@@ -215,6 +216,21 @@ struct mf_lock {
 	uint32_t used;
 };
 
+/* A timer that sends a signal. */
+struct mf_alarm {
+	uint8_t used;
+	uint8_t notify;  /* SIGEV_* */
+	uint16_t thread; /* index of the one that is told, if tid is one */
+	uint32_t tid;    /* 0: the process is told */
+	int32_t clock;
+	int32_t signo;
+	uint64_t expires_ns;  /* as its clock counts; UINT64_MAX: it does not run */
+	uint64_t interval_ns; /* 0: once */
+	uint64_t value;
+	int32_t overrun;      /* times that it has run out beside the one that is told */
+	int32_t overrun_last; /* as it was told last */
+};
+
 /* What a parked call waits for; whichever comes first. The call is then made again. */
 struct mf_wait {
 	uint64_t until_ns; /* CLOCK_MONOTONIC; UINT64_MAX: no limit */
@@ -354,15 +370,19 @@ struct mf_linux {
 	uint64_t arg_end;
 	uint64_t env_start;
 	uint64_t env_end;
-	uint64_t random_at;          /* the 16 bytes of AT_RANDOM */
-	uint64_t auxv[MF_AUX_WORDS]; /* ends with AT_NULL */
+	uint64_t random_at;                    /* the 16 bytes of AT_RANDOM */
+	uint64_t auxv[MF_AUX_WORDS];           /* ends with AT_NULL */
+	uint64_t alarms_armed[MF_ALARMS / 64]; /* one bit a timer that runs */
 	struct mf_sigaction sigactions[MF_SIGNALS];
 	uint64_t sigqueue_order; /* of the last signal that was queued */
 	uint32_t sigqueue_high;  /* entries of sigqueue[] from here on are free */
 	uint32_t sigqueue_used;
+	uint32_t signalfds; /* descriptions of that kind */
+	uint32_t reserved5;
 	struct mf_vma vmas[MF_VMAS];
 	char dirs[MF_DIRS][MF_PATH_MAX]; /* absolute names of open directories; empty = free */
 	struct mf_sigqueue sigqueue[MF_SIGQUEUE];
+	struct mf_alarm alarms[MF_ALARMS];
 	struct mf_futex_waiter futexes[MF_THREADS];
 	uint32_t locks_high; /* locks[] from here on were never used */
 	uint32_t reserved4;

@@ -54,7 +54,12 @@ mf_syscall_fn mf_sys_clock_nanosleep, mf_sys_rt_sigaction, mf_sys_rt_sigprocmask
 	mf_sys_sigaltstack;
 mf_syscall_fn mf_sys_kill, mf_sys_tgkill, mf_sys_tkill;
 mf_syscall_fn mf_sys_getrusage, mf_sys_times, mf_sys_sysinfo, mf_sys_getgroups;
-/* sigcalls.c, sigframe.c: signals */
+/* alarm.c */
+mf_syscall_fn mf_sys_alarm, mf_sys_setitimer, mf_sys_getitimer, mf_sys_timer_create;
+mf_syscall_fn mf_sys_timer_settime, mf_sys_timer_gettime, mf_sys_timer_getoverrun,
+	mf_sys_timer_delete;
+/* sigcalls.c, sigframe.c, signalfd.c: signals */
+mf_syscall_fn mf_sys_signalfd, mf_sys_signalfd4;
 mf_syscall_fn mf_sys_rt_sigpending, mf_sys_rt_sigqueueinfo, mf_sys_rt_tgsigqueueinfo;
 mf_syscall_fn mf_sys_rt_sigtimedwait, mf_sys_rt_sigsuspend, mf_sys_rt_sigreturn, mf_sys_pause;
 mf_syscall_fn mf_sys_umask, mf_sys_prctl;

@@ -17,9 +17,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define TRY(expression)                                                                \
-	do {                                                                           \
-		errno = 0;                                                             \
+#define TRY(expression)                                                                          \
+	do {                                                                                     \
+		errno = 0;                                                                       \
 		printf("%s %s\n", (expression) < 0 ? strerrorname_np(errno) : "0", #expression); \
 	} while (0)
 
@@ -153,8 +153,9 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} runs[] = {{"families", families}, {"pairs", pairs}, {"streams", streams},
-		    {"datagrams", datagrams}, {"unix", unix_streams}, {"echo", echo}, {"names", names}};
+	} runs[] = {{"families", families},   {"pairs", pairs},       {"streams", streams},
+		    {"datagrams", datagrams}, {"unix", unix_streams}, {"echo", echo},
+		    {"names", names}};
 	size_t i;
 
 	internet.sin_family = AF_INET;

@@ -88,7 +88,6 @@ CASE(faults_of_instructions, rt_sigaction)
 			     :
 			     : "rax", "rcx", "rdx"));
 	TRY(__asm__ volatile("mov %0, %%ss" : : "r"(0x7b0)));
-	TRY(__asm__ volatile("lretq"));
 }
 
 CASE(faults_of_floats, rt_sigaction)
@@ -179,7 +178,7 @@ static void on_unaligned(int signo, siginfo_t *info, void *context)
 	       (long long)gregs[REG_ERR]);
 }
 
-CASE(an_unaligned_access, rt_sigreturn)
+CASE(an_unaligned_access, rt_sigreturn, linux_on_real_cpu)
 {
 	char bytes[16] __attribute__((aligned(16))) = {0, 1, 2, 3, 4, 5};
 	uint32_t value;

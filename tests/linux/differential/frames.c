@@ -212,7 +212,7 @@ static void damage(int signo, siginfo_t *info, void *context)
 	}
 }
 
-CASE(frames_that_cannot_be_gone_back_to, rt_sigreturn)
+CASE(frames_that_cannot_be_gone_back_to, rt_sigreturn, linux_on_real_cpu)
 {
 	stack_t stack = {.ss_sp = alternative, .ss_size = sizeof(alternative)};
 
@@ -277,14 +277,24 @@ CASE(alternative_stacks, sigaltstack)
 	printf("flags %x\n", (unsigned int)old.ss_flags);
 }
 
-/* The handler's stack has no room: the program dies of SIGSEGV. */
+static void again(int signo, siginfo_t *info, void *context)
+{
+	(void)info;
+	(void)context;
+	if (signo == SIGUSR1)
+		raise(SIGUSR2);
+	puts("not reached");
+}
+
+/* There is no room for a second frame at the latest: the program dies of SIGSEGV. */
 CASE(an_alternative_stack_too_small, sigaltstack)
 {
 	stack_t stack = {.ss_sp = alternative, .ss_size = 2048};
 
 	signal(SIGSEGV, SIG_DFL);
 	sigaltstack(&stack, NULL);
-	handle(SIGUSR1, deeper, SA_ONSTACK);
+	handle(SIGUSR1, again, SA_ONSTACK);
+	handle(SIGUSR2, again, SA_ONSTACK);
 	raise(SIGUSR1);
 	puts("not reached");
 }
