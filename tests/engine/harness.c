@@ -305,7 +305,7 @@ void guest_go_on(struct guest *guest, bool stop_at_wait)
 			break;
 		/* A parked call is not asked by kicks: a role looks itself. */
 		if (guest->exit.kind == MF_EXIT_WAIT &&
-		    __atomic_load_n(&guest->process.vm.kicked, __ATOMIC_RELAXED)) {
+		    __atomic_load_n(&guest->process.vm.kicked, __ATOMIC_RELAXED) & KICK_TIME) {
 			guest->exit.kind = MF_EXIT_KICKED;
 			break;
 		}
