@@ -130,6 +130,14 @@ static int get_control(struct mf_process *process, const struct mf_fd *entry,
 	return mf_control_to_host(process, entry, message);
 }
 
+/* Is something of the message on its way, and so what goes with it? A stream takes no empty one. */
+static bool went(const struct mf_process *process, const struct mf_fd *entry, int64_t ret)
+{
+	if (ret == MF_SYS_WAIT)
+		return mf_thread(process)->call_done;
+	return ret > 0 || (!ret && mf_socket_type(entry) != SOCK_STREAM);
+}
+
 static int64_t send_message(struct mf_process *process, const struct mf_fd *entry, uint64_t va,
 			    int flags)
 {
@@ -146,8 +154,7 @@ static int64_t send_message(struct mf_process *process, const struct mf_fd *entr
 		ret = get_control(process, entry, &guest, &message);
 	if (!ret)
 		ret = send_to(process, entry, &cursor, &given, &message, flags);
-	mf_control_done(process, &message,
-			ret >= 0 || (ret == MF_SYS_WAIT && mf_thread(process)->call_done));
+	mf_control_done(process, &message, went(process, entry, ret));
 	free(message.control);
 	return ret;
 }
