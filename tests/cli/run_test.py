@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """mayfly run with programs that work: exit status, signals, deadlines, streams, arguments, environment."""
+import errno
 import os
 import pty
 import random
@@ -309,6 +310,30 @@ def a_signal_ends_it_and_nothing_is_left():
                 end(process)
                 process.stdout.close()
                 process.stderr.close()
+
+
+@claim(emulated=True)
+def files_limits_descriptors_of_every_kind():
+    EMFILE = str(errno.EMFILE)
+    for option, limit in ((), 1024), (("--files", "3"), 3), (("--files", "100"), 100), (("--files", "4096"), 4096):
+        for guest in FLAVOURS[:1] if EMULATED else FLAVOURS:
+            got = expect(run("files", guest=guest, options=option), 0, str(option)).out.decode().split()
+            ways, limits, end = got[:8], got[8:10], got[10:]
+            if limit == 3:  # nothing was ever opened
+                same(ways, ["0", EMFILE] * 4, "with the standard streams alone")
+            else:
+                pipes = int(ways[6])
+                same(ways[:6], [str(limit), EMFILE] * 3, f"{option}: dup, eventfd, epoll_create1")
+                check(limit - 1 <= pipes <= limit and ways[7] == EMFILE, f"{option}: pipes gave {pipes} {ways[7]}")
+            same(limits, [str(limit)] * 2, f"{option}: RLIMIT_NOFILE")
+            same(end, [str(errno.EPERM), str(errno.EBADF)], f"{option}: raising it, and a number beyond it")
+
+
+@claim
+def a_number_of_files_that_cannot_be_is_refused():
+    for number in ("0", "2", "4097", "many", "-1", "1k"):
+        done = expect(run("exit", "0", options=["--files", number]), FAILED, number)
+        matches(r"--files " + number, done.err, number)
 
 
 @claim

@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -197,6 +200,36 @@ static int print_cwd(void)
 	return 0;
 }
 
+/* How many descriptors there can be, by each way to get one, and whether the limit can be raised.
+ */
+static int count_files(void)
+{
+	int ways[4] = {0}, way, fd, ends[2];
+	struct rlimit limit;
+
+	for (way = 0; way < 4; way++) {
+		for (;;) {
+			fd = way == 0     ? dup(0)
+			     : way == 1   ? eventfd(0, 0)
+			     : way == 2   ? epoll_create1(0)
+			     : pipe(ends) ? -1
+					  : ends[1];
+			if (fd < 0)
+				break;
+			ways[way] = fd + 1;
+		}
+		printf("%d %d ", ways[way], errno);
+		for (fd = 3; fd < ways[way]; fd++)
+			close(fd);
+	}
+	getrlimit(RLIMIT_NOFILE, &limit);
+	printf("%lu %lu ", (unsigned long)limit.rlim_cur, (unsigned long)limit.rlim_max);
+	limit.rlim_cur = limit.rlim_max = limit.rlim_max + 1;
+	printf("%d ", setrlimit(RLIMIT_NOFILE, &limit) ? errno : 0);
+	printf("%d\n", dup2(0, (int)limit.rlim_max - 1) < 0 ? errno : 0);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -230,6 +263,8 @@ int main(int argc, char **argv)
 		return map_past_end(arg);
 	if (!strcmp(what, "eat"))
 		return eat();
+	if (!strcmp(what, "files"))
+		return count_files();
 	if (!strcmp(what, "cwd"))
 		return print_cwd();
 	if (!strcmp(what, "open-escapes"))
