@@ -10,6 +10,7 @@ static const char help[] = "usage: mayfly VERB [OPTIONS]\n"
 			   "\n"
 			   "  run     run a program in a virtual machine of its own\n"
 			   "  serve   serve HTTP, every request in a fresh virtual machine\n"
+			   "  image   freeze a program at its ready point into a file\n"
 			   "  ctl     ask a serving engine how it is, or tell it to end\n"
 			   "  stat    measure the exits and resets of a command or process\n"
 			   "  doctor  say what this host can do, and how to mend it\n"
@@ -20,8 +21,8 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } verbs[] = {
-	{"run", mf_verb_run},   {"serve", mf_verb_serve},   {"ctl", mf_verb_ctl},
-	{"stat", mf_verb_stat}, {"doctor", mf_verb_doctor},
+	{"run", mf_verb_run}, {"serve", mf_verb_serve}, {"image", mf_verb_image},
+	{"ctl", mf_verb_ctl}, {"stat", mf_verb_stat},   {"doctor", mf_verb_doctor},
 };
 
 /* Else the first files that are opened become what a guest prints on. */

@@ -97,3 +97,19 @@ int mf_cli_bad_option(const char *verb, int option, char **argv, struct mf_error
 				    verb);
 	return mf_error_set(err, -EINVAL, "unknown option %s; see mayfly %s --help", name, verb);
 }
+
+void mf_cli_json_text(FILE *file, const char *text)
+{
+	fputc('"', file);
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text;
+
+		if (byte == '"' || byte == '\\')
+			fprintf(file, "\\%c", byte);
+		else if (byte < 0x20 || byte > 0x7e)
+			fprintf(file, "\\u%04x", byte);
+		else
+			fputc(byte, file);
+	}
+	fputc('"', file);
+}

@@ -4,6 +4,7 @@
 #define MF_CLI_OPTIONS_H
 
 #include <getopt.h>
+#include <stdio.h>
 #include <stdint.h>
 
 #include "tenant/program.h"
@@ -29,5 +30,8 @@ int mf_cli_fail(const char *verb, const struct mf_error *err);
 
 /* What getopt_long() did not understand (its '?' and ':'), as a sentence; returns -EINVAL. */
 int mf_cli_bad_option(const char *verb, int option, char **argv, struct mf_error *err);
+
+/* A string as JSON has it, in quotes; bytes that are no text are escaped. */
+void mf_cli_json_text(FILE *file, const char *text);
 
 #endif

@@ -64,6 +64,8 @@ static const struct row rows[] = {
 	 FIELD(explain), 0, 0},
 	{"cwd", "DIR", "its working directory (this one if it may be read, else /)", take_cwd, 0, 0,
 	 0},
+	{"trust-image", NULL, "nobody writes to the image file PROG: map it, do not copy it",
+	 take_flag, FIELD(trust_image), 0, 0},
 	{"trace-syscalls", NULL, "print its system calls on stderr, as strace would", take_flag,
 	 FIELD(trace), 0, 0},
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/stat_report.h"
+#include "cli/options.h"
 
 #include <inttypes.h>
 
@@ -122,22 +123,6 @@ void mf_stat_print_text(FILE *file, const struct mf_stat_report *report)
 		fprintf(file, "%s\n", report->notes->text[i]);
 }
 
-static void json_text(FILE *file, const char *text)
-{
-	fputc('"', file);
-	for (; *text; text++) {
-		unsigned char byte = (unsigned char)*text;
-
-		if (byte == '"' || byte == '\\')
-			fprintf(file, "\\%c", byte);
-		else if (byte < 0x20 || byte > 0x7e)
-			fprintf(file, "\\u%04x", byte);
-		else
-			fputc(byte, file);
-	}
-	fputc('"', file);
-}
-
 static void json_hist(FILE *file, const struct mf_hist *hist)
 {
 	fprintf(file, "\"count\":%" PRIu64, hist->count);
@@ -224,7 +209,7 @@ void mf_stat_print_json(FILE *file, const struct mf_stat_report *report)
 	size_t i;
 
 	fputs("{\"name\":", file);
-	json_text(file, report->name);
+	mf_cli_json_text(file, report->name);
 	fprintf(file, ",\"pid\":%d,\"seconds\":%.3f", report->pid, report->seconds);
 	json_measured(file, report->measured);
 	json_engine(file, report);
@@ -232,7 +217,7 @@ void mf_stat_print_json(FILE *file, const struct mf_stat_report *report)
 	for (i = 0; i < report->notes->count; i++) {
 		if (i)
 			fputc(',', file);
-		json_text(file, report->notes->text[i]);
+		mf_cli_json_text(file, report->notes->text[i]);
 	}
 	fputs("]}\n", file);
 }

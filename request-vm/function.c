@@ -15,6 +15,13 @@ static int read_ready(const struct mf_process *process, const struct mf_exit *ex
 	return ready->version == MF_ABI_VERSION ? 0 : -EINVAL;
 }
 
+bool mf_ready_point_is_sane(const struct mf_ready_point *ready)
+{
+	return !(ready->buffer % 16) && ready->buffer_bytes >= sizeof(struct mf_abi_request) &&
+	       ready->buffer_bytes <= UINT32_MAX &&
+	       ready->buffer <= (1ull << 47) - ready->buffer_bytes;
+}
+
 int mf_function_ready(const struct mf_process *process, const struct mf_exit *exit,
 		      struct mf_ready_point *ready)
 {
@@ -23,11 +30,8 @@ int mf_function_ready(const struct mf_process *process, const struct mf_exit *ex
 
 	if (ret)
 		return ret;
-	if (abi.buffer % 16 || abi.buffer_bytes < sizeof(struct mf_abi_request) ||
-	    abi.buffer_bytes > UINT32_MAX || abi.buffer > (1ull << 47) - abi.buffer_bytes)
-		return -EINVAL;
 	*ready = (struct mf_ready_point){abi.buffer, abi.buffer_bytes};
-	return 0;
+	return mf_ready_point_is_sane(ready) ? 0 : -EINVAL;
 }
 
 int mf_function_deliver(struct mf_process *process, const struct mf_ready_point *ready,

@@ -29,6 +29,9 @@ struct mf_function_response {
 	size_t body_bytes;
 };
 
+/* Could a program wait there? */
+bool mf_ready_point_is_sane(const struct mf_ready_point *ready);
+
 /* Read the ready call's argument. -EINVAL when it makes no sense, -EFAULT when it cannot be read.
  */
 int mf_function_ready(const struct mf_process *process, const struct mf_exit *exit,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tenant/program.h"
+#include "tenant/image.h"
 
 #include "request-vm/output.h"
 #include "tenant/relay.h"
@@ -23,6 +24,8 @@ static bool any_paths(const struct mf_permit_paths *paths)
 {
 	return paths->all || paths->count;
 }
+
+#define WARMUP_NS (60ull * 1000000000)
 
 static int make_permit(struct mf_program *program, struct mf_error *err)
 {
@@ -96,6 +99,18 @@ static const char *search_path(void)
 	return path ? path : "/usr/local/bin:/usr/bin:/bin";
 }
 
+static int open_files(struct mf_program *program, struct mf_error *err)
+{
+	const struct mf_program_options *options = program->options;
+	int ret = mf_exec_open(&program->files, options->argv[0], options->argv, search_path(),
+			       program->permit, err);
+
+	if (ret)
+		return ret;
+	choose_cwd(program);
+	return mf_exec_permit(&program->files, &program->permit, err);
+}
+
 int mf_program_open(struct mf_program *program, const struct mf_program_options *options,
 		    struct mf_error *err)
 {
@@ -106,16 +121,13 @@ int mf_program_open(struct mf_program *program, const struct mf_program_options 
 	if (!ret)
 		ret = make_net(program, err);
 	if (!ret)
-		ret = mf_exec_open(&program->files, options->argv[0], options->argv, search_path(),
-				   program->permit, err);
-	if (!ret) {
-		choose_cwd(program);
-		ret = mf_exec_permit(&program->files, &program->permit, err);
-	}
+		ret = mf_kvm_open(&program->kvm, NULL, err);
+	if (!ret)
+		ret = mf_program_try_image(program, err);
+	if (!ret && !program->is_image)
+		ret = open_files(program, err);
 	if (!ret)
 		ret = make_explain(program, err);
-	if (!ret)
-		ret = mf_kvm_open(&program->kvm, NULL, err);
 	program->policy = (struct mf_policy){
 		.permit = program->permit,
 		.net = program->net,
@@ -133,6 +145,8 @@ int mf_program_open(struct mf_program *program, const struct mf_program_options 
 
 void mf_program_close(struct mf_program *program)
 {
+	if (program->is_image)
+		mf_process_image_finish(&program->image);
 	mf_kvm_close(&program->kvm);
 	mf_explain_sum(program->explain);
 	mf_explain_destroy(program->explain);
@@ -274,6 +288,8 @@ int mf_program_exec(struct mf_program *program, struct mf_process *process, stru
 		.plain = program->plain,
 	};
 
+	if (program->is_image)
+		return mf_process_fork(process, &program->image, &program->policy, err);
 	return mf_process_exec(process, &program->kvm, &program->policy, &exec, err);
 }
 
@@ -378,14 +394,32 @@ static void boot(struct mf_process *process, struct mf_watch *watch, uint64_t de
 	mf_output_flush(&output);
 }
 
+/* A request to warm up with may take as long as any. */
+static void drive_warmup(void *cookie, struct mf_process *process, struct mf_exit *exit)
+{
+	boot(process, cookie, mf_now_ns() + WARMUP_NS, exit);
+}
+
+int mf_program_learn(struct mf_program *program, struct mf_watch *watch, struct mf_image *image,
+		     const struct mf_ready_point *ready, struct mf_error *err)
+{
+	if (!program->options->warmup)
+		return 0;
+	return mf_warmup_learn(program->options->warmup, image, &program->policy, ready,
+			       drive_warmup, watch, err);
+}
+
 int mf_program_build(struct mf_program *program, struct mf_watch *watch, struct mf_image *image,
 		     struct mf_ready_point *ready, struct mf_error *err)
 {
 	uint64_t limit = program->options->boot_deadline_ns;
 	struct mf_process process;
 	struct mf_exit exit;
-	int ret = mf_program_exec(program, &process, err);
+	int ret;
 
+	if (program->is_image)
+		return mf_program_take_image(program, image, ready, err);
+	ret = mf_program_exec(program, &process, err);
 	if (ret)
 		return ret;
 	boot(&process, watch, limit ? mf_now_ns() + limit : 0, &exit);
@@ -397,6 +431,9 @@ int mf_program_build(struct mf_program *program, struct mf_watch *watch, struct 
 			"%s asks for requests in a way that this version does not know; rebuild it "
 			"with this version's SDK",
 			program->options->argv[0]);
+	if (!ret && program->options->warmup)
+		ret = mf_warmup_run(program->options->warmup, &process, ready, drive_warmup, watch,
+				    err);
 	if (ret) {
 		mf_process_finish(&process);
 		return ret;

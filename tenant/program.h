@@ -12,6 +12,7 @@
 #include "engine/linux/exec.h"
 #include "engine/linux/process.h"
 #include "request-vm/function.h"
+#include "tenant/warmup.h"
 #include "engine/image/watchdog.h"
 #include "tenant/confine.h"
 
@@ -31,9 +32,12 @@ struct mf_program_options {
 	struct mf_net_rules listen;
 	bool explain; /* say of each refused access which option would allow it */
 	bool trace;
-	uint64_t output_bytes; /* limit; 0 = none */
-	uint64_t files;        /* descriptors, at most MF_FDS; 0 = the usual */
-	uint64_t threads;      /* limit; 0 = MF_THREADS */
+	uint64_t output_bytes;          /* limit; 0 = none */
+	uint64_t files;                 /* descriptors, at most MF_FDS; 0 = the usual */
+	uint64_t threads;               /* limit; 0 = MF_THREADS */
+	const struct mf_warmup *warmup; /* requests before it is frozen; NULL: none */
+	bool trust_image; /* nobody writes to the image file while it is in use: map it as it lies
+			   */
 };
 
 struct mf_program {
@@ -47,7 +51,10 @@ struct mf_program {
 	const char *cwd; /* NULL: "/" */
 	char *cwd_owned;
 	struct mf_exec_files files;
-	bool plain; /* it will be run, not frozen */
+	bool plain;    /* it will be run, not frozen */
+	bool is_image; /* argv[0] is an image file, and this is what came of it */
+	struct mf_image image;
+	struct mf_ready_point ready;
 	const struct mf_program_options *options;
 };
 
@@ -70,15 +77,20 @@ int mf_program_confine(const struct mf_program *program, const struct mf_permit 
 /* A guest's writes must not end the engine: ignore SIGPIPE and SIGXFSZ. */
 void mf_program_calm_host(void);
 
-/* Load it into a blank VM. */
+/* Load it into a blank VM; an image: fork it. */
 int mf_program_exec(struct mf_program *program, struct mf_process *process, struct mf_error *err);
 
 /*
- * Load it, run it to its ready point and freeze it there. -ETIMEDOUT, -ENOEXEC (it ended, died or
- * cannot be frozen) with a sentence.
+ * Load it, run it to its ready point, warm it up and freeze it there; an image is handed out as it
+ * is. -ETIMEDOUT, -ENOEXEC (it ended, died or cannot be frozen) with a sentence. On success the
+ * caller owns the image (mf_process_image_finish).
  */
 int mf_program_build(struct mf_program *program, struct mf_watch *watch, struct mf_image *image,
 		     struct mf_ready_point *ready, struct mf_error *err);
+
+/* Let the image learn what the requests to warm up with write. */
+int mf_program_learn(struct mf_program *program, struct mf_watch *watch, struct mf_image *image,
+		     const struct mf_ready_point *ready, struct mf_error *err);
 
 /*
  * Run until something that is not a wait: waits are waited for here, on this thread, until the

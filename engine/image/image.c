@@ -11,8 +11,10 @@
 
 static int take_cpu(struct mf_vm *vm, struct mf_image *image)
 {
-	int ret = mf_kvm_vm_drain(&vm->kvm);
+	int ret;
 
+	mf_vm_settle(vm);
+	ret = mf_kvm_vm_drain(&vm->kvm);
 	return ret ? ret : mf_vm_save_cpu(vm, &image->cpu);
 }
 
@@ -61,9 +63,21 @@ static void collapse(struct mf_backing *backing, const struct constants *constan
 		mf_backing_collapse(backing, constants->at[i]);
 }
 
+int mf_image_account(struct mf_image *image, struct mf_error *err)
+{
+	size_t limit_pages = (image->backing.arena_bytes + image->backing.limit_bytes) / MF_PAGE;
+
+	image->pages = image->backing.bytes / MF_PAGE;
+	image->hits = calloc(limit_pages, 1);
+	image->learned = calloc((limit_pages + 63) / 64, sizeof(*image->learned));
+	image->touched = calloc((limit_pages + 63) / 64, sizeof(*image->touched));
+	if (image->hits && image->learned && image->touched)
+		return 0;
+	return mf_error_set(err, -ENOMEM, "not enough memory for the image's page account");
+}
+
 int mf_image_freeze(struct mf_vm *vm, struct mf_image *image, struct mf_error *err)
 {
-	size_t limit_pages = (vm->mem.arena_bytes + vm->mem.limit_bytes) / MF_PAGE;
 	struct constants constants;
 	int ret;
 
@@ -81,15 +95,10 @@ int mf_image_freeze(struct mf_vm *vm, struct mf_image *image, struct mf_error *e
 	if (ret)
 		return ret;
 	collapse(&image->backing, &constants);
-	image->pages = image->backing.bytes / MF_PAGE;
-	image->hits = calloc(limit_pages, 1);
-	image->learned = calloc((limit_pages + 63) / 64, sizeof(*image->learned));
-	image->touched = calloc((limit_pages + 63) / 64, sizeof(*image->touched));
-	if (!image->hits || !image->learned || !image->touched) {
+	ret = mf_image_account(image, err);
+	if (ret)
 		mf_image_finish(image);
-		return mf_error_set(err, -ENOMEM, "not enough memory for the image's page account");
-	}
-	return 0;
+	return ret;
 }
 
 void mf_image_finish(struct mf_image *image)

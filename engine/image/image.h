@@ -27,6 +27,9 @@ struct mf_image {
  * The VM is finished either way. On success the caller owns the image.
  */
 int mf_image_freeze(struct mf_vm *vm, struct mf_image *image, struct mf_error *err);
+/* Make the empty learned set of an image whose backing is there. -ENOMEM: finish the image. */
+int mf_image_account(struct mf_image *image, struct mf_error *err);
+
 void mf_image_finish(struct mf_image *image);
 
 /* A new VM over the image, at its ready point. `image` must outlive it. */
@@ -35,6 +38,10 @@ int mf_vm_fork(struct mf_vm *vm, struct mf_image *image, struct mf_error *err);
 /* Make the learned set private and touch it once in the guest: the first request then meets no
  * fault. Call on a fresh fork or after a reset. Returns what mf_vm_reset does. */
 int mf_vm_prepare(struct mf_vm *vm);
+
+/* Before a reset: every page that the VM holds privately is worth having beforehand, whatever it
+ * holds (requests that equal those before the freeze change nothing). */
+void mf_vm_learn_held(struct mf_vm *vm);
 
 /*
  * Put the VM back to its image: memory, translations, registers; raise the generation. 0, or -EIO

@@ -79,6 +79,22 @@ static void vote_all(struct mf_vm *vm)
 	}
 }
 
+void mf_vm_learn_held(struct mf_vm *vm)
+{
+	size_t words = (vm->mem.ws.pages + 63) / 64;
+	size_t word;
+
+	mf_mem_learn(&vm->mem);
+	if (vm->mem.ws.held > LEARNED_MAX)
+		return;
+	for (word = 0; word < words; word++) {
+		uint64_t bits = unlearned(vm, word);
+
+		for (; bits; bits &= bits - 1)
+			vote(vm->image, word * 64 + (size_t)__builtin_ctzll(bits), VOTES_LEARNED);
+	}
+}
+
 /* Siblings get as much room beforehand, unless it is very much. */
 static bool learn_growth(struct mf_vm *vm)
 {

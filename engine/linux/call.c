@@ -83,5 +83,6 @@ void mf_process_stay(struct mf_process *process)
 	mf_vm_enter_ring_3(&process->vm);
 	regs->rip = MF_VA_USER;
 	regs->rflags = MF_RFLAGS_USER;
+	process->vm.at_exit = false;
 	MF_DIRTY(process, exited) = 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/fd.h"
 #include "engine/linux/filelock.h"
+#include "engine/linux/image.h"
 #include "engine/linux/watch.h"
 
 #include <errno.h>
@@ -37,7 +38,7 @@ const struct mf_fd_ops *mf_fd_ops(const struct mf_fd *entry)
 	return ops ? ops : &no_ops;
 }
 
-static const struct mf_fd *at(const struct mf_linux *lx, uint32_t index)
+const struct mf_fd *mf_fd_of(const struct mf_linux *lx, uint32_t index)
 {
 	return &lx->fd_chunks[index / MF_FD_CHUNK % (MF_FDS / MF_FD_CHUNK)]
 			.fds[index % MF_FD_CHUNK];
@@ -45,7 +46,7 @@ static const struct mf_fd *at(const struct mf_linux *lx, uint32_t index)
 
 const struct mf_fd *mf_fd_at(const struct mf_process *process, uint32_t index)
 {
-	return at(mf_linux(process), index);
+	return mf_fd_of(mf_linux(process), index);
 }
 
 uint32_t mf_fd_index(const struct mf_process *process, const struct mf_fd *entry)
@@ -101,7 +102,7 @@ static uint32_t find_bit(const uint64_t *map, uint32_t from, uint32_t end, bool 
 	return from < end ? from : end;
 }
 
-static bool has_host(const struct mf_fd *entry)
+bool mf_fd_has_host(const struct mf_fd *entry)
 {
 	return entry->users && entry->host >= 0 && mf_fd_ops(entry)->traits & MF_FD_HAS_HOST;
 }
@@ -115,7 +116,7 @@ bool mf_fd_of_image(const struct mf_process *process, int host)
 	if (!image)
 		return false;
 	for (i = 0; i < image->fds_high; i++) {
-		if (has_host(at(image, i)) && at(image, i)->host == host)
+		if (mf_fd_has_host(mf_fd_of(image, i)) && mf_fd_of(image, i)->host == host)
 			return true;
 	}
 	return false;
@@ -238,7 +239,7 @@ void mf_fd_drop(struct mf_process *process, const struct mf_fd *entry)
 	mf_watch_forget(process, gone);
 	if (mf_fd_ops(gone)->close)
 		mf_fd_ops(gone)->close(process, gone);
-	if (has_host(gone) && !mf_fd_of_image(process, gone->host))
+	if (mf_fd_has_host(gone) && !mf_fd_of_image(process, gone->host))
 		close(gone->host);
 	*gone = (struct mf_fd){.host = -1};
 	set_bit(process, taken(process), mf_fd_index(process, gone), false);
@@ -360,7 +361,7 @@ int mf_fd_host(const struct mf_process *process, const struct mf_fd *entry)
 {
 	if (entry->kind == MF_FD_STDIO)
 		return entry->host == 0 ? process->policy->stdin_fd : entry->host;
-	return has_host(entry) ? entry->host : -1;
+	return mf_fd_has_host(entry) ? entry->host : -1;
 }
 
 void mf_fd_close_own(struct mf_process *process)
@@ -370,8 +371,9 @@ void mf_fd_close_own(struct mf_process *process)
 
 	mf_lock_drop_all(process);
 	for (i = 0; i < lx->fds_high && i < MF_FDS; i++) {
-		if (has_host(at(lx, i)) && !mf_fd_of_image(process, at(lx, i)->host))
-			close(at(lx, i)->host);
+		if (mf_fd_has_host(mf_fd_of(lx, i)) &&
+		    !mf_fd_of_image(process, mf_fd_of(lx, i)->host))
+			close(mf_fd_of(lx, i)->host);
 	}
 }
 
@@ -382,8 +384,27 @@ void mf_fd_close_image(const struct mf_image *image)
 	uint32_t i;
 
 	for (i = 0; i < lx->fds_high && i < MF_FDS; i++)
-		if (has_host(at(lx, i)))
-			close(at(lx, i)->host);
+		if (mf_fd_has_host(mf_fd_of(lx, i)))
+			close(mf_fd_of(lx, i)->host);
+}
+
+void mf_fd_settle(struct mf_process *process)
+{
+	const struct mf_linux *lx = mf_linux(process);
+	uint32_t i;
+
+	for (i = 0; i < lx->fds_high && i < MF_FDS; i++) {
+		const struct mf_fd *entry = mf_fd_of(lx, i);
+		int there;
+
+		if (!mf_fd_has_host(entry) || entry->host >= MF_IMAGE_FDS_FROM)
+			continue;
+		there = fcntl(entry->host, F_DUPFD_CLOEXEC, MF_IMAGE_FDS_FROM);
+		if (there < 0)
+			continue;
+		close(entry->host);
+		mf_fd_rw(process, entry)->host = there;
+	}
 }
 
 int mf_fd_check_freeze(const struct mf_process *process, struct mf_error *err)
@@ -393,7 +414,7 @@ int mf_fd_check_freeze(const struct mf_process *process, struct mf_error *err)
 	uint32_t i;
 
 	for (i = 0; i < lx->fds_high && i < MF_FDS && !ret; i++) {
-		const struct mf_fd *entry = at(lx, i);
+		const struct mf_fd *entry = mf_fd_of(lx, i);
 
 		if (entry->users && mf_fd_ops(entry)->freeze)
 			ret = mf_fd_ops(entry)->freeze(process, entry, err);

@@ -75,6 +75,12 @@ const struct mf_fd_ops *mf_fd_ops(const struct mf_fd *entry);
 uint32_t mf_fd_index(const struct mf_process *process, const struct mf_fd *entry);
 const struct mf_fd *mf_fd_at(const struct mf_process *process, uint32_t index);
 
+/* The same of a state that is not a process's: an image's. */
+const struct mf_fd *mf_fd_of(const struct mf_linux *lx, uint32_t index);
+
+/* Is it open, and `host` a host descriptor? */
+bool mf_fd_has_host(const struct mf_fd *entry);
+
 /* The same description for writing. */
 struct mf_fd *mf_fd_rw(struct mf_process *process, const struct mf_fd *entry);
 

@@ -289,6 +289,7 @@ int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct
 	}
 	mf_lock_drop_all(process); /* as with fork(2): the locks are not the child's */
 	mf_memory_settle(process);
+	mf_fd_settle(process);
 	mf_watch_host_close(process);
 	mf_hosts_finish(process);
 	mf_sched_forget_cpu(process);

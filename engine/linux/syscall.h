@@ -132,6 +132,9 @@ void mf_fd_init(struct mf_process *process);
 void mf_fd_close_own(struct mf_process *process);
 /* Close the host descriptors that an image holds. */
 void mf_fd_close_image(const struct mf_image *image);
+/* Give host descriptors numbers from MF_IMAGE_FDS_FROM on, where the loader of an image file can
+ * put them again. Those for which there is no room stay. */
+void mf_fd_settle(struct mf_process *process);
 /* -EBUSY with a sentence when a descriptor cannot be shared by forks. */
 int mf_fd_check_freeze(const struct mf_process *process, struct mf_error *err);
 /* The host descriptor and size of a regular file that is open for reading; -EBADF, -EACCES,

@@ -58,10 +58,11 @@ static int reserve(struct mf_mem *mem, size_t bytes)
 	return 0;
 }
 
-static int map_file(struct mf_mem *mem, int memfd, int share, size_t from, size_t to)
+static int map_file(struct mf_mem *mem, int memfd, int share, uint64_t offset, size_t from,
+		    size_t to)
 {
 	void *at = mmap(mem->base + from, to - from, PROT_READ | PROT_WRITE,
-			share | MAP_FIXED | MAP_NORESERVE, memfd, (off_t)from);
+			share | MAP_FIXED | MAP_NORESERVE, memfd, (off_t)(offset + from));
 
 	return at == MAP_FAILED ? -errno : 0;
 }
@@ -102,7 +103,7 @@ static int map_arena(struct mf_mem *mem, bool plain)
 	mem->memfd = memfd_create("mayfly-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (mem->memfd < 0 || ftruncate(mem->memfd, (off_t)mem->arena_bytes))
 		return -errno;
-	return map_file(mem, mem->memfd, MAP_SHARED, 0, mem->arena_bytes);
+	return map_file(mem, mem->memfd, MAP_SHARED, 0, 0, mem->arena_bytes);
 }
 
 int mf_mem_create_blank(struct mf_mem *mem, struct mf_kvm_vm *vm, bool plain, size_t limit_bytes,
@@ -144,7 +145,7 @@ int mf_mem_create_fork(struct mf_mem *mem, struct mf_kvm_vm *vm, const struct mf
 	};
 	if (reserve(mem, backing->arena_bytes + mf_mem_files_end(mem) + FORK_FILE_ROOM))
 		return out_of_memory(err, "a VM's address space");
-	ret = map_file(mem, backing->memfd, MAP_PRIVATE, 0, backing->bytes);
+	ret = map_file(mem, backing->memfd, MAP_PRIVATE, backing->offset, 0, backing->bytes);
 	if (!ret)
 		ret = mf_ws_init(&mem->ws, (mem->arena_bytes + mem->limit_bytes) / MF_PAGE);
 	if (!ret) {
@@ -266,7 +267,7 @@ static int map_more(struct mf_mem *mem, size_t from, size_t to)
 	}
 	if (ftruncate(mem->memfd, (off_t)to))
 		return -errno;
-	return map_file(mem, mem->memfd, MAP_SHARED, from, to);
+	return map_file(mem, mem->memfd, MAP_SHARED, 0, from, to);
 }
 
 int mf_mem_grow(struct mf_mem *mem, uint64_t frames)

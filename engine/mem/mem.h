@@ -35,7 +35,8 @@ struct mf_file_map {
 
 /* What forks map: owned by engine/image, immutable, shared by threads. */
 struct mf_backing {
-	int memfd;          /* sealed */
+	int memfd;          /* sealed, or a file that its owner keeps as it is */
+	uint64_t offset;    /* of the memory in it */
 	const uint8_t *map; /* the whole file, read-only */
 	size_t bytes;       /* arena + guest memory in use at the freeze, whole pages */
 	size_t arena_bytes;

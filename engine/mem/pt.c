@@ -2,24 +2,11 @@
 #include "engine/mem/pt.h"
 #include "engine/mem/flush.h"
 #include "engine/mem/frames.h"
+#include "engine/mem/pt_check.h"
+#include "engine/mem/pt_entry.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* Intel SDM vol. 3, 4.5.4: 4-level paging entries. Bits 9 to 11 are ours to use. */
-#define PTE_P    0x001ull
-#define PTE_W    0x002ull
-#define PTE_U    0x004ull
-#define PTE_A    0x020ull
-#define PTE_D    0x040ull
-#define PTE_HELD 0x400ull /* maps something, if only without any access */
-#define PTE_OWN  0x200ull /* the frame goes back to the allocator at unmap */
-#define PTE_PS   0x080ull /* of an entry above the leaf tables: maps 2 MiB itself */
-#define PTE_NX   (1ull << 63)
-#define PTE_ADDR 0x000ffffffffff000ull
-#define TABLE    (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
-
-#define ENTRIES 512u
 
 /* Pages that a mapping entry maps. */
 static size_t pages_of(uint64_t entry)
@@ -527,6 +514,11 @@ int mf_pt_move(struct mf_mem *mem, struct mf_gva from, struct mf_gva to, size_t 
 static struct mf_gpa gpa_at(uint64_t entry, struct mf_gva va)
 {
 	return MF_GPA((entry & PTE_ADDR) | (va.at & (pages_of(entry) * MF_PAGE - 1)));
+}
+
+bool mf_pt_alike(const struct mf_mem *a, const struct mf_mem *b, struct mf_gva va)
+{
+	return !((*find(a, va).entry ^ *find(b, va).entry) & ~PTE_ADDR);
 }
 
 bool mf_pt_lookup(const struct mf_mem *mem, struct mf_gva va, struct mf_gpa *gpa)

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/linux/fd.h"
+#include "engine/linux/image_check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool bit(const uint64_t *map, uint32_t at)
+{
+	return map[at / 64] >> (at % 64) & 1;
+}
+
+/* What `host` may be, by kind. */
+static const char *check_host(const struct mf_fd *entry)
+{
+	switch (entry->kind) {
+	case MF_FD_STDIO:
+		return entry->host >= 0 && entry->host <= 2 ? NULL : "a standard stream";
+	case MF_FD_CHAR:
+		return entry->host >= 0 && entry->host <= MF_CHAR_URANDOM ? NULL : "a device";
+	case MF_FD_FILE:
+	case MF_FD_DIR:
+		return entry->host >= MF_IMAGE_FDS_FROM &&
+				       entry->host < MF_IMAGE_FDS_FROM + (int)MF_FDS
+			       ? NULL
+			       : "an open file";
+	default:
+		return entry->host < 0 ? NULL : "a descriptor that no image file can have";
+	}
+}
+
+static const char *check_description(const struct mf_check *check, uint32_t i)
+{
+	const struct mf_linux *lx = check->lx;
+	const struct mf_fd *entry = mf_fd_of(lx, i);
+
+	if (bit(lx->fd_taken, i) != (entry->users > 0) || (entry->users && i >= lx->fds_high))
+		return "its account of open files";
+	if (!entry->users)
+		return NULL;
+	if (entry->kind == MF_FD_FREE || entry->kind >= MF_FD_KINDS || entry->kind == MF_FD_SOCKET)
+		return "the kind of an open file";
+	if (entry->kind == MF_FD_DIR && (entry->dir >= MF_DIRS || !lx->dirs[entry->dir][0]))
+		return "a directory that it has open";
+	if (entry->kind == MF_FD_PIPE &&
+	    (entry->object >= MF_PIPES || !bit(lx->pipes_taken, entry->object)))
+		return "an end of a pipe";
+	return check_host(entry);
+}
+
+/* No two descriptions have one host descriptor. */
+static const char *check_hosts(const struct mf_linux *lx)
+{
+	uint64_t seen[MF_FDS / 64] = {0};
+	uint32_t i;
+
+	for (i = 0; i < lx->fds_high; i++) {
+		const struct mf_fd *entry = mf_fd_of(lx, i);
+		uint32_t place = (uint32_t)(entry->host - MF_IMAGE_FDS_FROM);
+
+		if (!mf_fd_has_host(entry))
+			continue;
+		if (place >= MF_FDS || bit(seen, place))
+			return "two open files in one place";
+		seen[place / 64] |= 1ull << (place % 64);
+	}
+	return NULL;
+}
+
+/* Every number leads to a description, and no description has fewer users than numbers. */
+static const char *check_numbers(const struct mf_linux *lx)
+{
+	uint32_t *users = calloc(MF_FDS, sizeof(*users));
+	const char *wrong = users ? NULL : "there is not enough memory to check it";
+	uint32_t i;
+
+	for (i = 0; i < MF_FDS && !wrong; i++) {
+		uint16_t slot = lx->fd_chunks[i / MF_FD_CHUNK].slots[i % MF_FD_CHUNK];
+		uint32_t index = (slot & MF_FD_SLOT_INDEX) - 1u;
+
+		if (bit(lx->fd_numbers, i) != (slot != 0))
+			wrong = "its account of descriptors";
+		else if (slot && (index >= lx->fds_high || !mf_fd_of(lx, index)->users))
+			wrong = "a descriptor";
+		else if (slot)
+			users[index]++;
+	}
+	for (i = 0; i < MF_FDS && !wrong; i++)
+		if (users[i] > mf_fd_of(lx, i)->users || mf_fd_of(lx, i)->users > 1u << 20)
+			wrong = "how often a file is open";
+	free(users);
+	return wrong;
+}
+
+const char *mf_check_descriptors(const struct mf_check *check)
+{
+	const char *wrong = NULL;
+	uint32_t i;
+
+	if (check->lx->fds_high > MF_FDS || check->lx->nofile > MF_FDS)
+		return "the number of its open files";
+	for (i = 0; i < MF_FDS && !wrong; i++)
+		wrong = check_description(check, i);
+	if (!wrong)
+		wrong = check_hosts(check->lx);
+	return wrong ? wrong : check_numbers(check->lx);
+}
+
+/* A frame in use that nothing else has claimed. */
+static bool claim_frame(const struct mf_check *check, uint32_t frame)
+{
+	const struct mf_arena *arena = check->arena;
+	const uint64_t *used =
+		(const void *)((const uint8_t *)arena + arena->map_offset[MF_FRAMES_USED]);
+
+	if (!frame || frame >= arena->frames_high || !bit(used, frame) || bit(check->owned, frame))
+		return false;
+	check->owned[frame / 64] |= 1ull << (frame % 64);
+	return true;
+}
+
+static const char *check_pipe(const struct mf_check *check, const struct mf_pipe *pipe)
+{
+	uint32_t at;
+
+	if (!pipe->capacity || pipe->capacity > MF_PIPE_SLOTS ||
+	    pipe->capacity & (pipe->capacity - 1) || pipe->head - pipe->tail > pipe->capacity ||
+	    pipe->readers > MF_FDS || pipe->writers > MF_FDS)
+		return "a pipe";
+	if (pipe->spare && !claim_frame(check, pipe->spare))
+		return "a page of a pipe";
+	for (at = pipe->tail; at != pipe->head; at++) {
+		const struct mf_pipe_slot *slot = &pipe->slots[at % pipe->capacity];
+		uint32_t bytes = slot->bytes & ~MF_PIPE_PACKET;
+
+		if (!claim_frame(check, slot->frame) || slot->offset + bytes > MF_PAGE)
+			return "a page of a pipe";
+	}
+	return NULL;
+}
+
+/* Pages of pipes are frames of their own: mapped nowhere, in one pipe. */
+const char *mf_check_pipes(const struct mf_check *check)
+{
+	const struct mf_linux *lx = check->lx;
+	const char *wrong = NULL;
+	uint32_t i;
+
+	for (i = 0; i < MF_PIPES && !wrong; i++)
+		if (bit(lx->pipes_taken, i))
+			wrong = check_pipe(check, &lx->pipes[i]);
+	return wrong;
+}
+
+/* Which of an item's three links a list runs along. */
+#define LINK_AT(item, offset) ((const struct mf_link *)((const uint8_t *)(item) + (offset)))
+
+/*
+ * One list of items: each stands in it once, neighbours agree, and `owner` of each is `who`. Counts
+ * what it passes in `seen`, one bit an item.
+ */
+static bool list_is_sane(const struct mf_linux *lx, uint32_t first, size_t link, size_t owner,
+			 uint32_t who, uint64_t *seen)
+{
+	uint32_t before = 0;
+	uint32_t at = first;
+
+	while (at) {
+		const struct mf_epoll_item *item = &lx->items[at - 1];
+
+		if (at > lx->items_high || bit(seen, at - 1) ||
+		    LINK_AT(item, link)->prev != before ||
+		    *(const uint32_t *)((const uint8_t *)item + owner) != who)
+			return false;
+		seen[(at - 1) / 64] |= 1ull << ((at - 1) % 64);
+		before = at;
+		at = LINK_AT(item, link)->next;
+	}
+	return true;
+}
+
+struct seen {
+	uint64_t of_epoll[MF_EPOLL_ITEMS / 64];
+	uint64_t of_target[MF_EPOLL_ITEMS / 64];
+	uint64_t ready[MF_EPOLL_ITEMS / 64];
+	uint64_t free[MF_EPOLL_ITEMS / 64];
+};
+
+#define OFFSET(member) offsetof(struct mf_epoll_item, member)
+
+static const char *check_epoll(const struct mf_linux *lx, uint32_t i, struct seen *seen)
+{
+	const struct mf_epoll *epoll = &lx->epolls[i];
+	uint32_t last = epoll->ready_last;
+
+	if (!list_is_sane(lx, epoll->items, OFFSET(of_epoll), OFFSET(epoll), i, seen->of_epoll) ||
+	    !list_is_sane(lx, epoll->ready, OFFSET(ready), OFFSET(epoll), i, seen->ready))
+		return "what an epoll watches";
+	if (!epoll->ready != !last || last > lx->items_high ||
+	    (last && lx->items[last - 1].ready.next))
+		return "what an epoll has ready";
+	return NULL;
+}
+
+/* Where the list of those that watch a description begins. */
+static uint32_t watches_of(const struct mf_linux *lx, const struct mf_fd *entry)
+{
+	return entry->kind == MF_FD_PIPE ? 0 : entry->watches;
+}
+
+static const char *check_free_items(const struct mf_linux *lx, struct seen *seen)
+{
+	uint32_t at = lx->items_free;
+
+	while (at) {
+		if (at > lx->items_high || bit(seen->free, at - 1) || bit(seen->of_epoll, at - 1))
+			return "its free places for what epolls watch";
+		seen->free[(at - 1) / 64] |= 1ull << ((at - 1) % 64);
+		at = lx->items[at - 1].of_epoll.next;
+	}
+	return NULL;
+}
+
+/* Every item in use stands in its epoll's list and in its target's. */
+static const char *check_items(const struct mf_linux *lx, const struct seen *seen)
+{
+	uint32_t i;
+
+	for (i = 0; i < lx->items_high; i++) {
+		bool used = bit(seen->of_epoll, i);
+
+		if (used == bit(seen->free, i) || used != bit(seen->of_target, i) ||
+		    lx->items[i].is_ready != bit(seen->ready, i))
+			return "an item that an epoll watches";
+		if (used && (lx->items[i].of_host || lx->items[i].target >= lx->fds_high))
+			return "the target of an epoll";
+	}
+	return lx->items_of_host ? "what the host watches for it" : NULL;
+}
+
+static const char *check_targets(const struct mf_linux *lx, struct seen *seen)
+{
+	uint32_t i;
+
+	for (i = 0; i < lx->fds_high; i++) {
+		const struct mf_fd *entry = mf_fd_of(lx, i);
+
+		if (entry->users && !list_is_sane(lx, watches_of(lx, entry), OFFSET(of_target),
+						  OFFSET(target), i, seen->of_target))
+			return "who watches an open file";
+	}
+	return NULL;
+}
+
+/* Both ends of a pipe share one list, whose items name either. */
+static const char *check_pipe_watches(const struct mf_linux *lx, struct seen *seen)
+{
+	uint32_t i;
+
+	for (i = 0; i < MF_PIPES; i++) {
+		uint32_t before = 0;
+		uint32_t at = bit(lx->pipes_taken, i) ? lx->pipes[i].watches : 0;
+
+		for (; at; before = at, at = lx->items[at - 1].of_target.next) {
+			const struct mf_epoll_item *item;
+			const struct mf_fd *target;
+
+			if (at > lx->items_high || bit(seen->of_target, at - 1))
+				return "who watches a pipe";
+			item = &lx->items[at - 1];
+			target = mf_fd_of(lx, item->target % MF_FDS);
+			if (item->of_target.prev != before || target->kind != MF_FD_PIPE ||
+			    target->object != i)
+				return "who watches a pipe";
+			seen->of_target[(at - 1) / 64] |= 1ull << ((at - 1) % 64);
+		}
+	}
+	return NULL;
+}
+
+static const char *check_timers(const struct mf_linux *lx)
+{
+	uint64_t seen[MF_FDS / 64] = {0};
+	uint32_t before = 0;
+	uint32_t at = lx->timers_armed;
+
+	for (; at; before = at, at = lx->timers[at - 1].armed.next) {
+		const struct mf_fd *entry;
+
+		if (at > lx->fds_high || bit(seen, at - 1))
+			return "its timers";
+		entry = mf_fd_of(lx, at - 1);
+		if (!entry->users || entry->kind != MF_FD_TIMERFD ||
+		    lx->timers[at - 1].armed.prev != before)
+			return "its timers";
+		seen[(at - 1) / 64] |= 1ull << ((at - 1) % 64);
+	}
+	return NULL;
+}
+
+const char *mf_check_watches(const struct mf_check *check)
+{
+	const struct mf_linux *lx = check->lx;
+	struct seen *seen = calloc(1, sizeof(*seen));
+	const char *wrong = seen ? NULL : "there is not enough memory to check it";
+	uint32_t i;
+
+	if (lx->items_high > MF_EPOLL_ITEMS)
+		wrong = "the number of what its epolls watch";
+	for (i = 0; i < lx->fds_high && !wrong; i++)
+		if (mf_fd_of(lx, i)->users && mf_fd_of(lx, i)->kind == MF_FD_EPOLL)
+			wrong = check_epoll(lx, i, seen);
+	if (!wrong)
+		wrong = check_targets(lx, seen);
+	if (!wrong)
+		wrong = check_pipe_watches(lx, seen);
+	if (!wrong)
+		wrong = check_free_items(lx, seen);
+	if (!wrong)
+		wrong = check_items(lx, seen);
+	free(seen);
+	return wrong ? wrong : check_timers(lx);
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+#include "tenant/warmup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int add(struct mf_warmup *warmup, struct mf_http_message *message, unsigned int times,
+	       struct mf_error *err)
+{
+	if (warmup->count == MF_WARMUPS) {
+		mf_http_message_finish(message);
+		return mf_error_set(err, -E2BIG, "more than %u requests to warm up with",
+				    MF_WARMUPS);
+	}
+	warmup->requests[warmup->count++] = (struct mf_warmup_request){*message, times};
+	return 0;
+}
+
+/* Every request in the bytes; `what` names them. */
+static int parse(struct mf_warmup *warmup, const char *bytes, size_t size, unsigned int times,
+		 const char *what, struct mf_error *err)
+{
+	struct mf_http_limits limits;
+	struct mf_http_parser parser;
+	size_t at = 0;
+	int ret = 0;
+
+	mf_http_limits_default(&limits);
+	limits.body_bytes = MF_HTTP_BODY_MAX;
+	mf_http_parser_init(&parser, &limits);
+	while (at < size && !ret) {
+		struct mf_http_message message;
+		enum mf_http_state state;
+		size_t used;
+
+		state = mf_http_parser_feed(&parser, bytes + at, size - at, &used);
+		at += used;
+		if (state == MF_HTTP_REFUSED) {
+			ret = mf_error_set(err, -EINVAL,
+					   "--warmup %s: byte %zu is not part of an HTTP/1 request "
+					   "that would be served (%d)",
+					   what, at, parser.status);
+		} else if (state == MF_HTTP_READY) {
+			mf_http_parser_take(&parser, &message);
+			ret = add(warmup, &message, times, err);
+		}
+	}
+	if (!ret && mf_http_parser_begun(&parser))
+		ret = mf_error_set(err, -EINVAL, "--warmup %s: its last request is cut short",
+				   what);
+	mf_http_parser_finish(&parser);
+	return ret;
+}
+
+static int read_all(int fd, char *bytes, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t got = TEMP_FAILURE_RETRY(read(fd, bytes + done, size - done));
+
+		if (got <= 0)
+			return got < 0 ? -errno : -EIO;
+		done += (size_t)got;
+	}
+	return 0;
+}
+
+static int add_file(struct mf_warmup *warmup, const char *path, struct mf_error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	char *bytes;
+	int ret;
+
+	if (fd < 0 || fstat(fd, &st)) {
+		ret = mf_error_set(err, -errno,
+				   "--warmup %s: %s; it is METHOD:PATH[*N], such as GET:/index*10, "
+				   "or a file with recorded requests",
+				   path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return ret;
+	}
+	bytes = S_ISREG(st.st_mode) && st.st_size <= (off_t)MF_WARMUP_FILE_MAX
+			? malloc((size_t)st.st_size + 1)
+			: NULL;
+	if (!bytes)
+		ret = mf_error_set(err, -EFBIG, "--warmup %s: no file of at most %u MiB", path,
+				   MF_WARMUP_FILE_MAX >> 20);
+	else if ((ret = read_all(fd, bytes, (size_t)st.st_size)))
+		mf_error_set(err, ret, "--warmup %s: %s", path, strerror(-ret));
+	else
+		ret = parse(warmup, bytes, (size_t)st.st_size, 1, path, err);
+	free(bytes);
+	close(fd);
+	return ret;
+}
+
+/* The number behind the last `*`, if that is what stands there; the text in front of it. */
+static unsigned int times_of(const char *text, size_t *length)
+{
+	const char *star = strrchr(text, '*');
+	char *end;
+	unsigned long times;
+
+	*length = strlen(text);
+	if (!star || star[1] < '0' || star[1] > '9')
+		return 1;
+	times = strtoul(star + 1, &end, 10);
+	if (*end || times > MF_WARMUP_TIMES)
+		return 0;
+	*length = (size_t)(star - text);
+	return (unsigned int)times;
+}
+
+/* METHOD is capitals, and a path follows. */
+static size_t method_bytes(const char *text)
+{
+	size_t bytes = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
+	return bytes && text[bytes] == ':' && text[bytes + 1] == '/' ? bytes : 0;
+}
+
+int mf_warmup_add(struct mf_warmup *warmup, const char *text, struct mf_error *err)
+{
+	size_t method = method_bytes(text);
+	char request[9000];
+	size_t length;
+	unsigned int times;
+	int size;
+
+	if (!method)
+		return add_file(warmup, text, err);
+	times = times_of(text, &length);
+	if (!times)
+		return mf_error_set(err, -EINVAL, "--warmup %s: 1 to %u times", text,
+				    MF_WARMUP_TIMES);
+	size = snprintf(request, sizeof(request), "%.*s %.*s HTTP/1.1\r\nHost: warmup\r\n\r\n",
+			(int)method, text, (int)(length - method - 1), text + method + 1);
+	if (size < 0 || (size_t)size >= sizeof(request))
+		return mf_error_set(err, -E2BIG, "--warmup: a path of more than 8 KiB");
+	return parse(warmup, request, (size_t)size, times, text, err);
+}
+
+void mf_warmup_finish(struct mf_warmup *warmup)
+{
+	while (warmup->count)
+		mf_http_message_finish(&warmup->requests[--warmup->count].message);
+}
+
+uint64_t mf_warmup_total(const struct mf_warmup *warmup)
+{
+	uint64_t total = 0;
+	size_t i;
+
+	for (i = 0; i < warmup->count; i++)
+		total += warmup->requests[i].times;
+	return total;
+}
+
+/* The status that the program answered with, or -1: none. */
+static int status_of(const struct mf_process *process, const struct mf_exit *exit)
+{
+	struct mf_function_response response;
+	int status;
+
+	if (mf_function_response(process, exit, &response))
+		return -1;
+	status = response.status;
+	mf_function_response_finish(&response);
+	return status;
+}
+
+/* One request from its delivery to the next ready call. */
+static int ask(struct mf_process *process, struct mf_ready_point *ready,
+	       struct mf_abi_request *request, mf_warmup_drive_fn *drive, void *cookie,
+	       struct mf_error *err)
+{
+	struct mf_exit exit;
+	int status = -1;
+	int ret = mf_function_deliver(process, ready, request, request->size_bytes);
+
+	if (ret)
+		return mf_error_set(err, ret,
+				    "a request to warm up with does not fit into the "
+				    "program's buffer");
+	do {
+		drive(cookie, process, &exit);
+		if (exit.kind == MF_EXIT_RESPOND) {
+			status = status_of(process, &exit);
+			mf_vm_answer(&process->vm, 0);
+		}
+	} while (exit.kind == MF_EXIT_RESPOND);
+	if (exit.kind != MF_EXIT_READY)
+		return mf_error_set(err, -EPROTO, "the program ended while it was warmed up%s%s",
+				    exit.text[0] ? ": " : "", exit.text);
+	if (status < 0)
+		status = status_of(process, &exit);
+	if (mf_function_ready(process, &exit, ready) || status < 0)
+		return mf_error_set(err, -EPROTO,
+				    "the program gave no answer while it was warmed up");
+	if (status >= 500)
+		return mf_error_set(err, -EPROTO,
+				    "the program answered %d while it was warmed up: what it "
+				    "printed may say why",
+				    status);
+	return 0;
+}
+
+int mf_warmup_run(const struct mf_warmup *warmup, struct mf_process *process,
+		  struct mf_ready_point *ready, mf_warmup_drive_fn *drive, void *cookie,
+		  struct mf_error *err)
+{
+	uint64_t id = 0;
+	size_t i;
+	unsigned int n;
+	int ret = 0;
+
+	for (i = 0; i < warmup->count; i++)
+		for (n = 0; n < warmup->requests[i].times && !ret; n++) {
+			warmup->requests[i].message.request->id = ++id;
+			ret = ask(process, ready, warmup->requests[i].message.request, drive,
+				  cookie, err);
+		}
+	return ret;
+}
+
+int mf_warmup_learn(const struct mf_warmup *warmup, struct mf_image *image,
+		    const struct mf_policy *policy, const struct mf_ready_point *ready,
+		    mf_warmup_drive_fn *drive, void *cookie, struct mf_error *err)
+{
+	struct mf_process process;
+	size_t i;
+	unsigned int n;
+	int ret = mf_process_fork(&process, image, policy, err);
+
+	if (ret)
+		return ret;
+	for (i = 0; i < warmup->count && !ret; i++)
+		for (n = 0; n < warmup->requests[i].times && n < MF_WARMUP_LESSONS && !ret; n++) {
+			struct mf_ready_point here = *ready;
+
+			ask(&process, &here, warmup->requests[i].message.request, drive, cookie,
+			    NULL);
+			mf_vm_learn_held(&process.vm);
+			ret = mf_process_reset(&process);
+		}
+	mf_process_finish(&process);
+	return ret ? mf_error_set(err, ret, "a VM could not be reset while it was warmed up") : 0;
+}
