@@ -124,7 +124,7 @@ bool mf_fd_of_image(const struct mf_process *process, int host)
 
 bool mf_fd_host_is_shared(const struct mf_process *process, const struct mf_fd *entry)
 {
-	return has_host(entry) && mf_fd_of_image(process, entry->host);
+	return mf_fd_has_host(entry) && mf_fd_of_image(process, entry->host);
 }
 
 uint64_t mf_fd_hard_limit(const struct mf_process *process)
