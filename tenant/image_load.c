@@ -86,7 +86,7 @@ int mf_program_try_image(struct mf_program *program, struct mf_error *err)
 	const struct mf_program_options *options = program->options;
 	struct mf_image_file file;
 	char magic[8] = "";
-	int fd = open(options->argv[0], O_RDONLY | O_CLOEXEC);
+	int fd = open(options->argv[0], O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is none */
 	int ret = 0;
 
 	if (fd < 0)
