@@ -41,8 +41,8 @@ static long drain(int fd, size_t bytes)
 
 CASE(how_a_pipe_fills, write, read, poll)
 {
-	static const int sizes[] = {1,    7,    100,  3000,  4095,  4096,
-				    4097, 5000, 8192, 12345, 65536, 200000};
+	static const int sizes[] = {333,  1000, 3000,  4095,  4096,  4097,
+				    5000, 8192, 12345, 65536, 200000};
 	size_t i;
 	int p[2];
 
