@@ -19,6 +19,8 @@ struct row {
 
 static int take_size(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
 static int take_count(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
+static int take_duration(struct mf_cli_program *, const struct row *, const char *,
+			 struct mf_error *);
 static int take_flag(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
 static int take_paths(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
 static int take_rules(struct mf_cli_program *, const struct row *, const char *, struct mf_error *);
@@ -42,6 +44,8 @@ static const struct row rows[] = {
 	 1ull << 20, 64ull << 30},
 	{"output", "SIZE", "what it may print (no limit)", take_size, FIELD(output_bytes), 1,
 	 UINT64_MAX},
+	{"cpu-time", "TIME", "CPU time it, or a request, may use; waiting is none (no limit)",
+	 take_duration, FIELD(cpu_ns), 0, 0},
 	{"files", "N", "descriptors it may have open (1024)", take_count, FIELD(files), 3, 4096},
 	{"pids", "N", "threads it may have (1024)", take_count, FIELD(threads), 1, MF_THREADS},
 	{"allow-read", "[=PATHS]", "files and folders it may read; alone: all", take_paths,
@@ -219,6 +223,12 @@ static int take_count(struct mf_cli_program *program, const struct row *row, con
 		ret = mf_error_set(err, -EINVAL, "--%s %s is fewer than %llu", row->name, value,
 				   (unsigned long long)row->min);
 	return ret;
+}
+
+static int take_duration(struct mf_cli_program *program, const struct row *row, const char *value,
+			 struct mf_error *err)
+{
+	return mf_parse_duration(row->name, value, field_of(program, row), err);
 }
 
 static int take_flag(struct mf_cli_program *program, const struct row *row, const char *value,

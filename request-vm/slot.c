@@ -59,6 +59,7 @@ int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
 	slot->faults_before = faults(slot);
 	slot->faults_max = first_look(slot);
 	slot->process.out_of_memory = false;
+	slot->process.cpu_from_ns = slot->process.cpu_ns;
 	slot->process.output_bytes = 0;
 	slot->kept_ready = false;
 	ret = mf_function_deliver(&slot->process, &slot->ready, job->request, job->request_bytes);
@@ -276,7 +277,11 @@ static void on_end(struct mf_slot *slot, const struct mf_exit *exit)
 		snprintf(text, sizeof(text), "request ended: %s", exit->text);
 	if (!slot->answered || exit->kind != MF_EXIT_EXITED)
 		mf_output_note(&slot->output, text);
-	mf_slot_end(slot, slot->process.out_of_memory ? MF_OUTCOME_MEMORY : MF_OUTCOME_CRASH, NULL);
+	mf_slot_end(slot,
+		    slot->process.out_of_cpu      ? MF_OUTCOME_DEADLINE
+		    : slot->process.out_of_memory ? MF_OUTCOME_MEMORY
+						  : MF_OUTCOME_CRASH,
+		    NULL);
 }
 
 /* Act on what the program came out with; true when it is to run on at once. */

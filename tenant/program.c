@@ -135,6 +135,7 @@ int mf_program_open(struct mf_program *program, const struct mf_program_options 
 		.stdin_fd = -1,
 		.trace = options->trace ? stderr : NULL,
 		.output_limit = options->output_bytes,
+		.cpu_limit_ns = options->cpu_ns,
 		.files_limit = (uint32_t)options->files,
 		.threads = (uint32_t)options->threads,
 	};
@@ -380,6 +381,7 @@ static void boot(struct mf_process *process, struct mf_watch *watch, uint64_t de
 	struct mf_output output = {.meter = &meter, .tag = "boot"};
 	struct mf_policy loud = *quiet;
 
+	loud.cpu_limit_ns = 0; /* of a request */
 	if (!loud.output) {
 		loud.output = mf_output_write;
 		loud.output_cookie = &output;

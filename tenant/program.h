@@ -33,6 +33,7 @@ struct mf_program_options {
 	bool explain; /* say of each refused access which option would allow it */
 	bool trace;
 	uint64_t output_bytes;          /* limit; 0 = none */
+	uint64_t cpu_ns;                /* CPU time of a run or request; 0 = no limit */
 	uint64_t files;                 /* descriptors, at most MF_FDS; 0 = the usual */
 	uint64_t threads;               /* limit; 0 = MF_THREADS */
 	const struct mf_warmup *warmup; /* requests before it is frozen; NULL: none */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -151,11 +152,104 @@ void mf_alarm_taken(struct mf_process *process, uint32_t i, struct mf_siginfo *i
 	alarm->overrun = 0;
 }
 
+/* What it may use at most, counted as cpu_used() does; NEVER: any amount. */
+static uint64_t cpu_end(const struct mf_process *process)
+{
+	uint64_t own = mf_linux(process)->cpu_hard_ns;
+	uint64_t given = process->policy->cpu_limit_ns;
+
+	if (!given || (own && own < given))
+		given = own;
+	return given ? given : NEVER;
+}
+
+static uint64_t cpu_used(const struct mf_process *process)
+{
+	uint64_t now = mf_cpu_ns(process);
+
+	return now > process->cpu_from_ns ? now - process->cpu_from_ns : 0;
+}
+
+/* SIGKILL at the hard limit, SIGXCPU in every second from the soft one on (setrlimit(2)). */
+static bool check_cpu(struct mf_process *process)
+{
+	uint64_t soft = mf_linux(process)->cpu_soft_ns;
+	uint64_t end = cpu_end(process);
+	uint64_t used;
+
+	if (!soft && end == NEVER)
+		return true;
+	used = cpu_used(process);
+	if (used >= end) {
+		process->out_of_cpu = true;
+		mf_signal_send(process, MF_TO_PROCESS, &(struct mf_siginfo){.signo = SIGKILL});
+		return false;
+	}
+	if (!soft || used < soft)
+		return true;
+	MF_DIRTY(process, cpu_soft_ns) = soft + SECOND_NS;
+	return mf_signal_send(process, MF_TO_PROCESS,
+			      &(struct mf_siginfo){.signo = SIGXCPU, .code = SI_KERNEL}) !=
+	       MF_SYS_EXIT;
+}
+
+/* When check_cpu() has something to do, as the time that waiting goes by. */
+static uint64_t next_of_cpu(const struct mf_process *process)
+{
+	uint64_t soft = mf_linux(process)->cpu_soft_ns;
+	uint64_t end = cpu_end(process);
+	uint64_t used;
+
+	end = soft && soft < end ? soft : end;
+	if (end == NEVER)
+		return MF_FOREVER;
+	used = cpu_used(process);
+	return mf_wait_now_ns() + (end > used ? end - used : 0);
+}
+
+static uint64_t to_seconds(uint64_t ns)
+{
+	return ns ? (ns + SECOND_NS - 1) / SECOND_NS : RLIM_INFINITY;
+}
+
+void mf_alarm_cpu_limit(const struct mf_process *process, struct rlimit *limit)
+{
+	uint64_t end = cpu_end(process);
+	uint64_t soft = mf_linux(process)->cpu_soft_ns;
+
+	limit->rlim_max = to_seconds(end == NEVER ? 0 : end);
+	limit->rlim_cur = soft ? to_seconds(soft) : limit->rlim_max;
+}
+
+int mf_alarm_set_cpu_limit(struct mf_process *process, const struct rlimit *limit)
+{
+	uint64_t longest = UINT64_MAX / SECOND_NS / 4;
+	struct rlimit now;
+
+	mf_alarm_cpu_limit(process, &now);
+	if (limit->rlim_cur > limit->rlim_max)
+		return -EINVAL;
+	if (limit->rlim_max > now.rlim_max)
+		return -EPERM;
+	if (limit->rlim_max != now.rlim_max)
+		MF_DIRTY(process, cpu_hard_ns) =
+			(limit->rlim_max < longest ? limit->rlim_max | !limit->rlim_max : longest) *
+			SECOND_NS;
+	/* A limit of 0 is taken for 1 (kernel/sys.c). */
+	MF_DIRTY(process, cpu_soft_ns) =
+		limit->rlim_cur >= longest || limit->rlim_cur == limit->rlim_max
+			? 0
+			: (limit->rlim_cur | !limit->rlim_cur) * SECOND_NS;
+	return 0;
+}
+
 bool mf_alarm_expire(struct mf_process *process)
 {
 	const struct mf_linux *lx = mf_linux(process);
 	uint32_t i;
 
+	if (!check_cpu(process))
+		return false;
 	if (!any_armed(lx))
 		return true;
 	for (i = next_armed(lx, 0); i < MF_ALARMS; i = next_armed(lx, i + 1)) {
@@ -170,7 +264,7 @@ bool mf_alarm_expire(struct mf_process *process)
 uint64_t mf_alarm_next_ns(const struct mf_process *process, bool runs)
 {
 	const struct mf_linux *lx = mf_linux(process);
-	uint64_t next = MF_FOREVER;
+	uint64_t next = runs ? next_of_cpu(process) : MF_FOREVER;
 	uint64_t from;
 	uint32_t i;
 

@@ -26,6 +26,11 @@ bool mf_alarm_expire(struct mf_process *process);
  * until then, else it waits, and no CPU time goes by. */
 uint64_t mf_alarm_next_ns(const struct mf_process *process, bool runs);
 
+/* RLIMIT_CPU, in seconds: what the program has set, below what it was given. -EPERM, -EINVAL. */
+struct rlimit;
+void mf_alarm_cpu_limit(const struct mf_process *process, struct rlimit *limit);
+int mf_alarm_set_cpu_limit(struct mf_process *process, const struct rlimit *limit);
+
 /* A signal of a timer is taken out of the queue, to be told of: how often it has run out since. */
 void mf_alarm_taken(struct mf_process *process, uint32_t index, struct mf_siginfo *info);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls about the process itself: identity, limits, machine, end. */
 #include "engine/image/guest.h"
+#include "engine/linux/alarm.h"
 #include "engine/linux/guestmem.h"
 #include "engine/linux/rlimit.h"
 #include "engine/linux/sched.h"
@@ -102,6 +103,12 @@ bool mf_limit_get(const struct mf_process *process, uint64_t resource, struct rl
 	case RLIMIT_RSS:
 		limit->rlim_cur = limit->rlim_max = memory;
 		break;
+	case RLIMIT_CPU:
+		mf_alarm_cpu_limit(process, limit);
+		break;
+	case RLIMIT_SIGPENDING:
+		limit->rlim_cur = limit->rlim_max = MF_SIGQUEUE_MAX;
+		break;
 	case RLIMIT_CORE:
 		limit->rlim_cur = limit->rlim_max = 0;
 		break;
@@ -137,6 +144,13 @@ int64_t mf_sys_prlimit64(struct mf_process *process, const uint64_t arg[6])
 			return -EFAULT;
 		if (new.rlim_cur > new.rlim_max)
 			return -EINVAL;
+		if (arg[1] == RLIMIT_CPU) {
+			int ret = mf_alarm_set_cpu_limit(process, &new);
+
+			return ret      ? ret
+			       : arg[3] ? put_user(process, arg[3], &limit, sizeof(limit))
+					: 0;
+		}
 		/* Only the number of descriptors and the address space can be changed from inside,
 		 * below their hard limits. */
 		if (memcmp(&new, &limit, sizeof(new)) &&

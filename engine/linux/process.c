@@ -207,6 +207,8 @@ static bool expire(struct mf_process *process, struct mf_exit *exit)
 {
 	if (mf_alarm_expire(process))
 		return true;
+	if (process->out_of_cpu)
+		snprintf(exit->text, sizeof(exit->text), "its CPU time is used up (--cpu-time)");
 	ended(process, exit);
 	return false;
 }
@@ -331,6 +333,8 @@ int mf_process_reset(struct mf_process *process)
 	mf_hosts_finish(process);
 	process->output_bytes = 0;
 	process->cpu_ns = 0;
+	process->cpu_from_ns = 0;
+	process->out_of_cpu = false;
 	process->turn = (struct mf_turn){0};
 	process->renew = true;
 	return mf_vm_reset(&process->vm);

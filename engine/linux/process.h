@@ -69,6 +69,7 @@ struct mf_policy {
 	FILE *trace;        /* --trace-syscalls; NULL = off */
 	struct mf_explain *explain; /* --explain; NULL = off */
 	uint64_t output_limit;      /* bytes that one run may print; 0 = no limit */
+	uint64_t cpu_limit_ns;      /* CPU time that one run or request may use; 0 = no limit */
 	uint32_t files_limit; /* descriptors that a program may have, at most MF_FDS; 0 = the usual
 			       */
 	int host_fd_end;  /* programs get no host descriptor from this number on; 0 = no bound */
@@ -120,11 +121,14 @@ struct mf_process {
 	const struct mf_policy *policy;
 	uint64_t output_bytes; /* printed in this run */
 	uint64_t cpu_ns;       /* time spent in earlier runs since fork or reset: its CPU time */
-	uint64_t entered_ns;   /* when this run began (CLOCK_MONOTONIC: needs no system call) */
-	uint64_t syscalls;     /* handled by the engine */
-	int host_epoll;        /* see watch.h; + 1, 0: none */
-	bool renew;            /* not entered since fork or reset: see renew.h */
-	bool out_of_memory;    /* a call was refused for want of guest memory */
+	uint64_t
+		cpu_from_ns; /* CPU time when the request began: what is limited counts from here */
+	uint64_t entered_ns; /* when this run began (CLOCK_MONOTONIC: needs no system call) */
+	uint64_t syscalls;   /* handled by the engine */
+	int host_epoll;      /* see watch.h; + 1, 0: none */
+	bool renew;          /* not entered since fork or reset: see renew.h */
+	bool out_of_cpu;     /* killed at the limit of its CPU time */
+	bool out_of_memory;  /* a call was refused for want of guest memory */
 	struct mf_turn turn;
 	struct mf_hosts *hosts; /* owned; NULL until threads wait for several descriptors */
 };

@@ -370,8 +370,10 @@ struct mf_linux {
 	uint64_t arg_end;
 	uint64_t env_start;
 	uint64_t env_end;
-	uint64_t random_at;                    /* the 16 bytes of AT_RANDOM */
-	uint64_t auxv[MF_AUX_WORDS];           /* ends with AT_NULL */
+	uint64_t random_at;          /* the 16 bytes of AT_RANDOM */
+	uint64_t auxv[MF_AUX_WORDS]; /* ends with AT_NULL */
+	uint64_t cpu_soft_ns;        /* RLIMIT_CPU as the program has set it: SIGXCPU; 0: none */
+	uint64_t cpu_hard_ns;        /* SIGKILL; 0: none of its own */
 	uint64_t alarms_armed[MF_ALARMS / 64]; /* one bit a timer that runs */
 	struct mf_sigaction sigactions[MF_SIGNALS];
 	uint64_t sigqueue_order; /* of the last signal that was queued */

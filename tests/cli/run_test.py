@@ -70,6 +70,16 @@ def the_deadline_ends_a_busy_loop():
 
 
 @claim(emulated=True)
+def cpu_time_is_bounded_and_waiting_is_none():
+    began = time.monotonic()
+    done = expect(run("busy", options=["--cpu-time", "300ms"]), 128 + 9, "busy")
+    matches(r"CPU time is used up", done.err, "busy")
+    check(0.27 <= time.monotonic() - began < 1.3 * SLOWER, "it took another time")
+    done = run("nap", options=["--cpu-time", f"{400 * SLOWER}ms", "--deadline", f"{900 * SLOWER}ms"])
+    expect(done, DEADLINE, "a sleep until the deadline, past the limit of CPU time")
+
+
+@claim(emulated=True)
 def the_deadline_ends_a_sleep():
     began = time.monotonic()
     ended_at_deadline("nap", began, run("nap", options=["--deadline", "300ms"]), 0.3)

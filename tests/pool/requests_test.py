@@ -62,6 +62,17 @@ def the_deadline_is_504_for_busy_and_for_sleeping_requests():
         same(server.ask("/count").body, b"1", "afterwards")
 
 
+@claim(emulated=True)
+def cpu_time_is_each_requests_own():
+    with Server("--cpu-time", f"{200 * SLOWER}ms", "--deadline", f"{5 * SLOWER}s") as server:
+        for _ in range(3):
+            began = time.monotonic()
+            answers_with(server.ask("/busy"), 504, None, "a busy request")
+            took = time.monotonic() - began
+            check(0.15 * SLOWER < took < 1.5 * SLOWER, f"took {took:.2f} s")
+        answers_with(server.ask(f"/sleep?{400 * SLOWER}"), 200, None, "one that sleeps")
+
+
 @claim
 def deadlines_fire_however_long_the_server_was_idle():
     """The watchdog sleeps when nothing runs; it must not fall asleep just as a request begins."""

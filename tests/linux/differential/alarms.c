@@ -3,6 +3,7 @@
 #include "case.h"
 #include "signals.h"
 
+#include <sys/resource.h>
 #include <sys/time.h>
 
 static volatile int count, last_code, last_value, last_overrun, last_id;
@@ -208,6 +209,24 @@ CASE(kinds_of_made_timers, timer_create, timer_settime, timer_gettime)
 	while (count < 2)
 		compute(1);
 	say("count %d", count);
+}
+
+/* SIGXCPU in every second from the soft limit on. */
+CASE(the_limit_of_cpu_time, prlimit64)
+{
+	struct rlimit limit = {1, 2}, now, more = {1, 3}, odd = {3, 2};
+
+	count = 0;
+	handle(SIGXCPU, on_timer, SA_RESTART);
+	SHOW(SYS(prlimit64, 0, RLIMIT_CPU, &limit, NULL));
+	SHOW(SYS(prlimit64, 0, RLIMIT_CPU, NULL, &now));
+	say("%d %d", (int)now.rlim_cur, (int)now.rlim_max);
+	SHOW(SYS(prlimit64, 0, RLIMIT_CPU, &odd, NULL));
+	if (getuid())
+		SHOW(SYS(prlimit64, 0, RLIMIT_CPU, &more, NULL));
+	while (!count)
+		compute(1);
+	say("count %d code %d", count, last_code);
 }
 
 /* Nobody handles it: the program ends. */
