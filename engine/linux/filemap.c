@@ -175,6 +175,51 @@ void mf_filemap_release(struct mf_process *process, const struct mf_vma *vma, ui
 		mf_mem_unmap_file(mem, vma->slot - 1u, (to - from) / MF_PAGE);
 }
 
+/* Those of one range. */
+static bool cut_range(struct mf_process *process, const struct mf_vma *vma)
+{
+	struct mf_mem *mem = &process->vm.mem;
+	size_t pages = (vma->end - vma->start) / MF_PAGE;
+	size_t inside = mf_filemap_inside(process, vma, vma->start, pages);
+	uint64_t at;
+	bool cut = false;
+
+	for (at = vma->start + inside * MF_PAGE; at < vma->end; at += MF_PAGE) {
+		struct mf_gpa gpa;
+
+		if (!mf_pt_lookup(mem, MF_GVA(at), &gpa) || !mf_mem_is_file(mem, gpa))
+			continue;
+		mf_pt_unmap(mem, MF_GVA(at), 1);
+		cut = true;
+	}
+	return cut;
+}
+
+bool mf_filemap_cut(struct mf_process *process)
+{
+	const struct mf_linux *lx = mf_linux(process);
+	bool cut = false;
+	uint32_t i;
+
+	for (i = 0; i < lx->vma_count; i++) {
+		if (lx->vmas[i].slot && mf_filemap_fd(process, &lx->vmas[i]))
+			cut |= cut_range(process, &lx->vmas[i]);
+	}
+	return cut;
+}
+
+enum mf_touch mf_filemap_back(struct mf_process *process, uint64_t page, const struct mf_vma *vma)
+{
+	struct mf_gpa gpa;
+
+	if (!mf_filemap_fd(process, vma) || !mf_filemap_inside(process, vma, page, 1) ||
+	    !mf_filemap_gpa(process, vma, page, &gpa))
+		return MF_TOUCH_BEYOND;
+	return mf_pt_map(&process->vm.mem, MF_GVA(page), gpa, 1, mf_memory_prot(vma->prot))
+		       ? MF_TOUCH_NO_MEMORY
+		       : MF_TOUCH_OK;
+}
+
 int mf_filemap_check_freeze(const struct mf_process *process, struct mf_error *err)
 {
 	const struct mf_linux *lx = mf_linux(process);

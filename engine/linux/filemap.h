@@ -39,6 +39,13 @@ void mf_filemap_release(struct mf_process *process, const struct mf_vma *vma, ui
 bool mf_filemap_gpa(const struct mf_process *process, const struct mf_vma *vma, uint64_t at,
 		    struct mf_gpa *gpa);
 
+/* The vCPU met the end of a file: pages that are behind the ends of files by now are mapped no
+ * more, so that touching them is a fault. False: there were none. */
+bool mf_filemap_cut(struct mf_process *process);
+
+/* A touch of a page that was cut off: map it again if its file has it by now. */
+enum mf_touch mf_filemap_back(struct mf_process *process, uint64_t page, const struct mf_vma *vma);
+
 /* -EBUSY with a sentence when a mapping cannot be had by every fork: memory that is shared with
  * nobody but the program itself, by a file without a name. */
 int mf_filemap_check_freeze(const struct mf_process *process, struct mf_error *err);

@@ -423,8 +423,10 @@ enum mf_touch mf_memory_touch(struct mf_process *process, uint64_t address, int 
 		return grow_down(process, page);
 	if ((mf_memory_prot(vma->prot) & want) != want)
 		return MF_TOUCH_DENIED;
-	if (vma->kind == MF_VMA_SHARED || vma->kind == MF_VMA_WINDOW)
+	if (vma->kind == MF_VMA_WINDOW)
 		return MF_TOUCH_BEYOND;
+	if (vma->kind == MF_VMA_SHARED)
+		return mf_filemap_back(process, page, vma);
 	return is_absent(mem, page) ? back_around(process, vma, page)
 				    : mf_filemap_copy(process, page, vma);
 }

@@ -239,6 +239,9 @@ static bool enter(struct mf_process *process, struct mf_exit *exit)
 	case MF_VM_KICKED:
 		return on_kick(process, exit);
 	default:
+		/* Behind the end of a mapped file: the next try is a fault that says where. */
+		if (vm_exit.reason == -EFAULT && mf_filemap_cut(process))
+			return true;
 		on_crash(&vm_exit, exit);
 		return false;
 	}

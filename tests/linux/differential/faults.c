@@ -3,6 +3,7 @@
 #include "case.h"
 #include "signals.h"
 
+#include <fcntl.h>
 #include <fenv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -191,6 +192,51 @@ CASE(an_unaligned_access, rt_sigreturn, linux_on_real_cpu)
 			 : "r"(bytes)
 			 : "memory", "cc");
 	printf("value %x\n", value);
+}
+
+static void on_bus(int signo, siginfo_t *info, void *context)
+{
+	(void)context;
+	say("SIG%s code %d at %ld", sigabbrev_np(signo), info->si_code,
+	    (long)((char *)info->si_addr - page));
+	siglongjmp(out, 1);
+}
+
+/* Reads and writes around the end of a file that is mapped, cut short, and made longer. */
+static void around_the_end(int flags, int prot)
+{
+	int fd = open("file", O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	if (ftruncate(fd, 40960))
+		return;
+	page = mmap(NULL, 65536, prot, flags, fd, 0);
+	say("flags %d prot %d: %d", flags, prot, page != MAP_FAILED);
+	TRY(*(volatile char *)(page + 40959));
+	TRY(*(volatile char *)(page + 40960));
+	if (prot & PROT_WRITE)
+		TRY(*(volatile char *)(page + 50000) = 1);
+	if (flags == MAP_SHARED) {
+		say("%d", ftruncate(fd, 5000));
+		TRY(*(volatile char *)(page + 8191));
+		TRY(*(volatile char *)(page + 8192));
+		TRY(*(volatile char *)(page + 36864));
+		say("%d", ftruncate(fd, 65536));
+		TRY(*(volatile char *)(page + 36864));
+		TRY(*(volatile char *)(page + 65535));
+	}
+	munmap(page, 65536);
+	close(fd);
+	page = NULL;
+}
+
+CASE(the_end_of_a_mapped_file, mmap, ftruncate)
+{
+	handle(SIGBUS, on_bus, 0);
+	handle(SIGSEGV, on_bus, 0);
+	around_the_end(MAP_PRIVATE, PROT_READ);
+	around_the_end(MAP_PRIVATE, PROT_READ | PROT_WRITE);
+	around_the_end(MAP_SHARED, PROT_READ);
+	around_the_end(MAP_SHARED, PROT_READ | PROT_WRITE);
 }
 
 static char *low_water;

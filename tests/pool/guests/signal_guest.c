@@ -66,12 +66,14 @@ static void tell(void)
 	sigaltstack(NULL, &stack);
 	raise(SIGUSR1);
 	snprintf(text, sizeof(text),
-		 "handlers %llx flags %llx mask %llx pending %llx stack %d %zu %d timers %d left %ld %ld "
+		 "handlers %llx flags %llx mask %llx pending %llx stack %d %zu %d timers %d left "
+		 "%ld %ld "
 		 "%ld taken %d fd %d",
 		 (unsigned long long)handlers, (unsigned long long)flags, (unsigned long long)mask,
 		 (unsigned long long)pending, stack.ss_sp == first_stack, stack.ss_size,
-		 stack.ss_flags, timers, (long)left[0].it_value.tv_sec, (long)left[1].it_value.tv_sec,
-		 (long)left[2].it_value.tv_sec, taken, fcntl(5, F_GETFD));
+		 stack.ss_flags, timers, (long)left[0].it_value.tv_sec,
+		 (long)left[1].it_value.tv_sec, (long)left[2].it_value.tv_sec, taken,
+		 fcntl(5, F_GETFD));
 }
 
 /* Change what can be changed, and leave it so. */
@@ -141,7 +143,8 @@ static void damage(int signo, siginfo_t *info, void *context)
 				   : ~0ull << (chance() % 64);
 		switch (chance() % 4) {
 		case 0:
-			memcpy((uint8_t *)at + chance() % (sizeof(struct sigcontext) + 40) / 8 * 8, &word, 8);
+			memcpy((uint8_t *)at + chance() % (sizeof(struct sigcontext) + 40) / 8 * 8,
+			       &word, 8);
 			break;
 		case 1:
 			memcpy(fp + 512 + chance() % 8 * 8, &word, 8);
