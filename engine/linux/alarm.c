@@ -458,6 +458,15 @@ static int check_event(const struct mf_process *process, const struct event *eve
 	}
 }
 
+bool mf_alarm_is_sound(const struct mf_alarm *alarm, bool interval)
+{
+	bool has_signal = interval || alarm->notify == SIGEV_NONE ||
+			  (alarm->signo > 0 && alarm->signo < (int)MF_SIGNALS);
+
+	return has_signal && !check_clock(alarm->clock) && alarm->thread < MF_THREADS &&
+	       alarm->overrun >= 0 && alarm->overrun_last >= 0;
+}
+
 static uint32_t free_alarm(const struct mf_process *process)
 {
 	uint32_t i = MF_ALARM_CREATED;

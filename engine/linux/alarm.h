@@ -31,6 +31,9 @@ struct rlimit;
 void mf_alarm_cpu_limit(const struct mf_process *process, struct rlimit *limit);
 int mf_alarm_set_cpu_limit(struct mf_process *process, const struct rlimit *limit);
 
+/* Could a timer of an image from outside be one of ours? `interval`: one of the first three. */
+bool mf_alarm_is_sound(const struct mf_alarm *alarm, bool interval);
+
 /* A signal of a timer is taken out of the queue, to be told of: how often it has run out since. */
 void mf_alarm_taken(struct mf_process *process, uint32_t index, struct mf_siginfo *info);
 

@@ -6,6 +6,7 @@
 #include "engine/linux/image_check.h"
 #include "engine/image/check.h"
 #include "engine/image/layout.h"
+#include "engine/linux/alarm.h"
 #include "engine/linux/fd.h"
 
 #include <signal.h>
@@ -142,11 +143,26 @@ static const char *check_signals(const struct mf_linux *lx)
 			continue;
 		if (i >= lx->sigqueue_high || entry->thread > lx->threads_high ||
 		    entry->info.signo < 1 || entry->info.signo >= (int)MF_SIGNALS ||
-		    entry->order > lx->sigqueue_order)
+		    entry->order > lx->sigqueue_order || entry->timer > MF_ALARMS)
 			return "a signal in its queue";
 		used++;
 	}
 	return used == lx->sigqueue_used ? NULL : "the number of signals in its queue";
+}
+
+static const char *check_alarms(const struct mf_linux *lx)
+{
+	uint32_t i;
+
+	for (i = 0; i < MF_ALARMS; i++) {
+		const struct mf_alarm *alarm = &lx->alarms[i];
+		bool armed = lx->alarms_armed[i / 64] >> (i % 64) & 1;
+
+		if ((armed && !alarm->used) ||
+		    (alarm->used && !mf_alarm_is_sound(alarm, i < MF_ALARM_CREATED)))
+			return "a timer";
+	}
+	return NULL;
 }
 
 static const char *check_names(const struct mf_linux *lx)
@@ -177,6 +193,8 @@ const char *mf_linux_check(const struct mf_image *image, uint64_t *owned)
 		wrong = check_threads(&check);
 	if (!wrong)
 		wrong = check_signals(check.lx);
+	if (!wrong)
+		wrong = check_alarms(check.lx);
 	if (!wrong)
 		wrong = check_names(check.lx);
 	if (!wrong)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Signals on their way: sending, waiting, taking. */
-#include "engine/linux/sched.h"
 #include "engine/linux/signal.h"
-#include "engine/linux/signalfd.h"
 #include "engine/image/guest.h"
 #include "engine/linux/alarm.h"
+#include "engine/linux/sched.h"
+#include "engine/linux/signalfd.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/wait.h"
 
