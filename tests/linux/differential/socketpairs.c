@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -583,4 +584,44 @@ CASE(sendfile_into_a_pair, socketpair, sendfile)
 	SHOW(SYS(read, p[1], text, sizeof(text)));
 	show_bytes("sent", text, 14);
 	SHOW(SYS(sendfile, fd, p[0], NULL, 100));
+}
+
+static void edges(const char *what, int epoll, int timeout_ms)
+{
+	struct epoll_event event = {0};
+	long count = SYS(epoll_wait, epoll, &event, 1, timeout_ms);
+
+	say("%s: %ld, %x", what, count, count ? (unsigned int)event.events : 0);
+}
+
+CASE(edges_of_a_pair, socketpair, epoll_create1, epoll_ctl, epoll_wait, write, read)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET};
+	int epoll = (int)SYS(epoll_create1, 0);
+	int p[2];
+
+	SYS(socketpair, AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, p);
+	SHOW(SYS(epoll_ctl, epoll, EPOLL_CTL_ADD, p[0], &event));
+	edges("fresh", epoll, 0);
+	edges("told already", epoll, 0);
+	SHOW(SYS(write, p[1], "hello", 5));
+	edges("bytes", epoll, 1000);
+	edges("told already", epoll, 0);
+	SHOW(SYS(write, p[1], "more", 4));
+	edges("more bytes", epoll, 1000);
+	SHOW(SYS(read, p[0], big, 3));
+	edges("a part read", epoll, 0);
+	SHOW(SYS(read, p[0], big, 100));
+	SHOW(SYS(write, p[1], "again", 5));
+	edges("read empty, and bytes", epoll, 1000);
+	SHOW(SYS(read, p[0], big, 100));
+	while (SYS(write, p[0], big, 60000) > 0)
+		;
+	edges("full", epoll, 0);
+	while (SYS(read, p[1], big, sizeof(big)) > 0)
+		;
+	edges("room", epoll, 1000);
+	close(p[1]);
+	edges("closed", epoll, 1000);
+	edges("told already", epoll, 0);
 }
