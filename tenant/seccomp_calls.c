@@ -124,14 +124,15 @@ static const int open_files[] = {
 	SYS_lstat,      SYS_newfstatat, SYS_statx,           SYS_access,
 	SYS_faccessat,  SYS_faccessat2, SYS_readlink,        SYS_readlinkat,
 	SYS_getdents64, SYS_getcwd,     SYS_flock,           SYS_statfs,
-	SYS_fstatfs,    SYS_fadvise64,  SYS_copy_file_range,
+	SYS_fstatfs,    SYS_fadvise64,  SYS_copy_file_range, SYS_fgetxattr,
+	SYS_flistxattr,
 };
 
 /* Landlock does not know chmod, chown, utime and xattr: only their descriptor forms are here. */
 static const int change_files[] = {
-	SYS_mkdir,   SYS_mkdirat,   SYS_rmdir,     SYS_unlink, SYS_unlinkat,
-	SYS_rename,  SYS_renameat,  SYS_renameat2, SYS_link,   SYS_linkat,
-	SYS_symlink, SYS_symlinkat, SYS_truncate,  SYS_fchmod, SYS_creat,
+	SYS_mkdir,    SYS_mkdirat,   SYS_rmdir, SYS_unlink,    SYS_unlinkat,     SYS_rename,
+	SYS_renameat, SYS_renameat2, SYS_link,  SYS_linkat,    SYS_symlink,      SYS_symlinkat,
+	SYS_truncate, SYS_fchmod,    SYS_creat, SYS_fsetxattr, SYS_fremovexattr,
 };
 
 static const int unlink_only[] = {SYS_unlink, SYS_unlinkat};

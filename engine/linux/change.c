@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls that change names and what is kept about files: all need permission to write. Modes and
- * times are set on a descriptor that was opened under permission, for the host's calls by name
- * would follow a link that is put there in between.
+ * Calls that change names: all need permission to write.
  */
 #include "engine/linux/explain.h"
 #include "engine/linux/files.h"
@@ -267,108 +265,36 @@ int64_t mf_sys_symlinkat(struct mf_process *process, const uint64_t arg[6])
 	return make_symlink(process, arg[0], arg[1], arg[2]);
 }
 
-/* A file or directory opened to change its mode or times; reading or writing, what the host lets.
- */
-static int open_to_change(const struct mf_process *process, const struct mf_name *name, int flags)
+/* Of what can be made so, only files: FIFOs and sockets would be the host's, devices nobody's. */
+static int64_t make_node(struct mf_process *process, uint64_t dirfd, uint64_t va, uint64_t mode)
 {
-	int fd = mf_name_open(process, name, MF_PERMIT_WRITE, O_RDONLY | flags, 0);
-
-	return fd == -EACCES ? mf_name_open(process, name, MF_PERMIT_WRITE, O_WRONLY | flags, 0)
-			     : fd;
-}
-
-/*
- * The same for a descriptor of the program, -EPERM when it was opened under permission to read
- * only. *ours: to be closed.
- */
-static int fd_to_change(const struct mf_process *process, uint64_t fd, bool *ours)
-{
-	const struct mf_fd *entry = mf_fd_get(process, fd);
+	mode_t bits = (mode_t)mode & 01777 & ~(mode_t)mf_linux(process)->umask;
+	struct place place;
 	struct mf_name name;
-	int opened;
+	int fd, ret;
 
-	*ours = false;
-	if (!entry)
-		return -EBADF;
-	if (entry->flags & O_PATH)
-		return -EBADF;
-	if (entry->kind == MF_FD_FILE)
-		return (entry->flags & O_ACCMODE) == O_RDONLY ? -EPERM : entry->host;
-	if (entry->kind != MF_FD_DIR)
-		return -EPERM;
-	strcpy(name.text, mf_linux(process)->dirs[entry->dir]);
-	opened = open_to_change(process, &name, O_DIRECTORY);
-	*ours = opened >= 0;
-	return opened;
-}
-
-/* Set-id bits on the host's files are not a guest's to set. */
-static int64_t set_mode(int fd, uint64_t mode, bool ours)
-{
-	int64_t ret = 0;
-
-	if (mode & 07000)
-		ret = -EPERM;
-	else if (fchmod(fd, (mode_t)mode & 0777))
-		ret = -errno;
-	if (ours)
+	if (mode & S_IFMT && (mode & S_IFMT) != S_IFREG)
+		return (mode & S_IFMT) == S_IFIFO || (mode & S_IFMT) == S_IFSOCK ||
+				       (mode & S_IFMT) == S_IFCHR || (mode & S_IFMT) == S_IFBLK ||
+				       (mode & S_IFMT) == S_IFDIR
+			       ? -EPERM
+			       : -EINVAL;
+	ret = place_get(process, dirfd, va, dots_exist, &place, &name);
+	if (ret)
+		return ret;
+	fd = openat(place.dir, place.name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+		    bits);
+	if (fd >= 0)
 		close(fd);
-	return ret;
+	return place_put(&place, fd < 0 ? -1 : 0);
 }
 
-static int64_t change_mode(struct mf_process *process, uint64_t dirfd, uint64_t va, uint64_t mode)
+int64_t mf_sys_mknod(struct mf_process *process, const uint64_t arg[6])
 {
-	struct mf_name name;
-	int fd = mf_name_get(process, dirfd, va, &name);
-
-	if (!fd)
-		fd = open_to_change(process, &name, 0);
-	return fd < 0 ? fd : set_mode(fd, mode, true);
+	return make_node(process, (uint64_t)AT_FDCWD, arg[0], (uint32_t)arg[1]);
 }
 
-int64_t mf_sys_chmod(struct mf_process *process, const uint64_t arg[6])
+int64_t mf_sys_mknodat(struct mf_process *process, const uint64_t arg[6])
 {
-	return change_mode(process, (uint64_t)AT_FDCWD, arg[0], arg[1]);
-}
-
-int64_t mf_sys_fchmodat(struct mf_process *process, const uint64_t arg[6])
-{
-	return change_mode(process, arg[0], arg[1], arg[2]);
-}
-
-int64_t mf_sys_fchmod(struct mf_process *process, const uint64_t arg[6])
-{
-	bool ours;
-	int fd = fd_to_change(process, arg[0], &ours);
-
-	return fd < 0 ? fd : set_mode(fd, arg[1], ours);
-}
-
-/* Times of a link itself are not supported: -EOPNOTSUPP. */
-int64_t mf_sys_utimensat(struct mf_process *process, const uint64_t arg[6])
-{
-	int nofollow = arg[3] & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0;
-	struct timespec times[2];
-	struct mf_name name;
-	bool ours = true;
-	int64_t ret = 0;
-	int fd;
-
-	if (arg[3] & ~(uint64_t)AT_SYMLINK_NOFOLLOW)
-		return -EINVAL;
-	if (arg[2] && mf_guest_read(process, arg[2], times, sizeof(times)))
-		return -EFAULT;
-	if (arg[1]) {
-		fd = mf_name_get(process, arg[0], arg[1], &name);
-		fd = fd ? fd : open_to_change(process, &name, nofollow);
-	} else {
-		fd = (int)arg[0] == AT_FDCWD ? -EFAULT : fd_to_change(process, arg[0], &ours);
-	}
-	if (fd < 0)
-		return fd == -ELOOP && nofollow ? -EOPNOTSUPP : fd;
-	if (futimens(fd, arg[2] ? times : NULL))
-		ret = -errno;
-	if (ours)
-		close(fd);
-	return ret;
+	return make_node(process, arg[0], arg[1], (uint32_t)arg[2]);
 }

@@ -309,11 +309,27 @@ static uint64_t last_cookie(const uint8_t *dents, long bytes, uint64_t cookie)
 	return cookie;
 }
 
-int64_t mf_sys_getdents64(struct mf_process *process, const uint64_t arg[6])
+/* The older layout has the same length: the name a byte earlier, the type in the last byte. */
+static void make_old(uint8_t *dents, long bytes)
+{
+	uint16_t entry_bytes;
+	long at;
+
+	for (at = 0; at < bytes; at += entry_bytes) {
+		uint8_t type = dents[at + 18];
+
+		memcpy(&entry_bytes, dents + at + 16, sizeof(entry_bytes));
+		memmove(dents + at + 18, dents + at + 19, entry_bytes - 19u);
+		dents[at + entry_bytes - 1] = type;
+	}
+}
+
+static int64_t get_dents(struct mf_process *process, const uint64_t arg[6], bool old)
 {
 	const struct mf_fd *entry = mf_fd_get(process, arg[0]);
 	uint32_t room = (uint32_t)arg[2];
 	uint8_t dents[DENTS_BYTES];
+	uint64_t cookie;
 	long got;
 
 	if (!entry || entry->flags & O_PATH)
@@ -328,10 +344,23 @@ int64_t mf_sys_getdents64(struct mf_process *process, const uint64_t arg[6])
 				     dents, room);
 	if (got <= 0)
 		return got;
+	cookie = last_cookie(dents, got, entry->offset);
+	if (old)
+		make_old(dents, got);
 	if (mf_guest_write(process, arg[1], dents, (size_t)got))
 		return -EFAULT;
-	mf_fd_rw(process, entry)->offset = last_cookie(dents, got, entry->offset);
+	mf_fd_rw(process, entry)->offset = cookie;
 	return got;
+}
+
+int64_t mf_sys_getdents64(struct mf_process *process, const uint64_t arg[6])
+{
+	return get_dents(process, arg, false);
+}
+
+int64_t mf_sys_getdents(struct mf_process *process, const uint64_t arg[6])
+{
+	return get_dents(process, arg, true);
 }
 
 /* What the link `fd` says; -EINVAL when it is none. */

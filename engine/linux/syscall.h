@@ -72,6 +72,18 @@ mf_syscall_fn mf_sys_capset, mf_sys_wait4, mf_sys_waitid;
 mf_syscall_fn mf_sys_personality;
 /* filelock.c */
 mf_syscall_fn mf_sys_flock;
+/* attributes.c */
+mf_syscall_fn mf_sys_utime, mf_sys_utimes, mf_sys_futimesat, mf_sys_chown, mf_sys_lchown;
+mf_syscall_fn mf_sys_fchown, mf_sys_fchownat;
+/* xattr.c */
+mf_syscall_fn mf_sys_getxattr, mf_sys_lgetxattr, mf_sys_fgetxattr;
+mf_syscall_fn mf_sys_setxattr, mf_sys_lsetxattr, mf_sys_fsetxattr;
+mf_syscall_fn mf_sys_removexattr, mf_sys_lremovexattr, mf_sys_fremovexattr;
+mf_syscall_fn mf_sys_listxattr, mf_sys_llistxattr, mf_sys_flistxattr;
+/* extent.c */
+mf_syscall_fn mf_sys_copy_file_range, mf_sys_sync_file_range, mf_sys_readahead, mf_sys_sync;
+mf_syscall_fn mf_sys_syncfs;
+mf_syscall_fn mf_sys_getdents, mf_sys_mknod, mf_sys_mknodat;
 /* self.c */
 mf_syscall_fn mf_sys_process_vm_readv, mf_sys_process_vm_writev, mf_sys_kcmp, mf_sys_adjtimex;
 mf_syscall_fn mf_sys_clock_adjtime;

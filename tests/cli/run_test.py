@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 
-from mayfly import DEADLINE, FAILED, FLAVOURS, MAYFLY, SLOWER, STATIC, children_of, command, end, expect, run
+from mayfly import DEADLINE, FAILED, FLAVOURS, MAYFLY, SLOWER, STATIC, children_of, command, end, expect, folder, run
 from claims import EMULATED, check, claim, fail, main, matches, same
 
 
@@ -361,6 +361,17 @@ def output_is_bounded():
     check(len(done.out) <= 100 << 10, f"{len(done.out)} bytes came through --output 100K")
     check(len(done.out) > 90 << 10, f"only {len(done.out)} bytes came through --output 100K")
     check(done.status not in (FAILED, DEADLINE), "how it ended", done)
+
+
+@claim
+def every_way_to_print_counts_for_the_output_limit():
+    with folder() as root:
+        with open(f"{root}/file", "wb") as file:
+            file.write(b"x" * 5000)
+        for way in ("write", "writev", "pwritev2", "sendfile", "splice", "dup", "stderr", "/dev/stdout", "/proc/self/fd/1",
+                    "/dev/fd/2"):
+            done = expect(run("flood-by", way, f"{root}/file", options=["--output", "100K", f"--allow-read={root}"]), 28, way)
+            same(len(done.out) + len(done.err), 100 << 10, f"printed by {way}")
 
 
 @claim

@@ -12,7 +12,10 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -99,6 +102,42 @@ static int flood(int to)
 
 	memset(buffer, 'x', sizeof(buffer));
 	while (write(to, buffer, sizeof(buffer)) > 0)
+		;
+	return errno;
+}
+
+static ssize_t print_by(const char *way, int to, int pipe_out, int pipe_in, int file)
+{
+	static char text[5000];
+	struct iovec iov = {text, sizeof(text)};
+	off_t start = 0;
+
+	if (!strcmp(way, "writev"))
+		return writev(to, &iov, 1);
+	if (!strcmp(way, "pwritev2"))
+		return syscall(SYS_pwritev2, to, &iov, 1, -1l, -1l, 0);
+	if (!strcmp(way, "sendfile"))
+		return sendfile(to, file, &start, sizeof(text));
+	if (!strcmp(way, "splice")) {
+		if (write(pipe_in, text, 4096) != 4096)
+			return -1;
+		return splice(pipe_out, NULL, to, NULL, 4096, 0);
+	}
+	return write(to, text, sizeof(text));
+}
+
+/* Print for ever, in one of the ways that there are; says with what it ended. */
+static int flood_by(const char *way, const char *path)
+{
+	int to = way[0] == '/' ? open(way, O_WRONLY) : !strcmp(way, "dup") ? dup(1) : 1;
+	int file = open(path, O_RDONLY);
+	int ends[2];
+
+	if (to < 0 || pipe(ends))
+		return 200;
+	if (!strcmp(way, "stderr"))
+		to = 2;
+	while (print_by(way, to, ends[0], ends[1], file) > 0)
 		;
 	return errno;
 }
@@ -245,6 +284,8 @@ int main(int argc, char **argv)
 		return copy(atoi(arg));
 	if (!strcmp(what, "flood"))
 		return flood(atoi(arg));
+	if (!strcmp(what, "flood-by"))
+		return flood_by(arg, argc > 3 ? argv[3] : "");
 	if (!strcmp(what, "busy"))
 		return busy();
 	if (!strcmp(what, "nap"))
