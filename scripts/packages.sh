@@ -7,7 +7,8 @@ packages_build=(build-essential meson ninja-build pkg-config musl-tools libuv1-d
 	libnng-dev libjansson-dev clang bpftool libbpf-dev systemtap-sdt-dev)
 packages_demo=(curl)
 packages_bench=(redis-tools)
-packages_test=(libcriterion-dev curl)
+packages_test=(libcriterion-dev curl
+	python3 nodejs lua5.4 luajit perl ruby php-cli sqlite3 golang-go rustc openssl busybox-static redis-tools)
 packages_long=(debootstrap)
 packages_format=(clang-format)
 packages_emulated=(qemu-system-x86 busybox-static cpio)

@@ -1,0 +1,34 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The examples do in a VM what they do natively, each by its one command."""
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "house"))
+sys.dont_write_bytecode = True
+from claims import check, claim, main, same  # noqa: E402
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+MAYFLY = os.path.join(os.environ.get("MAYFLY_BUILD", os.path.join(ROOT, "build")), "mayfly")
+
+
+def output(language, *how):
+    done = subprocess.run([os.path.join(ROOT, "examples", language, "run"), *how], env={**os.environ, "MAYFLY": MAYFLY},
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=170)
+    same(done.returncode, 0, f"{language} {' '.join(how)}", done.stderr)
+    check(done.stdout, f"{language} prints nothing")
+    return done.stdout
+
+
+def example(language):
+    def the_example():
+        same(output(language), output(language, "--native"), language)
+
+    the_example.__name__ = f"the_{language}_example_does_the_same"
+    claim(the_example)
+
+
+for name in ("python", "node", "lua", "go", "rust", "c"):
+    example(name)
+main()
