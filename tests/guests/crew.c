@@ -7,6 +7,7 @@
  */
 #include <mayfly/sdk.h>
 
+#include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -93,7 +94,8 @@ static void *keeper(void *arg)
 			 : "0"(SYS_futex), "r"(value), "D"(door), "S"(FUTEX_WAIT_PRIVATE), "d"(0)
 			 : "rcx", "r10", "r11", "xmm13", "memory");
 	pthread_mutex_lock(&lock);
-	kept += !ret && found == value && local == value;
+	/* It may not have slept yet when it was woken. */
+	kept += (!ret || ret == -EAGAIN) && found == value && local == value;
 	pthread_cond_broadcast(&done);
 	pthread_mutex_unlock(&lock);
 	return arg;
@@ -157,8 +159,10 @@ static void keep(void)
 {
 	int i;
 
-	for (i = 0; i < KEEPERS; i++)
+	for (i = 0; i < KEEPERS; i++) {
+		__atomic_store_n(&doors[i], 1, __ATOMIC_SEQ_CST);
 		syscall(SYS_futex, &doors[i], FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	}
 	while (kept < KEEPERS)
 		pthread_cond_wait(&done, &lock);
 	snprintf(answer, sizeof(answer), "kept %d", kept);
