@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads that share work, a timer whose handler reports on them, and a pipe to say that all is done. */
+/* Threads that share work, a timer whose handler reports on them, and a pipe to say that all is
+ * done. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -53,7 +54,8 @@ int main(void)
 	char byte;
 	int i;
 
-	if (pipe(done_pipe) || sigaction(SIGALRM, &action, NULL) || setitimer(ITIMER_REAL, &every, NULL))
+	if (pipe(done_pipe) || sigaction(SIGALRM, &action, NULL) ||
+	    setitimer(ITIMER_REAL, &every, NULL))
 		return 1;
 	for (i = 0; i < THREADS; i++)
 		if (pthread_create(&threads[i], NULL, work, NULL))

@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 from claims import LONG, check, claim, fail, main, matches, same  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-MAYFLY = os.path.join(os.environ.get("MAYFLY_BUILD", os.path.join(HERE, "../../build")), "mayfly")
+MAYFLY = os.path.abspath(os.path.join(os.environ.get("MAYFLY_BUILD", os.path.join(HERE, "../../build")), "mayfly"))
 CASES = os.path.join(HERE, "cases")
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "RUST_BACKTRACE": "0"}
 SCRATCH = tempfile.mkdtemp(prefix="mayfly-programs-")
