@@ -128,18 +128,26 @@ static int next_file(struct mf_mem *mem, size_t bytes, size_t *index)
 	return 0;
 }
 
-/* The host's mapping goes, its address space stays reserved. */
-static void take_away(struct mf_mem *mem, size_t i)
+/* The host's mapping goes, its address space stays reserved. The slot is gone, or never was. */
+static void forget(struct mf_mem *mem, size_t i)
 {
 	struct mf_file_map *file = &mem->files[i - image_count(mem)];
 
-	if (mf_kvm_vm_slot(mem->vm, FILE_SLOT + (uint32_t)i, file->gpa, 0, NULL) ||
-	    mmap(mem->guest + file->gpa, file->bytes, PROT_NONE,
+	if (mmap(mem->guest + file->gpa, file->bytes, PROT_NONE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
 		mem->broken = true; /* somebody's file would stay within reach */
 	if (file->fd >= 0)
 		close(file->fd);
 	*file = (struct mf_file_map){.fd = -1};
+}
+
+static void take_away(struct mf_mem *mem, size_t i)
+{
+	const struct mf_file_map *file = &mem->files[i - image_count(mem)];
+
+	if (mf_kvm_vm_slot(mem->vm, FILE_SLOT + (uint32_t)i, file->gpa, 0, NULL))
+		mem->broken = true; /* likewise */
+	forget(mem, i);
 }
 
 static int map_new(struct mf_mem *mem, int fd, uint64_t offset, size_t bytes, bool writable,
@@ -157,7 +165,7 @@ static int map_new(struct mf_mem *mem, int fd, uint64_t offset, size_t bytes, bo
 	file->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	ret = file->fd < 0 ? -errno : map_one(mem, i);
 	if (ret) {
-		take_away(mem, i);
+		forget(mem, i);
 		return ret;
 	}
 	*gpa = MF_GPA(file->gpa);
