@@ -4,6 +4,7 @@
 #include "engine/kvm/cpu.h"
 #include "engine/mem/pt.h"
 #include "engine/mem/pt_check.h"
+#include "guest/stub/stub.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -82,6 +83,7 @@ static const char *check_engine_page(const struct mf_mem *mem, const struct mf_m
 {
 	struct mf_gpa here;
 	struct mf_gpa there;
+	size_t bytes;
 
 	if (!mf_pt_alike(mem, blank, MF_GVA(va)))
 		return "the engine's pages are not where they belong";
@@ -91,8 +93,10 @@ static const char *check_engine_page(const struct mf_mem *mem, const struct mf_m
 		return "the engine's pages are not where they belong";
 	if (va == MF_VA_CLOCK)
 		return mf_mem_is_file(mem, here) ? NULL : "its clock is not the engine's";
+	/* The entry stub's page ends with what it answers about the thread. */
+	bytes = va == MF_VA_ENTRY ? MF_STUB_THREAD : MF_PAGE;
 	if (mf_mem_is_file(mem, here) ||
-	    memcmp(mem->guest + here.at, blank->guest + there.at, MF_PAGE))
+	    memcmp(mem->guest + here.at, blank->guest + there.at, bytes))
 		return "the engine's pages were changed, or it was built by another user";
 	return NULL;
 }
