@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Waiting for requests from Node: next(status, body) answers the request before, if there was one,
- * and returns [method, target, body] of the next; null when there is none. The names of Node-API are
- * declared here, so that no header of Node's is needed.
+ * and returns [method, target, body] of the next; null when there is none. The names of Node-API
+ * are declared here, so that no header of Node's is needed.
  */
 #include <mayfly/abi/call.h>
 
@@ -42,16 +42,16 @@ static napi_value request_of(napi_env env)
 	napi_create_string_utf8(env, (const char *)room + request->target.offset,
 				request->target.length, &item);
 	napi_set_element(env, array, 1, item);
-	napi_create_buffer_copy(env, request->body.length, room + request->body.offset, NULL, &item);
+	napi_create_buffer_copy(env, request->body.length, room + request->body.offset, NULL,
+				&item);
 	napi_set_element(env, array, 2, item);
 	return array;
 }
 
 static napi_value next(napi_env env, napi_callback_info info)
 {
-	struct mf_abi_ready ready = {.version = MF_ABI_VERSION,
-				     .buffer = (uintptr_t)room,
-				     .buffer_bytes = sizeof(room)};
+	struct mf_abi_ready ready = {
+		.version = MF_ABI_VERSION, .buffer = (uintptr_t)room, .buffer_bytes = sizeof(room)};
 	napi_value values[2];
 	size_t count = 2;
 	int32_t status;
