@@ -27,6 +27,10 @@ $b mount -t overlay -o lowerdir=/host,upperdir=/ram/upper,workdir=/ram/work over
 root=/ram/root
 for fs in proc sys dev; do $b mount -o bind /$fs $root/$fs; done
 $b mkdir -p /dev/pts /dev/shm
+$b ln -s /proc/self/fd /dev/fd
+$b ln -s fd/0 /dev/stdin
+$b ln -s fd/1 /dev/stdout
+$b ln -s fd/2 /dev/stderr
 $b mount -t devpts pts $root/dev/pts
 $b mount -t tmpfs shm $root/dev/shm
 $b mount -t cgroup2 cgroup $root/sys/fs/cgroup
