@@ -20,12 +20,12 @@
 
 #define EXPLAIN_PATIENCE_MS 100
 
+#define WARMUP_NS (60ull * 1000000000) /* for one request */
+
 static bool any_paths(const struct mf_permit_paths *paths)
 {
 	return paths->all || paths->count;
 }
-
-#define WARMUP_NS (60ull * 1000000000)
 
 static int make_permit(struct mf_program *program, struct mf_error *err)
 {

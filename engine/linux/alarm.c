@@ -204,7 +204,7 @@ static uint64_t next_of_cpu(const struct mf_process *process)
 	if (end == NEVER)
 		return MF_FOREVER;
 	used = cpu_used(process);
-	return mf_wait_now_ns() + (end > used ? end - used : 0);
+	return mf_now_ns() + (end > used ? end - used : 0);
 }
 
 static uint64_t to_seconds(uint64_t ns)
@@ -270,7 +270,7 @@ uint64_t mf_alarm_next_ns(const struct mf_process *process, bool runs)
 
 	if (!any_armed(lx))
 		return next;
-	from = mf_wait_now_ns();
+	from = mf_now_ns();
 	for (i = next_armed(lx, 0); i < MF_ALARMS; i = next_armed(lx, i + 1)) {
 		const struct mf_alarm *alarm = alarm_at(process, i);
 		uint64_t now = now_of(process, alarm);

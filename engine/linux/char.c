@@ -50,16 +50,6 @@ static int64_t write_char(struct mf_process *process, const struct mf_fd *entry,
 	return entry->host == MF_CHAR_FULL ? -ENOSPC : (int64_t)cursor->left;
 }
 
-static int64_t seek_char(struct mf_process *process, const struct mf_fd *entry, int64_t offset,
-			 uint64_t whence)
-{
-	(void)process;
-	(void)entry;
-	(void)offset;
-	(void)whence;
-	return 0;
-}
-
 const char *mf_char_name(enum mf_char device)
 {
 	static const char *const names[] = {
@@ -98,6 +88,6 @@ const struct mf_fd_ops mf_char_ops = {
 	.traits = MF_FD_SEEKS,
 	.read = read_char,
 	.write = write_char,
-	.seek = seek_char,
+	.seek = mf_fd_seek_nowhere,
 	.stat = stat_char,
 };

@@ -278,7 +278,7 @@ static int64_t wait_for(struct mf_process *process, const uint64_t arg[6], uint6
 	if (ret || !timeout_ns)
 		return ret;
 	until = mf_wait_deadline(process, timeout_ns);
-	return mf_wait_now_ns() < until ? park(process, epoll, until) : 0;
+	return mf_now_ns() < until ? park(process, epoll, until) : 0;
 }
 
 static uint64_t of_ms(uint64_t ms)

@@ -28,7 +28,7 @@ static int open_again(int host, int flags)
 /* Try again soon: the host wakes nobody who does not sleep in the call. */
 static int64_t wait_for_others(struct mf_process *process)
 {
-	return mf_wait_until(process, mf_wait_now_ns() + RETRY_NS);
+	return mf_wait_until(process, mf_now_ns() + RETRY_NS);
 }
 
 static struct mf_lock *lock_rw(struct mf_process *process, uint32_t index)

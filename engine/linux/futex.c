@@ -126,7 +126,7 @@ static int64_t go_on_waiting(struct mf_process *process, uint64_t key)
 		return 0;
 	}
 	until = until ? until : MF_FOREVER;
-	if (mf_wait_now_ns() >= until) {
+	if (mf_now_ns() >= until) {
 		mf_futex_leave(process);
 		return -ETIMEDOUT;
 	}

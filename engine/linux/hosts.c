@@ -93,7 +93,7 @@ int mf_hosts_add(struct mf_process *process, const struct pollfd *fds, size_t co
 
 uint64_t mf_hosts_look_again(uint64_t until_ns)
 {
-	uint64_t again = mf_wait_now_ns() + LOOK_AGAIN_NS;
+	uint64_t again = mf_now_ns() + LOOK_AGAIN_NS;
 
 	return again < until_ns ? again : until_ns;
 }

@@ -430,12 +430,6 @@ static int64_t install(struct mf_process *process, uint32_t index, uint32_t flag
 	return fd;
 }
 
-int64_t mf_pipe_open(struct mf_process *process, const struct mf_fd *entry, int flags)
-{
-	return install(process, entry->object,
-		       (uint32_t)flags & (O_ACCMODE | O_NONBLOCK | O_DIRECT | O_CLOEXEC));
-}
-
 /* An unused pipe, empty; MF_PIPES: none. */
 static uint32_t take_pipe(struct mf_process *process)
 {

@@ -13,10 +13,6 @@
 int64_t mf_pipe_size(const struct mf_process *process, const struct mf_fd *entry);
 int64_t mf_pipe_resize(struct mf_process *process, const struct mf_fd *entry, uint64_t bytes);
 
-/* A further description of the same pipe, as opening /proc/self/fd/N makes it: the descriptor or a
- * negative errno. */
-int64_t mf_pipe_open(struct mf_process *process, const struct mf_fd *entry, int flags);
-
 /* Bytes in it; bytes that a write takes for sure; whether anybody has the other end. */
 uint64_t mf_pipe_bytes(const struct mf_process *process, const struct mf_fd *entry);
 uint64_t mf_pipe_room(const struct mf_process *process, const struct mf_fd *entry);

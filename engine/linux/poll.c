@@ -100,7 +100,7 @@ int64_t mf_poll_wait(struct mf_process *process, struct pollfd *guest, nfds_t co
 	if (found.ready || !timeout_ns)
 		return found.ready;
 	until = mf_wait_deadline(process, timeout_ns);
-	return mf_wait_now_ns() < until ? park(process, &found, until) : 0;
+	return mf_now_ns() < until ? park(process, &found, until) : 0;
 }
 
 int mf_poll_timeout(struct mf_process *process, uint64_t at, uint64_t scale, uint64_t *ns)

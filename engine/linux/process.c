@@ -181,14 +181,6 @@ static bool on_kick(struct mf_process *process, struct mf_exit *exit)
 	return !exit->kicks;
 }
 
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
-}
-
 /* What the thread has to do before it is in ring 3 again: it may wait then. False: the program has
  * ended. */
 static bool go_back(struct mf_process *process, struct mf_exit *exit)
@@ -217,7 +209,7 @@ static bool expire(struct mf_process *process, struct mf_exit *exit)
  * where the vCPU stands. */
 static void arm_alarms(struct mf_process *process)
 {
-	uint64_t next = mf_signal_due(process) ? monotonic_ns() : mf_alarm_next_ns(process, true);
+	uint64_t next = mf_signal_due(process) ? mf_now_ns() : mf_alarm_next_ns(process, true);
 
 	if (next != UINT64_MAX)
 		mf_watch_turn(&process->vm, next);
@@ -265,7 +257,7 @@ static void run(struct mf_process *process, struct mf_exit *exit)
 
 void mf_process_run(struct mf_process *process, struct mf_exit *exit)
 {
-	process->entered_ns = monotonic_ns();
+	process->entered_ns = mf_now_ns();
 	*exit = (struct mf_exit){.wait_fd = -1};
 	if (process->renew && mf_renew(process)) {
 		*exit = (struct mf_exit){.kind = MF_EXIT_CRASHED,
@@ -279,7 +271,7 @@ void mf_process_run(struct mf_process *process, struct mf_exit *exit)
 	run(process, exit);
 	if (exit->kind != MF_EXIT_KICKED)
 		process->turn.over = false;
-	process->cpu_ns += monotonic_ns() - process->entered_ns;
+	process->cpu_ns += mf_now_ns() - process->entered_ns;
 }
 
 int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct mf_error *err)

@@ -105,7 +105,7 @@ static uint64_t earliest(const struct mf_linux *lx)
 static void look_at_times(struct mf_process *process, bool begin)
 {
 	const struct mf_linux *lx = mf_linux(process);
-	uint64_t now = mf_wait_now_ns();
+	uint64_t now = mf_now_ns();
 	int i = -1;
 
 	while ((i = mf_thread_set_next(&lx->outside, i)) >= 0) {
@@ -160,7 +160,7 @@ void mf_sched_arm(struct mf_process *process)
 	while (i == (int)lx->current);
 	if (i < 0 && mf_thread_set_next(&lx->outside, -1) < 0)
 		return;
-	end = mf_wait_now_ns() + MF_SCHED_TURN_NS;
+	end = mf_now_ns() + MF_SCHED_TURN_NS;
 	first = earliest(lx);
 	process->turn.armed = true;
 	mf_watch_turn(&process->vm, first < end ? first : end);

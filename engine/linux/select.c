@@ -106,7 +106,7 @@ static int64_t select_sets(struct mf_process *process, const uint64_t arg[6], ui
 static int64_t time_left(struct mf_process *process, uint64_t at, uint64_t scale, int64_t result)
 {
 	uint64_t until = mf_thread(process)->call_until_ns;
-	uint64_t now = mf_wait_now_ns();
+	uint64_t now = mf_now_ns();
 	uint64_t left = until > now ? until - now : 0;
 	uint64_t span[2] = {left / 1000000000u, left % 1000000000u / scale};
 

@@ -230,7 +230,7 @@ int64_t mf_sys_rt_sigtimedwait(struct mf_process *process, const uint64_t arg[6]
 	if (!ns)
 		return -EAGAIN;
 	until = mf_wait_deadline(process, ns);
-	if (until != MF_FOREVER && mf_wait_now_ns() >= until)
+	if (until != MF_FOREVER && mf_now_ns() >= until)
 		return -EAGAIN;
 	return mf_wait_object(process, MF_WAIT_SIGNAL, until);
 }

@@ -117,7 +117,7 @@ static bool is_made_again(const struct mf_process *process, uint64_t number)
 static int64_t tell_rest(struct mf_process *process, uint64_t va, uint64_t unit_ns)
 {
 	uint64_t until = mf_thread(process)->call_until_ns;
-	uint64_t now = mf_wait_now_ns();
+	uint64_t now = mf_now_ns();
 	uint64_t left = until > now ? until - now : 0;
 	uint64_t span[2] = {left / 1000000000u, left % 1000000000u / unit_ns};
 

@@ -131,7 +131,7 @@ int64_t mf_socket_block(struct mf_process *process, const struct mf_fd *entry, s
 	if (nonblock)
 		return -EAGAIN;
 	until = mf_wait_deadline(process, timeout_of(entry->host, option));
-	if (mf_wait_now_ns() >= until)
+	if (mf_now_ns() >= until)
 		return -EAGAIN;
 	mf_wait_host(process, entry->host, events);
 	if (until != MF_FOREVER)
@@ -142,7 +142,7 @@ int64_t mf_socket_block(struct mf_process *process, const struct mf_fd *entry, s
 int64_t mf_socket_again(struct mf_process *process, const struct mf_fd *entry, int option,
 			bool nonblock)
 {
-	uint64_t now = mf_wait_now_ns();
+	uint64_t now = mf_now_ns();
 	uint64_t until;
 
 	if (nonblock)

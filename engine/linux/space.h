@@ -5,26 +5,18 @@
 
 #include "engine/linux/memory.h"
 
-/* In pages, as /proc/self/statm tells them. */
+/* In pages, as /proc/self tells them. */
 struct mf_memory_sizes {
 	uint64_t total;    /* all ranges */
-	uint64_t resident; /* frames in use, tables included */
-	uint64_t shared;   /* of files' own pages */
-	uint64_t text;
-	uint64_t data; /* private and writable, the stack too */
+	uint64_t resident; /* frames in use, tables included; at most the total */
+	uint64_t data;     /* private and writable, without the stack */
 	uint64_t stack;
-	uint64_t locked;
+	uint64_t text; /* of the program itself */
 };
 
 struct mf_memory_sizes mf_memory_sizes(const struct mf_process *process);
 
 /* May the program map so many bytes more (RLIMIT_AS)? */
 bool mf_space_allows(const struct mf_process *process, uint64_t bytes);
-
-/*
- * One line of /proc/self/maps: the range at or above *at, which is moved behind it. Returns its
- * length; 0: there is none, or the line does not fit.
- */
-size_t mf_vma_print(const struct mf_process *process, uint64_t *at, char *line, size_t size);
 
 #endif

@@ -149,11 +149,5 @@ void mf_fd_close_image(const struct mf_image *image);
 void mf_fd_settle(struct mf_process *process);
 /* -EBUSY with a sentence when a descriptor cannot be shared by forks. */
 int mf_fd_check_freeze(const struct mf_process *process, struct mf_error *err);
-/* The host descriptor and size of a regular file that is open for reading; -EBADF, -EACCES,
- * -ENODEV. */
-int mf_fd_file(const struct mf_process *process, uint64_t fd, uint64_t *size_bytes);
-/* Read up to `bytes` of a file at an offset into host memory: for file mappings. */
-ssize_t mf_fd_pread(const struct mf_process *process, uint64_t fd, void *to, size_t bytes,
-		    uint64_t offset);
 
 #endif

@@ -6,6 +6,7 @@
 #include "engine/linux/rlimit.h"
 #include "engine/linux/memory.h"
 #include "engine/linux/signal.h"
+#include "engine/linux/space.h"
 #include "engine/linux/system.h"
 #include "engine/linux/vma.h"
 
@@ -108,38 +109,9 @@ void mf_text_maps(struct mf_process *process, FILE *out, uint32_t number)
 		(unsigned long long)(MF_VA_VDSO + MF_VDSO_PAGES * MF_PAGE), 18, "");
 }
 
-struct sizes {
-	uint64_t total; /* pages */
-	uint64_t resident;
-	uint64_t data;
-	uint64_t stack;
-	uint64_t text;
-};
-
-static struct sizes sizes_of(const struct mf_process *process)
-{
-	struct sizes sizes = {.resident = mf_mem_arena(&process->vm.mem)->frames_used};
-	const struct mf_vma *vma;
-
-	for (vma = mf_vma_from(process, 0); vma; vma = mf_vma_from(process, vma->end)) {
-		uint64_t pages = (vma->end - vma->start) / MF_PAGE;
-
-		sizes.total += pages;
-		if (vma->kind == MF_VMA_STACK)
-			sizes.stack += pages;
-		else if (vma->prot & PROT_WRITE && !(vma->flags & MF_VMA_IS_SHARED))
-			sizes.data += pages;
-		else if (vma->kind == MF_VMA_PROGRAM && vma->prot & PROT_EXEC)
-			sizes.text += pages;
-	}
-	if (sizes.resident > sizes.total)
-		sizes.resident = sizes.total;
-	return sizes;
-}
-
 void mf_text_statm(struct mf_process *process, FILE *out, uint32_t number)
 {
-	struct sizes sizes = sizes_of(process);
+	struct mf_memory_sizes sizes = mf_memory_sizes(process);
 
 	fprintf(out, "%llu %llu 0 %llu 0 %llu 0\n", (unsigned long long)sizes.total,
 		(unsigned long long)sizes.resident, (unsigned long long)sizes.text,
@@ -171,7 +143,7 @@ void mf_text_stat(struct mf_process *process, FILE *out, uint32_t number)
 {
 	const struct mf_linux *lx = mf_linux(process);
 	const struct mf_thread *thread = thread_of(process, number);
-	struct sizes sizes = sizes_of(process);
+	struct mf_memory_sizes sizes = mf_memory_sizes(process);
 	char comm[16];
 
 	comm_of(process, thread->tid, comm);
@@ -199,7 +171,7 @@ static void print_size(FILE *out, const char *name, uint64_t pages)
 
 static void print_sizes(const struct mf_process *process, FILE *out)
 {
-	struct sizes sizes = sizes_of(process);
+	struct mf_memory_sizes sizes = mf_memory_sizes(process);
 
 	print_size(out, "VmPeak", sizes.total);
 	print_size(out, "VmSize", sizes.total);

@@ -90,7 +90,7 @@ static uint64_t expires_monotonic(const struct mf_timerfd *timer)
 {
 	uint64_t now = now_ns(timer->clock);
 	uint64_t left = timer->expires_ns > now ? timer->expires_ns - now : 0;
-	uint64_t from = mf_wait_now_ns();
+	uint64_t from = mf_now_ns();
 
 	return left < NEVER - 1 - from ? from + left : NEVER - 1;
 }

@@ -4,16 +4,6 @@
 #include "engine/linux/sched.h"
 #include "engine/linux/syscall.h"
 
-#include <time.h>
-
-uint64_t mf_wait_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
-}
-
 static int64_t park(struct mf_process *process, struct mf_wait wait)
 {
 	MF_THREAD_DIRTY(process, wait) = wait;
@@ -71,7 +61,7 @@ uint64_t mf_wait_deadline(struct mf_process *process, uint64_t span_ns)
 
 	if (until || span_ns == MF_FOREVER)
 		return until ? until : MF_FOREVER;
-	now = mf_wait_now_ns();
+	now = mf_now_ns();
 	until = span_ns < MF_FOREVER - 1 - now ? now + span_ns : MF_FOREVER - 1;
 	MF_THREAD_DIRTY(process, call_until_ns) = until;
 	return until;

@@ -10,6 +10,7 @@
 
 #include <poll.h>
 
+#include "engine/image/watchdog.h"
 #include "engine/linux/process.h"
 
 #define MF_FOREVER UINT64_MAX
@@ -19,8 +20,6 @@
 #define MF_WAIT_FD(index, out)   (2ull << 61 | (uint64_t)(index) << 1 | !!(out))
 #define MF_WAIT_PIPE(index, out) (3ull << 61 | (uint64_t)(index) << 1 | !!(out))
 #define MF_WAIT_FDS              ((1ull << 63) - 1) /* any descriptor */
-
-uint64_t mf_wait_now_ns(void); /* CLOCK_MONOTONIC */
 
 /* Until the host descriptor is ready for `events` (POLL*). */
 int64_t mf_wait_host(struct mf_process *process, int fd, short events);
