@@ -141,7 +141,7 @@ static int open_one(const char *verb, int argc, char **argv, struct mf_image_fil
 		mf_error_set(&err, -EINVAL, "no file given; write mayfly image %s FILE", verb);
 		return mf_cli_fail("image", &err);
 	}
-	fd = open(argv[1], O_RDONLY | O_CLOEXEC);
+	fd = open(argv[1], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		mf_error_set(&err, -errno, "cannot open %s: %s", argv[1], strerror(errno));
 	else if (!mf_image_file_open(file, fd, &err))

@@ -18,7 +18,7 @@
  */
 static int open_executable(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct stat st;
 
 	if (fd < 0 || (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_mode & 0111))

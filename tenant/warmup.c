@@ -73,7 +73,7 @@ static int read_all(int fd, char *bytes, size_t size)
 
 static int add_file(struct mf_warmup *warmup, const char *path, struct mf_error *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is none */
 	struct stat st;
 	char *bytes;
 	int ret;
