@@ -65,9 +65,11 @@ class Server:
     def wait_ready(self):
         until = time.monotonic() + 20 * SLOWER
         while self.ready() != 200:
-            if self.process.poll() is not None or time.monotonic() > until:
+            if self.process.poll() is not None:
+                fail(f"the server ended with {self.process.returncode} before it was ready", self.log())
+            if time.monotonic() > until:
                 self.process.kill()
-                fail("the server did not become ready", self.log())
+                fail("the server did not become ready in time", self.log())
             time.sleep(0.02)
 
     def ready(self, target="/readyz"):
