@@ -37,7 +37,7 @@ static bool send_request(int fd)
 /* Read one whole answer; true when it is a 200. */
 static bool read_answer(int fd)
 {
-	char buffer[2048];
+	char buffer[16384];
 	size_t have = 0;
 
 	while (have < sizeof(buffer) - 1) {
@@ -56,7 +56,7 @@ static bool read_answer(int fd)
 		if (!length || length > end)
 			return false;
 		if (have >= (size_t)(end + 4 - buffer) + strtoul(length + 17, NULL, 10))
-			return !strncmp(buffer, "HTTP/1.1 200", 12);
+			return !strncmp(buffer, "HTTP/1.", 7) && !strncmp(buffer + 8, " 200", 4);
 	}
 	return false;
 }
@@ -84,11 +84,32 @@ static bool wait_until_up(struct bench_server *server)
 	return false;
 }
 
+static void disconnect(struct bench_server *server)
+{
+	while (server->client_count)
+		if (server->clients[--server->client_count] >= 0)
+			close(server->clients[server->client_count]);
+}
+
+bool bench_server_connect(struct bench_server *server, unsigned int clients, bool reconnect)
+{
+	disconnect(server);
+	bench_free(&server->samples);
+	server->busy_ns = 0;
+	server->reconnect = reconnect;
+	while (server->client_count < clients) {
+		int fd = reconnect ? -1 : bench_connect(server->address);
+
+		if (fd < 0 && !reconnect)
+			return false;
+		server->clients[server->client_count++] = fd;
+	}
+	return true;
+}
+
 bool bench_server_start(struct bench_server *server, const char *address, char *const *argv,
 			int cpu, unsigned int clients)
 {
-	unsigned int i;
-
 	*server = (struct bench_server){0};
 	snprintf(server->address, sizeof(server->address), "%s", address);
 	server->pid = fork();
@@ -96,20 +117,12 @@ bool bench_server_start(struct bench_server *server, const char *address, char *
 		become(argv, cpu);
 	if (server->pid < 0 || !wait_until_up(server))
 		return false;
-	for (i = 0; i < clients; i++) {
-		int fd = bench_connect(address);
-
-		if (fd < 0)
-			return false;
-		server->clients[server->client_count++] = fd;
-	}
-	return true;
+	return bench_server_connect(server, clients, false);
 }
 
 void bench_server_stop(struct bench_server *server)
 {
-	while (server->client_count)
-		close(server->clients[--server->client_count]);
+	disconnect(server);
 	if (server->pid > 0) {
 		kill(server->pid, SIGTERM);
 		waitpid(server->pid, NULL, 0);
@@ -120,14 +133,30 @@ void bench_server_stop(struct bench_server *server)
 	bench_free(&server->samples);
 }
 
+static bool ask(struct bench_server *server, unsigned int client)
+{
+	if (server->reconnect)
+		server->clients[client] = bench_connect(server->address);
+	return server->clients[client] >= 0 && send_request(server->clients[client]);
+}
+
+static bool hear(struct bench_server *server, unsigned int client)
+{
+	bool good = read_answer(server->clients[client]);
+
+	if (server->reconnect) {
+		close(server->clients[client]);
+		server->clients[client] = -1;
+	}
+	return good;
+}
+
 static bool burst_one(struct bench_server *server, unsigned int requests, bool measured)
 {
-	int fd = server->clients[0];
-
 	while (requests--) {
 		uint64_t start = bench_now_ns();
 
-		if (!send_request(fd) || !read_answer(fd))
+		if (!ask(server, 0) || !hear(server, 0))
 			return false;
 		if (measured)
 			bench_add(&server->samples, (double)(bench_now_ns() - start));
@@ -146,12 +175,12 @@ struct crowd {
 static bool crowd_send(struct crowd *crowd, unsigned int client)
 {
 	crowd->start_ns[client] = bench_now_ns();
-	return send_request(crowd->server->clients[client]);
+	return ask(crowd->server, client);
 }
 
 static bool crowd_answered(struct crowd *crowd, unsigned int client)
 {
-	if (!read_answer(crowd->server->clients[client]))
+	if (!hear(crowd->server, client))
 		return false;
 	if (crowd->measured)
 		bench_add(&crowd->server->samples,
@@ -167,12 +196,14 @@ static bool crowd_run(struct crowd *crowd)
 	struct pollfd fds[BENCH_CLIENTS_MAX];
 	unsigned int i;
 
-	for (i = 0; i < crowd->waiting; i++) {
-		fds[i] = (struct pollfd){.fd = crowd->server->clients[i], .events = POLLIN};
+	for (i = 0; i < crowd->waiting; i++)
 		if (!crowd_send(crowd, i))
 			return false;
-	}
 	while (crowd->waiting) {
+		for (i = 0; i < crowd->server->client_count; i++)
+			fds[i] = (struct pollfd){.fd = crowd->left[i] ? crowd->server->clients[i]
+								      : -1,
+						 .events = POLLIN};
 		if (poll(fds, crowd->server->client_count, 60000) <= 0)
 			return false;
 		for (i = 0; i < crowd->server->client_count; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The client of the request cases: servers as child processes, and closed loops of keep-alive
- * clients. */
+ * clients, or of clients that connect anew each time. */
 #ifndef BENCH_CLIENT_H
 #define BENCH_CLIENT_H
 
@@ -15,13 +15,17 @@ struct bench_server {
 	char address[128];
 	int clients[BENCH_CLIENTS_MAX];
 	unsigned int client_count;
+	bool reconnect; /* each request on a connection of its own, which its time includes */
 	struct bench_samples samples;
 	double busy_ns; /* of all bursts that were measured */
 };
 
-/* Start argv on a CPU, its output into nothing; wait until it answers. False when it does not. */
+/* Start argv (a path) on a CPU, its output into nothing; wait until it answers. False when it does
+ * not. The clients are bench_server_connect's: again, to measure the same server another way; the
+ * samples start anew. */
 bool bench_server_start(struct bench_server *server, const char *address, char *const *argv,
 			int cpu, unsigned int clients);
+bool bench_server_connect(struct bench_server *server, unsigned int clients, bool reconnect);
 void bench_server_stop(struct bench_server *server);
 
 /* Each client sends `requests` requests, the next when the answer to the last is there. False when

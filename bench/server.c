@@ -16,19 +16,29 @@
 
 #include "bench/socket.h"
 
-static const char answer[] =
-	"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nhello\n";
+/* Says how many requests this process has answered. */
+static void answer(int fd)
+{
+	static unsigned int served;
+	char body[32];
+	char text[160];
+	int bytes = snprintf(body, sizeof(body), "hello %u\n", ++served);
+
+	bytes = snprintf(text, sizeof(text),
+			 "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: "
+			 "%d\r\n\r\n%s",
+			 bytes, body);
+	if (write(fd, text, (size_t)bytes) < 0)
+		close(fd);
+}
 
 static void respond(int fd, bool by_fork)
 {
-	if (!by_fork) {
-		if (write(fd, answer, sizeof(answer) - 1) < 0)
-			close(fd);
+	if (by_fork && fork())
 		return;
-	}
-	if (fork())
-		return;
-	_exit(write(fd, answer, sizeof(answer) - 1) < 0);
+	answer(fd);
+	if (by_fork)
+		_exit(0);
 }
 
 /* Requests of this client come whole and one at a time: a blank line ends one. */
