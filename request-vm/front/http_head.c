@@ -5,24 +5,12 @@
 
 #include "request-vm/front/chars.h"
 #include "request-vm/front/http_head.h"
-
-struct span {
-	const char *at;
-	size_t length;
-};
-
-/* What llhttp made of the head. */
-struct reading {
-	struct span method, target;
-	struct span names[MF_ABI_MAX_HEADERS], values[MF_ABI_MAX_HEADERS];
-	uint32_t name_count, value_count;
-	bool complete;
-};
+#include "request-vm/front/reading.h"
 
 /* Headers that decide where a request ends and what becomes of its connection. */
 struct meaning {
 	uint32_t hosts, lengths, encodings, expects;
-	struct span host, length, encoding, expect;
+	struct mf_http_span host, length, encoding, expect;
 	bool close, keep_alive;
 };
 
@@ -40,46 +28,7 @@ bool mf_http_method_known(const char *name, size_t length)
 	return false;
 }
 
-static int on_method(llhttp_t *parser, const char *at, size_t length)
-{
-	((struct reading *)parser->data)->method = (struct span){at, length};
-	return 0;
-}
-
-static int on_target(llhttp_t *parser, const char *at, size_t length)
-{
-	((struct reading *)parser->data)->target = (struct span){at, length};
-	return 0;
-}
-
-static int on_name(llhttp_t *parser, const char *at, size_t length)
-{
-	struct reading *reading = parser->data;
-
-	if (reading->name_count == MF_ABI_MAX_HEADERS)
-		return -1;
-	reading->names[reading->name_count++] = (struct span){at, length};
-	return 0;
-}
-
-static int on_value(llhttp_t *parser, const char *at, size_t length)
-{
-	struct reading *reading = parser->data;
-
-	if (reading->value_count == MF_ABI_MAX_HEADERS)
-		return -1;
-	mf_text_trim(&at, &length);
-	reading->values[reading->value_count++] = (struct span){at, length};
-	return 0;
-}
-
-static int on_complete(llhttp_t *parser)
-{
-	((struct reading *)parser->data)->complete = true;
-	return HPE_PAUSED; /* the body is ours */
-}
-
-static int refusal_of(llhttp_errno_t code)
+static int refusal_of(int code)
 {
 	switch (code) {
 	case HPE_INVALID_METHOD:
@@ -94,24 +43,11 @@ static int refusal_of(llhttp_errno_t code)
 }
 
 /* Let llhttp read the head. It must see what the scanner saw. */
-static int read_head(struct reading *reading, const char *text, size_t size,
+static int read_head(struct mf_http_reading *reading, const char *text, size_t size,
 		     const struct mf_http_head_expect *expect)
 {
-	static const llhttp_settings_t settings = {
-		.on_method = on_method,
-		.on_url = on_target,
-		.on_header_field = on_name,
-		.on_header_value = on_value,
-		.on_headers_complete = on_complete,
-	};
-	llhttp_t parser;
-	llhttp_errno_t code;
+	int code = mf_http_read_request(reading, text, size);
 
-	reading->name_count = reading->value_count = 0;
-	reading->complete = false;
-	llhttp_init(&parser, HTTP_REQUEST, &settings);
-	parser.data = reading;
-	code = llhttp_execute(&parser, text, size);
 	if (!reading->complete)
 		return refusal_of(code);
 	if (reading->method.at != text || reading->method.length != expect->method_bytes)
@@ -122,31 +58,22 @@ static int read_head(struct reading *reading, const char *text, size_t size,
 	if (reading->name_count != expect->header_count ||
 	    reading->value_count != expect->header_count)
 		return 400;
-	if (parser.http_major != 1 || parser.http_minor != expect->minor)
+	if (reading->major != 1 || reading->minor != expect->minor)
 		return 505;
 	return 0;
 }
 
-static void note_connection(struct meaning *meaning, struct span value)
+static void note_connection(void *arg, const char *word, size_t length)
 {
-	while (value.length > 0) {
-		const char *comma = memchr(value.at, ',', value.length);
-		size_t step = comma ? (size_t)(comma - value.at) : value.length;
-		const char *word = value.at;
-		size_t length = step;
+	struct meaning *meaning = arg;
 
-		mf_text_trim(&word, &length);
-		if (mf_text_is(word, length, "close"))
-			meaning->close = true;
-		else if (mf_text_is(word, length, "keep-alive"))
-			meaning->keep_alive = true;
-		step += comma != NULL;
-		value.at += step;
-		value.length -= step;
-	}
+	if (mf_text_is(word, length, "close"))
+		meaning->close = true;
+	else if (mf_text_is(word, length, "keep-alive"))
+		meaning->keep_alive = true;
 }
 
-static void note(struct meaning *meaning, struct span name, struct span value)
+static void note(struct meaning *meaning, struct mf_http_span name, struct mf_http_span value)
 {
 	if (mf_text_is(name.at, name.length, "host")) {
 		meaning->hosts++;
@@ -161,12 +88,12 @@ static void note(struct meaning *meaning, struct span name, struct span value)
 		meaning->expects++;
 		meaning->expect = value;
 	} else if (mf_text_is(name.at, name.length, "connection")) {
-		note_connection(meaning, value);
+		mf_http_each_word(value, note_connection, meaning);
 	}
 }
 
 /* Empty is allowed (RFC 9112 3.2); a list, a user name or a path is not. */
-static bool host_valid(struct span host)
+static bool host_valid(struct mf_http_span host)
 {
 	for (size_t i = 0; i < host.length; i++) {
 		unsigned char c = (unsigned char)host.at[i];
@@ -210,7 +137,7 @@ static int check_encoding(const struct meaning *meaning, uint8_t minor)
 	return mf_text_is(meaning->encoding.at, meaning->encoding.length, "chunked") ? 411 : 501;
 }
 
-static int check_target(const struct reading *reading)
+static int check_target(const struct mf_http_reading *reading)
 {
 	if (reading->target.at[0] == '/')
 		return 0;
@@ -222,8 +149,8 @@ static int check_target(const struct reading *reading)
 }
 
 /* The meaning of the head as a whole. Returns 0 or the status to refuse with. */
-static int judge(const struct reading *reading, const struct mf_http_limits *limits, uint8_t minor,
-		 struct mf_http_head *head)
+static int judge(const struct mf_http_reading *reading, const struct mf_http_limits *limits,
+		 uint8_t minor, struct mf_http_head *head)
 {
 	struct meaning meaning = {0};
 	int status;
@@ -255,7 +182,7 @@ static int judge(const struct reading *reading, const struct mf_http_limits *lim
 	return 0;
 }
 
-static size_t message_bytes(const struct reading *reading, uint32_t body_bytes)
+static size_t message_bytes(const struct mf_http_reading *reading, uint32_t body_bytes)
 {
 	size_t size = sizeof(struct mf_abi_request);
 
@@ -267,7 +194,8 @@ static size_t message_bytes(const struct reading *reading, uint32_t body_bytes)
 }
 
 /* Appends text and its NUL at *offset. */
-static struct mf_abi_slice put(struct mf_abi_request *request, uint32_t *offset, struct span text)
+static struct mf_abi_slice put(struct mf_abi_request *request, uint32_t *offset,
+			       struct mf_http_span text)
 {
 	struct mf_abi_slice slice = {.offset = *offset, .length = (uint32_t)text.length};
 	char *to = (char *)request + *offset;
@@ -279,7 +207,7 @@ static struct mf_abi_slice put(struct mf_abi_request *request, uint32_t *offset,
 	return slice;
 }
 
-static int build(struct mf_http_head *head, const struct reading *reading)
+static int build(struct mf_http_head *head, const struct mf_http_reading *reading)
 {
 	/* fits: limits keep the head under 1 MiB and the body under 1 GiB */
 	size_t size = message_bytes(reading, head->body_bytes);
@@ -315,7 +243,7 @@ int mf_http_head_parse(struct mf_http_head *head, const char *text, size_t size,
 		       const struct mf_http_head_expect *expect,
 		       const struct mf_http_limits *limits)
 {
-	struct reading reading;
+	struct mf_http_reading reading;
 	int status;
 
 	*head = (struct mf_http_head){0};

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "request-vm/front/chars.h"
 #include "request-vm/front/http.h"
 #include "tests/front/http_rows.h"
+#include "tests/front/mutate.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -323,52 +323,13 @@ Test(http, a_small_body_limit_holds)
 	mf_http_parser_finish(&parser);
 }
 
-/* Changes `data` in place of `size` bytes, `room` at most; returns the new size. */
-static size_t mutate(char *data, size_t size, size_t room, unsigned *seed)
-{
-	static const char spice[] = "\r\n\0 :\t,#*/09AZaz\x80\xff\x7f\x01";
-	size_t at = size ? (size_t)rand_r(seed) % size : 0;
-	size_t span = 1 + (size_t)rand_r(seed) % 12;
-	char c = spice[(size_t)rand_r(seed) % (sizeof(spice) - 1)];
-
-	span = span < size - at ? span : size - at;
-	switch (rand_r(seed) % 6) {
-	case 0:
-		data[at] = c;
-		return size;
-	case 1:
-		data[at] = (char)rand_r(seed);
-		return size;
-	case 2: /* drop */
-		memmove(data + at, data + at + span, size - at - span);
-		return size - span;
-	case 3: /* repeat */
-		if (size + span > room)
-			return size;
-		memmove(data + at + span, data + at, size - at);
-		return size + span;
-	case 4:
-		if (size + 1 > room)
-			return size;
-		memmove(data + at + 1, data + at, size - at);
-		data[at] = c;
-		return size + 1;
-	default:
-		data[at] = (char)(data[at] ^ (1 << (rand_r(seed) & 7)));
-		return size;
-	}
-}
-
 Test(http, mutated_requests_are_judged_the_same_however_split, .timeout = 110)
 {
-	const char *seed_text = getenv("MAYFLY_TEST_SEED"), *is_long = getenv("MAYFLY_TEST_LONG");
-	unsigned seed = seed_text ? (unsigned)strtoul(seed_text, NULL, 0) : (unsigned)time(NULL);
-	int rounds = is_long && *is_long == '1' ? 500000 : 5000;
+	int rounds = mutate_rounds(5000);
+	unsigned seed = mutate_seed(rounds);
 	unsigned accepted = 0;
 	static char data[4096];
 
-	printf("MAYFLY_TEST_SEED=%u, %d rounds\n", seed, rounds);
-	fflush(stdout);
 	for (int round = 0; round < rounds; round++) {
 		size_t pick = (size_t)rand_r(&seed) % (COUNT(bad) + COUNT(good) + 8);
 		const struct row *row = pick < COUNT(bad) ? &bad[pick]
