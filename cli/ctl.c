@@ -3,79 +3,25 @@
 #include "cli/verbs.h"
 #include "ipc/control/client.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 /* The engine understood, and said no. */
 #define STATUS_REFUSED 1
 
-#define TIMEOUT_MAX_MS 86400000ull
-
-static const char help[] =
-	"usage: mayfly ctl --control unix:PATH [--timeout TIME] [--json] status|drain|stop\n"
-	"\n"
-	"Talk to an engine that was started with mayfly serve --control unix:PATH.\n"
-	"\n"
-	"  status                 say how it is: VMs, queue, requests by outcome, connections\n"
-	"  drain                  finish what runs, take nothing new, then end\n"
-	"  stop                   end now; what runs is dropped\n"
-	"\n"
-	"  --control unix:PATH    the engine's control socket\n"
-	"  --timeout TIME         how long to wait for its answer (5s)\n"
-	"  --json                 print the answer as JSON\n"
-	"\n"
-	"Exit status: 0; 1 when the engine refused; 125 when there is none, or it does not "
-	"answer.\n";
-
-enum {
-	OPT_CONTROL = MF_OPT_VERB,
-	OPT_TIMEOUT,
-	OPT_JSON,
-	OPT_HELP,
-};
-
-static const struct option long_options[] = {
-	{"control", required_argument, NULL, OPT_CONTROL},
-	{"timeout", required_argument, NULL, OPT_TIMEOUT},
-	{"json", no_argument, NULL, OPT_JSON},
-	{"help", no_argument, NULL, OPT_HELP},
-	{NULL, 0, NULL, 0},
-};
-
 struct ctl_options {
 	const char *path;
 	const char *command;
 	uint64_t timeout_ns;
 	bool json;
-	bool help;
 };
-
-static int parse_option(int option, char **argv, struct ctl_options *options, struct mf_error *err)
-{
-	switch (option) {
-	case OPT_CONTROL:
-		return mf_parse_control(optarg, &options->path, err);
-	case OPT_TIMEOUT:
-		return mf_parse_duration("timeout", optarg, &options->timeout_ns, err);
-	case OPT_JSON:
-		options->json = true;
-		return 0;
-	case OPT_HELP:
-	case 'h':
-		options->help = true;
-		return 0;
-	default:
-		return mf_cli_bad_option("ctl", option, argv, err);
-	}
-}
 
 static int check(struct ctl_options *options, int argc, char **argv, struct mf_error *err)
 {
 	static const char *const commands[] = {"status", "drain", "stop"};
 	size_t i;
 
-	if (options->timeout_ns > TIMEOUT_MAX_MS * 1000000)
-		return mf_error_set(err, -1, "--timeout is longer than a day");
 	if (!options->path)
 		return mf_error_set(err, -1, "no engine named; write --control unix:PATH");
 	if (optind + 1 != argc)
@@ -87,18 +33,6 @@ static int check(struct ctl_options *options, int argc, char **argv, struct mf_e
 			return 0;
 	return mf_error_set(err, -1, "there is no command %s; there are status, drain and stop",
 			    options->command);
-}
-
-/* Options may stand on either side of the command. */
-static int parse(int argc, char **argv, struct ctl_options *options, struct mf_error *err)
-{
-	int option;
-	int ret = 0;
-
-	while (!ret && !options->help &&
-	       (option = getopt_long(argc, argv, ":h", long_options, NULL)) != -1)
-		ret = parse_option(option, argv, options, err);
-	return ret || options->help ? ret : check(options, argc, argv, err);
 }
 
 static void print_reply(const struct ctl_options *options, const struct mf_control_reply *reply)
@@ -133,14 +67,25 @@ static int ask(const struct ctl_options *options, struct mf_error *err)
 
 int mf_verb_ctl(int argc, char **argv)
 {
-	struct ctl_options options = {.timeout_ns = 5000000000ull};
+	const struct mf_verb *verb = mf_verb_find("ctl");
+	struct mf_values values;
+	struct ctl_options options = {0};
 	struct mf_error err = {0};
+	int status;
 
-	if (parse(argc, argv, &options, &err))
-		return mf_cli_fail("ctl", &err);
-	if (options.help) {
-		fputs(help, stdout);
-		return 0;
+	if (mf_values_init(&values, verb->place, &err) ||
+	    mf_parse_flags(verb, argc, argv, &values, &err)) {
+		status = mf_cli_fail("ctl", &err);
+	} else if (values.help) {
+		mf_print_help(verb, stdout);
+		status = 0;
+	} else {
+		options.path = values.ctl.control;
+		options.timeout_ns = values.ctl.timeout_ns;
+		options.json = values.ctl.json;
+		status = check(&options, argc, argv, &err) ? mf_cli_fail("ctl", &err)
+							   : ask(&options, &err);
 	}
-	return ask(&options, &err);
+	mf_values_finish(&values);
+	return status;
 }

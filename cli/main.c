@@ -13,6 +13,7 @@ static const char help[] = "usage: mayfly VERB [OPTIONS]\n"
 			   "  image   freeze a program at its ready point into a file\n"
 			   "  ctl     ask a serving engine how it is, or tell it to end\n"
 			   "  stat    measure the exits and resets of a command or process\n"
+			   "  config  check or show a configuration file of mayflyd\n"
 			   "  doctor  say what this host can do, and how to mend it\n"
 			   "\n"
 			   "mayfly VERB --help tells more; mayfly --version its version.\n";
@@ -21,8 +22,9 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } verbs[] = {
-	{"run", mf_verb_run}, {"serve", mf_verb_serve}, {"image", mf_verb_image},
-	{"ctl", mf_verb_ctl}, {"stat", mf_verb_stat},   {"doctor", mf_verb_doctor},
+	{"run", mf_verb_run},       {"serve", mf_verb_serve}, {"image", mf_verb_image},
+	{"ctl", mf_verb_ctl},       {"stat", mf_verb_stat},   {"config", mf_verb_config},
+	{"doctor", mf_verb_doctor},
 };
 
 /* Else the first files that are opened become what a guest prints on. */

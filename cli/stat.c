@@ -6,38 +6,12 @@
 #include "engine/image/watchdog.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static const char help[] =
-	"usage: mayfly stat [OPTIONS] -- COMMAND [ARGS...]\n"
-	"       mayfly stat [OPTIONS] --pid N\n"
-	"\n"
-	"Measure how long KVM_RUN takes, by the reason why it returns, and how long resets take: "
-	"of a "
-	"command\n"
-	"and all processes that it makes, to its end; or of a process that runs, to its end or ^C. "
-	"Any "
-	"process\n"
-	"that uses KVM can be measured, resets only of Mayfly's. What cannot be measured here is "
-	"said.\n"
-	"\n"
-	"  --pid N          measure this process\n"
-	"  --duration TIME  for this long (with --pid; until its end)\n"
-	"  --json           print one JSON object\n"
-	"  --output FILE    print into this file (standard error)\n"
-	"\n"
-	"Times need BPF: root, or CAP_BPF and CAP_PERFMON. Without it, what engine processes of "
-	"this "
-	"user count\n"
-	"by themselves is shown.\n"
-	"\n"
-	"Exit status: the command's; 128+N when it died of signal N; 127 when it is not found, 126 "
-	"when it cannot\n"
-	"be run; 125 when Mayfly itself failed. With --pid: 0.\n";
 
 /* The counters of a command are looked for often at its beginning: it may be short. */
 #define LOOK_SOON_MS   2
@@ -46,30 +20,12 @@ static const char help[] =
 #define PROBES_PATHS   3u
 #define MAP_LINES_PATH 4096
 
-enum {
-	OPT_PID = MF_OPT_VERB,
-	OPT_DURATION,
-	OPT_JSON,
-	OPT_OUTPUT,
-	OPT_HELP,
-};
-
-static const struct option long_options[] = {
-	{"pid", required_argument, NULL, OPT_PID},
-	{"duration", required_argument, NULL, OPT_DURATION},
-	{"json", no_argument, NULL, OPT_JSON},
-	{"output", required_argument, NULL, OPT_OUTPUT},
-	{"help", no_argument, NULL, OPT_HELP},
-	{NULL, 0, NULL, 0},
-};
-
 struct stat_options {
 	char **argv; /* NULL with --pid */
 	pid_t pid;
 	uint64_t duration_ns;
 	const char *output;
 	bool json;
-	bool help;
 };
 
 struct session {
@@ -86,43 +42,13 @@ struct session {
 	uint64_t begin_ns;
 };
 
-static int parse_one(int option, char **argv, struct stat_options *options, struct mf_error *err)
+static int take(const struct mf_stat_values *values, int argc, char **argv,
+		struct stat_options *options, struct mf_error *err)
 {
-	uint64_t number;
-	int ret = 0;
-
-	switch (option) {
-	case OPT_PID:
-		ret = mf_parse_count("pid", optarg, INT_MAX, &number, err);
-		if (!ret)
-			options->pid = (pid_t)number;
-		return ret;
-	case OPT_DURATION:
-		return mf_parse_duration("duration", optarg, &options->duration_ns, err);
-	case OPT_JSON:
-		options->json = true;
-		return 0;
-	case OPT_OUTPUT:
-		options->output = optarg;
-		return 0;
-	case OPT_HELP:
-	case 'h':
-		options->help = true;
-		return 0;
-	default:
-		return mf_cli_bad_option("stat", option, argv, err);
-	}
-}
-
-static int parse(int argc, char **argv, struct stat_options *options, struct mf_error *err)
-{
-	int option;
-	int ret = 0;
-
-	while (!ret && (option = getopt_long(argc, argv, "+:h", long_options, NULL)) != -1)
-		ret = parse_one(option, argv, options, err);
-	if (ret || options->help)
-		return ret;
+	options->pid = (pid_t)values->pid;
+	options->duration_ns = values->duration_ns;
+	options->output = values->output;
+	options->json = values->json;
 	if (optind < argc)
 		options->argv = argv + optind;
 	if (options->argv && options->pid)
@@ -460,18 +386,25 @@ static int stat_target(const struct stat_options *options, struct mf_error *err)
 
 int mf_verb_stat(int argc, char **argv)
 {
+	const struct mf_verb *verb = mf_verb_find("stat");
+	struct mf_values values;
 	struct stat_options options = {0};
 	struct mf_error err = {0};
 	int status = MF_STATUS_FAILED;
 
-	if (parse(argc, argv, &options, &err))
-		return mf_cli_fail("stat", &err);
-	if (options.help) {
-		fputs(help, stdout);
-		return 0;
-	}
-	status = stat_target(&options, &err);
-	if (err.text[0])
+	if (mf_values_init(&values, verb->place, &err) ||
+	    mf_parse_flags(verb, argc, argv, &values, &err)) {
 		mf_cli_fail("stat", &err);
+	} else if (values.help) {
+		mf_print_help(verb, stdout);
+		status = 0;
+	} else if (take(&values.stat, argc, argv, &options, &err)) {
+		mf_cli_fail("stat", &err);
+	} else {
+		status = stat_target(&options, &err);
+		if (err.text[0])
+			mf_cli_fail("stat", &err);
+	}
+	mf_values_finish(&values);
 	return status;
 }

@@ -438,16 +438,3 @@ void mf_store_stats(struct mf_store *store, struct mf_store_stats *stats)
 	stats->user_exits = store->has_process ? store->process.vm.kvm.user_exits : 0;
 	pthread_mutex_unlock(&store->lock);
 }
-
-bool mf_store_wait_parse(const char *text, enum mf_store_wait *wait)
-{
-	static const char *const names[] = {"auto", "poll", "hand-off", "wake"};
-	unsigned int i;
-
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (!strcmp(text, names[i])) {
-			*wait = (enum mf_store_wait)i;
-			return true;
-		}
-	return false;
-}

@@ -83,7 +83,4 @@ void *mf_store_window(struct mf_store *store, unsigned int channel);
 /* Any thread. */
 void mf_store_stats(struct mf_store *store, struct mf_store_stats *stats);
 
-/* "auto", "poll", "hand-off", "wake". False: none of them. */
-bool mf_store_wait_parse(const char *text, enum mf_store_wait *wait);
-
 #endif

@@ -12,14 +12,15 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from claims import check, claim, fail, main, same
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PRODUCT = ("cli", "lib", "tenant", "request-vm", "storage-vm", "engine", "ipc", "bpf", "guest", "include")
+PRODUCT = ("cli", "lib", "config", "tenant", "request-vm", "storage-vm", "engine", "ipc", "bpf", "guest", "include")
 ENGINE = ["engine/kvm", "engine/mem", "engine/image", "engine/linux"]  # each may include those before it
 ENGINE_BLOBS = re.compile(r"guest/(stub|vdso)/\w+\.h$")
 TENANT_BLOBS = re.compile(r"guest/store/blob\.h$")
 
 # folder -> what its files may include besides their own folder
 MAY = {
-    "cli": ["lib", "tenant", "request-vm", "storage-vm", "engine", "ipc", "bpf", "include"],
+    "cli": ["config", "lib", "tenant", "request-vm", "storage-vm", "engine", "ipc", "bpf", "include"],
+    "config": ["tenant", "request-vm", "storage-vm", "engine", "ipc", "include"],
     "lib": ["tenant", "request-vm", "storage-vm", "engine", "ipc", "include"],
     "tenant": ["request-vm", "storage-vm", "engine", "ipc", "bpf", "include"],
     "request-vm": ["engine", "ipc", "include"],
@@ -36,6 +37,7 @@ DOORS = [
     (re.compile(r"^seccomp\.h$"), "tenant/"),
     (re.compile(r"^nng/"), "ipc/control/"),
     (re.compile(r"^jansson\.h$"), "ipc/control/"),
+    (re.compile(r"^libconfig\.h$"), "config/"),
     (re.compile(r"^bpf/|^linux/bpf\.h$"), "bpf/"),
     (re.compile(r"^lmdb\.h$"), "guest/"),
 ]

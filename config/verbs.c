@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "config/parse.h"
+
+#include <string.h>
+
+const struct mf_verb mf_verb_texts[] = {
+	{.name = "run",
+	 .place = MF_IN_RUN,
+	 .usage = "mayfly run [OPTIONS] -- PROG [ARGS...]",
+	 .intro = "Run a Linux program in a virtual machine of its own, with this terminal's "
+		  "standard\n"
+		  "streams. It reaches no file, no network and no environment but what is allowed "
+		  "here,\n"
+		  "and what it needs to start. PROG is a path, or a name that is looked for in "
+		  "PATH.\n",
+	 .outro = "Exit status: the program's; 128+N when it died of signal N; 124 at the "
+		  "deadline; 125\n"
+		  "when Mayfly itself failed.\n"},
+	{.name = "serve",
+	 .place = MF_IN_SERVE,
+	 .usage = "mayfly serve --listen ADDR [OPTIONS] -- PROG [ARGS...]",
+	 .intro = "Start PROG once, freeze it where it first waits for a request (mf_wait() of "
+		  "<mayfly/sdk.h>), and\n"
+		  "give every HTTP request a virtual machine of its own that starts right there. "
+		  "After the answer\n"
+		  "the machine is put back; nothing of a request is left for the next.\n"},
+	{.name = "image build",
+	 .place = MF_IN_IMAGE,
+	 .usage = "mayfly image build -o FILE [OPTIONS] -- PROG [ARGS...]\n"
+		  "       mayfly image info FILE [--json]\n"
+		  "       mayfly image verify FILE",
+	 .intro = "build   run a program to the point where it waits for a request, warm it up, "
+		  "and\n"
+		  "        write it down; `mayfly serve` and `run` take the file in PROG's place\n"
+		  "info    say what is in a file, and whether this machine can run it\n"
+		  "verify  read all of it and compare it with its digest\n",
+	 .outro = "Exit status: 0; 1 when a file is not fit to run here; 125 when something "
+		  "failed.\n",
+	 .words = "build info verify"},
+	{.name = "ctl",
+	 .place = MF_IN_CTL,
+	 .anywhere = true,
+	 .usage = "mayfly ctl --control unix:PATH [OPTIONS] status|drain|stop",
+	 .intro = "Talk to an engine that was started with mayfly serve --control unix:PATH.\n"
+		  "\n"
+		  "  status                 say how it is: VMs, queue, requests by outcome, "
+		  "connections\n"
+		  "  drain                  finish what runs, take nothing new, then end\n"
+		  "  stop                   end now; what runs is dropped\n",
+	 .outro = "Exit status: 0; 1 when the engine refused; 125 when there is none, or it does "
+		  "not answer.\n",
+	 .words = "status drain stop"},
+	{.name = "stat",
+	 .place = MF_IN_STAT,
+	 .usage = "mayfly stat [OPTIONS] -- COMMAND [ARGS...]\n"
+		  "       mayfly stat [OPTIONS] --pid N",
+	 .intro = "Measure how long KVM_RUN takes, by the reason why it returns, and how long "
+		  "resets take: of a command\n"
+		  "and all processes that it makes, to its end; or of a process that runs, to its "
+		  "end or ^C. Any process\n"
+		  "that uses KVM can be measured, resets only of Mayfly's. What cannot be measured "
+		  "here is said.\n",
+	 .outro = "Times need BPF: root, or CAP_BPF and CAP_PERFMON. Without it, what engine "
+		  "processes of this user count\n"
+		  "by themselves is shown.\n"
+		  "\n"
+		  "Exit status: the command's; 128+N when it died of signal N; 127 when it is not "
+		  "found, 126 when it cannot\n"
+		  "be run; 125 when Mayfly itself failed. With --pid: 0.\n"},
+	{.name = "config",
+	 .place = MF_IN_CONFIG,
+	 .anywhere = true,
+	 .usage = "mayfly config check FILE\n"
+		  "       mayfly config show [--json] [FILE]",
+	 .intro = "check   read a configuration file of mayflyd, and say what is wrong with it\n"
+		  "show    say what holds: each value, and where it comes from; without FILE, the "
+		  "defaults\n",
+	 .outro = "Exit status: 0; 1 when the file is not good; 125 when it cannot be read.\n",
+	 .words = "check show"},
+	{.name = NULL},
+};
+
+const struct mf_verb *mf_verb_find(const char *name)
+{
+	const struct mf_verb *verb = mf_verb_texts;
+
+	while (verb->name && strcmp(verb->name, name))
+		verb++;
+	return verb->name ? verb : NULL;
+}
