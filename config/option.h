@@ -23,10 +23,10 @@ enum mf_place {
 	MF_IN_CTL = 1u << 3,
 	MF_IN_STAT = 1u << 4,
 	MF_IN_CONFIG = 1u << 5,
-	MF_IN_DAEMON = 1u << 6,  /* flags of mayflyd */
-	MF_IN_FILE = 1u << 7,    /* the configuration file, at its top */
-	MF_IN_TENANT = 1u << 8,  /* the configuration file, in a tenant */
-	MF_UNLISTED = 1u << 9,   /* in no help: a program gives it, no person */
+	MF_IN_DAEMON = 1u << 6, /* flags of mayflyd */
+	MF_IN_FILE = 1u << 7,   /* the configuration file, at its top */
+	MF_IN_TENANT = 1u << 8, /* the configuration file, in a tenant */
+	MF_UNLISTED = 1u << 9,  /* in no help: a program gives it, no person */
 };
 
 struct mf_option {
@@ -36,7 +36,8 @@ struct mf_option {
 	const char *help;
 	const char *more; /* for the manual, behind help; NULL: nothing */
 	unsigned int places;
-	/* -EINVAL with a sentence that begins with "--NAME"; a list is given one value at a time. */
+	/* -EINVAL with a sentence that begins with "--NAME"; a list is given one value at a time.
+	 */
 	int (*take)(struct mf_values *values, const struct mf_option *option, const char *value,
 		    struct mf_error *err);
 	size_t field; /* in struct mf_values, if `take` needs it */

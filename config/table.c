@@ -8,7 +8,7 @@
 #define FIELD(member) .field = offsetof(struct mf_values, member)
 
 #define PROGRAM (MF_IN_RUN | MF_IN_SERVE | MF_IN_IMAGE | MF_IN_TENANT)
-#define SERVE	(MF_IN_SERVE | MF_IN_TENANT)
+#define SERVE   (MF_IN_SERVE | MF_IN_TENANT)
 
 #define DAY_NS 86400000000000ull
 
@@ -459,7 +459,8 @@ const struct mf_option mf_options[] = {
 	{.name = "control",
 	 .value = "unix:PATH",
 	 .help = "take commands there: see mayfly ctl",
-	 .more = "The socket is its owner's alone (mode 0600). A second one beside it, PATH.events, "
+	 .more = "The socket is its owner's alone (mode 0600). A second one beside it, "
+		 "PATH.events, "
 		 "tells what happens.",
 	 .places = MF_IN_FILE,
 	 .take = mf_take_socket,
