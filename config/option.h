@@ -46,6 +46,8 @@ struct mf_option {
 	const char *const *words; /* that the value may be; NULL-ended; NULL: anything */
 	char letter;              /* its short form, or 0 */
 	bool list;                /* may be given more than once */
+	const char *fixed; /* what an image file in PROG's place has of it already, so that it is
+			      refused; NULL: nothing */
 };
 
 extern const struct mf_option mf_options[]; /* ends with a NULL name */

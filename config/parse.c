@@ -81,6 +81,15 @@ static int misunderstood(const struct mf_verb *verb, int code, char **argv, stru
 			    verb->name);
 }
 
+/* Given by a person, not by default: a program that is started can heed it. */
+static void note_start(struct mf_values *values, const struct mf_option *option)
+{
+	if (!option->fixed || values->program.start_option)
+		return;
+	values->program.start_option = option->name;
+	values->program.start_option_why = option->fixed;
+}
+
 int mf_parse_flags(const struct mf_verb *verb, int argc, char **argv, struct mf_values *values,
 		   struct mf_error *err)
 {
@@ -94,6 +103,8 @@ int mf_parse_flags(const struct mf_verb *verb, int argc, char **argv, struct mf_
 		const struct mf_option *option =
 			code == ':' || code == '?' ? NULL : option_of(verb, code);
 
+		if (option)
+			note_start(values, option);
 		if (option)
 			ret = option->take(values, option, optarg, err);
 		else

@@ -12,7 +12,9 @@ const struct mf_verb mf_verb_texts[] = {
 		  "streams. It reaches no file, no network and no environment but what is allowed "
 		  "here,\n"
 		  "and what it needs to start. PROG is a path, or a name that is looked for in "
-		  "PATH.\n",
+		  "PATH.\n"
+		  "One that waits for requests (mf_wait() of <mayfly/sdk.h>) gets one: standard "
+		  "input.\n",
 	 .outro = "Exit status: the program's; 128+N when it died of signal N; 124 at the "
 		  "deadline; 125\n"
 		  "when Mayfly itself failed.\n"},

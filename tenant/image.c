@@ -4,6 +4,8 @@
 #include "request-vm/output.h"
 #include "tenant/warmup.h"
 
+#include <mayfly/abi/ring_ops.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -119,6 +121,9 @@ static int build(const struct mf_image_options *options, int fd, struct mf_error
 	ret = mf_program_open(&program, &options->program, err);
 	if (ret)
 		return ret;
+	if (options->program.stores)
+		program.policy.windows[0] = (struct mf_window){
+			MF_CHANNEL_VA, mf_channel_bytes(MF_RING_BYTES_DEFAULT), -1, 0};
 	ret = mf_program_confine(&program, NULL, NULL, err);
 	if (!ret)
 		ret = build_confined(&program, fd, err);

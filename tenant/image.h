@@ -29,6 +29,10 @@ int mf_image_file_ready(const struct mf_image_file *file, struct mf_ready_point 
  */
 int mf_program_try_image(struct mf_program *program, struct mf_error *err);
 
+/* -EINVAL with a sentence when the loaded image has a place for a channel to a store and there is
+ * no store, or the other way round. */
+int mf_program_check_store(const struct mf_program *program, struct mf_error *err);
+
 /* Hand the loaded image out; it is then the caller's. */
 int mf_program_take_image(struct mf_program *program, struct mf_image *image,
 			  struct mf_ready_point *ready, struct mf_error *err);

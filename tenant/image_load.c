@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From an image file to an image that is run or served. */
+#include "engine/image/clock.h"
 #include "engine/linux/image.h"
 #include "tenant/image.h"
 
@@ -67,6 +68,7 @@ static int load(struct mf_program *program, const struct mf_image_file *file, st
 		.check = mf_linux_check,
 		.open = open_used,
 		.cookie = program,
+		.net = program->net,
 	};
 	int ret = mf_image_file_ready(file, &program->ready, err);
 
@@ -77,6 +79,8 @@ static int load(struct mf_program *program, const struct mf_image_file *file, st
 	ret = mf_linux_image_open(&program->image, file, &how, err);
 	if (ret)
 		mf_image_finish(&program->image);
+	else
+		mf_clock_go_on(program->image.frozen_ns);
 	program->is_image = !ret;
 	return ret;
 }
@@ -101,6 +105,12 @@ int mf_program_try_image(struct mf_program *program, struct mf_error *err)
 				   "%s is an image: its program has its arguments already, and can "
 				   "get no others",
 				   options->argv[0]);
+	if (!ret && options->start_option)
+		ret = mf_error_set(err, -EINVAL,
+				   "%s is an image: --%s can have no effect, for %s; it belongs to "
+				   "`mayfly image build`",
+				   options->argv[0], options->start_option,
+				   options->start_option_why);
 	if (!ret)
 		ret = mf_image_file_open(&file, fd, err);
 	if (!ret)
@@ -109,9 +119,42 @@ int mf_program_try_image(struct mf_program *program, struct mf_error *err)
 	return ret;
 }
 
+/* Is there a place for a channel to a store, which only the engine opens? */
+static bool has_channel(const struct mf_image *image)
+{
+	size_t i;
+
+	for (i = 0; i < image->backing.file_count; i++)
+		if (image->backing.files[i].bytes && image->backing.files[i].fd < 0)
+			return true;
+	return false;
+}
+
+int mf_program_check_store(const struct mf_program *program, struct mf_error *err)
+{
+	const char *name = program->options->argv[0];
+	bool has = has_channel(&program->image);
+
+	if (has == !!program->policy.windows[0].bytes)
+		return 0;
+	return has ? mf_error_set(err, -EINVAL,
+				  "%s was built with --store, and its program may call the store: "
+				  "serve it with --store DIR",
+				  name)
+		   : mf_error_set(err, -EINVAL,
+				  "%s was built without --store, and its program has no way to a "
+				  "store: build it again with `mayfly image build --store`, or "
+				  "serve it without",
+				  name);
+}
+
 int mf_program_take_image(struct mf_program *program, struct mf_image *image,
 			  struct mf_ready_point *ready, struct mf_error *err)
 {
+	int ret = mf_program_check_store(program, err);
+
+	if (ret)
+		return ret;
 	if (program->options->warmup)
 		return mf_error_set(
 			err, -EINVAL,

@@ -111,6 +111,16 @@ static int open_files(struct mf_program *program, struct mf_error *err)
 	return mf_exec_permit(&program->files, &program->permit, err);
 }
 
+/* An option that only an image file can heed. */
+static int refuse_trust(const struct mf_program_options *options, struct mf_error *err)
+{
+	return options->trust_image
+		       ? mf_error_set(err, -EINVAL,
+				      "%s is no image file: --trust-image can have no effect",
+				      options->argv[0])
+		       : 0;
+}
+
 int mf_program_open(struct mf_program *program, const struct mf_program_options *options,
 		    struct mf_error *err)
 {
@@ -124,6 +134,8 @@ int mf_program_open(struct mf_program *program, const struct mf_program_options 
 		ret = mf_kvm_open(&program->kvm, NULL, err);
 	if (!ret)
 		ret = mf_program_try_image(program, err);
+	if (!ret && !program->is_image)
+		ret = refuse_trust(options, err);
 	if (!ret && !program->is_image)
 		ret = open_files(program, err);
 	if (!ret)
@@ -289,8 +301,11 @@ int mf_program_exec(struct mf_program *program, struct mf_process *process, stru
 		.plain = program->plain,
 	};
 
-	if (program->is_image)
-		return mf_process_fork(process, &program->image, &program->policy, err);
+	if (program->is_image) {
+		int ret = mf_program_check_store(program, err);
+
+		return ret ? ret : mf_process_fork(process, &program->image, &program->policy, err);
+	}
 	return mf_process_exec(process, &program->kvm, &program->policy, &exec, err);
 }
 

@@ -39,6 +39,11 @@ struct mf_program_options {
 	const struct mf_warmup *warmup; /* requests before it is frozen; NULL: none */
 	bool trust_image; /* nobody writes to the image file while it is in use: map it as it lies
 			   */
+	bool stores;      /* the image will be served with a store: keep a place for its channel */
+	/* An option that was given and that only a program which is started can heed, and what of
+	 * an image makes it so; NULL: none was given. */
+	const char *start_option;
+	const char *start_option_why;
 };
 
 struct mf_program {

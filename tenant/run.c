@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tenant/relay.h"
 #include "tenant/run.h"
+#include "tenant/run_request.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -63,10 +64,32 @@ static int status_of(const struct mf_exit *exit, const char *name, bool out_of_m
 		return MF_STATUS_DEADLINE;
 	default:
 		mf_error_set(err, 0,
-			     "%s waits for requests; serve it: mayfly serve --listen ADDR -- %s",
+			     "%s asks for what only a server has; serve it: mayfly serve --listen "
+			     "ADDR -- %s",
 			     name, name);
 		return MF_STATUS_FAILED;
 	}
+}
+
+/* From exit to exit, until it is over: `exit` says how. -errno with a sentence when it cannot go
+ * on.
+ */
+static int drive(struct mf_program *program, struct mf_process *process, struct mf_watch *watch,
+		 struct mf_run_request *run, struct mf_exit *exit, struct mf_error *err)
+{
+	int ret = program->is_image ? mf_run_request_give(run, process, &program->ready, exit, err)
+				    : 0;
+
+	while (!ret) {
+		mf_program_drive(process, watch, run->deadline_ns, exit);
+		if (exit->kind == MF_EXIT_LOG)
+			mf_process_log(process, exit);
+		else if (exit->kind == MF_EXIT_READY || exit->kind == MF_EXIT_RESPOND)
+			ret = mf_run_request_on_exit(run, process, exit, err);
+		else
+			ret = 1;
+	}
+	return ret < 0 ? ret : 0;
 }
 
 static int run_confined(struct mf_program *program, const struct mf_run_options *options,
@@ -74,22 +97,25 @@ static int run_confined(struct mf_program *program, const struct mf_run_options 
 {
 	struct mf_watchdog *dog = NULL;
 	struct mf_process process;
-	struct mf_exit exit;
+	struct mf_exit exit = {.wait_fd = -1};
 	int status = MF_STATUS_FAILED;
 
 	if (mf_watchdog_create(&dog, 1, err))
 		return status;
 	if (!mf_program_exec(program, &process, err)) {
-		uint64_t deadline = options->deadline_ns ? mf_now_ns() + options->deadline_ns : 0;
+		const char *name = options->program.argv[0];
+		struct mf_run_request run = {
+			.name = name,
+			.deadline_ns =
+				options->deadline_ns ? mf_now_ns() + options->deadline_ns : 0,
+			.output = program->policy.output,
+			.output_cookie = program->policy.output_cookie,
+		};
 
 		mf_relay_set(&process);
-		do {
-			mf_program_drive(&process, mf_watchdog_worker(dog, 0), deadline, &exit);
-			if (exit.kind == MF_EXIT_LOG)
-				mf_process_log(&process, &exit);
-		} while (exit.kind == MF_EXIT_LOG);
+		if (!drive(program, &process, mf_watchdog_worker(dog, 0), &run, &exit, err))
+			status = status_of(&exit, name, process.out_of_memory, err);
 		mf_relay_set(NULL);
-		status = status_of(&exit, options->program.argv[0], process.out_of_memory, err);
 		mf_process_finish(&process);
 	}
 	mf_watchdog_destroy(dog);

@@ -495,6 +495,7 @@ static int set_up(struct server *server, struct mf_error *err)
 
 	if (ret)
 		return ret;
+	server->status.begun_ns = mf_now_ns(); /* an image file has set the clock */
 	server->program.policy.host_fd_end = server->guests_end;
 	ret = mf_tenant_store_open(&server->store, &server->options->store, &server->program.kvm,
 				   server->options->pool.vms, err);
@@ -519,9 +520,7 @@ int mf_serve(const struct mf_serve_options *options, struct mf_error *err)
 		.options = options,
 		.listener.fd = -1,
 		.health_listener.fd = -1,
-		.status = {.options = options,
-			   .begun_ns = mf_now_ns(),
-			   .worker_count = choose_workers(options)},
+		.status = {.options = options, .worker_count = choose_workers(options)},
 	};
 	int ret;
 

@@ -22,12 +22,30 @@ static struct mf_abi_clock *page;
 static int page_fd = -1;
 static uint64_t nominal_mult;
 
-static int64_t clock_ns(clockid_t id)
+static int64_t ahead_ns; /* of the host's monotonic clock; set once, before there are threads */
+
+static int64_t host_ns(clockid_t id)
 {
 	struct timespec now;
 
 	clock_gettime(id, &now);
 	return now.tv_sec * SECOND_NS + now.tv_nsec;
+}
+
+uint64_t mf_clock_ns(clockid_t clock)
+{
+	if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_TAI)
+		return (uint64_t)host_ns(clock);
+	return (uint64_t)(host_ns(CLOCK_MONOTONIC) + ahead_ns);
+}
+
+uint64_t mf_clock_to_host(uint64_t monotonic_ns)
+{
+	uint64_t host = monotonic_ns - (uint64_t)ahead_ns;
+
+	if (ahead_ns > 0)
+		return monotonic_ns > (uint64_t)ahead_ns ? host : 0;
+	return host >= monotonic_ns ? host : UINT64_MAX;
 }
 
 /* What a guest would read at this TSC. */
@@ -41,8 +59,8 @@ static int64_t guest_view(uint64_t tsc)
 
 static void update(void)
 {
-	int64_t real = clock_ns(CLOCK_REALTIME);
-	int64_t true_ns = clock_ns(CLOCK_MONOTONIC);
+	int64_t real = host_ns(CLOCK_REALTIME);
+	int64_t true_ns = (int64_t)mf_clock_ns(CLOCK_MONOTONIC);
 	uint64_t tsc = __rdtsc();
 	int64_t view = page->mult ? guest_view(tsc) : true_ns;
 	uint32_t sequence = page->sequence;
@@ -65,6 +83,17 @@ void mf_clock_update(void)
 	if (!__atomic_load_n(&page, __ATOMIC_ACQUIRE) || pthread_mutex_trylock(&lock))
 		return; /* another thread is at it */
 	update();
+	pthread_mutex_unlock(&lock);
+}
+
+void mf_clock_go_on(uint64_t monotonic_ns)
+{
+	pthread_mutex_lock(&lock);
+	ahead_ns = (int64_t)monotonic_ns - host_ns(CLOCK_MONOTONIC);
+	if (page && page->mult) {
+		page->mult = 0; /* nobody has read it yet: it may step back */
+		update();
+	}
 	pthread_mutex_unlock(&lock);
 }
 

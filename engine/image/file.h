@@ -26,6 +26,7 @@ enum mf_section_kind {
 	MF_SECTION_DESCRIPTORS, /* engine/linux: files to be opened again */
 	MF_SECTION_READY,       /* the role's: where the program waits */
 	MF_SECTION_INFO,        /* for people: lines of `name: value` */
+	MF_SECTION_CLOCK, /* uint64_t: the guests' monotonic clock, in ns, when it was frozen */
 	MF_SECTION_KINDS
 };
 
@@ -133,6 +134,8 @@ int mf_image_file_verify(const struct mf_image_file *file, struct mf_error *err)
  * descriptor, the caller's, or -errno with a sentence. */
 typedef int mf_image_open_fn(void *cookie, const char *path, int mode, struct mf_error *err);
 
+struct mf_permit_net;
+
 struct mf_image_load {
 	/*
 	 * The file cannot change under us (fs-verity, or its owner's promise): forks map it as it
@@ -147,6 +150,8 @@ struct mf_image_load {
 	const char *(*check)(const struct mf_image *image, uint64_t *owned);
 	mf_image_open_fn *open;
 	void *cookie;
+	const struct mf_permit_net *net; /* the layer above's: addresses that its sockets may have
+					  */
 };
 
 /*

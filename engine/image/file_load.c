@@ -269,6 +269,23 @@ static int read_cpu(struct mf_image *image, const struct mf_image_file *file, st
 	return ret;
 }
 
+#define CLOCK_MAX_NS (100ull * 365 * 86400 * 1000000000) /* a host that is up for a century */
+
+static int read_clock(struct mf_image *image, const struct mf_image_file *file,
+		      struct mf_error *err)
+{
+	void *bytes;
+	size_t size;
+	int ret = mf_image_file_read(file, MF_SECTION_CLOCK, &bytes, &size, err);
+
+	if (!ret && size == sizeof(image->frozen_ns))
+		memcpy(&image->frozen_ns, bytes, sizeof(image->frozen_ns));
+	free(bytes);
+	if (!ret && (size != sizeof(image->frozen_ns) || image->frozen_ns > CLOCK_MAX_NS))
+		ret = mf_image_damaged(err, "its clock");
+	return ret;
+}
+
 /* What requests are known to write; a hint, so a part that makes no sense is left out. */
 static void read_learned(struct mf_image *image, const struct mf_image_file *file)
 {
@@ -317,6 +334,8 @@ int mf_image_load(struct mf_image *image, const struct mf_kvm *kvm,
 	ret = mf_image_file_fits(file, kvm, err);
 	if (!ret)
 		ret = read_cpu(image, file, err);
+	if (!ret)
+		ret = read_clock(image, file, err);
 	if (!ret)
 		ret = open_backing(&image->backing, file, load->trusted, err);
 	if (!ret)

@@ -206,6 +206,7 @@ static int put_own_parts(struct writer *writer, const struct mf_image *image)
 {
 	const struct mf_image_part parts[] = {
 		{MF_SECTION_CPU, &image->cpu, sizeof(image->cpu)},
+		{MF_SECTION_CLOCK, &image->frozen_ns, sizeof(image->frozen_ns)},
 		{MF_SECTION_LEARNED, image->learned, (image->pages + 63) / 64 * 8},
 	};
 	size_t i;

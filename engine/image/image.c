@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/image/image.h"
+#include "engine/image/clock.h"
 #include "engine/image/guest.h"
 #include "engine/image/layout.h"
 #include "engine/mem/frames.h"
@@ -82,6 +83,7 @@ int mf_image_freeze(struct mf_vm *vm, struct mf_image *image, struct mf_error *e
 	int ret;
 
 	*image = (struct mf_image){.kvm = vm->kvm.kvm, .backing.memfd = -1};
+	image->frozen_ns = mf_clock_ns(CLOCK_MONOTONIC);
 	ret = take_cpu(vm, image);
 	if (ret) {
 		mf_vm_finish(vm);

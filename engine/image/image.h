@@ -13,9 +13,10 @@ struct mf_image {
 	const struct mf_kvm *kvm;
 	struct mf_backing backing;
 	struct mf_cpu_state cpu;
-	size_t pages;      /* of the image file */
-	uint8_t *hits;     /* a page's claim to the learned set; atomic */
-	uint64_t *learned; /* bit a page: worth having private before the first request; atomic */
+	uint64_t frozen_ns; /* the guests' monotonic clock then (mf_clock_go_on) */
+	size_t pages;       /* of the image file */
+	uint8_t *hits;      /* a page's claim to the learned set; atomic */
+	uint64_t *learned;  /* bit a page: worth having private before the first request; atomic */
 	size_t learned_pages;
 	uint64_t *touched;   /* bit a page: requests read or write it; atomic */
 	size_t grown_frames; /* guest frames that requests needed, beyond the image's; atomic */

@@ -42,10 +42,7 @@ struct mf_watchdog {
 
 uint64_t mf_now_ns(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+	return mf_clock_ns(CLOCK_MONOTONIC);
 }
 
 /* At the deadline the signal is sent at every tick: one may come just before a system call that
@@ -130,7 +127,8 @@ static uint64_t first_due(struct mf_watchdog *dog, bool *running)
 /* Sleep until then (UINT64_MAX: for good), or until somebody has something due before. */
 static void sleep_until(struct mf_watchdog *dog, uint64_t until)
 {
-	struct timespec at = {(time_t)(until / 1000000000ull), (long)(until % 1000000000ull)};
+	uint64_t host = mf_clock_to_host(until);
+	struct timespec at = {(time_t)(host / 1000000000ull), (long)(host % 1000000000ull)};
 	bool running;
 	uint64_t due;
 	int ret = 0;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "engine/image/clock.h"
 #include "engine/linux/alarm.h"
 #include "engine/linux/signal.h"
 #include "engine/linux/syscall.h"
@@ -33,12 +34,7 @@ static bool is_cpu_clock(int32_t clock)
 /* What its clock says now. */
 static uint64_t now_of(const struct mf_process *process, const struct mf_alarm *alarm)
 {
-	struct timespec now;
-
-	if (is_cpu_clock(alarm->clock))
-		return mf_cpu_ns(process);
-	clock_gettime(alarm->clock, &now);
-	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+	return is_cpu_clock(alarm->clock) ? mf_cpu_ns(process) : mf_clock_ns(alarm->clock);
 }
 
 static void arm(struct mf_process *process, uint32_t i, uint64_t expires_ns)

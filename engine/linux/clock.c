@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls about time. The vDSO answers most of them inside the guest; these are the rest. */
+#include "engine/image/clock.h"
 #include "engine/image/guest.h"
 #include "engine/linux/sched.h"
 #include "engine/linux/syscall.h"
@@ -17,17 +18,9 @@ static int put_user(struct mf_process *process, uint64_t va, const void *from, s
 	return mf_pt_write(&process->vm.mem, MF_GVA(va), from, bytes);
 }
 
-static uint64_t now_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
-}
-
 uint64_t mf_cpu_ns(const struct mf_process *process)
 {
-	return process->cpu_ns + (now_ns(CLOCK_MONOTONIC) - process->entered_ns);
+	return process->cpu_ns + (mf_now_ns() - process->entered_ns);
 }
 
 /* Clocks of the engine's process and threads are none of the guest's business. */
@@ -65,13 +58,12 @@ int64_t mf_sys_clock_gettime(struct mf_process *process, const uint64_t arg[6])
 	struct timespec now;
 	uint64_t ns;
 
-	if (cpu_clock(process, (int32_t)arg[0], &ns)) {
-		now.tv_sec = (time_t)(ns / SECOND);
-		now.tv_nsec = (long)(ns % SECOND);
-		return put_user(process, arg[1], &now, sizeof(now));
+	if (!cpu_clock(process, (int32_t)arg[0], &ns)) {
+		if (!is_clock((uint32_t)arg[0]))
+			return -EINVAL;
+		ns = mf_clock_ns((clockid_t)arg[0]);
 	}
-	if (!is_clock((uint32_t)arg[0]) || clock_gettime((clockid_t)arg[0], &now))
-		return -EINVAL;
+	now = (struct timespec){(time_t)(ns / SECOND), (long)(ns % SECOND)};
 	return put_user(process, arg[1], &now, sizeof(now));
 }
 
@@ -112,13 +104,13 @@ int64_t mf_sys_times(struct mf_process *process, const uint64_t arg[6])
 
 	if (arg[0] && put_user(process, arg[0], ticks, sizeof(ticks)))
 		return -EFAULT;
-	return (int64_t)(now_ns(CLOCK_MONOTONIC) / (SECOND / 100));
+	return (int64_t)(mf_now_ns() / (SECOND / 100));
 }
 
 /* Park until `until`; the second time round it has passed. */
 static int64_t sleep_until(struct mf_process *process, uint64_t until)
 {
-	if (now_ns(CLOCK_MONOTONIC) >= until)
+	if (mf_now_ns() >= until)
 		return 0;
 	MF_THREAD_DIRTY(process, call_until_ns) = until;
 	return mf_wait_until(process, until);
@@ -139,11 +131,11 @@ int64_t mf_sleep(struct mf_process *process, uint64_t va, int clock, bool absolu
 		span.tv_sec = (time_t)(UINT64_MAX / SECOND / 4);
 	ns = (uint64_t)span.tv_sec * SECOND + (uint64_t)span.tv_nsec;
 	if (absolute) {
-		uint64_t now = now_ns(clock);
+		uint64_t now = mf_clock_ns(clock);
 
 		ns = ns > now ? ns - now : 0;
 	}
-	return ns ? sleep_until(process, now_ns(CLOCK_MONOTONIC) + ns) : 0;
+	return ns ? sleep_until(process, mf_now_ns() + ns) : 0;
 }
 
 int64_t mf_sys_nanosleep(struct mf_process *process, const uint64_t arg[6])

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "engine/image/clock.h"
 #include "engine/linux/futex.h"
 #include "engine/image/layout.h"
 #include "engine/linux/guestmem.h"
@@ -384,20 +385,12 @@ void mf_futex_owner_died(struct mf_process *process)
 	}
 }
 
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
-}
-
 /* The timeout as a span from now. A wall clock that is set while one waits is not followed. */
 static int read_span(struct mf_process *process, uint64_t at, bool absolute, bool real,
 		     uint64_t *span_ns)
 {
 	struct timespec time;
-	uint64_t now = absolute ? clock_ns(real ? CLOCK_REALTIME : CLOCK_MONOTONIC) : 0;
+	uint64_t now = absolute ? mf_clock_ns(real ? CLOCK_REALTIME : CLOCK_MONOTONIC) : 0;
 	uint64_t ns;
 
 	*span_ns = MF_FOREVER;

@@ -2,6 +2,7 @@
 #include "engine/linux/image.h"
 #include "engine/image/check.h"
 #include "engine/linux/fd.h"
+#include "engine/linux/socket_image.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,12 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* An entry of MF_SECTION_DESCRIPTORS; its name follows. */
+/* An entry of MF_SECTION_DESCRIPTORS; its name follows, or its struct mf_socket_image. */
 struct record {
 	uint32_t index; /* of the description */
 	uint32_t name_bytes;
 	uint32_t mapped; /* the program has parts of it in its memory: it must be the same still */
-	uint32_t reserved;
+	uint32_t is_socket;
 	struct mf_image_identity identity;
 };
 
@@ -51,6 +52,20 @@ static bool is_mapped(const struct mf_linux *lx, uint32_t index)
 		if (lx->vmas[i].file == index + 1 && !(lx->vmas[i].flags & MF_VMA_IS_SHARED))
 			return true;
 	return false;
+}
+
+static int add_socket(struct list *list, const struct mf_linux *lx, uint32_t index,
+		      struct mf_error *err)
+{
+	struct record record = {
+		.index = index, .name_bytes = sizeof(struct mf_socket_image), .is_socket = 1};
+	struct mf_socket_image socket;
+	int ret = mf_socket_image_save(mf_fd_of(lx, index), &socket, err);
+
+	if (!ret &&
+	    (append(list, &record, sizeof(record)) || append(list, &socket, sizeof(socket))))
+		ret = mf_error_set(err, -ENOMEM, "not enough memory for the image's sockets");
+	return ret;
 }
 
 static int add_file(struct list *list, const struct mf_linux *lx, uint32_t index,
@@ -92,8 +107,11 @@ int mf_linux_image_files(const struct mf_image *image, void **bytes, size_t *siz
 	int ret = 0;
 
 	for (i = 0; i < lx->fds_high && i < MF_FDS && !ret; i++) {
-		if (mf_fd_has_host(mf_fd_of(lx, i)))
-			ret = add_file(&list, lx, i, err);
+		const struct mf_fd *entry = mf_fd_of(lx, i);
+
+		if (mf_fd_has_host(entry))
+			ret = entry->kind == MF_FD_SOCKET ? add_socket(&list, lx, i, err)
+							  : add_file(&list, lx, i, err);
 	}
 	*bytes = list.bytes;
 	*size = list.size;
@@ -104,23 +122,28 @@ int mf_linux_image_files(const struct mf_image *image, void **bytes, size_t *siz
 	return ret;
 }
 
-/* The file in the place of the host descriptor that the frozen state has for it. */
-static int put_in_place(const struct mf_fd *entry, int fd, const char *name, struct mf_error *err)
+/* In the place of the host descriptor that the frozen state has for it. Owns fd. */
+static int put_in_place(const struct mf_fd *entry, int fd, struct mf_error *err)
 {
-	struct stat st;
 	int ret = 0;
 
-	if (fstat(fd, &st) ||
-	    (entry->kind == MF_FD_DIR ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode)))
-		ret = mf_error_set(err, -ESTALE, "%s is not what it was when the image was built",
-				   name);
-	else if (fcntl(entry->host, F_GETFD) >= 0 || dup3(fd, entry->host, O_CLOEXEC) < 0)
+	if (fcntl(entry->host, F_GETFD) >= 0 || dup3(fd, entry->host, O_CLOEXEC) < 0)
 		ret = mf_error_set(
 			err, -EMFILE,
 			"there is no room for the image's files; raise the limit of open "
 			"files (`ulimit -n`)");
 	close(fd);
 	return ret;
+}
+
+static int check_type(const struct mf_fd *entry, int fd, const char *name, struct mf_error *err)
+{
+	struct stat st;
+
+	if (!fstat(fd, &st) &&
+	    (entry->kind == MF_FD_DIR ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode)))
+		return 0;
+	return mf_error_set(err, -ESTALE, "%s is not what it was when the image was built", name);
 }
 
 struct opener {
@@ -130,30 +153,82 @@ struct opener {
 	uint64_t opened[MF_FDS / 64]; /* one bit a description */
 };
 
-static int open_record(struct opener *opener, const struct record *record, const char *text)
+static bool is_opened(const struct opener *opener, uint32_t index)
 {
-	const struct mf_fd *entry =
-		record->index < MF_FDS ? mf_fd_of(opener->lx, record->index) : NULL;
+	return opener->opened[index / 64] >> (index % 64) & 1;
+}
+
+static void note_opened(struct opener *opener, uint32_t index)
+{
+	opener->opened[index / 64] |= 1ull << (index % 64);
+}
+
+static int open_file(struct opener *opener, const struct record *record, const char *text)
+{
+	const struct mf_fd *entry = mf_fd_of(opener->lx, record->index);
 	char name[PATH_MAX];
 	int ret;
+	int fd;
 
-	if (!entry || !is_named(entry) || !mf_fd_has_host(entry) || !record->name_bytes ||
-	    record->name_bytes >= sizeof(name) || text[0] != '/' ||
-	    record->mapped != is_mapped(opener->lx, record->index))
+	if (!is_named(entry) || !record->name_bytes || record->name_bytes >= sizeof(name) ||
+	    text[0] != '/' || record->mapped != is_mapped(opener->lx, record->index) ||
+	    is_opened(opener, record->index))
 		return mf_image_damaged(opener->err, "its list of open files");
 	memcpy(name, text, record->name_bytes);
 	name[record->name_bytes] = 0;
-	ret = opener->load->open(opener->load->cookie, name, (int)(entry->flags & O_ACCMODE),
-				 opener->err);
-	if (ret >= 0 && record->mapped && !mf_image_is_file(ret, &record->identity)) {
-		close(ret);
-		ret = mf_image_stale(opener->err, name);
+	fd = opener->load->open(opener->load->cookie, name, (int)(entry->flags & O_ACCMODE),
+				opener->err);
+	if (fd < 0)
+		return fd;
+	ret = record->mapped && !mf_image_is_file(fd, &record->identity)
+		      ? mf_image_stale(opener->err, name)
+		      : check_type(entry, fd, name, opener->err);
+	if (ret) {
+		close(fd);
+		return ret;
 	}
-	if (ret >= 0)
-		ret = put_in_place(entry, ret, name, opener->err);
+	ret = put_in_place(entry, fd, opener->err);
 	if (!ret)
-		opener->opened[record->index / 64] |= 1ull << (record->index % 64);
+		note_opened(opener, record->index);
 	return ret;
+}
+
+/* The first record of a pair makes both ends. */
+static int make_socket(struct opener *opener, const struct record *record, const char *bytes)
+{
+	const struct mf_fd *entry = mf_fd_of(opener->lx, record->index);
+	struct mf_socket_image socket;
+	int hosts[2];
+	int ret;
+
+	if (entry->kind != MF_FD_SOCKET || record->name_bytes != sizeof(socket))
+		return mf_image_damaged(opener->err, "its list of sockets");
+	memcpy(&socket, bytes, sizeof(socket));
+	if (is_opened(opener, record->index))
+		return mf_socket_image_options(entry->host, &socket, opener->err);
+	ret = mf_socket_image_make(entry, &socket, opener->load->net, hosts, opener->err);
+	if (ret)
+		return ret;
+	ret = put_in_place(entry, hosts[0], opener->err);
+	if (!ret)
+		note_opened(opener, record->index);
+	if (hosts[1] < 0)
+		return ret;
+	if (!ret)
+		ret = put_in_place(mf_fd_of(opener->lx, entry->object - 1), hosts[1], opener->err);
+	else
+		close(hosts[1]);
+	if (!ret)
+		note_opened(opener, entry->object - 1);
+	return ret;
+}
+
+static int open_record(struct opener *opener, const struct record *record, const char *bytes)
+{
+	if (record->index >= MF_FDS || !mf_fd_has_host(mf_fd_of(opener->lx, record->index)))
+		return mf_image_damaged(opener->err, "its list of open files");
+	return record->is_socket ? make_socket(opener, record, bytes)
+				 : open_file(opener, record, bytes);
 }
 
 static int open_records(struct opener *opener, const uint8_t *bytes, size_t size)
@@ -174,11 +249,6 @@ static int open_records(struct opener *opener, const uint8_t *bytes, size_t size
 		size -= record.name_bytes;
 	}
 	return ret;
-}
-
-static bool is_opened(const struct opener *opener, uint32_t index)
-{
-	return opener->opened[index / 64] >> (index % 64) & 1;
 }
 
 /* What the state has for an open file must now be one. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/fd.h"
 #include "engine/linux/image_check.h"
+#include "engine/linux/socket_image.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ static const char *check_host(const struct mf_fd *entry)
 		return entry->host >= 0 && entry->host <= MF_CHAR_URANDOM ? NULL : "a device";
 	case MF_FD_FILE:
 	case MF_FD_DIR:
+	case MF_FD_SOCKET:
 		return entry->host >= MF_IMAGE_FDS_FROM &&
 				       entry->host < MF_IMAGE_FDS_FROM + (int)MF_FDS
 			       ? NULL
@@ -38,8 +40,10 @@ static const char *check_description(const struct mf_check *check, uint32_t i)
 		return "its account of open files";
 	if (!entry->users)
 		return NULL;
-	if (entry->kind == MF_FD_FREE || entry->kind >= MF_FD_KINDS || entry->kind == MF_FD_SOCKET)
+	if (entry->kind == MF_FD_FREE || entry->kind >= MF_FD_KINDS)
 		return "the kind of an open file";
+	if (entry->kind == MF_FD_SOCKET && !mf_socket_image_is_sane(lx, entry))
+		return "a socket";
 	if (entry->kind == MF_FD_DIR && (entry->dir >= MF_DIRS || !lx->dirs[entry->dir][0]))
 		return "a directory that it has open";
 	if (entry->kind == MF_FD_PIPE &&
@@ -224,6 +228,7 @@ static const char *check_free_items(const struct mf_linux *lx, struct seen *seen
 /* Every item in use stands in its epoll's list and in its target's. */
 static const char *check_items(const struct mf_linux *lx, const struct seen *seen)
 {
+	uint32_t of_host = 0;
 	uint32_t i;
 
 	for (i = 0; i < lx->items_high; i++) {
@@ -232,10 +237,15 @@ static const char *check_items(const struct mf_linux *lx, const struct seen *see
 		if (used == bit(seen->free, i) || used != bit(seen->of_target, i) ||
 		    lx->items[i].is_ready != bit(seen->ready, i))
 			return "an item that an epoll watches";
-		if (used && (lx->items[i].of_host || lx->items[i].target >= lx->fds_high))
+		if (used && lx->items[i].target >= lx->fds_high)
 			return "the target of an epoll";
+		if (used && lx->items[i].of_host &&
+		    (lx->items[i].of_host > 1 ||
+		     !mf_fd_ops(mf_fd_of(lx, lx->items[i].target))->host))
+			return "what the host watches for it";
+		of_host += used && lx->items[i].of_host;
 	}
-	return lx->items_of_host ? "what the host watches for it" : NULL;
+	return lx->items_of_host == of_host ? NULL : "what the host watches for it";
 }
 
 static const char *check_targets(const struct mf_linux *lx, struct seen *seen)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls about the process itself: identity, limits, machine, end. */
+#include "engine/image/clock.h"
 #include "engine/image/guest.h"
 #include "engine/linux/alarm.h"
 #include "engine/linux/guestmem.h"
@@ -209,10 +210,8 @@ int64_t mf_sys_sysinfo(struct mf_process *process, const uint64_t arg[6])
 	const struct mf_arena *arena = mf_mem_arena(&process->vm.mem);
 	struct sysinfo info = {.mem_unit = MF_PAGE,
 			       .procs = (uint16_t)mf_linux(process)->thread_count};
-	struct timespec up;
 
-	clock_gettime(CLOCK_BOOTTIME, &up);
-	info.uptime = up.tv_sec;
+	info.uptime = (long)(mf_clock_ns(CLOCK_BOOTTIME) / 1000000000ull);
 	info.totalram = arena->frames_limit;
 	info.freeram = arena->frames_limit - arena->frames_used;
 	return put_user(process, arg[0], &info, sizeof(info));

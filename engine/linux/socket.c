@@ -37,79 +37,21 @@ struct mf_fd mf_socket_entry(int host, int domain, int type, uint32_t flags)
 	};
 }
 
-/* Options of a pair that its copy has, too. Buffer sizes are told doubled (socket(7)). */
-static void copy_options(int from, int to)
-{
-	static const int options[] = {SO_SNDBUF, SO_RCVBUF, SO_PASSCRED, SO_RCVLOWAT};
-	static const int spans[] = {SO_RCVTIMEO, SO_SNDTIMEO};
-	struct timeval span;
-	socklen_t bytes;
-	size_t i;
-	int value;
-
-	for (i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-		bytes = sizeof(value);
-		if (getsockopt(from, SOL_SOCKET, options[i], &value, &bytes))
-			continue;
-		value = options[i] == SO_SNDBUF || options[i] == SO_RCVBUF ? value / 2 : value;
-		setsockopt(to, SOL_SOCKET, options[i], &value, bytes);
-	}
-	for (i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
-		bytes = sizeof(span);
-		if (!getsockopt(from, SOL_SOCKET, spans[i], &span, &bytes))
-			setsockopt(to, SOL_SOCKET, spans[i], &span, bytes);
-	}
-}
-
-static bool within_budget(const struct mf_process *process, const int *hosts, int count)
-{
-	int end = process->policy->host_fd_end;
-	int i;
-
-	for (i = 0; i < count && end; i++) {
-		if (hosts[i] >= end)
-			return false;
-	}
-	return true;
-}
-
-/* The pair belongs to the image, and was empty then: this fork gets one of its own. */
-static int own_pair(struct mf_process *process, const struct mf_fd *entry)
-{
-	const struct mf_fd *ends[2] = {entry, mf_fd_at(process, entry->object - 1)};
-	int hosts[2];
-	int i;
-
-	if (socketpair(AF_UNIX, mf_socket_type(entry) | SOCKET_FLAGS, 0, hosts))
-		return -errno;
-	if (!within_budget(process, hosts, 2)) {
-		close(hosts[0]);
-		close(hosts[1]);
-		return -ENFILE;
-	}
-	for (i = 0; i < 2; i++) {
-		struct mf_fd *end = mf_fd_rw(process, ends[i]);
-
-		copy_options(end->host, hosts[i]);
-		end->host = hosts[i];
-		end->offset |= MF_SOCKET_OWN;
-	}
-	return 0;
-}
-
 int mf_socket_host(struct mf_process *process, const struct mf_fd *entry)
 {
 	int ret = 0;
 
-	if (entry->object && !(entry->offset & MF_SOCKET_OWN) &&
+	if (!(entry->offset & (MF_SOCKET_OWN | MF_SOCKET_LISTENS)) &&
 	    mf_fd_of_image(process, entry->host))
-		ret = own_pair(process, entry);
+		ret = mf_socket_own(process, entry);
 	return ret ? ret : entry->host;
 }
 
-int mf_socket_changes(const struct mf_process *process, const struct mf_fd *entry)
+int mf_socket_changes(struct mf_process *process, const struct mf_fd *entry)
 {
-	return !entry->object && mf_fd_of_image(process, entry->host) ? -EPERM : 0;
+	int host = mf_socket_host(process, entry);
+
+	return host < 0 ? host : mf_fd_of_image(process, host) ? -EPERM : 0;
 }
 
 /* The description's timeout in nanoseconds. */
@@ -167,21 +109,19 @@ static int check_protocol(int type, int protocol)
 	return type == SOCK_DGRAM && protocol == IPPROTO_UDPLITE ? 0 : -EPROTONOSUPPORT;
 }
 
-static bool may_have(const struct mf_process *process, int domain)
+static bool has_family(const struct mf_permit_net *net, int domain)
 {
-	const struct mf_permit_net *net = process->policy->net;
-
 	return mf_permit_net_has(net, MF_NET_CONNECT, domain) ||
 	       mf_permit_net_has(net, MF_NET_LISTEN, domain);
 }
 
 bool mf_socket_internet(const struct mf_process *process)
 {
-	return may_have(process, AF_INET) || may_have(process, AF_INET6);
+	return has_family(process->policy->net, AF_INET) ||
+	       has_family(process->policy->net, AF_INET6);
 }
 
-/* Is there such a socket? 0, or what Linux says of one that it does not know. */
-static int check_socket(int domain, int type, int protocol)
+int mf_socket_check(int domain, int type, int protocol)
 {
 	switch (domain) {
 	case AF_UNIX:
@@ -198,12 +138,16 @@ static int check_socket(int domain, int type, int protocol)
 	}
 }
 
-/* One that no address could be used with is not made; those of IPv6 take IPv4's, too. */
+bool mf_socket_may_make(const struct mf_permit_net *net, int domain)
+{
+	if (domain == AF_NETLINK || domain == AF_INET6)
+		return has_family(net, AF_INET) || has_family(net, AF_INET6);
+	return has_family(net, domain);
+}
+
 static int check_family(const struct mf_process *process, int domain)
 {
-	bool either = domain == AF_NETLINK || domain == AF_INET6;
-
-	if (either ? mf_socket_internet(process) : may_have(process, domain))
+	if (mf_socket_may_make(process->policy->net, domain))
 		return 0;
 	mf_explain(process, domain == AF_UNIX ? "--allow-net=unix:*" : "--allow-net", "%s socket",
 		   domain == AF_UNIX ? "Unix" : "Internet");
@@ -221,7 +165,7 @@ int64_t mf_sys_socket(struct mf_process *process, const uint64_t arg[6])
 
 	if (flags & ~(uint32_t)SOCKET_FLAGS)
 		return -EINVAL;
-	host = check_socket(domain, type, (int)arg[2]);
+	host = mf_socket_check(domain, type, (int)arg[2]);
 	if (!host)
 		host = check_family(process, domain);
 	if (host)
@@ -322,44 +266,6 @@ static void close_socket(struct mf_process *process, const struct mf_fd *entry)
 		mf_fd_rw(process, mf_fd_at(process, entry->object - 1))->object = 0;
 }
 
-/* A pair in which nothing is, and whose ends are both open, can be had anew by each fork. */
-static bool is_fresh_pair(const struct mf_process *process, const struct mf_fd *entry)
-{
-	struct pollfd ends[2] = {{.events = POLLIN | POLLRDHUP}, {.events = POLLIN | POLLRDHUP}};
-
-	if (!entry->object)
-		return false;
-	ends[0].fd = entry->host;
-	ends[1].fd = mf_fd_at(process, entry->object - 1)->host;
-	return poll(ends, 2, 0) == 0;
-}
-
-/* The number that the guest has for it. */
-static unsigned int number_of(const struct mf_process *process, const struct mf_fd *entry)
-{
-	uint32_t fd = mf_fd_next(process, 0);
-
-	while (fd < MF_FDS && mf_fd_get(process, fd) != entry)
-		fd = mf_fd_next(process, fd + 1);
-	return fd;
-}
-
-static int freeze_socket(const struct mf_process *process, const struct mf_fd *entry,
-			 struct mf_error *err)
-{
-	const char *what = entry->object ? "a socket pair with something in it"
-			   : mf_socket_domain(entry) == AF_UNIX
-				   ? "a socket that does not listen and stands alone"
-				   : "a socket that neither listens nor is one of a pair";
-
-	if (entry->offset & MF_SOCKET_LISTENS || is_fresh_pair(process, entry))
-		return 0;
-	return mf_error_set(err, -EBUSY,
-			    "the program holds %s (descriptor %u) at its ready point, and forks "
-			    "cannot share it: close it before",
-			    what, number_of(process, entry));
-}
-
 const struct mf_fd_ops mf_socket_ops = {
 	.name = "socket:[%llu]",
 	.traits = MF_FD_HAS_HOST | MF_FD_POLLS,
@@ -368,5 +274,5 @@ const struct mf_fd_ops mf_socket_ops = {
 	.host = host_of,
 	.close = close_socket,
 	.ioctl = mf_socket_ioctl,
-	.freeze = freeze_socket,
+	.freeze = mf_socket_freeze,
 };

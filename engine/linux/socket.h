@@ -19,7 +19,7 @@
 /* What a description of kind MF_FD_SOCKET keeps in its `offset`; `object` is the description of the
  * pair's other end + 1, or 0. */
 #define MF_SOCKET_LISTENS (1ull << 32) /* forks may share it */
-#define MF_SOCKET_OWN     (1ull << 33) /* an image's pair that this fork has made its own */
+#define MF_SOCKET_OWN     (1ull << 33) /* of the image, and this fork has made one of its own */
 #define MF_SOCKET_LINGERS                                                                  \
 	(1ull << 34)               /* SO_LINGER with a time: never told to the host, whose \
 				      close() would block */
@@ -59,11 +59,19 @@ bool mf_socket_internet(const struct mf_process *process);
 /* A description that owns a host socket; nothing is installed. */
 struct mf_fd mf_socket_entry(int host, int domain, int type, uint32_t flags);
 
-/* The host socket, a pair's own in every fork; a negative errno when that cannot be had. */
+/* Is there such a socket? 0, or what Linux says of one that it does not know. */
+int mf_socket_check(int domain, int type, int protocol);
+
+/* May a program with these rules have sockets of that domain? One that no address could be used
+ * with is not made; those of IPv6 take IPv4's, too. */
+bool mf_socket_may_make(const struct mf_permit_net *net, int domain);
+
+/* The host socket: in every fork its own, where the image's is a pair or has no address yet; a
+ * negative errno when that cannot be had. */
 int mf_socket_host(struct mf_process *process, const struct mf_fd *entry);
 
 /* -EPERM for what would change a socket that the image and its other forks have, too. */
-int mf_socket_changes(const struct mf_process *process, const struct mf_fd *entry);
+int mf_socket_changes(struct mf_process *process, const struct mf_fd *entry);
 
 /*
  * The call would block: -EAGAIN, or a wait for `events` of its host socket that ends with -EAGAIN
@@ -75,6 +83,14 @@ int64_t mf_socket_block(struct mf_process *process, const struct mf_fd *entry, s
 /* The same when the host cannot tell: looked at again after a while. */
 int64_t mf_socket_again(struct mf_process *process, const struct mf_fd *entry, int option,
 			bool nonblock);
+
+/* socket_image.c: give this fork its own, if the image's is of a kind that can be had anew. -errno.
+ */
+int mf_socket_own(struct mf_process *process, const struct mf_fd *entry);
+
+/* May an image hold it? See struct mf_fd_ops. */
+int mf_socket_freeze(const struct mf_process *process, const struct mf_fd *entry,
+		     struct mf_error *err);
 
 /* socket_address.c: copy an address in. -EINVAL, -EFAULT. */
 int mf_address_get(struct mf_process *process, uint64_t va, uint64_t bytes,

@@ -62,7 +62,9 @@ int64_t mf_sys_listen(struct mf_process *process, const uint64_t arg[6])
 	/* An event loop does it again; the image's queue stays as it is. */
 	if (entry->offset & MF_SOCKET_LISTENS && mf_socket_changes(process, entry))
 		return 0;
-	ret = check_unbound(process, entry);
+	ret = mf_socket_changes(process, entry);
+	if (!ret)
+		ret = check_unbound(process, entry);
 	if (ret)
 		return ret;
 	if (listen(mf_socket_host(process, entry), (int)arg[1]))

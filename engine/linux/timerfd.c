@@ -3,6 +3,7 @@
  * A timer counts when it is looked at. Who waits is told once an expiry, and again only when it has
  * been read (or asked after) and has run out anew, as in Linux' fs/timerfd.c.
  */
+#include "engine/image/clock.h"
 #include "engine/linux/timerfd.h"
 #include "engine/linux/io.h"
 #include "engine/linux/wait.h"
@@ -16,14 +17,6 @@
 #define SECOND_NS 1000000000ull
 #define NEVER     UINT64_MAX
 #define LONGEST_S (INT64_MAX / (int64_t)SECOND_NS) /* Linux' KTIME_SEC_MAX */
-
-static uint64_t now_ns(int clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
 
 static const struct mf_timerfd *timer_of(const struct mf_process *process,
 					 const struct mf_fd *entry)
@@ -73,7 +66,7 @@ static void arm(struct mf_process *process, const struct mf_fd *entry, uint64_t 
 static void count(struct mf_process *process, const struct mf_fd *entry)
 {
 	const struct mf_timerfd *timer = timer_of(process, entry);
-	uint64_t now = now_ns(timer->clock);
+	uint64_t now = mf_clock_ns(timer->clock);
 	uint64_t ticks = 1;
 
 	if (now < timer->expires_ns)
@@ -88,7 +81,7 @@ static void count(struct mf_process *process, const struct mf_fd *entry)
 /* When a timer runs out, as the time that waiting goes by. */
 static uint64_t expires_monotonic(const struct mf_timerfd *timer)
 {
-	uint64_t now = now_ns(timer->clock);
+	uint64_t now = mf_clock_ns(timer->clock);
 	uint64_t left = timer->expires_ns > now ? timer->expires_ns - now : 0;
 	uint64_t from = mf_now_ns();
 
@@ -97,7 +90,7 @@ static uint64_t expires_monotonic(const struct mf_timerfd *timer)
 
 static bool is_due(const struct mf_timerfd *timer)
 {
-	return timer->expires_ns != NEVER && now_ns(timer->clock) >= timer->expires_ns;
+	return timer->expires_ns != NEVER && mf_clock_ns(timer->clock) >= timer->expires_ns;
 }
 
 void mf_timerfd_poll(struct mf_process *process)
@@ -219,7 +212,7 @@ static struct itimerspec setting(struct mf_process *process, const struct mf_fd 
 
 	count(process, entry);
 	if (timer->expires_ns != NEVER)
-		left = timer->expires_ns - now_ns(timer->clock);
+		left = timer->expires_ns - mf_clock_ns(timer->clock);
 	/* It may run out just now: it is not to look as if it did not run. */
 	if ((int64_t)left <= 0 && timer->expires_ns != NEVER)
 		left = 1;
@@ -248,7 +241,7 @@ static void start(struct mf_process *process, const struct mf_fd *entry, uint64_
 		absolute || entry->object != CLOCK_REALTIME ? (int)entry->object : CLOCK_MONOTONIC;
 	timer->interval_ns = interval_ns;
 	timer->ticks = 0;
-	from = absolute ? 0 : now_ns(timer->clock);
+	from = absolute ? 0 : mf_clock_ns(timer->clock);
 	arm(process, entry, !value_ns ? NEVER : from + value_ns);
 	mf_timerfd_poll(process);
 	/* Somebody may be waiting for another time. */

@@ -50,18 +50,21 @@ static const char *check_frames(struct walk *walk, uint64_t entry, uint64_t fram
 static const char *check_file_page(struct walk *walk, uint64_t entry)
 {
 	const struct mf_backing *backing = walk->mem->backing;
+	size_t pages = entry & PTE_PS ? MF_HUGE_PAGES : 1;
 	uint64_t gpa = entry & PTE_ADDR;
 	size_t i;
 
+	walk->huge += pages > 1;
 	for (i = 0; i < backing->file_count; i++) {
 		const struct mf_file_map *file = &backing->files[i];
 
 		if (gpa < file->gpa || gpa - file->gpa >= file->bytes)
 			continue;
-		if (entry & (PTE_OWN | PTE_PS) ||
+		if (entry & PTE_OWN || gpa % (pages * MF_PAGE) ||
+		    pages * MF_PAGE > file->bytes - (gpa - file->gpa) ||
 		    (entry & PTE_W && file->fd >= 0 && !file->writable))
 			return "a page of a file that is not as files are mapped";
-		walk->file_pages[i]++;
+		walk->file_pages[i] += pages;
 		return NULL;
 	}
 	return "a page of a file that is not mapped";

@@ -1,23 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A served program that holds sockets at its ready point and makes more in its requests. What it is
- * to hold is said by its argument: "pair" and "listen" can be frozen, the others cannot.
+ * to hold is said by its argument: "pair", "listen" and "fresh" can be frozen, the others cannot.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <mayfly/sdk.h>
 
 static int stream[2], packets[2], listener, epoll;
+static int fresh_udp, fresh_tcp, bound_udp, soon, late; /* with the argument "fresh" */
 static char text[512];
 static struct sockaddr_in address;
 
@@ -125,6 +130,91 @@ static void reach(struct mf_text path)
 	say("%ld %ld %ld %s", ret, ret ? errno : 0, 0, "");
 }
 
+/* Sockets that were only made: this fork's own, as they were; and one that is bound. */
+static void use_fresh(void)
+{
+	struct sockaddr_in own = {.sin_family = AF_INET}, to;
+	socklen_t bytes = sizeof(own), to_bytes = sizeof(to);
+	struct timeval patience = {.tv_sec = 20};
+	int on = 0, accepted;
+	char found[64] = "";
+	long results = 0;
+
+	getsockname(fresh_udp, (struct sockaddr *)&own, &bytes);
+	results += own.sin_port == 0;
+	getsockname(bound_udp, (struct sockaddr *)&to, &to_bytes);
+	setsockopt(fresh_udp, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	results += sendto(fresh_udp, "x", 1, 0, (struct sockaddr *)&to, to_bytes);
+	results += recv(bound_udp, found, sizeof(found), 0);
+	bytes = sizeof(on);
+	getsockopt(fresh_tcp, IPPROTO_TCP, TCP_NODELAY, &on, &bytes);
+	results += on != 0;
+	results += !connect(fresh_tcp, (struct sockaddr *)&address, sizeof(address));
+	accepted = accept(listener, NULL, NULL);
+	results += send(fresh_tcp, "12", 2, 0);
+	results += recv(accepted, found, sizeof(found), 0);
+	say("%ld %ld %ld %s", results, shutdown(bound_udp, SHUT_RD), listen(bound_udp, 1), "");
+}
+
+static uint64_t ns_of(const struct timespec *time)
+{
+	return (uint64_t)time->tv_sec * 1000000000u + (uint64_t)time->tv_nsec;
+}
+
+/* Whole seconds of the monotonic clock; do its ways to be asked agree. */
+static void tell_clock(void)
+{
+	struct timespec quick, call, boot, nap = {.tv_nsec = 1000000};
+	long agree = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &quick);
+	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &call);
+	agree += ns_of(&call) >= ns_of(&quick) - 1000000;
+	syscall(SYS_clock_gettime, CLOCK_BOOTTIME, &boot);
+	agree += ns_of(&boot) >= ns_of(&call);
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &call);
+	agree += ns_of(&call) >= ns_of(&quick) + 1000000;
+	say("%ld %ld %ld %s", quick.tv_sec, agree, 0, "");
+}
+
+/* Timers of the image: one runs out, the other one has so many seconds left. */
+static void wait_for_timer(void)
+{
+	struct pollfd timers[2] = {{.fd = soon, .events = POLLIN}, {.fd = late, .events = POLLIN}};
+	struct itimerspec left;
+	long first = poll(timers, 1, 100000);
+
+	timerfd_gettime(late, &left);
+	say("%ld %ld %ld %s", first, poll(timers + 1, 1, 0), left.it_value.tv_sec, "");
+}
+
+static int timer_in(long seconds)
+{
+	struct itimerspec at = {{0}, {0}};
+	int fd = timerfd_create(CLOCK_MONOTONIC, 0);
+
+	clock_gettime(CLOCK_MONOTONIC, &at.it_value);
+	at.it_value.tv_sec += seconds;
+	timerfd_settime(fd, TFD_TIMER_ABSTIME, &at, NULL);
+	return fd;
+}
+
+static void make_fresh(void)
+{
+	int on = 1;
+
+	fresh_udp = socket(AF_INET, SOCK_DGRAM, 0);
+	fresh_tcp = socket(AF_INET, SOCK_STREAM, 0);
+	setsockopt(fresh_tcp, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	bound_udp = socket(AF_INET, SOCK_DGRAM, 0);
+	address.sin_family = AF_INET;
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	bind(bound_udp, (struct sockaddr *)&address, sizeof(address));
+	soon = timer_in(1);
+	late = timer_in(3000000);
+}
+
 static void serve(void)
 {
 	static const struct {
@@ -133,7 +223,8 @@ static void serve(void)
 	} targets[] = {
 		{"/pairs", use_pairs},      {"/close", close_pair},     {"/halve", halve_pair},
 		{"/connect", connect_here}, {"/spoil", spoil_listener}, {"/leak", leak},
-		{"/wait", wait_for_ever},
+		{"/wait", wait_for_ever},   {"/fresh", use_fresh},      {"/clock", tell_clock},
+		{"/timer", wait_for_timer},
 	};
 	const struct mf_request *request;
 	size_t i;
@@ -158,7 +249,7 @@ static void hold(const char *what)
 	struct epoll_event event = {.events = EPOLLIN};
 
 	if (!strcmp(what, "fresh"))
-		socket(AF_INET, SOCK_DGRAM, 0);
+		make_fresh();
 	else if (!strcmp(what, "full"))
 		send(stream[0], "x", 1, 0);
 	else if (!strcmp(what, "half"))
