@@ -20,15 +20,16 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MAYFLY = os.path.abspath(os.path.join(os.environ.get("MAYFLY_BUILD", os.path.join(HERE, "../../build")), "mayfly"))
 CASES = os.path.join(HERE, "cases")
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "RUST_BACKTRACE": "0"}
+SECONDS = 600 if LONG else 100  # that one program may take
 SCRATCH = tempfile.mkdtemp(prefix="mayfly-programs-")
 
 
 def in_vm(*options):
     """The command in front of a program's."""
-    return [MAYFLY, "run", "--allow-all", "--deadline", "100s", *options, "--"]
+    return [MAYFLY, "run", "--allow-all", "--deadline", f"{SECONDS}s", *options, "--"]
 
 
-def run(command, stdin="", timeout=110, cwd=None):
+def run(command, stdin="", timeout=SECONDS + 10, cwd=None):
     """(status, stdout, stderr) of a command that ends by itself."""
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           env=ENVIRONMENT, cwd=cwd, start_new_session=True) as process:

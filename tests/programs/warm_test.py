@@ -86,7 +86,8 @@ def served_warm(name, options, program):
     print(f"      {name}: {REQUESTS} requests, {counts}; descriptors {held_before[0]} -> {held_after[0]}, resident "
           f"{held_before[1]} -> {held_after[1]} KiB")
     same((counts["resets.audits"], counts["resets.audit_failures"]), (REQUESTS, 0), "audits")
-    same(counts["costs.user_exits"], REQUESTS, "user exits")
+    # One each; one more whenever the machine is so busy that a request outlives its worker's slice.
+    check(REQUESTS <= counts["costs.user_exits"] < REQUESTS * 5 // 4, "more than an exit a request", counts)
     check(counts["costs.page_faults"] <= REQUESTS, "more than a fault a request", counts)
     same(held_after[0], held_before[0], "descriptors of the engine")
     check(held_after[1] < held_before[1] + 2048, "memory grew", held_before, held_after)

