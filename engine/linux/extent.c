@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Parts of files: copied from one to another, read ahead, written to the disk. */
-#include "engine/linux/fd.h"
-#include "engine/linux/guestmem.h"
+#include "engine/linux/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +25,7 @@ static int file_of(const struct mf_process *process, uint64_t fd, bool writes,
 
 static int offset_of(struct mf_process *process, const struct mf_fd *entry, uint64_t va, off_t *at)
 {
-	*at = (off_t)entry->offset;
+	*at = va ? 0 : (off_t)mf_file_offset(entry);
 	return va && mf_guest_read(process, va, at, sizeof(*at)) ? -EFAULT : 0;
 }
 
@@ -34,7 +33,7 @@ static int move_on(struct mf_process *process, const struct mf_fd *entry, uint64
 {
 	if (va)
 		return mf_guest_write(process, va, &at, sizeof(at));
-	mf_fd_rw(process, entry)->offset = (uint64_t)at;
+	mf_file_move(process, entry, (uint64_t)at);
 	return 0;
 }
 

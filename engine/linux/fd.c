@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "engine/linux/fd.h"
 #include "engine/linux/filelock.h"
 #include "engine/linux/image.h"
+#include "engine/linux/io.h"
 #include "engine/linux/watch.h"
 
 #include <errno.h>
@@ -217,8 +217,7 @@ void mf_fd_init(struct mf_process *process)
 	int32_t i;
 
 	for (i = 0; i <= 2; i++) {
-		struct mf_fd entry = {
-			.kind = MF_FD_STDIO, .host = i, .flags = i ? O_WRONLY : O_RDONLY};
+		struct mf_fd entry = mf_stdio_entry(process, i);
 
 		mf_fd_install(process, &entry, (uint64_t)i);
 	}

@@ -97,15 +97,37 @@ int64_t mf_sys_dup3(struct mf_process *process, const uint64_t arg[6])
 	return entry ? mf_fd_share_at(process, entry, arg[1], arg[2] & O_CLOEXEC) : -EBADF;
 }
 
+/* Flags of a file that the host has to know: those that the description cannot just keep. */
+static int set_host_flags(const struct mf_fd *entry, uint32_t mask, uint32_t value)
+{
+	int now = fcntl(entry->host, F_GETFL);
+
+	if (now < 0)
+		return -errno;
+	if (!(((uint32_t)now ^ value) & mask))
+		return 0;
+	return fcntl(entry->host, F_SETFL, ((uint32_t)now & ~mask) | (value & mask)) ? -errno : 0;
+}
+
 static int64_t set_flags(struct mf_process *process, const struct mf_fd *entry, uint64_t flags)
 {
-	uint32_t settable = O_APPEND | O_NONBLOCK | (entry->kind == MF_FD_PIPE ? O_DIRECT : 0);
+	bool is_own = entry->kind == MF_FD_FILE && !mf_fd_host_is_shared(process, entry);
+	uint32_t settable = O_APPEND | O_NONBLOCK | (entry->kind == MF_FD_PIPE ? O_DIRECT : 0) |
+			    (is_own ? O_DIRECT | O_NOATIME : 0);
 	uint32_t others = (O_DIRECT | O_NOATIME | O_ASYNC) & ~settable;
 	uint32_t value = (uint32_t)flags;
+	int ret = 0;
 
 	/* Access mode and creation flags are ignored, as Linux does; the rest can only stay. */
 	if ((value ^ entry->flags) & others)
 		return -EINVAL;
+	if (is_own)
+		ret = set_host_flags(entry,
+				     O_DIRECT | O_NOATIME |
+					     (entry->marks & MF_FD_IS_STREAM ? O_APPEND : 0),
+				     value);
+	if (ret)
+		return ret;
 	mf_fd_rw(process, entry)->flags = (entry->flags & ~settable) | (value & settable);
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/filelock.h"
-#include "engine/linux/guestmem.h"
+#include "engine/linux/io.h"
 #include "engine/linux/wait.h"
 
 #include <errno.h>
@@ -141,7 +141,7 @@ static int from_start(const struct mf_fd *entry, struct flock *range)
 	int64_t base = 0;
 
 	if (range->l_whence == SEEK_CUR)
-		base = (int64_t)entry->offset;
+		base = (int64_t)mf_file_offset(entry);
 	else if (range->l_whence == SEEK_END)
 		base = fstat(entry->host, &st) ? 0 : st.st_size;
 	else if (range->l_whence != SEEK_SET)

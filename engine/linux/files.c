@@ -97,6 +97,9 @@ static int64_t reopen_file(struct mf_process *process, const struct mf_fd *entry
 		snprintf(link, sizeof(link), "/proc/self/fd/%d", entry->host);
 		host = open(link,
 			    (flags & (O_ACCMODE | O_PATH | O_TRUNC)) | O_CLOEXEC | O_NONBLOCK);
+		/* A stream may be used, but its file may be none that is permitted. */
+		if (host < 0 && entry->marks & MF_FD_IS_STREAM)
+			return mf_fd_share(process, entry, 0, flags & O_CLOEXEC);
 		return host < 0 ? -errno
 				: mf_fd_install_host(process, host, flags & ~CREATION_FLAGS, "");
 	}

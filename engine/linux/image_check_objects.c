@@ -44,6 +44,8 @@ static const char *check_description(const struct mf_check *check, uint32_t i)
 		return "the kind of an open file";
 	if (entry->kind == MF_FD_SOCKET && !mf_socket_image_is_sane(lx, entry))
 		return "a socket";
+	if (entry->kind == MF_FD_FILE && entry->marks)
+		return "the kind of an open file";
 	if (entry->kind == MF_FD_DIR && (entry->dir >= MF_DIRS || !lx->dirs[entry->dir][0]))
 		return "a directory that it has open";
 	if (entry->kind == MF_FD_PIPE &&

@@ -16,6 +16,13 @@ int64_t mf_io_write(struct mf_process *process, const struct mf_fd *entry, struc
  * bad address). */
 int64_t mf_io_outcome(const struct mf_cursor *cursor, uint64_t done, int64_t error, bool fault);
 
+/* Where a regular file is read and written next; setting it. */
+uint64_t mf_file_offset(const struct mf_fd *entry);
+void mf_file_move(struct mf_process *process, const struct mf_fd *entry, uint64_t offset);
+
+/* A standard stream as a description: what the host's one is, if the program may know. */
+struct mf_fd mf_stdio_entry(const struct mf_process *process, int fd);
+
 /* The name of an emulated device. */
 const char *mf_char_name(enum mf_char device);
 

@@ -14,6 +14,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static bool is_stream(const struct mf_fd *entry)
+{
+	return entry->marks & MF_FD_IS_STREAM;
+}
+
+uint64_t mf_file_offset(const struct mf_fd *entry)
+{
+	off_t at = is_stream(entry) ? lseek(entry->host, 0, SEEK_CUR) : (off_t)entry->offset;
+
+	return at < 0 ? 0 : (uint64_t)at;
+}
+
+void mf_file_move(struct mf_process *process, const struct mf_fd *entry, uint64_t offset)
+{
+	if (is_stream(entry))
+		lseek(entry->host, (off_t)offset, SEEK_SET);
+	else
+		mf_fd_rw(process, entry)->offset = offset;
+}
+
 /* Bytes moved between those pieces and a file, or a negative errno. */
 typedef ssize_t file_fn(const struct mf_process *process, const struct mf_fd *entry,
 			const struct iovec *pieces, int count, uint64_t offset, uint32_t flags);
@@ -52,7 +72,7 @@ static int64_t move_file(struct mf_process *process, const struct mf_fd *entry,
 
 static uint64_t offset_of(const struct mf_fd *entry, const struct mf_io *io)
 {
-	return io->at == MF_OWN_OFFSET ? entry->offset : (uint64_t)io->at;
+	return io->at == MF_OWN_OFFSET ? mf_file_offset(entry) : (uint64_t)io->at;
 }
 
 static ssize_t get_file(const struct mf_process *process, const struct mf_fd *entry,
@@ -65,15 +85,29 @@ static ssize_t get_file(const struct mf_process *process, const struct mf_fd *en
 	return got < 0 ? -errno : got;
 }
 
+/* At the position that it shares with others, who may move it at any time. */
+static ssize_t get_stream(const struct mf_process *process, const struct mf_fd *entry,
+			  const struct iovec *pieces, int count, uint64_t offset, uint32_t flags)
+{
+	ssize_t got = TEMP_FAILURE_RETRY(readv(entry->host, pieces, count));
+
+	(void)process;
+	(void)offset;
+	(void)flags;
+	return got < 0 ? -errno : got;
+}
+
 static int64_t read_file(struct mf_process *process, const struct mf_fd *entry,
 			 struct mf_cursor *cursor, const struct mf_io *io)
 {
+	bool own = io->at == MF_OWN_OFFSET;
 	uint64_t offset = offset_of(entry, io);
 	uint64_t done;
-	int64_t result = move_file(process, entry, cursor, io, offset, get_file, &done);
+	int64_t result = move_file(process, entry, cursor, io, offset,
+				   own && is_stream(entry) ? get_stream : get_file, &done);
 
-	if (done && io->at == MF_OWN_OFFSET)
-		mf_fd_rw(process, entry)->offset = offset + done;
+	if (done && own && !is_stream(entry))
+		mf_file_move(process, entry, offset + done);
 	return result;
 }
 
@@ -92,6 +126,17 @@ static ssize_t put_file(const struct mf_process *process, const struct mf_fd *en
 	return got < 0 ? -errno : got;
 }
 
+static ssize_t put_stream(const struct mf_process *process, const struct mf_fd *entry,
+			  const struct iovec *pieces, int count, uint64_t offset, uint32_t flags)
+{
+	int rwf = (flags & O_APPEND ? RWF_APPEND : 0) | (flags & O_DSYNC ? RWF_DSYNC : 0);
+	ssize_t got = TEMP_FAILURE_RETRY(pwritev2(entry->host, pieces, count, -1, rwf));
+
+	(void)process;
+	(void)offset;
+	return got < 0 ? -errno : got;
+}
+
 static void move_on(struct mf_process *process, const struct mf_fd *entry, uint64_t offset,
 		    uint32_t flags)
 {
@@ -99,7 +144,7 @@ static void move_on(struct mf_process *process, const struct mf_fd *entry, uint6
 
 	if (flags & O_APPEND && !fstat(entry->host, &st))
 		offset = (uint64_t)st.st_size;
-	mf_fd_rw(process, entry)->offset = offset;
+	mf_file_move(process, entry, offset);
 }
 
 /* A file without a name takes memory: is there so much? */
@@ -118,15 +163,17 @@ static int grow(struct mf_process *process, const struct mf_fd *entry, uint64_t 
 static int64_t write_file(struct mf_process *process, const struct mf_fd *entry,
 			  struct mf_cursor *cursor, const struct mf_io *io)
 {
+	bool own = io->at == MF_OWN_OFFSET;
 	uint64_t offset = offset_of(entry, io);
 	uint64_t done;
 	int64_t result = grow(process, entry, offset, cursor->left, io->flags);
 
 	if (result)
 		return result;
-	result = move_file(process, entry, cursor, io, offset, put_file, &done);
+	result = move_file(process, entry, cursor, io, offset,
+			   own && is_stream(entry) ? put_stream : put_file, &done);
 	mf_memfd_settle(process, entry);
-	if (done && io->at == MF_OWN_OFFSET)
+	if (done && own && !is_stream(entry))
 		move_on(process, entry, offset + done, io->flags);
 	return result;
 }
@@ -143,7 +190,7 @@ static int64_t seek_file(struct mf_process *process, const struct mf_fd *entry, 
 		return base < 0 ? -errno : base;
 	}
 	if (whence == SEEK_CUR)
-		base = (int64_t)entry->offset;
+		base = (int64_t)mf_file_offset(entry);
 	else if (whence == SEEK_END)
 		base = fstat(entry->host, &st) ? -1 : st.st_size;
 	else if (whence != SEEK_SET)
@@ -166,7 +213,7 @@ static int64_t ioctl_file(struct mf_process *process, const struct mf_fd *entry,
 
 	if (request != FIONREAD)
 		return -ENOTTY;
-	left = fstat(entry->host, &st) ? 0 : st.st_size - (int64_t)entry->offset;
+	left = fstat(entry->host, &st) ? 0 : st.st_size - (int64_t)mf_file_offset(entry);
 	bytes = left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
 	return mf_guest_write(process, arg, &bytes, sizeof(bytes));
 }

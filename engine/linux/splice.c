@@ -68,7 +68,7 @@ static int64_t send(struct mf_process *process, const struct mf_fd *out, const s
 static int get_offset(struct mf_process *process, uint64_t va, const struct mf_fd *entry,
 		      uint64_t *offset)
 {
-	*offset = entry->offset;
+	*offset = va ? 0 : mf_file_offset(entry);
 	if (va && mf_guest_read(process, va, offset, sizeof(*offset)))
 		return -EFAULT;
 	return *offset > INT64_MAX ? -EINVAL : 0;
@@ -80,7 +80,7 @@ static int64_t move_offset(struct mf_process *process, uint64_t va, const struct
 	offset += (uint64_t)moved;
 	if (va)
 		return mf_guest_write(process, va, &offset, sizeof(offset)) ? -EFAULT : moved;
-	mf_fd_rw(process, entry)->offset = offset;
+	mf_file_move(process, entry, offset);
 	return moved;
 }
 

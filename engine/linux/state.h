@@ -54,7 +54,8 @@ enum mf_vma_kind {
 
 enum mf_fd_kind {
 	MF_FD_FREE = 0,
-	MF_FD_STDIO,    /* the engine's own stdin/stdout/stderr; `host` = 0, 1 or 2 */
+	MF_FD_STDIO,    /* the engine's own stdin/stdout/stderr, unless a FILE or CHAR says all
+			   of it; `host` = 0, 1 or 2 */
 	MF_FD_FILE,     /* host descriptor of a regular file; the offset is kept here */
 	MF_FD_DIR,      /* host descriptor of a directory */
 	MF_FD_CHAR,     /* /dev/null, /dev/zero, /dev/urandom: `host` is one of enum mf_char */
@@ -69,7 +70,9 @@ enum mf_fd_kind {
 };
 
 enum mf_fd_mark {
-	MF_FD_IS_MEMFD = 1, /* FILE: has no name; `object` pages of it are counted */
+	MF_FD_IS_MEMFD = 1,  /* FILE: has no name; `object` pages of it are counted */
+	MF_FD_IS_STREAM = 2, /* FILE: a standard stream; others share its position, which is the
+				host's, and `offset` means nothing */
 };
 
 enum mf_char {

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define TERMIOS_BYTES 36u /* the kernel's struct termios */
@@ -17,6 +18,41 @@ static bool is_ready(int host, short events)
 	struct pollfd pollfd = {.fd = host, .events = events};
 
 	return poll(&pollfd, 1, 0) > 0;
+}
+
+/* What the program may do with a file or with nothing is as it would be outside. Not when what it
+ * prints is counted: that goes through one place. */
+static struct mf_fd of_host(const struct mf_process *process, int host, int fd, uint32_t flags)
+{
+	struct mf_fd entry = {.kind = MF_FD_STDIO, .host = fd, .flags = flags};
+	struct stat st;
+
+	if (process->policy->output_limit || fstat(host, &st))
+		return entry;
+	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)) {
+		entry.kind = MF_FD_CHAR;
+		entry.host = MF_CHAR_NULL;
+	} else if (S_ISREG(st.st_mode)) {
+		/* The program may close it; the engine's own stays open. */
+		host = fcntl(host, F_DUPFD_CLOEXEC, 3);
+		if (host >= 0)
+			entry = (struct mf_fd){.kind = MF_FD_FILE,
+					       .marks = MF_FD_IS_STREAM,
+					       .host = host,
+					       .flags = flags};
+	}
+	return entry;
+}
+
+struct mf_fd mf_stdio_entry(const struct mf_process *process, int fd)
+{
+	struct mf_fd entry = {
+		.kind = MF_FD_STDIO, .host = fd, .flags = fd ? O_WRONLY : O_RDONLY};
+	int host = mf_fd_host(process, &entry);
+	int flags = host >= 0 && process->policy->stdio_is_host ? fcntl(host, F_GETFL) : -1;
+
+	return flags < 0 ? entry
+			 : of_host(process, host, fd, (uint32_t)flags & (O_ACCMODE | O_APPEND));
 }
 
 /* The host descriptor that decides, or -1: always ready. */

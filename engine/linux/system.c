@@ -242,6 +242,28 @@ bool mf_system_find(const struct mf_process *process, const char *path, struct m
 	return true;
 }
 
+/* May the program know the name of what the host has open? */
+static bool is_permitted(const struct mf_process *process, int host)
+{
+	char link[40], name[PATH_MAX];
+	struct mf_system_node node;
+	ssize_t bytes;
+	int fd;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", host);
+	bytes = readlink(link, name, sizeof(name) - 1);
+	if (bytes <= 0 || !process->policy->permit)
+		return false;
+	name[bytes] = 0;
+	fd = name[0] == '/' && !mf_system_find(process, name, &node)
+		     ? mf_permit_open_need(process->policy->permit, "/", name, MF_PERMIT_EITHER,
+					   O_PATH | O_NOFOLLOW, 0)
+		     : -EACCES;
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 int mf_system_fd_name(const struct mf_process *process, uint32_t fd, char to[PATH_MAX])
 {
 	const struct mf_fd *entry = mf_fd_get(process, fd);
@@ -259,6 +281,8 @@ int mf_system_fd_name(const struct mf_process *process, uint32_t fd, char to[PAT
 	if (entry->kind == MF_FD_DIR)
 		return snprintf(to, PATH_MAX, "%s", mf_linux(process)->dirs[entry->dir]);
 	host = mf_fd_host(process, entry);
+	if (entry->marks & MF_FD_IS_STREAM && !is_permitted(process, host))
+		return snprintf(to, PATH_MAX, "/dev/null");
 	if (entry->kind == MF_FD_FILE) {
 		snprintf(link, sizeof(link), "/proc/self/fd/%d", host);
 		bytes = readlink(link, to, PATH_MAX - 1);

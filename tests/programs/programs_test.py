@@ -161,6 +161,48 @@ def busybox_is_many_programs():
         alike(["/bin/busybox", *applet], stdin=stdin)
 
 
+# $V before a program: natively nothing.
+SHELL = {
+    "files as streams": r"""
+seq 1 20000 > in
+($V head -n 3; $V sed -n '1p;2q'; cat | cksum) < in
+$V dd bs=100 skip=3 count=2 status=none < in
+$V dd bs=10 seek=4 conv=notrunc,fsync status=none < in > out
+$V dd of=/dev/stdout bs=7 seek=3 status=none < in > direct
+$V tail -c 20 < in
+$V stat -L -c '%s %F' - /dev/stdin < in
+$V cat /dev/stdin /dev/fd/0 < in | cksum
+echo end > long
+$V cat in >> long
+$V cat long >> long; echo $?
+$V sort -rn < in > sorted
+($V echo one; echo two; $V echo three) > shared
+$V dd if=in of=partial bs=4096 count=5 oflag=direct status=none
+$V dd if=in of=odd bs=8192 oflag=direct status=none
+cksum *
+""",
+    "nothing as a stream": r"""
+$V dd skip=5 count=1 status=none < /dev/null; echo $?
+$V stat -L -c '%F %t %T' - < /dev/null
+$V cat /dev/stdin < /dev/null
+$V dd if=/proc/self/cmdline bs=1 count=2 status=none > /dev/null; echo $?
+""",
+}
+
+
+@claim
+def tools_do_in_a_shell_what_they_do_natively():
+    for name, script in SHELL.items():
+        results = []
+        for how in ("", " ".join(in_vm())):
+            done = subprocess.run(["/bin/sh", "-c", script], cwd=folder(), env={**ENVIRONMENT, "V": how}, timeout=60,
+                                  stdin=subprocess.DEVNULL, capture_output=True)
+            results.append((done.returncode, done.stdout.decode(errors="replace").splitlines(), done.stderr))
+        (status, out, err), (vm_status, vm_out, vm_err) = results
+        same((vm_status, vm_out), (status, out), name, err[-1500:], vm_err[-1500:])
+        check(out, f"{name} printed nothing at all")
+
+
 @claim
 def openssl_computes():
     alike(["/usr/bin/openssl", "dgst", "-sha512"], stdin="mayfly")
