@@ -19,6 +19,8 @@
 #define MF_VA_HANDLERS (MF_USER_TOP + 0xa000)
 #define MF_VA_STACK    (MF_USER_TOP + 0xb000) /* IST stack, one page */
 
+#define MF_VA_END (MF_USER_TOP + (2ull << 20)) /* nothing is mapped in the page below */
+
 #define MF_VDSO_PAGES 2
 
 #endif

@@ -156,7 +156,8 @@ void mf_vm_enter_ring_3(struct mf_vm *vm)
 	mf_cpu_user_segments(sregs);
 }
 
-/* Where a SYSCALL goes on: an address that no program has becomes one that faults. */
+/* Where a SYSCALL goes on, which may be in the vDSO: an address that nobody can have becomes one
+ * that faults. */
 static void settle_call(struct mf_vm *vm)
 {
 	struct kvm_regs *regs;
@@ -166,7 +167,7 @@ static void settle_call(struct mf_vm *vm)
 		return;
 	}
 	regs = mf_vm_regs_rw(vm);
-	regs->rip = regs->rcx < MF_USER_TOP ? regs->rcx : 0;
+	regs->rip = regs->rcx < MF_VA_END ? regs->rcx : 0;
 	regs->rflags = (regs->r11 & MF_RFLAGS_RING_3) | MF_RFLAGS_USER;
 	mf_vm_enter_ring_3(vm);
 }

@@ -193,3 +193,31 @@ CASE(waits_that_another_thread_ends, poll, ppoll, select, pselect6)
 	SHOW(SYS(pselect6, -1, NULL, NULL, NULL, &none, NULL));
 	SHOW(SYS(pselect6, 1, NOWHERE, NULL, NULL, &none, NULL));
 }
+
+/* Two take turns while all that they do is to ask for the time, which the vDSO cannot tell. */
+static atomic_int turn_of, turns_taken;
+
+static void *ask_for_time(void *arg)
+{
+	int own = arg != NULL;
+	struct timespec used;
+	long failed = 0;
+
+	while (atomic_load(&turns_taken) < 20) {
+		failed += clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) != 0;
+		if (atomic_load(&turn_of) != own)
+			continue;
+		atomic_fetch_add(&turns_taken, 1);
+		atomic_store(&turn_of, !own);
+	}
+	return (void *)failed;
+}
+
+CASE(turns_end_inside_the_vdso, clock_gettime)
+{
+	pthread_t other = begin_thread(ask_for_time, &turn_of);
+
+	TELL("one", (long)ask_for_time(NULL));
+	TELL("the other", end_thread(other));
+	say("turns: %d", atomic_load(&turns_taken) >= 20);
+}
