@@ -46,8 +46,7 @@ static struct mf_fd of_host(const struct mf_process *process, int host, int fd, 
 
 struct mf_fd mf_stdio_entry(const struct mf_process *process, int fd)
 {
-	struct mf_fd entry = {
-		.kind = MF_FD_STDIO, .host = fd, .flags = fd ? O_WRONLY : O_RDONLY};
+	struct mf_fd entry = {.kind = MF_FD_STDIO, .host = fd, .flags = fd ? O_WRONLY : O_RDONLY};
 	int host = mf_fd_host(process, &entry);
 	int flags = host >= 0 && process->policy->stdio_is_host ? fcntl(host, F_GETFL) : -1;
 
