@@ -40,7 +40,11 @@ static const struct program programs[] = {
 	 false,
 	 {HERE "/bench-server", "epoll", ADDRESS, "64"},
 	 {HERE "/bench-server", "fork", ADDRESS, "64"}},
-	{"python-http", "256M", false, {"/usr/bin/python3", SCRIPTS "/http_server.py", ADDRESS}, {0}},
+	{"python-http",
+	 "256M",
+	 false,
+	 {"/usr/bin/python3", SCRIPTS "/http_server.py", ADDRESS},
+	 {0}},
 	{"python-wsgiref", "256M", true, {"/usr/bin/python3", SCRIPTS "/wsgi.py", ADDRESS}, {0}},
 	{"python-asyncio", "256M", false, {"/usr/bin/python3", SCRIPTS "/aio.py", ADDRESS}, {0}},
 	{"node-http", "1G", false, {"/usr/bin/node", SCRIPTS "/hello.js", ADDRESS}, {0}},
@@ -101,9 +105,9 @@ static bool start(struct world *world, int kind)
 	snprintf(address, sizeof(address), "127.0.0.1:%d", 20000 + getpid() % 10000 * 3 + kind);
 	if (kind == MAYFLY) {
 		const char *const front[] = {HERE "/../cli/mayfly", "serve", "--listen", address,
-					     "--workers", "1"};
-		const char *const more[] = {"--vms", "16", "--memory", program->memory,
-					    "--control", world->control};
+					     "--workers",           "1"};
+		const char *const more[] = {"--vms",         "16",        "--memory",
+					    program->memory, "--control", world->control};
 		const char *const last[ARGS_MAX] = {"--allow-read", "--"};
 
 		count = append(all, count, front, address);

@@ -167,8 +167,7 @@ static int check_words(int argc, char **argv, struct mf_error *err)
 	int files = argc - optind - 1;
 
 	if (!word)
-		return mf_error_set(err, -1,
-				    "check or show is missing; see mayfly config --help");
+		return mf_error_set(err, -1, "check or show is missing; see mayfly config --help");
 	if (strcmp(word, "check") && strcmp(word, "show"))
 		return mf_error_set(err, -1, "there is no word %s; there are check and show", word);
 	if (*word == 'c' && files != 1)

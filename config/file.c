@@ -211,8 +211,10 @@ static int read_tenant(const struct reader *reader, struct mf_config_tenant *ten
 		return wrong(reader, at, "tenant %s is no group; write %s = { program = ...; }",
 			     name, name);
 	if (strlen(name) > MF_TENANT_NAME_MAX || strchr(name, '*'))
-		return wrong(reader, at, "%s is no tenant's name: letters, digits, - and _, %u at "
-			     "the most", name, MF_TENANT_NAME_MAX);
+		return wrong(reader, at,
+			     "%s is no tenant's name: letters, digits, - and _, %u at "
+			     "the most",
+			     name, MF_TENANT_NAME_MAX);
 	snprintf(tenant->name, sizeof(tenant->name), "%s", name);
 	tenant->line = config_setting_source_line(at);
 	for (i = 0; i < config_setting_length(at) && !ret; i++) {
@@ -235,7 +237,8 @@ static int read_tenants(const struct reader *reader, config_setting_t *group)
 	int ret = 0;
 
 	if (!config_setting_is_group(group))
-		return wrong(reader, group, "tenants is no group; write tenants = { NAME = { ... "
+		return wrong(reader, group,
+			     "tenants is no group; write tenants = { NAME = { ... "
 			     "}; }");
 	if (count > (int)MF_TENANTS_MAX)
 		return wrong(reader, group, "%d tenants are more than %u", count, MF_TENANTS_MAX);

@@ -10,7 +10,7 @@
 #include "config/values.h"
 
 #define MF_TENANT_NAME_MAX 32u
-#define MF_TENANTS_MAX	   1024u
+#define MF_TENANTS_MAX     1024u
 
 /* One value of one key, as it stands in the file. */
 struct mf_setting {

@@ -6,8 +6,8 @@
 #include "config/option.h"
 #include "config/values.h"
 
-#define MF_TAKE(name)                                                                   \
-	int mf_take_##name(struct mf_values *values, const struct mf_option *option,    \
+#define MF_TAKE(name)                                                                \
+	int mf_take_##name(struct mf_values *values, const struct mf_option *option, \
 			   const char *value, struct mf_error *err)
 
 /* The field: uint64_t for the first four, unsigned int, bool, const char *, struct mf_texts. */

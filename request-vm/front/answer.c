@@ -209,7 +209,8 @@ static const char *judge(struct mf_http_answer *answer, const char *text)
 	why = judge_length(answer, &meaning);
 	if (!why)
 		why = judge_encoding(answer, &meaning);
-	if (!why && (reading.chunked != (meaning.encodings > 0) || reading.length != answer->length))
+	if (!why &&
+	    (reading.chunked != (meaning.encodings > 0) || reading.length != answer->length))
 		return disagree;
 	answer->body = body_kind(answer, &meaning);
 	return why;
@@ -282,8 +283,7 @@ static enum mf_http_answer_event done(struct mf_http_answer *answer)
 }
 
 static enum mf_http_answer_event feed_chunks(struct mf_http_answer *answer, const char *data,
-					     size_t size, size_t *used,
-					     struct mf_http_piece *piece)
+					     size_t size, size_t *used, struct mf_http_piece *piece)
 {
 	switch (mf_http_chunks_feed(&answer->chunks, data, size, used, piece)) {
 	case MF_HTTP_CHUNKS_MORE:

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HTTP/1 answers as unmodified servers write them: untrusted bytes in, in any pieces; the head, then
- * the pieces of the body out. Two parsers must agree on a head: a scanner of our own judges every
- * byte as it arrives, llhttp reads the complete head. It knows no socket, no clock and no client;
- * what of an answer reaches a client is response.h's. One thread.
+ * HTTP/1 answers as unmodified servers write them: untrusted bytes in, in any pieces; the head,
+ * then the pieces of the body out. Two parsers must agree on a head: a scanner of our own judges
+ * every byte as it arrives, llhttp reads the complete head. It knows no socket, no clock and no
+ * client; what of an answer reaches a client is response.h's. One thread.
  *
  *   100 and other interim answers are dropped (MF_HTTP_ANSWER_INTERIMS of them at the most)
  *   101 switches protocols, if that was asked for: everything behind its head is a tunnel's
@@ -13,10 +13,11 @@
  *   Transfer-Encoding: chunked: decoded; extensions and trailers are dropped
  *   neither: until the server closes
  *
- * Bad, and for a client that has nothing of it yet a 502: bare LF or CR, folded lines, blanks before
- * a colon, control characters, a status that is not 100 to 599, two lengths (also equal ones), a
- * length and a coding, any coding but `chunked` once, a coding or an interim answer to or from
- * HTTP/1.0, 101 that nobody asked for, heads over their limit, more than MF_ABI_MAX_HEADERS lines.
+ * Bad, and for a client that has nothing of it yet a 502: bare LF or CR, folded lines, blanks
+ * before a colon, control characters, a status that is not 100 to 599, two lengths (also equal
+ * ones), a length and a coding, any coding but `chunked` once, a coding or an interim answer to or
+ * from HTTP/1.0, 101 that nobody asked for, heads over their limit, more than MF_ABI_MAX_HEADERS
+ * lines.
  */
 #ifndef REQUEST_VM_FRONT_ANSWER_H
 #define REQUEST_VM_FRONT_ANSWER_H
@@ -27,7 +28,8 @@
 
 #include "request-vm/front/chunks.h"
 
-#define MF_HTTP_ANSWER_HEAD_MAX (16u << 10) /* bytes of all heads of one answer, interim ones too */
+#define MF_HTTP_ANSWER_HEAD_MAX (16u << 10) /* bytes of all heads of one answer, interim ones too \
+					     */
 #define MF_HTTP_ANSWER_INTERIMS 16u
 
 /* What the request was. */

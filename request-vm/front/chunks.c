@@ -3,7 +3,7 @@
 
 enum phase {
 	PHASE_SIZE,
-	PHASE_NAME,    /* of an extension; nothing of it yet */
+	PHASE_NAME, /* of an extension; nothing of it yet */
 	PHASE_IN_NAME,
 	PHASE_VALUE,
 	PHASE_IN_VALUE,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Bodies that come in chunks (RFC 9112 section 7.1), decoded: bytes in, pieces of the body out,
- * nothing kept or copied. Strict: hexadecimal digits, then `;` or CR LF, no blanks, no bare LF; extensions
- * and the header lines behind the last chunk are judged and dropped. Both are
- * bounded. One thread.
+ * nothing kept or copied. Strict: hexadecimal digits, then `;` or CR LF, no blanks, no bare LF;
+ * extensions and the header lines behind the last chunk are judged and dropped. Both are bounded.
+ * One thread.
  */
 #ifndef REQUEST_VM_FRONT_CHUNKS_H
 #define REQUEST_VM_FRONT_CHUNKS_H
@@ -11,8 +11,8 @@
 #include "request-vm/front/lines.h"
 #include "request-vm/front/piece.h"
 
-#define MF_HTTP_CHUNK_DIGITS  15u          /* of a size */
-#define MF_HTTP_CHUNK_EXTRAS  (16u << 10)  /* bytes of extensions and trailers, of a whole body */
+#define MF_HTTP_CHUNK_DIGITS 15u         /* of a size */
+#define MF_HTTP_CHUNK_EXTRAS (16u << 10) /* bytes of extensions and trailers, of a whole body */
 
 /* All zero: at the beginning. */
 struct mf_http_chunks {

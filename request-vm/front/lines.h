@@ -21,7 +21,7 @@ enum mf_http_place {
 	MF_HTTP_AT_LINE, /* the first byte of a line, or of the empty one */
 	MF_HTTP_AT_NAME,
 	MF_HTTP_AT_VALUE,
-	MF_HTTP_AT_LF, /* behind the CR of a line */
+	MF_HTTP_AT_LF,  /* behind the CR of a line */
 	MF_HTTP_AT_END, /* behind the CR of the empty line */
 };
 

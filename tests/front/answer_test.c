@@ -25,8 +25,8 @@ struct row {
 	 * server closes */
 	const char *wanted;
 };
-#define ROW(ask, wanted, text)                     \
-	{                                          \
+#define ROW(ask, wanted, text)                      \
+	{                                           \
 		ask, text, sizeof(text) - 1, wanted \
 	}
 
@@ -44,7 +44,8 @@ static const struct row good[] = {
 	ROW(GET, "200 0123456789abcdef 0",
 	    OK "Transfer-Encoding: chunked\r\n\r\n00A\r\n0123456789\r\n6\r\nabcdef\r\n000\r\n\r\n"),
 	ROW(GET, "200 a 0",
-	    OK "Transfer-Encoding: chunked\r\n\r\n1;x=\"y z\";q\r\na\r\n0;w\r\nX-Sum: 1\r\nY:\r\n\r\n"),
+	    OK "Transfer-Encoding: chunked\r\n\r\n1;x=\"y z\";q\r\na\r\n0;w\r\nX-Sum: "
+	       "1\r\nY:\r\n\r\n"),
 	ROW(GET, "200 a 3", OK "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\nxyz"),
 	ROW(GET, "204  0", "HTTP/1.1 204 No Content\r\n\r\n"),
 	ROW(GET, "204  3", "HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\nabc"),
@@ -52,8 +53,7 @@ static const struct row good[] = {
 	ROW(HEAD, "200  0", OK "Content-Length: 77\r\n\r\n"),
 	ROW(HEAD, "200  0", OK "Transfer-Encoding: chunked\r\n\r\n"),
 	ROW(HEAD, "404  4", "HTTP/1.1 404 Not Found\r\n\r\nlies"),
-	ROW(GET, "200 x 0",
-	    "HTTP/1.1 100 Continue\r\n\r\n" OK "Content-Length: 1\r\n\r\nx"),
+	ROW(GET, "200 x 0", "HTTP/1.1 100 Continue\r\n\r\n" OK "Content-Length: 1\r\n\r\nx"),
 	ROW(GET, "+500 x 0",
 	    "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 P\r\n\r\n"
 	    "HTTP/1.1 500 Oh\r\n\r\nx"),
@@ -63,8 +63,9 @@ static const struct row good[] = {
 	ROW(UPGRADE, "200 no 0", OK "Content-Length: 2\r\n\r\nno"),
 	ROW(GET, "200  0", "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n"),
 	ROW(GET, "200  0", "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n"),
-	ROW(GET, "299  0", "HTTP/1.1 299 Sm\xc3\xb8rrebr\xc3\xb8"
-			   "d\tis it\r\nContent-Length: 0\r\n\r\n"),
+	ROW(GET, "299  0",
+	    "HTTP/1.1 299 Sm\xc3\xb8rrebr\xc3\xb8"
+	    "d\tis it\r\nContent-Length: 0\r\n\r\n"),
 	ROW(GET, "599  0", "HTTP/1.1 599 X\r\nA:\r\nB: \t \r\nContent-Length: \t0 \r\n\r\n"),
 	ROW(OLD, "+200 x 0", "HTTP/1.0 200 OK\r\n\r\nx"),
 	ROW(OLD, "200 x 0", OK "Content-Length: 1\r\n\r\nx"),
@@ -132,7 +133,8 @@ static const struct row bad[] = {
 	ROW(GET, NULL, OK "Transfer-Encoding: identity\r\n\r\n"),
 	ROW(GET, NULL, OK "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
 	ROW(GET, NULL, OK "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
-	ROW(GET, NULL, OK "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+	ROW(GET, NULL,
+	    OK "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
 	ROW(GET, NULL, OK "Transfer-Encoding:\r\n\r\n"),
 	ROW(GET, NULL, OK "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
 	ROW(GET, NULL, "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
@@ -146,7 +148,7 @@ static const struct row bad[] = {
 	ROW(GET, NULL, "HTTP/1.0 100 Continue\r\n\r\n" OK "\r\n"),
 	ROW(OLD, NULL, "HTTP/1.1 100 Continue\r\n\r\n" OK "\r\n"),
 	ROW(GET, NULL, "HTTP/1.1 100 Continue\r\n\r\nhello"),
-	/* chunks */
+/* chunks */
 #define CHUNKED OK "Transfer-Encoding: chunked\r\n\r\n"
 	ROW(GET, NULL, CHUNKED "\r\n"),
 	ROW(GET, NULL, CHUNKED " 1\r\na\r\n0\r\n\r\n"),
@@ -268,8 +270,8 @@ static bool same(const struct outcome *a, const struct outcome *b)
 		return false;
 	if (a->last == MF_HTTP_ANSWER_BAD && a->answer.why != b->answer.why)
 		return false;
-	return a->answer.extra_bytes == b->answer.extra_bytes &&
-	       a->body_bytes == b->body_bytes && a->headers_bytes == b->headers_bytes &&
+	return a->answer.extra_bytes == b->answer.extra_bytes && a->body_bytes == b->body_bytes &&
+	       a->headers_bytes == b->headers_bytes &&
 	       memcmp(a->body, b->body, a->body_bytes) == 0 &&
 	       memcmp(a->headers, b->headers, a->headers_bytes) == 0;
 }
@@ -327,8 +329,9 @@ Test(answer, what_is_none_is_refused)
 
 Test(answer, head_and_reason_are_told_as_written)
 {
-	static const char text[] = "HTTP/1.1 404 Nowhere here\r\nX-Mixed-CASE:  a b \r\nSet-Cookie: "
-				   "a\r\nSet-Cookie: b\r\nContent-Length: 3\r\n\r\nabc";
+	static const char text[] =
+		"HTTP/1.1 404 Nowhere here\r\nX-Mixed-CASE:  a b \r\nSet-Cookie: "
+		"a\r\nSet-Cookie: b\r\nContent-Length: 3\r\n\r\nabc";
 	struct mf_http_answer answer;
 	struct mf_http_piece piece;
 	size_t used;
@@ -381,12 +384,15 @@ Test(answer, limits_hold_exactly)
 	check_big(make(OK "A: ", "x", MF_HTTP_ANSWER_HEAD_MAX - 23, "\r\n\r\n"), false);
 	check_big(make("HTTP/1.1 200 ", "x", 60000, ""), false);
 	check_big(make("", "HTTP/1.1 100 C\r\n\r\n", MF_HTTP_ANSWER_INTERIMS, OK "\r\n"), true);
-	check_big(make("", "HTTP/1.1 100 C\r\n\r\n", MF_HTTP_ANSWER_INTERIMS + 1, OK "\r\n"), false);
-	/* interim heads count */
-	check_big(make("HTTP/1.1 100 ", "x", MF_HTTP_ANSWER_HEAD_MAX - 17 - 19, "\r\n\r\n" OK "\r\n"),
-		  true);
-	check_big(make("HTTP/1.1 100 ", "x", MF_HTTP_ANSWER_HEAD_MAX - 17 - 18, "\r\n\r\n" OK "\r\n"),
+	check_big(make("", "HTTP/1.1 100 C\r\n\r\n", MF_HTTP_ANSWER_INTERIMS + 1, OK "\r\n"),
 		  false);
+	/* interim heads count */
+	check_big(
+		make("HTTP/1.1 100 ", "x", MF_HTTP_ANSWER_HEAD_MAX - 17 - 19, "\r\n\r\n" OK "\r\n"),
+		true);
+	check_big(
+		make("HTTP/1.1 100 ", "x", MF_HTTP_ANSWER_HEAD_MAX - 17 - 18, "\r\n\r\n" OK "\r\n"),
+		false);
 	check_big(make(CHUNKED, "1\r\na\r\n", 5000, "0\r\n\r\n"), true);
 	/* n + CR */
 	check_big(make(CHUNKED "0;", "x", MF_HTTP_CHUNK_EXTRAS - 2, "\r\n\r\n"), true);
@@ -450,7 +456,8 @@ static int on_other_end(llhttp_t *parser)
 	return HPE_PAUSED;
 }
 
-/* Where ours takes an answer, llhttp must see the same one, and the same body where there is one. */
+/* Where ours takes an answer, llhttp must see the same one, and the same body where there is one.
+ */
 static void check_other(const struct outcome *ours, const char *data, size_t size)
 {
 	static const llhttp_settings_t settings = {.on_body = on_other_body,
@@ -485,8 +492,8 @@ Test(answer, mutated_answers_are_judged_the_same_however_split, .timeout = 110)
 
 	for (int round = 0; round < rounds; round++) {
 		size_t pick = (size_t)rand_r(&seed) % (COUNT(bad) + 4 * COUNT(good));
-		const struct row *row = pick < COUNT(bad) ? &bad[pick]
-							  : &good[(pick - COUNT(bad)) / 4];
+		const struct row *row =
+			pick < COUNT(bad) ? &bad[pick] : &good[(pick - COUNT(bad)) / 4];
 		size_t size = row->size;
 
 		memcpy(data, row->text, size);
