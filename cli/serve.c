@@ -13,7 +13,7 @@ static int parse(const struct mf_verb *verb, int argc, char **argv, struct mf_va
 
 	if (ret || values->help)
 		return ret;
-	if (!serve->listen)
+	if (!serve->listen == !serve->router_fd)
 		return mf_error_set(
 			err, -1, "no address; write mayfly serve --listen 127.0.0.1:8080 -- PROG");
 	if (optind >= argc)

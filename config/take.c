@@ -4,8 +4,10 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void *field_of(struct mf_values *values, const struct mf_option *option)
 {
@@ -100,6 +102,47 @@ MF_TAKE(duration)
 	if (!ret && option->max && *field > option->max) /* which is DAY_NS */
 		ret = mf_error_set(err, -EINVAL, "--%s %s is longer than a day", option->name,
 				   value);
+	return ret;
+}
+
+static int bad_rate(const char *name, const char *value, struct mf_error *err)
+{
+	return mf_error_set(err, -EINVAL, "--%s %s is no rate; write 100/s, 600/m or 5/250ms", name,
+			    value);
+}
+
+MF_TAKE(rate)
+{
+	const char *slash = strchr(value, '/');
+	struct mf_error why;
+	char count[24];
+	char time[24];
+	uint64_t ns;
+
+	if (!slash || slash - value >= (int)sizeof(count) || strlen(slash) >= sizeof(time) - 1)
+		return bad_rate(option->name, value, err);
+	snprintf(count, sizeof(count), "%.*s", (int)(slash - value), value);
+	/* "s" is one second */
+	snprintf(time, sizeof(time), "%s%s", isdigit((unsigned char)slash[1]) ? "" : "1",
+		 slash + 1);
+	if (mf_parse_count("", count, 1000000, &values->rate_requests, &why) ||
+	    mf_parse_duration("", time, &ns, &why))
+		return bad_rate(option->name, value, err);
+	*(uint64_t *)field_of(values, option) =
+		ns > values->rate_requests ? ns / values->rate_requests : 1;
+	return 0;
+}
+
+MF_TAKE(descriptor)
+{
+	uint64_t number;
+	int ret = mf_parse_count(option->name, value, 1 << 20, &number, err);
+
+	if (!ret && (number <= STDERR_FILENO || fcntl((int)number, F_SETFD, FD_CLOEXEC)))
+		ret = mf_error_set(err, -EBADF, "--%s %s is no open descriptor", option->name,
+				   value);
+	if (!ret)
+		*(int *)field_of(values, option) = (int)number;
 	return ret;
 }
 

@@ -10,11 +10,10 @@
 	int mf_take_##name(struct mf_values *values, const struct mf_option *option, \
 			   const char *value, struct mf_error *err)
 
-/* The field: uint64_t for the first four, unsigned int, bool, const char *, struct mf_texts. */
+/* The field: uint64_t for the first three, unsigned int, bool, const char *, struct mf_texts. */
 MF_TAKE(size);
 MF_TAKE(count);
 MF_TAKE(duration);
-MF_TAKE(rate);
 MF_TAKE(uint);
 MF_TAKE(flag);
 MF_TAKE(text);
@@ -22,13 +21,15 @@ MF_TAKE(texts);
 /* An int: the position among the option's words; a bool: whether it is the second of them. */
 MF_TAKE(word);
 MF_TAKE(second);
-MF_TAKE(pages);   /* uint64_t: a size, in pages */
-MF_TAKE(socket);  /* const char *: unix:PATH, the path of it */
-MF_TAKE(private); /* const char *: an absolute path */
-MF_TAKE(paths);   /* struct mf_permit_paths */
-MF_TAKE(rules);   /* struct mf_net_rules */
-MF_TAKE(host);    /* struct mf_texts: a host's name */
-MF_TAKE(prefix);  /* struct mf_texts: a path's beginning */
+MF_TAKE(rate);       /* uint64_t: nanoseconds a request, and rate_requests */
+MF_TAKE(descriptor); /* int: an open descriptor above the standard streams */
+MF_TAKE(pages);      /* uint64_t: a size, in pages */
+MF_TAKE(socket);     /* const char *: unix:PATH, the path of it */
+MF_TAKE(private);    /* const char *: an absolute path */
+MF_TAKE(paths);      /* struct mf_permit_paths */
+MF_TAKE(rules);      /* struct mf_net_rules */
+MF_TAKE(host);       /* struct mf_texts: a host's name */
+MF_TAKE(prefix);     /* struct mf_texts: a path's beginning */
 /* These know where they belong. */
 MF_TAKE(env);
 MF_TAKE(env_names);

@@ -112,6 +112,8 @@ static void complete_serve(struct mf_values *values)
 	serve->version = MF_VERSION;
 	serve->store.boot_limit_ns = values->program.boot_deadline_ns;
 	serve->store.quiet = serve->quiet;
+	if (!serve->rate.burst)
+		serve->rate.burst = values->rate_requests;
 	if (!serve->pool.queue)
 		serve->pool.queue = 4 * serve->pool.vms;
 }

@@ -53,6 +53,7 @@ struct mf_stat_values {
 struct mf_values {
 	struct mf_program_options program; /* run, serve and image */
 	uint64_t run_deadline_ns;
+	uint64_t rate_requests; /* the N of --rate, the usual burst */
 	struct mf_serve_options serve;
 	const char *image_path;
 	struct mf_warmup *warmup; /* made when it is first needed */

@@ -4,6 +4,7 @@
 #include "tenant/status.h"
 
 #include "ipc/control/server.h"
+#include "ipc/socket/notify.h"
 #include "request-vm/front/health.h"
 #include "request-vm/output.h"
 
@@ -37,6 +38,9 @@ struct server {
 	uv_timer_t patience;
 	uv_async_t joined;
 	struct mf_health *health;
+	struct mf_rate rate;
+	int notify_fd;                  /* who is told that this is ready; -1: nobody */
+	uv_timer_t heartbeat;           /* with notify_fd, if that is wanted */
 	struct mf_status_source status; /* the workers are in there */
 	int guests_end;                 /* host descriptors that programs may have */
 	struct mf_control *control;
@@ -118,6 +122,7 @@ static void end_loop(struct server *server)
 	for (i = 0; i < 2; i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
 	uv_close((uv_handle_t *)&server->patience, NULL);
+	uv_close((uv_handle_t *)&server->heartbeat, NULL);
 	if (server->health)
 		mf_health_close(server->health, NULL, NULL);
 	server->health = NULL;
@@ -146,6 +151,7 @@ static void on_impatient(uv_timer_t *timer)
 static void begin_draining(struct server *server, const char *why)
 {
 	__atomic_store_n(&server->status.state, MF_SERVE_DRAINING, __ATOMIC_RELAXED);
+	mf_notify_say(server->notify_fd, "STOPPING=1");
 	if (!server->options->quiet)
 		mf_output_say(0, "mayfly: %s: finishing what runs, taking nothing new\n", why);
 	stop_workers(server, false);
@@ -200,6 +206,22 @@ static void control_drain(void *arg)
 static void control_stop(void *arg)
 {
 	command(arg, COMMAND_STOP);
+}
+
+/* Whoever watches is told that all goes well as long as every worker has answered the last time. */
+static void on_heartbeat(uv_timer_t *timer)
+{
+	struct server *server = timer->data;
+	struct mf_worker_report report;
+	bool well = true;
+	unsigned int i;
+
+	for (i = 0; i < server->status.started; i++) {
+		well &= mf_worker_told(&server->status.workers[i], &report, 0);
+		mf_worker_ask(&server->status.workers[i]);
+	}
+	if (well)
+		mf_notify_say(server->notify_fd, "WATCHDOG=1");
 }
 
 static const struct mf_control_ops control_ops = {
@@ -258,6 +280,8 @@ static int open_workers(struct server *server, struct mf_error *err)
 		worker->ready = &server->ready;
 		worker->policy = &server->program.policy;
 		worker->watchdog = server->watchdog;
+		worker->rate = &server->rate;
+		worker->is_router = server->listener.is_router;
 		worker->listen_fd = fcntl(server->listener.fd, F_DUPFD_CLOEXEC, 0);
 		if (worker->listen_fd < 0)
 			ret = mf_error_set(err, -errno, "cannot share the listening socket: %s",
@@ -285,6 +309,10 @@ static void init_main_loop(struct server *server)
 	}
 	uv_timer_init(&server->loop, &server->patience);
 	server->patience.data = server;
+	uv_timer_init(&server->loop, &server->heartbeat);
+	server->heartbeat.data = server;
+	if (server->notify_fd >= 0 && mf_notify_watchdog_ms())
+		uv_timer_start(&server->heartbeat, on_heartbeat, 0, mf_notify_watchdog_ms());
 	uv_async_init(&server->loop, &server->joined, on_joined);
 	server->joined.data = server;
 }
@@ -350,8 +378,10 @@ static int serve(struct server *server, struct mf_error *err)
 		stop_workers(server, true);
 	else
 		say_start(server);
-	if (!ret)
+	if (!ret) {
 		__atomic_store_n(&server->status.state, MF_SERVE_SERVING, __ATOMIC_RELAXED);
+		mf_notify_say(server->notify_fd, "READY=1");
+	}
 	/* The workers have copies: once theirs are closed, new clients are refused. */
 	close(server->listener.fd);
 	server->listener.fd = -1;
@@ -400,7 +430,13 @@ static void close_sockets(struct server *server)
 static int open_sockets(struct server *server, struct mf_error *err)
 {
 	const struct mf_serve_options *options = server->options;
-	int ret = mf_listen_open(&server->listener, options->listen, err);
+	int ret = 0;
+
+	if (options->listen)
+		ret = mf_listen_open(&server->listener, options->listen, err);
+	else
+		server->listener = (struct mf_listener){
+			.fd = options->router_fd, .is_router = true, .name = "a router"};
 
 	if (!ret && options->health)
 		ret = mf_listen_open(&server->health_listener, options->health, err);
@@ -431,6 +467,22 @@ static void add_own_socket(struct server *server, const char *path)
 	own->files[own->count++].inode = st.st_ino;
 }
 
+/* Those of whoever supervises this process. */
+static void add_supervisors_sockets(struct server *server)
+{
+	const char *notify = getenv("NOTIFY_SOCKET");
+	const char *others = getenv("MAYFLYD_SOCKETS");
+	char *copy = others ? strdup(others) : NULL;
+	char *rest = copy;
+	char *path;
+
+	if (notify && *notify == '/')
+		add_own_socket(server, notify);
+	while ((path = strsep(&rest, ":")))
+		add_own_socket(server, path);
+	free(copy);
+}
+
 static int confine(struct server *server, struct mf_error *err)
 {
 	const struct mf_listener *listeners[2] = {&server->listener, &server->health_listener};
@@ -450,6 +502,7 @@ static int confine(struct server *server, struct mf_error *err)
 		folders[count++] = socket_folder(server->options->control, buffers[2]);
 		add_own_socket(server, server->options->control);
 	}
+	add_supervisors_sockets(server);
 	return mf_program_confine(&server->program, server->store.permit, folders, err);
 }
 
@@ -520,6 +573,8 @@ int mf_serve(const struct mf_serve_options *options, struct mf_error *err)
 		.options = options,
 		.listener.fd = -1,
 		.health_listener.fd = -1,
+		.rate = options->rate,
+		.notify_fd = mf_notify_open(),
 		.status = {.options = options, .worker_count = choose_workers(options)},
 	};
 	int ret;
@@ -534,5 +589,7 @@ int mf_serve(const struct mf_serve_options *options, struct mf_error *err)
 		uv_loop_close(&server.loop);
 	}
 	free(server.status.workers);
+	if (server.notify_fd >= 0)
+		close(server.notify_fd);
 	return ret ? MF_STATUS_FAILED : 0;
 }

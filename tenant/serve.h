@@ -6,18 +6,21 @@
 
 #include "request-vm/pool.h"
 #include "tenant/program.h"
+#include "tenant/rate.h"
 #include "tenant/store.h"
 
 struct mf_serve_options {
 	struct mf_program_options program;
 	struct mf_tenant_store_options store;
 	struct mf_pool_settings pool; /* vms and queue are for all workers together */
-	const char *listen;           /* ADDR */
+	const char *listen;           /* ADDR; NULL with a router */
+	int router_fd;                /* connections come from there (taken over); else 0 */
 	const char *health;           /* ADDR, NULL = none */
 	const char *control;          /* path of the control socket, NULL = none */
 	const char *version;          /* of this program */
 	unsigned int workers;         /* 0 = one a core, no more than VMs */
 	unsigned int connections;     /* at once */
+	struct mf_rate rate;          /* of all requests; each_ns 0: no limit */
 	uint64_t drain_ns;            /* how long a shutdown waits for running requests */
 	bool quiet;                   /* no lines about start and end */
 };

@@ -64,6 +64,7 @@ static void add_front(struct mf_control_status *status, const struct mf_front_st
 	status->timeouts += front->timeouts;
 	status->dropped += front->dropped;
 	status->unsent_bytes += front->unsent_bytes;
+	status->given_back += front->given_back;
 }
 
 static void add_store(struct mf_control_status *status, struct mf_store *store)
@@ -98,6 +99,7 @@ void mf_status_gather(const struct mf_status_source *source, struct mf_control_s
 		mf_worker_ask(&source->workers[i]);
 	for (i = 0; i < started; i++) {
 		status->workers_answering += mf_worker_told(&source->workers[i], &report, until);
+		status->limited += report.limited;
 		add_pool(status, &report.pool);
 		add_front(status, &report.front);
 	}

@@ -56,6 +56,12 @@ static int on_submit(void *backend, struct mf_front_request *request)
 
 	if (!job)
 		return -ENOMEM;
+	if (worker->rate->each_ns && !mf_rate_take(worker->rate, mf_now_ns())) {
+		free(job);
+		worker->limited++;
+		mf_front_respond_error(request, 429, NULL);
+		return 0;
+	}
 	job->base.request = request->abi;
 	job->base.request_bytes = request->size_bytes;
 	job->base.done = on_done;
@@ -84,6 +90,7 @@ static void tell(struct mf_worker *worker)
 {
 	worker->report.front = worker->front ? *mf_front_stats(worker->front) : worker->front_stats;
 	worker->report.pool = worker->pool ? *mf_pool_stats(worker->pool) : worker->pool_stats;
+	worker->report.limited = worker->limited;
 	worker->told = worker->asked;
 	pthread_cond_signal(&worker->answer);
 }
@@ -140,7 +147,7 @@ static void on_stop(uv_async_t *handle)
 
 static int open_front(struct mf_worker *worker, struct mf_error *err)
 {
-	struct mf_listener listener = {.fd = worker->listen_fd};
+	struct mf_listener listener = {.fd = worker->listen_fd, .is_router = worker->is_router};
 	int ret;
 
 	worker->listen_fd = -1;

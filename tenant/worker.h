@@ -7,11 +7,13 @@
 
 #include "request-vm/front/server.h"
 #include "request-vm/pool.h"
+#include "tenant/rate.h"
 
 /* What a worker says about itself. */
 struct mf_worker_report {
 	struct mf_front_stats front;
 	struct mf_pool_stats pool;
+	uint64_t limited; /* requests over the rate */
 };
 
 struct mf_worker {
@@ -22,7 +24,9 @@ struct mf_worker {
 	const struct mf_ready_point *ready;
 	const struct mf_policy *policy;
 	struct mf_watchdog *watchdog;
-	int listen_fd; /* the worker's own copy */
+	int listen_fd;        /* the worker's own copy */
+	bool is_router;       /* listen_fd is a router's socket */
+	struct mf_rate *rate; /* of all workers */
 	/* the worker's */
 	pthread_t thread;
 	uv_loop_t loop;
@@ -30,6 +34,7 @@ struct mf_worker {
 	uv_async_t ask;
 	struct mf_front *front;
 	struct mf_pool *pool;
+	uint64_t limited;
 	bool hurry;           /* close at once instead of draining */
 	pthread_mutex_t lock; /* of what follows; nobody may wake a loop that is gone */
 	bool ended;

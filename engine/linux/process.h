@@ -48,7 +48,7 @@ struct mf_window {
 };
 
 /* Unix sockets of the engine itself, which no program may connect to. */
-#define MF_OWN_SOCKETS 4u
+#define MF_OWN_SOCKETS 8u
 struct mf_own_sockets {
 	struct {
 		uint64_t device;

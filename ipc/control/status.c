@@ -61,6 +61,8 @@ const struct mf_control_field mf_control_fields[] = {
 	COUNT("front", "timeouts", "slow clients", timeouts),
 	COUNT("front", "dropped", "dropped responses", dropped),
 	COUNT("front", "unsent_bytes", "unsent bytes", unsent_bytes),
+	COUNT("front", "limited", "over the rate", limited),
+	COUNT("front", "given_back", "given back", given_back),
 	COUNT("store", "up", "up", store_up),
 	COUNT("store", "polling", "polling", store_polling),
 	COUNT("store", "restarts", "restarts", store_restarts),

@@ -58,6 +58,8 @@ struct mf_control_status {
 	uint64_t timeouts;
 	uint64_t dropped;
 	uint64_t unsent_bytes; /* now */
+	uint64_t limited;      /* over the rate */
+	uint64_t given_back;   /* to the router */
 	/* the store; all 0 without one */
 	uint64_t store_up;
 	uint64_t store_polling;

@@ -24,6 +24,7 @@ static void on_closed(uv_handle_t *handle)
 	mf_http_parser_finish(&conn->parser);
 	mf_http_message_finish(&conn->message);
 	pending_drop(conn);
+	conn_forget_adoption(conn);
 	front_conn_closed(conn);
 }
 
@@ -136,6 +137,11 @@ static void submit(struct conn *conn)
 						  .slow = &conn->slow};
 	conn->state = CONN_RUNNING;
 	conn_await(conn, WAIT_NONE);
+	if (!conn_may_ask(conn)) {
+		front->stats.refused++;
+		conn_send_error(conn, 421, NULL, front->draining || !conn->message.keep_alive);
+		return;
+	}
 	front->stats.requests++;
 	front->stats.running++;
 	code = front->ops->submit(front->backend, &conn->request);
@@ -251,6 +257,11 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 	explicit_bzero(buf->base, (size_t)size);
 }
 
+void conn_feed(struct conn *conn, const char *data, size_t size)
+{
+	pump(conn, data, size);
+}
+
 static int read_on(struct conn *conn)
 {
 	conn->stopped = false;
@@ -305,6 +316,10 @@ void conn_written(struct conn *conn, int code)
 	if (conn->state == CONN_CLOSING)
 		return;
 	if (code < 0) {
+		conn_close(conn);
+		return;
+	}
+	if (front->draining && !conn->close_after && conn_give_back(conn)) {
 		conn_close(conn);
 		return;
 	}

@@ -8,6 +8,7 @@
 
 #include <sys/queue.h>
 
+#include "request-vm/front/chars.h"
 #include "request-vm/front/server.h"
 
 #define MF_FRONT_READ_BYTES    (64u << 10)
@@ -56,6 +57,7 @@ struct conn {
 	uint32_t pending_bytes, pending_room;
 	char *rest; /* of a response */
 	size_t rest_bytes;
+	struct adopted *adopted; /* a router passed it on: what it said; owned */
 };
 TAILQ_HEAD(conn_list, conn);
 
@@ -66,7 +68,10 @@ struct mf_front {
 		uv_stream_t stream;
 		uv_tcp_t tcp;
 		uv_pipe_t pipe;
+		uv_poll_t poll; /* is_router: router_fd is watched */
 	} listener;
+	int router_fd;  /* with is_router; else -1 */
+	char *handoff;  /* what comes from there; owned */
 	uv_idle_t idle; /* active while `resuming` is not empty */
 	struct mf_front_settings settings;
 	const struct mf_front_backend_ops *ops;
@@ -74,7 +79,8 @@ struct mf_front {
 	struct mf_front_stats stats;
 	uint64_t next_id;
 	uint32_t turn; /* of front_resume */
-	bool is_unix, accept_waits, draining, listener_closed, ending, ended;
+	bool is_unix, is_router, router_ended, accept_waits, draining, listener_closed, ending,
+		ended;
 	void (*done)(void *arg);
 	void *done_arg;
 	struct conn *pool; /* max_connections of them */
@@ -96,6 +102,34 @@ void conn_abort(struct conn *conn);
 
 /* Feeds what was pending (from the idle handle). */
 void conn_resume(struct conn *conn);
+
+/* Bytes that came with the connection, as if they had been read. */
+void conn_feed(struct conn *conn, const char *data, size_t size);
+
+/* adopt.c: forgets what came with the connection. */
+void conn_forget_adoption(struct conn *conn);
+
+/* adopt.c: whether the complete request is one that may be asked on this connection. */
+bool conn_may_ask(const struct conn *conn);
+
+/* adopt.c: lets the router have the connection again, with what is pending. True: it has a
+ * descriptor of its own; the caller closes. */
+bool conn_give_back(struct conn *conn);
+
+/* adopt.c: watches the router's socket, which is the front door's from then on, also on failure. */
+int front_adopt_start(struct mf_front *front, int fd);
+
+/* adopt.c: takes more of what the router passes on, after there was no room. */
+int front_adopt_more(struct mf_front *front);
+
+/* Server's: a connection without a stream; only when there is room. */
+struct conn *front_conn_get(struct mf_front *front);
+
+/* Server's: is there a place for one more connection? If not, one that idles is asked to leave. */
+bool front_has_room(struct mf_front *front);
+
+/* Server's: closes what connections come from. */
+void front_close_listener(struct mf_front *front);
 
 /* Server's: the connection's handles are closed. */
 void front_conn_closed(struct conn *conn);

@@ -27,6 +27,7 @@ int mf_listen_parse(struct mf_listen_address *out, const char *text, struct mf_e
 struct mf_listener {
 	int fd; /* listening, non-blocking, close-on-exec; -1 when closed or given away */
 	bool is_unix;
+	bool is_router; /* it does not listen: see mf_front_open */
 	char name[128]; /* for people: "127.0.0.1:8080", "unix:/run/a.sock"; the real port */
 	struct mf_socket_file file; /* with is_unix only */
 };

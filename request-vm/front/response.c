@@ -173,6 +173,7 @@ static const struct {
 	{414, "The target is longer than this server takes."},
 	{417, "The only expectation that this server meets is 100-continue."},
 	{421, "This server does not serve that host."},
+	{429, "There are more requests than this server's owner has a share for; try again later."},
 	{431, "The headers are larger or more than this server takes."},
 	{500, "The server failed."},
 	{501, "This server does not know that method or transfer coding."},
@@ -207,7 +208,7 @@ ssize_t mf_http_response_error(char *out, size_t room, int status, const char *m
 	    status, mf_http_reason(status), strlen(text) + 1);
 	if (mayfly_error)
 		add(out, room, &at, "Mayfly-Error: %.32s\r\n", mayfly_error);
-	if (status == 503)
+	if (status == 503 || status == 429)
 		add(out, room, &at, "Retry-After: 1\r\n");
 	if (status == 405)
 		add(out, room, &at, "Allow: GET, HEAD\r\n");

@@ -55,12 +55,13 @@ static void end_if_over(struct mf_front *front)
 
 static int init_stream(struct mf_front *front, uv_handle_t *handle)
 {
-	if (front->is_unix)
+	/* a passed descriptor is any stream socket: uv_pipe_open takes it as it is */
+	if (front->is_unix || front->is_router)
 		return uv_pipe_init(front->loop, (uv_pipe_t *)handle, 0);
 	return uv_tcp_init(front->loop, (uv_tcp_t *)handle);
 }
 
-static struct conn *conn_get(struct mf_front *front)
+struct conn *front_conn_get(struct mf_front *front)
 {
 	struct conn *conn = TAILQ_FIRST(&front->spare);
 
@@ -91,17 +92,22 @@ static void evict(struct mf_front *front)
 	}
 }
 
+bool front_has_room(struct mf_front *front)
+{
+	/* libuv stops accepting until uv_accept is called */
+	front->accept_waits = TAILQ_EMPTY(&front->spare);
+	if (front->accept_waits)
+		evict(front);
+	return !front->accept_waits;
+}
+
 static void accept_one(struct mf_front *front)
 {
 	struct conn *conn;
 
-	if (TAILQ_EMPTY(&front->spare)) {
-		front->accept_waits = true; /* libuv stops accepting until uv_accept is called */
-		evict(front);
+	if (!front_has_room(front))
 		return;
-	}
-	front->accept_waits = false;
-	conn = conn_get(front);
+	conn = front_conn_get(front);
 	if (uv_accept(&front->listener.stream, &conn->io.stream) < 0) {
 		conn_abort(conn);
 		return;
@@ -125,8 +131,12 @@ void front_conn_closed(struct conn *conn)
 	TAILQ_REMOVE(&front->conns, conn, all);
 	TAILQ_INSERT_TAIL(&front->spare, conn, all);
 	front->stats.connections--;
-	if (front->accept_waits && !front->draining)
+	if (front->accept_waits && front->is_router) {
+		front->accept_waits = false;
+		(void)front_adopt_more(front); /* it is watched already: cannot fail */
+	} else if (front->accept_waits && !front->draining) {
 		accept_one(front);
+	}
 	end_if_over(front);
 }
 
@@ -180,6 +190,7 @@ static struct mf_front *front_new(uv_loop_t *loop, const struct mf_front_setting
 	front->loop = loop;
 	front->settings = *settings;
 	front->next_id = 1;
+	front->router_fd = -1;
 	front->pool = calloc(settings->max_connections, sizeof(*front->pool));
 	if (!front->pool) {
 		free(front);
@@ -198,21 +209,40 @@ static void destroy_in_callback(void *front)
 	mf_front_destroy(front);
 }
 
-static int start_listening(struct mf_front *front, struct mf_listener *listener,
-			   struct mf_error *err)
+static int start_accepting(struct mf_front *front, struct mf_listener *listener)
 {
 	int code;
 
-	front->is_unix = listener->is_unix;
-	(void)uv_idle_init(front->loop, &front->idle);
 	(void)init_stream(front, &front->listener.handle);
-	front->idle.data = front->listener.handle.data = front;
+	front->listener.handle.data = front;
 	code = front->is_unix ? uv_pipe_open(&front->listener.pipe, listener->fd)
 			      : uv_tcp_open(&front->listener.tcp, listener->fd);
 	if (code == 0) {
 		listener->fd = -1; /* libuv's now */
 		code = uv_listen(&front->listener.stream, 511, on_connection);
 	}
+	return code;
+}
+
+static int start_adopting(struct mf_front *front, struct mf_listener *listener)
+{
+	int fd = listener->fd;
+
+	listener->fd = -1;
+	return front_adopt_start(front, fd);
+}
+
+static int start_listening(struct mf_front *front, struct mf_listener *listener,
+			   struct mf_error *err)
+{
+	int code;
+
+	front->is_unix = listener->is_unix;
+	front->is_router = listener->is_router;
+	(void)uv_idle_init(front->loop, &front->idle);
+	front->idle.data = front;
+	code = front->is_router ? start_adopting(front, listener)
+				: start_accepting(front, listener);
 	if (code < 0) {
 		mf_front_close(front, destroy_in_callback, front);
 		return mf_error_set(err, code, "Cannot serve %s: %s.", listener->name,
@@ -262,18 +292,27 @@ static void on_listener_closed(uv_handle_t *handle)
 	end_if_over(front);
 }
 
+void front_close_listener(struct mf_front *front)
+{
+	if (!uv_is_closing(&front->listener.handle))
+		uv_close(&front->listener.handle, on_listener_closed);
+}
+
 static void stop(struct mf_front *front, bool all)
 {
 	struct conn *conn, *next;
 
-	if (!front->draining) {
-		front->draining = true;
-		uv_close(&front->listener.handle, on_listener_closed);
-	}
+	/* What a router has passed on already is served: it says when that was the last. */
+	if (all || !front->is_router || front->router_ended)
+		front_close_listener(front);
+	front->draining = true;
 	for (conn = TAILQ_FIRST(&front->conns); conn; conn = next) {
 		next = TAILQ_NEXT(conn, all);
-		if (all || conn_is_idle(conn))
-			conn_abort(conn);
+		if (!all && !conn_is_idle(conn))
+			continue;
+		if (!all)
+			(void)conn_give_back(conn);
+		conn_abort(conn);
 	}
 }
 
@@ -295,6 +334,9 @@ void mf_front_destroy(struct mf_front *front)
 {
 	if (!front)
 		return;
+	if (front->router_fd >= 0)
+		close(front->router_fd);
+	free(front->handoff);
 	explicit_bzero(front->read_buffer, sizeof(front->read_buffer));
 	free(front->pool);
 	free(front);

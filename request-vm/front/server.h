@@ -75,6 +75,7 @@ void mf_front_settings_default(struct mf_front_settings *settings);
 struct mf_front_stats {
 	uint64_t accepted;       /* connections */
 	uint64_t evicted;        /* idle ones that made room */
+	uint64_t given_back;     /* idle ones that the router got back at a drain */
 	uint64_t requests;       /* complete requests given to the backend */
 	uint64_t refused;        /* bad requests, answered 4xx or 5xx here */
 	uint64_t unavailable;    /* 503, because the backend did not take the request */
@@ -89,12 +90,14 @@ struct mf_front_stats {
 };
 
 /*
- * Starts serving `listener`. Its descriptor goes to the front door, also on failure; the caller
- * still calls mf_listen_close at the end, which removes a socket file. `settings` NULL means the
- * defaults. `ops` must outlive the front door. Ignores SIGPIPE for the process. Returns 0, -ENOMEM,
- * -EINVAL (a setting), -EMFILE (RLIMIT_NOFILE is less than max_connections + MF_FRONT_SPARE_FILES)
- * or what libuv says, with a sentence in err. After a failure run the loop once more, so that libuv
- * can let go of what was begun.
+ * Starts serving `listener`; one that is_router is the socket on which a router passes connections
+ * on (ipc/socket/handoff.h), shared with the other front doors of the process. At a drain it is
+ * read to its end, and connections that idle are given back. The descriptor goes to the front door,
+ * also on failure; the caller still calls mf_listen_close at the end, which removes a socket file.
+ * `settings` NULL means the defaults. `ops` must outlive the front door. Ignores SIGPIPE for the
+ * process. Returns 0, -ENOMEM, -EINVAL (a setting), -EMFILE (RLIMIT_NOFILE is less than
+ * max_connections + MF_FRONT_SPARE_FILES) or what libuv says, with a sentence in err. After a
+ * failure run the loop once more, so that libuv can let go of what was begun.
  */
 int mf_front_open(struct mf_front **out, uv_loop_t *loop, struct mf_listener *listener,
 		  const struct mf_front_settings *settings, const struct mf_front_backend_ops *ops,
