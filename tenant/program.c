@@ -180,13 +180,18 @@ static size_t list_ioctls(uint32_t *list, size_t room)
 {
 	size_t count = 0;
 
-	for (; count < mf_kvm_ioctls_count && count + 5 < room; count++)
+	for (; count < mf_kvm_ioctls_count && count + 12 < room; count++)
 		list[count] = (uint32_t)mf_kvm_ioctls[count];
 	list[count++] = (uint32_t)PAGEMAP_SCAN_REQUEST;
 	list[count++] = TIOCGWINSZ;
 	list[count++] = TCSETS;
 	list[count++] = TCSETSW;
 	list[count++] = TCSETSF;
+	list[count++] = TIOCSWINSZ;
+	list[count++] = TIOCGSID;
+	list[count++] = TIOCOUTQ;
+	list[count++] = TCFLSH;
+	list[count++] = TCXONC;
 	return count;
 }
 

@@ -55,6 +55,10 @@ static int status_of(const struct mf_exit *exit, const char *name, bool out_of_m
 	case MF_EXIT_EXITED:
 		return exit->status;
 	case MF_EXIT_SIGNALED:
+		/* As shells: somebody who went away and somebody who pressed a key know of it. */
+		if (exit->status == SIGPIPE || exit->status == SIGINT)
+			return 128 + exit->status;
+		/* fallthrough */
 	case MF_EXIT_CRASHED:
 		mf_error_set(err, 0, "%s died: %s%s", name, exit->text,
 			     out_of_memory ? "; it had been refused memory: raise --memory" : "");
@@ -137,6 +141,7 @@ int mf_run(const struct mf_run_options *options, struct mf_error *err)
 	program.policy.output_cookie = &streams;
 	program.policy.stdin_fd = STDIN_FILENO;
 	program.policy.stdio_is_host = true;
+	program.policy.umask = (uint32_t)umask(0) + 1;
 	program.plain = true;
 	if (!mf_program_confine(&program, NULL, NULL, err))
 		status = run_confined(&program, options, err);

@@ -120,12 +120,30 @@ static const int base[] = {
 };
 
 static const int open_files[] = {
-	SYS_openat,     SYS_open,       SYS_openat2,         SYS_stat,
-	SYS_lstat,      SYS_newfstatat, SYS_statx,           SYS_access,
-	SYS_faccessat,  SYS_faccessat2, SYS_readlink,        SYS_readlinkat,
-	SYS_getdents64, SYS_getcwd,     SYS_flock,           SYS_statfs,
-	SYS_fstatfs,    SYS_fadvise64,  SYS_copy_file_range, SYS_fgetxattr,
+	SYS_openat,
+	SYS_open,
+	SYS_openat2,
+	SYS_stat,
+	SYS_lstat,
+	SYS_newfstatat,
+	SYS_statx,
+	SYS_access,
+	SYS_faccessat,
+	SYS_faccessat2,
+	SYS_readlink,
+	SYS_readlinkat,
+	SYS_getdents64,
+	SYS_getcwd,
+	SYS_flock,
+	SYS_statfs,
+	SYS_fstatfs,
+	SYS_fadvise64,
+	SYS_copy_file_range,
+	SYS_fgetxattr,
 	SYS_flistxattr,
+	SYS_inotify_init1,
+	SYS_inotify_add_watch,
+	SYS_inotify_rm_watch,
 };
 
 /* Landlock does not know chmod, chown, utime and xattr: only their descriptor forms are here. */

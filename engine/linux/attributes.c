@@ -56,9 +56,9 @@ static int64_t set_mode(int fd, uint64_t mode, bool ours)
 {
 	int64_t ret = 0;
 
-	if (mode & 07000)
+	if (mode & (S_ISUID | S_ISGID))
 		ret = -EPERM;
-	else if (fchmod(fd, (mode_t)mode & 0777))
+	else if (fchmod(fd, (mode_t)mode & (S_ISVTX | 0777)))
 		ret = -errno;
 	if (ours)
 		close(fd);

@@ -212,7 +212,7 @@ static int load(struct mf_process *process, const struct mf_exec *exec, struct p
 
 	if (ret)
 		return ret;
-	MF_DIRTY(process, umask) = 022;
+	MF_DIRTY(process, umask) = process->policy->umask ? process->policy->umask - 1 : 022;
 	MF_DIRTY(process, nofile) = mf_fd_hard_limit(process);
 	mf_thread_first(process, exec->exec_name);
 	mf_fd_init(process);

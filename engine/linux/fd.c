@@ -28,7 +28,7 @@ static const struct mf_fd_ops *const kinds[MF_FD_KINDS] = {
 	[MF_FD_PIPE] = &mf_pipe_ops,         [MF_FD_EVENTFD] = &mf_eventfd_ops,
 	[MF_FD_TIMERFD] = &mf_timerfd_ops,   [MF_FD_EPOLL] = &mf_epoll_ops,
 	[MF_FD_SOCKET] = &mf_socket_ops,     [MF_FD_PROC] = &mf_system_ops,
-	[MF_FD_SIGNALFD] = &mf_signalfd_ops,
+	[MF_FD_SIGNALFD] = &mf_signalfd_ops, [MF_FD_INOTIFY] = &mf_inotify_ops,
 };
 
 const struct mf_fd_ops *mf_fd_ops(const struct mf_fd *entry)

@@ -66,7 +66,8 @@ struct mf_fd_ops {
 };
 
 extern const struct mf_fd_ops mf_stdio_ops, mf_file_ops, mf_dir_ops, mf_char_ops, mf_pipe_ops,
-	mf_eventfd_ops, mf_timerfd_ops, mf_epoll_ops, mf_socket_ops, mf_system_ops, mf_signalfd_ops;
+	mf_eventfd_ops, mf_timerfd_ops, mf_epoll_ops, mf_socket_ops, mf_system_ops, mf_signalfd_ops,
+	mf_inotify_ops;
 
 /* Never NULL. */
 const struct mf_fd_ops *mf_fd_ops(const struct mf_fd *entry);

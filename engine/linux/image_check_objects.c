@@ -40,7 +40,7 @@ static const char *check_description(const struct mf_check *check, uint32_t i)
 		return "its account of open files";
 	if (!entry->users)
 		return NULL;
-	if (entry->kind == MF_FD_FREE || entry->kind >= MF_FD_KINDS)
+	if (entry->kind == MF_FD_FREE || entry->kind >= MF_FD_KINDS || entry->kind == MF_FD_INOTIFY)
 		return "the kind of an open file";
 	if (entry->kind == MF_FD_SOCKET && !mf_socket_image_is_sane(lx, entry))
 		return "a socket";

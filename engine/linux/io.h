@@ -23,6 +23,9 @@ void mf_file_move(struct mf_process *process, const struct mf_fd *entry, uint64_
 /* A standard stream as a description: what the host's one is, if the program may know. */
 struct mf_fd mf_stdio_entry(const struct mf_process *process, int fd);
 
+/* The caller's terminal, opened anew by its name; false: there is none, or not for that. */
+bool mf_stdio_terminal(const struct mf_process *process, int flags, struct mf_fd *entry);
+
 /* The name of an emulated device. */
 const char *mf_char_name(enum mf_char device);
 

@@ -11,6 +11,7 @@
 
 #include <asm/prctl.h>
 #include <errno.h>
+#include <linux/securebits.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -229,16 +230,97 @@ static int64_t set_name(struct mf_process *process, uint64_t va)
 	return 0;
 }
 
-int64_t mf_sys_prctl(struct mf_process *process, const uint64_t arg[6])
+/* What prctl sets of the process and only tells: nobody is there who would act by it. */
+enum {
+	NOT_DUMPABLE = 1,
+	KEEPS_CAPS = 2,
+	IS_SUBREAPER = 4,
+	NO_NEW_PRIVS = 8,
+	NO_HUGE_PAGES = 16,
+	DEATH_SIGNAL_SHIFT = 8,
+};
+
+static int64_t set_told(struct mf_process *process, uint32_t what, bool value)
 {
+	uint32_t told = mf_linux(process)->told;
+
+	if (!(told & what) == value)
+		MF_DIRTY(process, told) = value ? told | what : told & ~what;
+	return 0;
+}
+
+static int64_t get_told(const struct mf_process *process, uint32_t what)
+{
+	return mf_linux(process)->told & what ? 1 : 0;
+}
+
+static int64_t put_int(struct mf_process *process, uint64_t va, int value)
+{
+	return put_user(process, va, &value, sizeof(value)) ? -EFAULT : 0;
+}
+
+static int64_t set_death_signal(struct mf_process *process, uint64_t signo)
+{
+	uint32_t told = mf_linux(process)->told & ((1u << DEATH_SIGNAL_SHIFT) - 1);
+
+	if (signo >= MF_SIGNALS)
+		return -EINVAL;
+	MF_DIRTY(process, told) = told | (uint32_t)signo << DEATH_SIGNAL_SHIFT;
+	return 0;
+}
+
+/* Calls that set something: prctl(2). */
+static int64_t set_option(struct mf_process *process, const uint64_t arg[6])
+{
+	bool no_more = !arg[2] && !arg[3] && !arg[4];
+
 	switch (arg[0]) {
 	case PR_SET_NAME:
 		return set_name(process, arg[1]);
-	case PR_GET_NAME:
-		return put_user(process, arg[1], mf_thread(process)->name, 16);
+	case PR_SET_PDEATHSIG:
+		return set_death_signal(process, arg[1]);
+	case PR_SET_DUMPABLE:
+		return arg[1] > 1 ? -EINVAL : set_told(process, NOT_DUMPABLE, !arg[1]);
+	case PR_SET_KEEPCAPS:
+		return arg[1] > 1 ? -EINVAL : set_told(process, KEEPS_CAPS, arg[1]);
+	case PR_SET_CHILD_SUBREAPER:
+		return set_told(process, IS_SUBREAPER, arg[1]);
 	case PR_SET_NO_NEW_PRIVS: /* there are none to gain */
-		return 0;
+		return arg[1] != 1 || !no_more ? -EINVAL : set_told(process, NO_NEW_PRIVS, true);
+	case PR_SET_THP_DISABLE:
+		return no_more ? set_told(process, NO_HUGE_PAGES, arg[1]) : -EINVAL;
 	default:
 		return -EINVAL;
+	}
+}
+
+int64_t mf_sys_prctl(struct mf_process *process, const uint64_t arg[6])
+{
+	uint32_t told = mf_linux(process)->told;
+	bool alone = !arg[1] && !arg[2] && !arg[3] && !arg[4];
+
+	switch (arg[0]) {
+	case PR_GET_NAME:
+		return put_user(process, arg[1], mf_thread(process)->name, 16);
+	case PR_GET_PDEATHSIG:
+		return put_int(process, arg[1], (int)(told >> DEATH_SIGNAL_SHIFT));
+	case PR_GET_DUMPABLE:
+		return !get_told(process, NOT_DUMPABLE);
+	case PR_GET_KEEPCAPS:
+		return get_told(process, KEEPS_CAPS);
+	case PR_GET_CHILD_SUBREAPER:
+		return put_int(process, arg[1], (int)get_told(process, IS_SUBREAPER));
+	case PR_GET_NO_NEW_PRIVS:
+		return alone ? get_told(process, NO_NEW_PRIVS) : -EINVAL;
+	case PR_GET_THP_DISABLE:
+		return alone ? get_told(process, NO_HUGE_PAGES) : -EINVAL;
+	case PR_GET_TSC:
+		return put_int(process, arg[1], PR_TSC_ENABLE);
+	case PR_GET_SECCOMP:
+		return 0;
+	case PR_GET_SECUREBITS:
+		return get_told(process, KEEPS_CAPS) ? SECBIT_KEEP_CAPS : 0;
+	default:
+		return set_option(process, arg);
 	}
 }

@@ -65,7 +65,8 @@ enum mf_fd_kind {
 	MF_FD_EPOLL,    /* epolls[index of the description] */
 	MF_FD_SIGNALFD, /* `offset` is the set of signals */
 	MF_FD_SOCKET,
-	MF_FD_PROC, /* made-up text: files of /proc */
+	MF_FD_PROC,    /* made-up text: files of /proc */
+	MF_FD_INOTIFY, /* of a program that is never frozen: the host's */
 	MF_FD_KINDS
 };
 
@@ -383,7 +384,7 @@ struct mf_linux {
 	uint32_t sigqueue_high;  /* entries of sigqueue[] from here on are free */
 	uint32_t sigqueue_used;
 	uint32_t signalfds; /* descriptions of that kind */
-	uint32_t reserved5;
+	uint32_t told;      /* what prctl has set and is told (engine/linux/misc.c) */
 	struct mf_vma vmas[MF_VMAS];
 	char dirs[MF_DIRS][MF_PATH_MAX]; /* absolute names of open directories; empty = free */
 	struct mf_sigqueue sigqueue[MF_SIGQUEUE];

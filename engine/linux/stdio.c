@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Standard input, output and error: the engine's own, or what the role makes of them. */
 #include "engine/linux/io.h"
+#include "engine/image/guest.h"
 #include "engine/linux/wait.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #define TERMIOS_BYTES 36u /* the kernel's struct termios */
+#define LOOK_AGAIN_NS 2000000ull
 
 static bool is_ready(int host, short events)
 {
@@ -168,6 +170,77 @@ static int64_t set_terminal(struct mf_process *process, const struct mf_fd *entr
 	return ioctl(host, request, mode) ? -errno : 0;
 }
 
+/* Is it the terminal of the caller's session? Then the program may have it as /dev/tty. */
+static bool is_controlling(const struct mf_process *process, int host)
+{
+	pid_t session;
+
+	return process->policy->stdio_is_host && host >= 0 && !ioctl(host, TIOCGSID, &session);
+}
+
+bool mf_stdio_terminal(const struct mf_process *process, int flags, struct mf_fd *entry)
+{
+	static const int order[] = {0, 2, 1};
+	size_t i;
+
+	for (i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		int host, had, want = flags & O_ACCMODE;
+
+		*entry = (struct mf_fd){
+			.kind = MF_FD_STDIO, .host = order[i], .flags = (uint32_t)flags};
+		host = mf_fd_host(process, entry);
+		had = host >= 0 ? fcntl(host, F_GETFL) & O_ACCMODE : -1;
+		if ((had == O_RDWR || had == want) && is_controlling(process, host))
+			return true;
+	}
+	return false;
+}
+
+/* The program is all of its session, and in front. */
+static int64_t ask_group(struct mf_process *process, int host, uint32_t request, uint64_t arg)
+{
+	int32_t group = MF_GUEST_PID;
+
+	if (!is_controlling(process, host))
+		return -ENOTTY;
+	if (request != TIOCSPGRP)
+		return mf_guest_write(process, arg, &group, sizeof(group));
+	if (mf_guest_read(process, arg, &group, sizeof(group)))
+		return -EFAULT;
+	return group == MF_GUEST_PID ? 0 : group < 0 ? -EINVAL : -ESRCH;
+}
+
+/* What takes a number: throwing away what waits, stopping and going on. */
+static int64_t tell_terminal(struct mf_process *process, int host, uint32_t request, uint64_t arg)
+{
+	if (!process->policy->stdio_is_host || host < 0 || !isatty(host))
+		return -ENOTTY;
+	return ioctl(host, request, (unsigned long)(int)arg) ? -errno : 0;
+}
+
+/* tcdrain(): until the terminal has taken all. */
+static int64_t drain_terminal(struct mf_process *process, int host, uint64_t arg)
+{
+	int bytes;
+
+	if (!process->policy->stdio_is_host || host < 0 || !isatty(host) || !(int)arg)
+		return -ENOTTY;
+	if (ioctl(host, TIOCOUTQ, &bytes))
+		return -errno;
+	return bytes ? mf_wait_until(process, mf_now_ns() + LOOK_AGAIN_NS) : 0;
+}
+
+static int64_t set_window(struct mf_process *process, int host, uint64_t from)
+{
+	struct winsize size;
+
+	if (!process->policy->stdio_is_host || host < 0 || !isatty(host))
+		return -ENOTTY;
+	if (mf_guest_read(process, from, &size, sizeof(size)))
+		return -EFAULT;
+	return ioctl(host, TIOCSWINSZ, &size) ? -errno : 0;
+}
+
 static int64_t ioctl_stdio(struct mf_process *process, const struct mf_fd *entry, uint32_t request,
 			   uint64_t arg)
 {
@@ -183,6 +256,19 @@ static int64_t ioctl_stdio(struct mf_process *process, const struct mf_fd *entry
 		return set_terminal(process, entry, request, arg);
 	case TIOCGWINSZ:
 		return ask_terminal(process, entry, TIOCGWINSZ, arg, sizeof(struct winsize));
+	case TIOCSWINSZ:
+		return set_window(process, host, arg);
+	case TIOCGPGRP:
+	case TIOCSPGRP:
+	case TIOCGSID:
+		return ask_group(process, host, request, arg);
+	case TCFLSH:
+	case TCXONC:
+		return tell_terminal(process, host, request, arg);
+	case TCSBRK:
+		return drain_terminal(process, host, arg);
+	case TIOCOUTQ:
+		return ask_terminal(process, entry, TIOCOUTQ, arg, sizeof(int));
 	case FIONREAD:
 		if (host < 0 || !process->policy->stdio_is_host)
 			return -ENOTTY;

@@ -80,6 +80,9 @@ mf_syscall_fn mf_sys_getxattr, mf_sys_lgetxattr, mf_sys_fgetxattr;
 mf_syscall_fn mf_sys_setxattr, mf_sys_lsetxattr, mf_sys_fsetxattr;
 mf_syscall_fn mf_sys_removexattr, mf_sys_lremovexattr, mf_sys_fremovexattr;
 mf_syscall_fn mf_sys_listxattr, mf_sys_llistxattr, mf_sys_flistxattr;
+/* inotify.c */
+mf_syscall_fn mf_sys_inotify_init, mf_sys_inotify_init1, mf_sys_inotify_add_watch;
+mf_syscall_fn mf_sys_inotify_rm_watch;
 /* extent.c */
 mf_syscall_fn mf_sys_copy_file_range, mf_sys_sync_file_range, mf_sys_readahead, mf_sys_sync;
 mf_syscall_fn mf_sys_syncfs;

@@ -432,11 +432,12 @@ int64_t mf_system_open(struct mf_process *process, const struct mf_system_node *
 	if (flags & O_DIRECTORY)
 		return -ENOTDIR;
 	if (node->kind == MF_SYSTEM_DEVICE) {
-		if (rows[node->row].device == NO_DEVICE)
+		if (rows[node->row].device != NO_DEVICE)
+			entry = (struct mf_fd){.kind = MF_FD_CHAR,
+					       .host = (int32_t)rows[node->row].device,
+					       .flags = (uint32_t)flags};
+		else if (!mf_stdio_terminal(process, flags, &entry))
 			return -ENXIO;
-		entry.kind = MF_FD_CHAR;
-		entry.host = (int32_t)rows[node->row].device;
-		entry.object = 0;
 	} else if (writes(flags)) {
 		return -EACCES;
 	}

@@ -34,6 +34,8 @@ enum {
 	NR_file_setattr,
 };
 
+#define WATCHES_MISSING "by `mayfly run` alone: ENOSYS to a program that may be frozen"
+
 /* clang-format off */
 #define DONE(name_, format_, call_) \
 	{.name = #name_, .format = format_, .state = MF_SYS_DONE, .call = mf_sys_##call_}
@@ -66,10 +68,11 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_rt_sigaction] = DONE(rt_sigaction, "dppu", rt_sigaction),
 	[__NR_rt_sigprocmask] = DONE(rt_sigprocmask, "dppu", rt_sigprocmask),
 	[__NR_rt_sigreturn] = DONE(rt_sigreturn, "", rt_sigreturn),
-	[__NR_ioctl] =
-		PARTIAL(ioctl, "dxp", ioctl,
-			"TCGETS, TCSETS* and TIOCGWINSZ of standard streams, FIONREAD, FIONBIO, "
-			"FIOCLEX, FIONCLEX; others ENOTTY"),
+	[__NR_ioctl] = PARTIAL(
+		ioctl, "dxp", ioctl,
+		"TCGETS, TCSETS*, TCFLSH, TCXONC, tcdrain's, window size, process group and "
+		"session of standard streams, FIONREAD, FIONBIO, FIOCLEX, FIONCLEX; others "
+		"ENOTTY"),
 	[__NR_pread64] = DONE(pread64, "dxuu", pread64),
 	[__NR_pwrite64] = DONE(pwrite64, "dbuu", pwrite64),
 	[__NR_readv] = DONE(readv, "dpd", readv),
@@ -237,8 +240,10 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_modify_ldt] = ENOSYS_(modify_ldt, "no 32-bit code and no LDT"),
 	[__NR_pivot_root] = REFUSED(pivot_root, "", EPERM, "needs privilege"),
 	[__NR__sysctl] = ENOSYS_(_sysctl, "no such call in Linux any more"),
-	[__NR_prctl] = PARTIAL(prctl, "dxxxx", prctl,
-			       "SET_NAME, GET_NAME, SET_NO_NEW_PRIVS; others EINVAL"),
+	[__NR_prctl] =
+		PARTIAL(prctl, "dxxxx", prctl,
+			"NAME, PDEATHSIG, DUMPABLE, KEEPCAPS, CHILD_SUBREAPER, NO_NEW_PRIVS, "
+			"THP_DISABLE, and what TSC, SECCOMP and SECUREBITS are; others EINVAL"),
 	[__NR_arch_prctl] = PARTIAL(arch_prctl, "xp", arch_prctl,
 				    "SET_FS, SET_GS, GET_FS, GET_GS; others EINVAL"),
 	[__NR_adjtimex] = PARTIAL(adjtimex, "p", adjtimex,
@@ -362,9 +367,11 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_keyctl] = ENOSYS_(keyctl, "no keys, as a kernel without CONFIG_KEYS"),
 	[__NR_ioprio_set] = ENOSYS_(ioprio_set, "no block devices"),
 	[__NR_ioprio_get] = ENOSYS_(ioprio_get, "no block devices"),
-	[__NR_inotify_init] = ENOSYS_(inotify_init, "no watching of files yet"),
-	[__NR_inotify_add_watch] = ENOSYS_(inotify_add_watch, "no watching of files yet"),
-	[__NR_inotify_rm_watch] = ENOSYS_(inotify_rm_watch, "no watching of files yet"),
+	[__NR_inotify_init] = PARTIAL(inotify_init, "", inotify_init, WATCHES_MISSING),
+	[__NR_inotify_add_watch] =
+		PARTIAL(inotify_add_watch, "dsx", inotify_add_watch, WATCHES_MISSING),
+	[__NR_inotify_rm_watch] =
+		PARTIAL(inotify_rm_watch, "dd", inotify_rm_watch, WATCHES_MISSING),
 	[__NR_migrate_pages] = ENOSYS_(migrate_pages, "one node, as a kernel without CONFIG_NUMA"),
 	[__NR_openat] = DONE(openat, "dsxo", openat),
 	[__NR_mkdirat] = DONE(mkdirat, "dso", mkdirat),
@@ -411,7 +418,7 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_epoll_create1] = DONE(epoll_create1, "x", epoll_create1),
 	[__NR_dup3] = DONE(dup3, "ddx", dup3),
 	[__NR_pipe2] = DONE(pipe2, "px", pipe2),
-	[__NR_inotify_init1] = ENOSYS_(inotify_init1, "no watching of files yet"),
+	[__NR_inotify_init1] = PARTIAL(inotify_init1, "x", inotify_init1, WATCHES_MISSING),
 	[__NR_preadv] = DONE(preadv, "dpduu", preadv),
 	[__NR_pwritev] = DONE(pwritev, "dpduu", pwritev),
 	[__NR_rt_tgsigqueueinfo] = PARTIAL(rt_tgsigqueueinfo, "dddp", rt_tgsigqueueinfo, "as kill"),
@@ -420,7 +427,7 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_recvmmsg] =
 		PARTIAL(recvmmsg, "dpuxp", recvmmsg, "the time limit ends the waiting, too"),
 	[__NR_fanotify_init] = REFUSED(fanotify_init, "", EPERM, "needs privilege"),
-	[__NR_fanotify_mark] = ENOSYS_(fanotify_mark, "no watching of files yet"),
+	[__NR_fanotify_mark] = ENOSYS_(fanotify_mark, "needs privilege"),
 	[__NR_prlimit64] =
 		PARTIAL(prlimit64, "ddpp", prlimit64,
 			"of the program itself; only RLIMIT_NOFILE and RLIMIT_AS can be changed"),

@@ -7,6 +7,7 @@ import pty
 import signal
 import struct
 import subprocess
+import tempfile
 import termios
 
 from mayfly import GUESTS, MAYFLY, SLOWER, end
@@ -59,6 +60,37 @@ def a_terminals_modes_are_seen_and_set():
             os.close(slave)
     done = subprocess.run([MAYFLY, "run", "--", GUEST, "modes"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
     same(done.returncode, 1, "without a terminal")
+
+
+@claim
+def the_terminal_of_the_session_is_the_programs():
+    """/dev/tty is the caller's, the program is in front; streams that are pipes have nothing to do with it."""
+    told = []
+    for args in ([GUEST, "uses"], [MAYFLY, "run", "--", GUEST, "uses"]):
+        out, into = os.pipe()
+        pid, master = pty.fork()
+        if not pid:
+            os.dup2(into, 1)
+            os.execv(args[0], args)
+        os.close(into)
+        seen = b""
+        while b"password:" not in seen:
+            seen += os.read(master, 100)
+        os.write(master, b"secret\n")
+        with os.fdopen(out, "rb") as pipe:
+            told.append((pipe.read(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
+        os.close(master)
+    same(told[1], told[0], "in a VM")
+    check(b"open 1\nin front 1, leader 1\n" in told[0][0], "natively", told[0])
+
+
+@claim
+def the_mask_of_new_files_is_the_callers():
+    with tempfile.TemporaryDirectory() as folder:
+        for mask in (0, 0o027, 0o002):
+            path = os.path.join(folder, f"{mask:o}")
+            subprocess.run([MAYFLY, "run", f"--allow-write={folder}", "--", "/bin/touch", path], umask=mask, timeout=20, check=True)
+            same(os.stat(path).st_mode & 0o777, 0o666 & ~mask, f"umask {mask:o}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <linux/kcmp.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -156,4 +157,42 @@ CASE(comparing_with_itself, kcmp)
 	SHOW(SYS(kcmp, pid, pid, KCMP_FS, 0, 0));
 	SHOW(SYS(kcmp, pid, pid, 77, 0, 0));
 	SHOW(SYS(kcmp, pid, 99999999, KCMP_VM, 0, 0));
+}
+
+/* What a process says of itself and is told again. */
+CASE(prctl_keeps_what_it_is_told, prctl)
+{
+	int value = -1;
+
+	SHOW(SYS(prctl, PR_GET_DUMPABLE, 0, 0, 0, 0));
+	SHOW(SYS(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0));
+	SHOW(SYS(prctl, PR_GET_DUMPABLE, 0, 0, 0, 0));
+	SHOW(SYS(prctl, PR_SET_DUMPABLE, 2, 0, 0, 0));
+	SHOW(SYS(prctl, PR_SET_DUMPABLE, 1, 0, 0, 0));
+	SHOW(SYS(prctl, PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0));
+	SHOW(SYS(prctl, PR_GET_PDEATHSIG, &value, 0, 0, 0));
+	SHOW(value);
+	SHOW(SYS(prctl, PR_GET_PDEATHSIG, NOWHERE, 0, 0, 0));
+	SHOW(SYS(prctl, PR_SET_PDEATHSIG, 99, 0, 0, 0));
+	SHOW(SYS(prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0));
+	SHOW(SYS(prctl, PR_GET_KEEPCAPS, 0, 0, 0, 0));
+	SHOW(SYS(prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0));
+	SHOW(SYS(prctl, PR_GET_KEEPCAPS, 0, 0, 0, 0));
+	SHOW(SYS(prctl, PR_SET_KEEPCAPS, 2, 0, 0, 0));
+	SHOW(SYS(prctl, PR_SET_CHILD_SUBREAPER, 5, 0, 0, 0));
+	SHOW(SYS(prctl, PR_GET_CHILD_SUBREAPER, &value, 0, 0, 0));
+	SHOW(value);
+	SHOW(SYS(prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0));
+	SHOW(SYS(prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0));
+	SHOW(SYS(prctl, PR_GET_THP_DISABLE, 1, 0, 0, 0));
+	SHOW(SYS(prctl, PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0));
+	SHOW(SYS(prctl, PR_SET_NO_NEW_PRIVS, 1, 1, 0, 0));
+	SHOW(SYS(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	SHOW(SYS(prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+	SHOW(SYS(prctl, PR_GET_NO_NEW_PRIVS, 0, 1, 0, 0));
+	SHOW(SYS(prctl, PR_GET_TSC, &value, 0, 0, 0));
+	SHOW(value);
+	SHOW(SYS(prctl, PR_GET_SECCOMP, 0, 0, 0, 0));
+	SHOW(SYS(prctl, PR_GET_SECUREBITS, 0, 0, 0, 0));
+	SHOW(SYS(prctl, 12345, 0, 0, 0, 0));
 }
