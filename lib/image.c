@@ -4,6 +4,7 @@
 #include "engine/image/elf.h"
 #include "engine/image/layout.h"
 #include "engine/linux/exec.h"
+#include "engine/linux/vma.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -109,7 +110,7 @@ static uint64_t base_of(const struct mf_process *process, const struct mf_elf *e
 	uint32_t i;
 
 	for (i = lx->vma_count; i-- > 0;)
-		if (lx->vmas[i].kind == MF_VMA_PROGRAM)
+		if (mf_vma_is_program(&lx->vmas[i]))
 			return lx->vmas[i].start - elf->low_vaddr;
 	return 0;
 }
@@ -122,6 +123,7 @@ static int exec_program(struct load *load)
 	struct mf_exec exec = {
 		.elf = image->files.program.bytes,
 		.elf_bytes = image->files.program.size,
+		.elf_fd = image->files.program.fd,
 		.interp = image->files.interp.bytes,
 		.interp_bytes = image->files.interp.size,
 		.exec_name = image->files.name,
@@ -134,6 +136,7 @@ static int exec_program(struct load *load)
 	struct mf_elf elf;
 	int ret;
 
+	mf_exec_file_guard(&image->files.program);
 	ret = mf_process_exec(&load->process, &image->host->kvm, &image->policy, &exec, load->err);
 	if (!ret &&
 	    !mf_elf_parse(&elf, image->files.program.bytes, image->files.program.size, &limits,
@@ -274,8 +277,11 @@ int mf_image_symbol(const struct mf_image *image, const char *name, uint64_t *ad
 	const struct mf_lib_image *lib = mf_lib_image(image);
 	uint64_t value;
 	uint64_t size;
-	int ret = mf_elf_symbol(lib->files.program.bytes, lib->files.program.size, name, &value,
-				&size, err);
+	int ret;
+
+	mf_exec_file_guard(&lib->files.program);
+	ret = mf_elf_symbol(lib->files.program.bytes, lib->files.program.size, name, &value, &size,
+			    err);
 
 	if (ret)
 		return ret;

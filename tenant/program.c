@@ -295,6 +295,7 @@ int mf_program_exec(struct mf_program *program, struct mf_process *process, stru
 	struct mf_exec exec = {
 		.elf = program->files.program.bytes,
 		.elf_bytes = program->files.program.size,
+		.elf_fd = program->files.program.fd,
 		.interp = program->files.interp.bytes,
 		.interp_bytes = program->files.interp.size,
 		.exec_name = program->files.name,
@@ -311,6 +312,7 @@ int mf_program_exec(struct mf_program *program, struct mf_process *process, stru
 
 		return ret ? ret : mf_process_fork(process, &program->image, &program->policy, err);
 	}
+	mf_exec_file_guard(&program->files.program);
 	return mf_process_exec(process, &program->kvm, &program->policy, &exec, err);
 }
 

@@ -4,7 +4,10 @@
 #include "engine/image/guest.h"
 #include "engine/image/layout.h"
 #include "engine/linux/exec.h"
+#include "engine/linux/fd.h"
+#include "engine/linux/filemap.h"
 #include "engine/linux/memory.h"
+#include "engine/linux/permit.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/thread.h"
 #include "engine/linux/vma.h"
@@ -12,6 +15,7 @@
 #include <mayfly/abi/call.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -28,6 +32,8 @@ struct part {
 	size_t size;
 	struct mf_elf elf;
 	uint64_t base;
+	int fd;        /* 0: all of it is copied */
+	uint16_t file; /* its description + 1, while its segments are mapped */
 };
 
 static uint32_t segment_prot(const struct mf_elf_segment *segment)
@@ -75,6 +81,29 @@ static void fill_segment(struct mf_process *process, const struct part *part,
 		     part->bytes + segment->offset - before, end - (segment->offset - before));
 }
 
+/* A part of the file as it is, and so large that a slot of its own is worth it. */
+static bool is_constant(const struct mf_elf_segment *segment)
+{
+	return !(segment->prot & MF_ELF_W) && segment->filesz_bytes == segment->memsz_bytes &&
+	       segment->filesz_bytes >= MF_FILE_ITSELF_BYTES;
+}
+
+/* The file's own pages. False: they have to be copied. */
+static bool map_itself(struct mf_process *process, const struct part *part,
+		       const struct mf_elf_segment *segment)
+{
+	uint64_t before = segment->offset & (MF_PAGE - 1);
+	uint64_t start = part->base + segment->vaddr - before;
+	struct mf_vma vma = {.start = start,
+			     .end = start + mf_memory_round_up(before + segment->memsz_bytes),
+			     .offset = segment->offset - before,
+			     .file = part->file,
+			     .prot = (uint8_t)segment_prot(segment),
+			     .flags = MF_VMA_IS_PROGRAM};
+
+	return part->file && vma.prot && is_constant(segment) && !mf_filemap_itself(process, vma);
+}
+
 static int map_segment(struct mf_process *process, const struct part *part,
 		       const struct mf_elf_segment *segment)
 {
@@ -82,15 +111,17 @@ static int map_segment(struct mf_process *process, const struct part *part,
 	uint64_t end = (part->base + segment->vaddr + segment->memsz_bytes + MF_PAGE - 1) &
 		       ~(uint64_t)(MF_PAGE - 1);
 	uint32_t prot = segment_prot(segment);
-	int ret =
-		mf_memory_map(process, start, end - start, prot ? prot : PROT_READ, MF_VMA_PROGRAM);
+	int ret;
 
+	if (map_itself(process, part, segment))
+		return 0;
+	ret = mf_memory_map(process, start, end - start, prot ? prot : PROT_READ, MF_VMA_PROGRAM);
 	if (!ret)
 		fill_segment(process, part, segment);
 	return ret;
 }
 
-static int map_part(struct mf_process *process, const struct part *part, struct mf_error *err)
+static int map_segments(struct mf_process *process, const struct part *part, struct mf_error *err)
 {
 	unsigned int i;
 
@@ -101,6 +132,23 @@ static int map_part(struct mf_process *process, const struct part *part, struct 
 				"%s needs %llu KiB and does not fit into --memory; raise it",
 				part->name, (unsigned long long)part->elf.load_bytes / 1024);
 	return 0;
+}
+
+/* While its segments are mapped, the program's file is one of its descriptors. */
+static int map_part(struct mf_process *process, struct part *part, struct mf_error *err)
+{
+	int64_t fd = -1;
+	int ret;
+
+	if (part->fd)
+		fd = mf_fd_install_host(process, fcntl(part->fd, F_DUPFD_CLOEXEC, 3), O_RDONLY,
+					part->name);
+	if (fd >= 0)
+		part->file = (uint16_t)(mf_fd_index(process, mf_fd_get(process, (uint64_t)fd)) + 1);
+	ret = map_segments(process, part, err);
+	if (fd >= 0)
+		mf_fd_close(process, (uint64_t)fd);
+	return ret;
 }
 
 static int add_windows(struct mf_process *process, struct mf_error *err)
@@ -165,10 +213,15 @@ static int place_interp(const struct mf_process *process, struct part *part, str
 	return 0;
 }
 
+static const char *exe_of(const struct mf_exec *exec)
+{
+	return exec->exe ? exec->exe : exec->exec_name;
+}
+
 static int set_names(struct mf_process *process, const struct mf_exec *exec, struct mf_error *err)
 {
 	const char *cwd = exec->cwd ? exec->cwd : "/";
-	const char *exe = exec->exe ? exec->exe : exec->exec_name;
+	const char *exe = exe_of(exec);
 
 	if (strlen(cwd) >= MF_PATH_MAX)
 		return mf_error_set(err, -ENAMETOOLONG, "the working directory's name is too long");
@@ -222,7 +275,10 @@ static int load(struct mf_process *process, const struct mf_exec *exec, struct p
 
 static int parse(struct part *part, const struct mf_exec *exec, struct mf_error *err)
 {
-	struct mf_elf_limits limits = {.vaddr_end = USER_END, .load_bytes_max = exec->limit_bytes};
+	/* What is mapped takes none of the program's memory; whether the rest fits will be seen. */
+	struct mf_elf_limits limits = {.vaddr_end = USER_END,
+				       .load_bytes_max =
+					       exec->limit_bytes + (part->fd ? part->size : 0)};
 
 	return mf_elf_parse(&part->elf, part->bytes, part->size, &limits, err);
 }
@@ -249,12 +305,22 @@ static int parse_parts(const struct mf_exec *exec, struct part *program, struct 
 	return ret;
 }
 
+/* Not of a file that the program itself could write to; and what an image is made of must stay as
+ * it is, whatever becomes of the file. */
+static bool may_be_mapped(const struct mf_policy *policy, const struct mf_exec *exec)
+{
+	return exec->plain &&
+	       !(policy->permit && mf_permit_allows(policy->permit, exe_of(exec), MF_PERMIT_WRITE));
+}
+
 int mf_process_exec(struct mf_process *process, const struct mf_kvm *kvm,
 		    const struct mf_policy *policy, const struct mf_exec *exec,
 		    struct mf_error *err)
 {
-	struct part program = {
-		.name = exec->exec_name, .bytes = exec->elf, .size = exec->elf_bytes};
+	struct part program = {.name = exec->exec_name,
+			       .bytes = exec->elf,
+			       .size = exec->elf_bytes,
+			       .fd = may_be_mapped(policy, exec) ? exec->elf_fd : 0};
 	struct part interp = {
 		.name = "its interpreter", .bytes = exec->interp, .size = exec->interp_bytes};
 	int ret;

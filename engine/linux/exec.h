@@ -15,8 +15,9 @@
 struct mf_exec_file {
 	char *path; /* owned, absolute; NULL: there is no such file */
 	char *real; /* owned: without links, as /proc/self/exe has it; of a volume's file, `path` */
-	uint8_t *bytes; /* owned: the whole of it */
+	uint8_t *bytes; /* owned: the whole of it; read within mf_exec_file_guard() */
 	size_t size;
+	int fd; /* owned, for reading; 0: it is small, and `bytes` is a copy of it */
 };
 
 /* What a command line leads to. */
@@ -41,6 +42,10 @@ int mf_exec_open(struct mf_exec_files *files, const char *name, char *const *arg
 		 const char *search, const struct mf_permit *view, struct mf_error *err);
 void mf_exec_close(struct mf_exec_files *files); /* a zeroed one is fine */
 
+/* This thread is about to read `bytes` of a file, which is mapped when it is large: should somebody
+ * cut it short, they are zero. Holds until the next such call, or mf_mem_guard_files(). */
+void mf_exec_file_guard(const struct mf_exec_file *file);
+
 /*
  * Let `*permit` (NULL: an empty one is made, the caller's) allow what the program needs to start:
  * to read its own file and its scripts, and what the dynamic linker loads (mf_permit_start). A
@@ -54,7 +59,8 @@ int mf_exec_permit(const struct mf_exec_files *files, struct mf_permit **permit,
 int mf_exec_read(const char *path, uint8_t **elf, size_t *bytes, struct mf_error *err);
 
 /*
- * Load a program into a blank VM: `elf` is the whole file (copied from), argv and envp NULL-ended,
+ * Load a program into a blank VM: `elf` is the whole file (guarded by the
+ * caller), argv and envp NULL-ended,
  * `exec_name` what AT_EXECFN says. -ENOEXEC and friends with a sentence; nothing is left behind on
  * failure. limit_bytes: guest memory. -E2BIG: arguments and environment are longer than Linux
  * takes. -ENOTSUP: it needs an interpreter and `interp` is NULL.
@@ -62,6 +68,8 @@ int mf_exec_read(const char *path, uint8_t **elf, size_t *bytes, struct mf_error
 struct mf_exec {
 	const uint8_t *elf;
 	size_t elf_bytes;
+	int elf_fd; /* the same file: its large constant segments are mapped, not copied. 0: all is
+		       copied */
 	const uint8_t *interp; /* NULL: none */
 	size_t interp_bytes;
 	const char *exec_name;

@@ -2,6 +2,7 @@
 /* From a command line to the files of a program. Linux fs/exec.c, fs/binfmt_script.c. */
 #include "engine/image/elf.h"
 #include "engine/linux/exec.h"
+#include "engine/linux/filemap.h"
 #include "engine/linux/permit.h"
 
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -55,11 +57,9 @@ static int check_executable(const char *path, int fd, struct mf_error *err)
 	return 0;
 }
 
-static int read_open_file(const char *path, int fd, uint8_t **elf, size_t *bytes,
-			  struct mf_error *err)
+static int size_of(const char *path, int fd, size_t *bytes, struct mf_error *err)
 {
 	struct stat st;
-	int ret;
 
 	if (fstat(fd, &st))
 		return cannot_read(path, -errno, err);
@@ -69,6 +69,16 @@ static int read_open_file(const char *path, int fd, uint8_t **elf, size_t *bytes
 		return mf_error_set(err, -ENOEXEC, "%s is %s", path,
 				    st.st_size ? "larger than 4 GiB" : "empty");
 	*bytes = (size_t)st.st_size;
+	return 0;
+}
+
+static int read_open_file(const char *path, int fd, uint8_t **elf, size_t *bytes,
+			  struct mf_error *err)
+{
+	int ret = size_of(path, fd, bytes, err);
+
+	if (ret)
+		return ret;
 	*elf = malloc(*bytes);
 	ret = *elf ? read_all(fd, *elf, *bytes) : -ENOMEM;
 	if (!ret)
@@ -100,7 +110,13 @@ static void file_close(struct mf_exec_file *file)
 {
 	free(file->path);
 	free(file->real);
-	free(file->bytes);
+	if (file->fd) {
+		mf_mem_guard_bytes(NULL, 0);
+		munmap(file->bytes, file->size);
+		close(file->fd);
+	} else {
+		free(file->bytes);
+	}
 	*file = (struct mf_exec_file){0};
 }
 
@@ -128,6 +144,37 @@ static char *real_path(const struct mf_permit *view, const char *path)
 	return real ? real : strdup(path);
 }
 
+void mf_exec_file_guard(const struct mf_exec_file *file)
+{
+	mf_mem_guard_bytes(file->bytes, file->fd ? file->size : 0);
+}
+
+/* A large file is mapped: most of it is never looked at here. */
+static int file_map(struct mf_exec_file *file, int fd, struct mf_error *err)
+{
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	void *at = own < 0 ? MAP_FAILED : mmap(NULL, file->size, PROT_READ, MAP_PRIVATE, own, 0);
+
+	if (at == MAP_FAILED) {
+		if (own >= 0)
+			close(own);
+		return cannot_read(file->path, -errno, err);
+	}
+	file->bytes = at;
+	file->fd = own;
+	mf_exec_file_guard(file);
+	return 0;
+}
+
+static int file_load(struct mf_exec_file *file, int fd, struct mf_error *err)
+{
+	int ret = size_of(file->path, fd, &file->size, err);
+
+	if (ret || file->size >= MF_FILE_ITSELF_BYTES)
+		return ret ? ret : file_map(file, fd, err);
+	return read_open_file(file->path, fd, &file->bytes, &file->size, err);
+}
+
 /* `path` becomes the file's. */
 static int file_open(struct mf_exec_file *file, const struct mf_permit *view, char *path,
 		     struct mf_error *err)
@@ -146,7 +193,7 @@ static int file_open(struct mf_exec_file *file, const struct mf_permit *view, ch
 	if (!ret && !(file->real = real_path(view, path)))
 		ret = no_memory(err);
 	if (!ret)
-		ret = read_open_file(path, fd, &file->bytes, &file->size, err);
+		ret = file_load(file, fd, err);
 	close(fd);
 	return ret;
 }
@@ -361,13 +408,15 @@ static int open_interp(struct mf_exec_files *files, const struct mf_permit *view
 {
 	const struct mf_elf_limits limits = {.vaddr_end = 1ull << 47, .load_bytes_max = UINT64_MAX};
 	const struct mf_exec_file *program = &files->program;
+	char name[MF_ELF_INTERP_MAX + 1];
 	struct mf_elf elf;
 	int ret = mf_elf_parse(&elf, program->bytes, program->size, &limits, err);
 
 	if (ret || !elf.interp_bytes)
 		return ret;
-	ret = file_open(&files->interp, view,
-			absolute((const char *)program->bytes + elf.interp_offset), err);
+	snprintf(name, sizeof(name), "%.*s", (int)elf.interp_bytes,
+		 (const char *)program->bytes + elf.interp_offset);
+	ret = file_open(&files->interp, view, absolute(name), err);
 	return ret != -ENOENT
 		       ? ret
 		       : mf_error_set(err, ret, "there is no %s, which %s needs to be loaded",

@@ -29,7 +29,7 @@ static const char *check_vma(const struct mf_linux *lx, const struct mf_vma *vma
 	    vma->slot > MF_FILE_MAPS)
 		return "the file of a range of its memory";
 	if (vma->kind < MF_VMA_PROGRAM || vma->kind > MF_VMA_WINDOW || vma->prot & ~PROT_BITS ||
-	    vma->flags & ~(MF_VMA_IS_SHARED | MF_VMA_IS_NORESERVE | MF_VMA_IS_LOCKED))
+	    vma->flags & ~MF_VMA_FLAGS)
 		return "what a range of its memory is";
 	return NULL;
 }

@@ -17,7 +17,7 @@ struct mf_memory_sizes mf_memory_sizes(const struct mf_process *process)
 			sizes.stack += pages;
 		else if (vma->prot & PROT_WRITE && !(vma->flags & MF_VMA_IS_SHARED))
 			sizes.data += pages;
-		else if (vma->kind == MF_VMA_PROGRAM && vma->prot & PROT_EXEC)
+		else if (mf_vma_is_program(vma) && vma->prot & PROT_EXEC)
 			sizes.text += pages;
 	}
 	if (sizes.resident > sizes.total)

@@ -41,6 +41,8 @@ struct mf_vma {
 #define MF_VMA_IS_LOCKED    4u  /* mlock */
 #define MF_VMA_MAY_WRITE    8u  /* its file was opened for reading and writing */
 #define MF_VMA_IS_GROWING   16u /* MAP_GROWSDOWN */
+#define MF_VMA_IS_PROGRAM   32u /* the program's own segment, though its pages are its file's */
+#define MF_VMA_FLAGS        63u
 
 enum mf_vma_kind {
 	MF_VMA_PROGRAM = 1,

@@ -90,7 +90,7 @@ static void print_vma(const struct mf_process *process, FILE *out, const struct 
 		name = "[stack]";
 	else if (vma->kind == MF_VMA_HEAP)
 		name = "[heap]";
-	else if (vma->kind == MF_VMA_PROGRAM)
+	else if (mf_vma_is_program(vma))
 		name = lx->exe;
 	fprintf(out, "%08llx-%08llx %c%c%c%c %08llx 00:00 0 %*s%s\n",
 		(unsigned long long)vma->start, (unsigned long long)vma->end,

@@ -8,6 +8,12 @@
 
 #include "engine/linux/process.h"
 
+/* Is it a segment of the program, or of its interpreter? */
+static inline bool mf_vma_is_program(const struct mf_vma *vma)
+{
+	return vma->kind == MF_VMA_PROGRAM || vma->flags & MF_VMA_IS_PROGRAM;
+}
+
 /* The range that holds `at`, or NULL. */
 const struct mf_vma *mf_vma_find(const struct mf_process *process, uint64_t at);
 

@@ -32,11 +32,18 @@ static void install(void)
 	sigaction(SIGBUS, &action, &before);
 }
 
-void mf_mem_guard_files(const struct mf_mem *mem)
+void mf_mem_guard_bytes(const void *at, size_t bytes)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, install);
-	guarded_from = (uintptr_t)mem->guest + mem->limit_bytes;
-	guarded_to = (uintptr_t)mem->base + mem->reserved_bytes;
+	guarded_from = (uintptr_t)at;
+	guarded_to = (uintptr_t)at + bytes;
+}
+
+void mf_mem_guard_files(const struct mf_mem *mem)
+{
+	const uint8_t *from = mem->guest + mem->limit_bytes;
+
+	mf_mem_guard_bytes(from, (size_t)(mem->base + mem->reserved_bytes - from));
 }

@@ -215,6 +215,10 @@ bool mf_mem_learn(struct mf_mem *mem);
  */
 void mf_mem_guard_files(const struct mf_mem *mem);
 
+/* The same for `bytes` bytes of a file that this thread has mapped at `at`, privately, and reads
+ * now. */
+void mf_mem_guard_bytes(const void *at, size_t bytes);
+
 /* Add to `pages` (one bit a page of the mapping, atomic) every page that was ever read or written.
  * True when that was any new one. */
 bool mf_mem_touched(struct mf_mem *mem, uint64_t *pages);

@@ -5,14 +5,17 @@ at its start. Each is run natively and in a VM; output and status must be the sa
 import os
 import resource
 import shutil
+import signal
+import subprocess
 
-from mayfly import FAILED, GUESTS, MAYFLY, command, expect, folder, run
+from mayfly import FAILED, GUESTS, MAYFLY, SLOWER, command, end, expect, folder, run
 from claims import check, claim, main, matches, same
 
 AUXV = [path for path in (os.path.join(GUESTS, "auxv-" + name) for name in (
     "static", "static-pie", "dynamic", "dynamic-pie", "musl-static", "musl-dynamic")) if os.path.exists(path)]
 DYNAMIC = [path for path in (os.path.join(GUESTS, "guest-" + name) for name in (
     "dynamic", "dynamic-fixed", "musl-dynamic")) if os.path.exists(path)]
+CONSTANTS = [os.path.join(GUESTS, "constants-" + name) for name in ("static", "dynamic", "pie")]
 ENV = {"HOME": "/", "LANG": "C", "EMPTY": ""}
 
 
@@ -137,6 +140,41 @@ def arguments_that_are_too_long_are_told():
     for args in (["b" * 1000] * 2100, ["c"] * 240000):
         done = expect(run("args", *args, guest=DYNAMIC[0], before=large_stack), FAILED, f"{len(args)} arguments")
         matches(r"arguments and environment of \S+ are longer than Linux takes: 2048 KiB in all, 128 KiB each", done.err)
+
+
+@claim(emulated=True)
+def large_constant_segments_are_the_file_itself_and_take_no_memory():
+    for guest in CONSTANTS:
+        for mode in ("", "change"):
+            done = both([guest, mode], f"{guest} {mode}", options=["--memory", "6M"])
+            same(done.out, b"all is as it was\n", guest, done)
+
+
+@claim
+def a_program_that_could_write_to_its_own_file_is_copied():
+    with folder() as root:
+        path = shutil.copy(CONSTANTS[0], root)
+        allowed = ["--allow-read", f"--allow-write={root}"]
+        same(expect(run(guest=path, options=allowed), 0, "copied").out, b"all is as it was\n", "copied")
+        done = expect(run(guest=path, options=[*allowed, "--memory", "6M"]), FAILED, "too large to be copied")
+        matches(r"needs more memory than the limit of", done.err)
+
+
+@claim
+def a_program_whose_file_is_cut_short_dies_of_it_alone():
+    for size in (0, 100000, 9 << 20):
+        with folder() as root:
+            path = shutil.copy(CONSTANTS[0], root)
+            process = subprocess.Popen([MAYFLY, "run", "--", path, "late"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE)
+            try:
+                same(process.stdout.readline(), b"up\n", "up")
+                os.truncate(path, size)
+                out, err = process.communicate(b"\n", 20 * SLOWER)
+            finally:
+                end(process)
+            check(process.returncode in (128 + signal.SIGBUS, 128 + signal.SIGSEGV, 128 + signal.SIGILL),
+                  f"cut to {size}: status {process.returncode}", out, err)
 
 
 if __name__ == "__main__":
