@@ -50,7 +50,7 @@ def what_is_no_folder_is_refused():
         os.unlink(folder)
         os.symlink("nowhere", folder)
         says(refused("--store", folder), folder, "a dangling link")
-        says(refused("--store", ""), "folder", "nothing")
+        says(refused("--store", ""), "folder|is empty", "nothing")
         says(refused("--store", "/dev/null"), "is no folder", "a device")
         says(refused("--store", folder + "x" * 300), "File name too long", "a long name")
 
