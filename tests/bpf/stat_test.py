@@ -15,7 +15,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "cli"))
 
-from mayfly import FAILED, MAYFLY, SLOWER, STATIC, as_nobody, command, end, expect, folder
+from mayfly import FAILED, MAYFLY, SLOWER, SOON, STATIC, as_nobody, command, end, expect, folder
 from claims import EMULATED, check, claim, main, matches, same
 
 SERVED = os.environ.get("MAYFLY_SERVED", os.path.join(os.path.dirname(os.path.dirname(STATIC)), "pool/pool-guest"))
@@ -45,6 +45,15 @@ def measured_all(report, what):
         same(row["count"], engine["reasons"][reason], f"{what}: exits by {reason}", report)
     same(report["resets"]["count"], engine["resets"], f"{what}: resets", report)
     same(report["resets"]["pages_copied"], engine["pages_copied"], f"{what}: pages", report)
+
+
+def wait_until_it_watches(process):
+    """Its probes are attached before it looks at an engine's counters."""
+    until = time.monotonic() + SOON
+    folder_of_fds = f"/proc/{process.pid}/fd"
+    while not any("mayfly-stats" in os.readlink(f"{folder_of_fds}/{fd}") for fd in os.listdir(folder_of_fds)):
+        check(time.monotonic() < until, "mayfly stat does not watch")
+        time.sleep(0.02)
 
 
 class Server:
@@ -105,7 +114,7 @@ def a_server_is_measured_by_its_process():
             time.sleep(0.5 * SLOWER)  # what its VMs learned is given to all
             stat_process = subprocess.Popen([MAYFLY, "stat", "--json", "--pid", str(server.process.pid), "--output",
                                              f"{root}/report"])
-            time.sleep(2 * SLOWER)
+            wait_until_it_watches(stat_process)
             server.ask(REQUESTS)
             time.sleep(0.5 * SLOWER)
             stat_process.send_signal(signal.SIGINT)
@@ -126,7 +135,7 @@ def the_time_is_limited_by_duration():
         server = Server(root)
         try:
             done, report = stat("--pid", str(server.process.pid), "--duration", "300ms")
-            check(0.29 < report["seconds"] < 2, "the time", report)
+            check(0.29 < report["seconds"] < SOON, "the time", report)
         finally:
             end(server.process)
 
@@ -136,7 +145,7 @@ def a_process_that_ends_meanwhile_is_reported():
     with folder() as root:
         server = Server(root)
         stat_process = subprocess.Popen([MAYFLY, "stat", "--pid", str(server.process.pid)], stderr=subprocess.PIPE)
-        time.sleep(1)
+        wait_until_it_watches(stat_process)
         server.ask(3)
         time.sleep(0.5)  # the last reset comes after the answer
         end(server.process)
@@ -240,9 +249,9 @@ def an_interrupt_from_the_keyboard_ends_both():
     with folder() as root:
         process = subprocess.Popen([MAYFLY, "stat", "--output", f"{root}/report", "--", MAYFLY, "run", "--", STATIC, "nap"],
                                    start_new_session=True, stderr=subprocess.DEVNULL)
-        time.sleep(1)
+        wait_until_it_watches(process)
         os.killpg(process.pid, signal.SIGINT)
-        same(process.wait(10), 128 + signal.SIGINT, "its status")
+        same(process.wait(SOON), 128 + signal.SIGINT, "its status")
         with open(f"{root}/report") as file:
             matches("KVM_RUN returned", file.read())
 
@@ -258,7 +267,7 @@ def what_the_terminal_sent_to_both_is_not_sent_twice():
                                preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
     same(process.stdout.readline(), b"up\n", "the command")
     os.write(master, b"\x03")
-    same(process.wait(10), 1, "interrupts that the command got")
+    same(process.wait(SOON), 1, "interrupts that the command got")
     process.stdout.close()
     os.close(master)
     os.close(slave)

@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 
-from mayfly import GROUP, MAYFLY, STATIC, as_nobody, command, end, expect, folder, status_line
+from mayfly import GROUP, MAYFLY, SOON, STATIC, as_nobody, command, end, expect, folder, status_line
 from claims import check, claim, main, matches, same
 
 SERVED = os.environ.get("MAYFLY_SERVED", os.path.join(os.path.dirname(os.path.dirname(STATIC)), "pool/pool-guest"))
@@ -21,7 +21,12 @@ def is_confined(pid, what):
         same(status_line(f"{pid}/task/{task}", "Seccomp"), "2", name)
 
 
-def wait_until(condition, what, seconds=10):
+def begun(pid):
+    """Its threads are there, and it has confined itself; a thread that is not confined would still be found."""
+    return len(os.listdir(f"/proc/{pid}/task")) > 1 and status_line(pid, "Seccomp") == "2"
+
+
+def wait_until(condition, what, seconds=SOON):
     until = time.monotonic() + seconds
     while not condition():
         check(time.monotonic() < until, f"waited in vain: {what}")
@@ -33,8 +38,7 @@ def run_is_confined_while_the_guest_runs():
     for behaviour in ("busy", "nap"):
         process = subprocess.Popen([MAYFLY, "run", "--deadline", "20s", "--", STATIC, behaviour])
         try:
-            wait_until(lambda: len(os.listdir(f"/proc/{process.pid}/task")) > 1, "its threads")
-            time.sleep(0.1)
+            wait_until(lambda: begun(process.pid), "its confinement")
             is_confined(process.pid, behaviour)
         finally:
             end(process)
@@ -44,8 +48,7 @@ def run_is_confined_while_the_guest_runs():
 def run_with_files_allowed_is_confined():
     process = subprocess.Popen([MAYFLY, "run", "--deadline", "20s", "--allow-read", "--allow-write", "--", STATIC, "nap"])
     try:
-        wait_until(lambda: len(os.listdir(f"/proc/{process.pid}/task")) > 1, "its threads")
-        time.sleep(0.1)
+        wait_until(lambda: begun(process.pid), "its confinement")
         is_confined(process.pid, "nap")
     finally:
         end(process)

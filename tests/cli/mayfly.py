@@ -19,6 +19,8 @@ BUILD = os.environ.get("MAYFLY_BUILD", os.path.join(os.path.dirname(os.path.dirn
 MAYFLY = os.environ.get("MAYFLY_PROGRAM", os.path.join(BUILD, "cli/mayfly"))
 GUESTS = os.environ.get("MAYFLY_GUESTS", os.path.join(BUILD, "tests/cli"))
 SLOWER = 10 if EMULATED else 1
+# More than anything takes that waits for nothing, on a busy machine too: what must not be waited for takes far longer.
+SOON = 15 * SLOWER
 STATIC = os.path.join(GUESTS, "guest-static")
 FLAVOURS = [path for path in (STATIC, STATIC + "-pie", os.path.join(GUESTS, "guest-musl")) if os.path.exists(path)]
 FAILED = 125

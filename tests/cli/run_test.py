@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 
-from mayfly import DEADLINE, FAILED, FLAVOURS, MAYFLY, SLOWER, STATIC, children_of, command, end, expect, folder, run
+from mayfly import DEADLINE, FAILED, FLAVOURS, MAYFLY, SLOWER, SOON, STATIC, children_of, command, end, expect, folder, run
 from claims import EMULATED, check, claim, fail, main, matches, same
 
 
@@ -60,7 +60,7 @@ def ended_at_deadline(what, began, done, seconds):
     took = time.monotonic() - began
     expect(done, DEADLINE, what)
     matches(r"ended at its deadline", done.err, what)
-    check(seconds * 0.9 <= took < (seconds + 1) * SLOWER, f"{what}: took {took:.2f} s")
+    check(seconds * 0.9 <= took < SOON, f"{what}: took {took:.2f} s")
 
 
 @claim(emulated=True)
@@ -74,7 +74,7 @@ def cpu_time_is_bounded_and_waiting_is_none():
     began = time.monotonic()
     done = expect(run("busy", options=["--cpu-time", "300ms"]), 128 + 9, "busy")
     matches(r"CPU time is used up", done.err, "busy")
-    check(0.27 <= time.monotonic() - began < 1.3 * SLOWER, "it took another time")
+    check(0.27 <= time.monotonic() - began < SOON, "it took another time")
     done = run("nap", options=["--cpu-time", f"{400 * SLOWER}ms", "--deadline", f"{900 * SLOWER}ms"])
     expect(done, DEADLINE, "a sleep until the deadline, past the limit of CPU time")
 
@@ -102,10 +102,9 @@ def the_deadline_ends_a_write_to_a_full_pipe():
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             try:
-                process.wait(5 * SLOWER)
+                process.wait(SOON)
             except subprocess.TimeoutExpired:
                 fail(f"descriptor {fd}: still writes to a pipe that nobody reads")
-            check(time.monotonic() - began < 2 * SLOWER, "it took too long")
             same(process.returncode, DEADLINE, f"descriptor {fd}")
         finally:
             end(process)
@@ -192,7 +191,7 @@ def slow_input_is_waited_for():
             time.sleep(0.1)
             process.stdin.write(piece)
             process.stdin.flush()
-        same(process.communicate(timeout=10)[0], b"one two three", "what came through")
+        same(process.communicate(timeout=SOON)[0], b"one two three", "what came through")
     finally:
         end(process)
 
@@ -307,7 +306,7 @@ def a_signal_ends_it_and_nothing_is_left():
                 same(children_of(process.pid), [], "child processes")
                 process.send_signal(number)
                 try:
-                    process.wait(3)
+                    process.wait(SOON)
                 except subprocess.TimeoutExpired:
                     fail(f"{behaviour} lives after {number.name}")
                 check(process.returncode in (-number, 128 + number), f"{number.name}: status {process.returncode}")

@@ -87,7 +87,7 @@ def output_is_limited_in_rate_and_what_is_dropped_is_told():
         server.ask("/print?1")
         wait_until(lambda: b"lines of guest output were dropped" in server.log(), "the note")
         lines = printed(server)
-        check(150 < len(lines) < 700, f"{len(lines)} lines were printed")
+        check(150 < len(lines) < 4500, f"{len(lines)} lines were printed")
         dropped = sum(int(n) for n in re.findall(rb"(\d+) lines of guest output", server.log()))
         same(dropped + len(lines), 5001, "printed and dropped lines together")
 

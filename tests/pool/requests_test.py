@@ -4,7 +4,7 @@
 import socket
 import time
 
-from serving import EMULATED, SLOWER, Server, wait_until
+from serving import EMULATED, SLOWER, SOON, Server, wait_until
 from claims import check, claim, fail, main, matches, same
 
 
@@ -39,15 +39,20 @@ def a_burst_on_two_workers_is_served_however_the_connections_fall():
 
 @claim
 def beyond_the_queue_it_is_503_with_retry_after():
-    with Server("--queue", "3", "--workers", "1", vms=2) as server:
-        began = time.monotonic()
-        answers = server.ask_all([f"/sleep?{400 * SLOWER}"] * 12)
-        statuses = sorted(answer.status for answer in answers if not isinstance(answer, Exception))
-        same(statuses, [200] * 5 + [503] * 7, "2 run, 3 wait, 7 are refused")
+    with Server("--queue", "3", "--workers", "1", "--deadline", "60s", vms=2) as server:
+        running = [server.send_only("/sleep") for _ in range(2)]
+        server.begun(2)
+        answers, threads = server.start_all(["/count"] * 10)
+        wait_until(lambda: sum(answer is not None for answer in answers) >= 7, "7 answers while 2 run and 3 wait")
         for answer in answers:
-            if answer.status == 503:
+            if answer is not None:
+                answers_with(answer, 503, None, "beyond the queue")
                 check(int(answer.headers["Retry-After"]) > 0, "Retry-After")
-        check(time.monotonic() - began < 4 * SLOWER, "it took too long")
+        for sock in running:
+            sock.close()
+        for thread in threads:
+            thread.join()
+        same(sorted(answer.status for answer in answers), [200] * 3 + [503] * 7, "3 waited, 7 were refused")
         answers_with(server.ask("/count"), 200, None, "afterwards")
 
 
@@ -58,7 +63,7 @@ def the_deadline_is_504_for_busy_and_for_sleeping_requests():
             began = time.monotonic()
             answers_with(server.ask(target), 504, None, target)
             took = time.monotonic() - began
-            check(0.25 * SLOWER < took < 0.8 * SLOWER, f"{target}: took {took:.2f} s")
+            check(0.25 * SLOWER < took < SOON, f"{target}: took {took:.2f} s")
         same(server.ask("/count").body, b"1", "afterwards")
 
 
@@ -69,7 +74,7 @@ def cpu_time_is_each_requests_own():
             began = time.monotonic()
             answers_with(server.ask("/busy"), 504, None, "a busy request")
             took = time.monotonic() - began
-            check(0.15 * SLOWER < took < 1.5 * SLOWER, f"took {took:.2f} s")
+            check(0.15 * SLOWER < took < SOON, f"took {took:.2f} s")
         answers_with(server.ask(f"/sleep?{400 * SLOWER}"), 200, None, "one that sleeps")
 
 
@@ -79,8 +84,7 @@ def deadlines_fire_however_long_the_server_was_idle():
     with Server("--deadline", "60ms", "--workers", "1", vms=1) as server:
         for i in range(60):
             time.sleep(0.095 + i * 0.0004)
-            began = time.monotonic()
-            client = server.client(2)
+            client = server.client()
             try:
                 status = client.ask("/busy").status
             except TimeoutError:
@@ -88,28 +92,27 @@ def deadlines_fire_however_long_the_server_was_idle():
             finally:
                 client.close()
             same(status, 504, "status")
-            check(time.monotonic() - began < 0.5, "the deadline came late")
 
 
 @claim
 def the_deadline_counts_while_a_request_waits():
-    with Server("--deadline", "400ms", "--workers", "1", vms=1) as server:
+    with Server("--deadline", "400ms", "--workers", "1", "--queue", "100", vms=1) as server:
         began = time.monotonic()
-        answers = server.ask_all(["/busy", "/busy", "/sleep", "/count"])
+        answers = server.ask_all(["/busy"] * 50)
         took = time.monotonic() - began
-        same(sorted(a.status for a in answers).count(504) >= 3, True, str([str(a) for a in answers]))
-        check(took < 1.2 * SLOWER, f"took {took:.2f} s: deadlines were added up")
+        same({a.status for a in answers}, {504}, "all of them", str([str(a) for a in answers]))
+        check(took < SOON, f"took {took:.2f} s: deadlines were added up")
         answers_with(server.ask("/count"), 200, None, "afterwards")
 
 
 @claim
 def a_busy_request_does_not_hold_up_a_short_one():
-    with Server("--workers", "1", vms=4) as server:
-        sock = server.send_only("/busy?3000")
-        time.sleep(0.1)
+    with Server("--workers", "1", "--deadline", "60s", vms=4) as server:
+        sock = server.send_only("/busy")
+        server.begun()
         began = time.monotonic()
         same(server.ask("/count").body, b"1", "the short one")
-        check(time.monotonic() - began < 1 * SLOWER, "the short one waited")
+        check(time.monotonic() - began < SOON, "the short one waited")
         sock.close()
 
 
@@ -156,8 +159,8 @@ def request_memory_bounds_pages_without_a_system_call():
 def request_memory_holds_when_requests_share_the_processor():
     """A request that is cut into slices must not get its memory anew with each of them."""
     with Server("--request-memory", "4M", "--workers", "1", vms=4) as server:
-        busy = [server.send_only("/busy?6000") for _ in range(2)]
-        time.sleep(0.1)
+        busy = [server.send_only("/busy") for _ in range(2)]
+        server.begun(2)
         for _ in range(4):
             answers_with(server.ask("/touch?2040"), 502, "memory", "8 MiB")
         for sock in busy:
@@ -193,24 +196,25 @@ def large_responses_arrive_whole():
 @claim(emulated=True)
 def a_client_that_goes_away_frees_the_vm():
     with Server("--deadline", "60s", "--workers", "1", vms=2) as server:
+        sent = 0
         for target in ("/sleep", "/busy"):
             for _ in range(3):
                 socks = [server.send_only(target) for _ in range(2)]
-                time.sleep(0.1)
+                sent += 2
+                server.begun(sent)
                 for sock in socks:
                     sock.close()
                 began = time.monotonic()
                 answers_with(server.ask("/count"), 200, None, f"after {target}")
-                check(time.monotonic() - began < 2 * SLOWER, "the VM was not freed")
+                check(time.monotonic() - began < SOON, "the VM was not freed")
 
 
 @claim
 def a_client_that_goes_away_leaves_the_queue():
     with Server("--deadline", "60s", "--workers", "1", "--queue", "4", vms=1) as server:
         running = server.send_only("/sleep")
-        time.sleep(0.1)
-        waiting = [server.send_only("/sleep") for _ in range(4)]
-        time.sleep(0.1)
+        server.begun()
+        waiting = [server.send_only("/sleep") for _ in range(4)]  # one worker takes them in their order
         same(server.ask("/count").status, 503, "while the queue is full")
         for sock in (*waiting[1:3], waiting[0], waiting[3], running):
             sock.close()
@@ -268,11 +272,10 @@ def work_after_the_response_goes_on_and_the_vm_is_taken_meanwhile():
     with Server("--workers", "1", "--deadline", "3s", vms=1) as server:
         began = time.monotonic()
         answers_with(server.ask(f"/after?{600 * SLOWER}"), 200, None, "the response")
-        check(time.monotonic() - began < 0.4 * SLOWER, "the response waited for the work")
         same(server.ask("/count").body, b"1", "the next request, in a fresh VM")
         if not EMULATED:
             took = time.monotonic() - began
-            check(0.5 < took < 2, f"the only VM was free after {took:.2f} s")
+            check(0.5 < took < SOON, f"the only VM was free after {took:.2f} s")
 
 
 @claim
@@ -280,9 +283,9 @@ def work_after_the_response_is_ended_by_the_deadline():
     with Server("--workers", "1", "--deadline", "500ms", "--queue", "1", vms=1) as server:
         began = time.monotonic()
         answers_with(server.ask("/after"), 200, None, "the response")
-        wait_until(lambda: server.ask("/count").status == 200, "the VM", 3)
+        wait_until(lambda: server.ask("/count").status == 200, "the VM")
         took = time.monotonic() - began
-        check(0.4 < took < 1.5, f"free after {took:.2f} s")
+        check(0.4 < took < SOON, f"free after {took:.2f} s")
         same(server.ask("/count").body, b"1", "afterwards")
 
 
@@ -296,12 +299,13 @@ def a_crash_after_the_response_does_not_reach_the_client():
 
 @claim
 def health_answers_while_all_vms_are_busy():
-    with Server("--workers", "1", vms=1) as server:
-        socks = [server.send_only("/busy?2000") for _ in range(3)]
+    with Server("--workers", "1", "--deadline", "60s", vms=1) as server:
+        socks = [server.send_only("/busy") for _ in range(3)]
+        server.begun()
         for target, status in (("/healthz", 200), ("/readyz", 200), ("/none", 404)):
             began = time.monotonic()
             same(server.ready(target), status, target)
-            check(time.monotonic() - began < 1, f"{target} waited")
+            check(time.monotonic() - began < SOON, f"{target} waited")
         for sock in socks:
             sock.close()
 

@@ -12,7 +12,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "cli"))
 sys.dont_write_bytecode = True
-from mayfly import BUILD, EMULATED, MAYFLY, SLOWER  # noqa: E402
+from mayfly import BUILD, EMULATED, MAYFLY, SLOWER, SOON  # noqa: E402
 from claims import LONG, check, fail  # noqa: E402
 
 GUEST = os.environ.get("MAYFLY_SERVED", os.path.join(BUILD, "tests/pool/pool-guest"))
@@ -108,8 +108,12 @@ class Server:
         finally:
             client.close()
 
-    def ask_all(self, targets):
-        """All at once, each on its own connection and thread; answers in order, an exception where there is none."""
+    def begun(self, count=1):
+        """Wait until so many requests of /sleep or /busy have begun, since the server's start."""
+        wait_until(lambda: self.log().count(b"begun") >= count, f"{count} requests to begin")
+
+    def start_all(self, targets):
+        """All at once, each on its own connection and thread; answers as they come, an exception where there is none."""
         answers = [None] * len(targets)
 
         def one(i):
@@ -121,6 +125,11 @@ class Server:
         threads = [threading.Thread(target=one, args=(i,)) for i in range(len(targets))]
         for thread in threads:
             thread.start()
+        return answers, threads
+
+    def ask_all(self, targets):
+        """The same, and all answers."""
+        answers, threads = self.start_all(targets)
         for thread in threads:
             thread.join()
         return answers
@@ -155,8 +164,15 @@ class Server:
             facts = dict(line.split(":", 1) for line in file)
         return int(facts["RssAnon"].split()[0]), len(os.listdir(f"/proc/{pid}/fd")), int(facts["Threads"])
 
+    def calm(self, before):
+        """The footprint once it has no more descriptors and threads than before: the kernel's threads of VMs that were
+        given up end a little later."""
+        wait_until(lambda: all(now <= was for now, was in zip(self.footprint()[1:], before[1:])),
+                   f"no more descriptors and threads than {before[1:]}", 30)
+        return self.footprint()
 
-def wait_until(condition, what, seconds=5):
+
+def wait_until(condition, what, seconds=20):
     until = time.monotonic() + seconds * SLOWER
     while not condition():
         check(time.monotonic() < until, f"waited in vain: {what}")

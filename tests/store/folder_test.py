@@ -7,7 +7,7 @@ import struct
 import subprocess
 
 from storing import BUILD, GUEST, MAYFLY, Client, StoreServer, command, delete, get, one, put, refused, store_folder, wait_until
-from mayfly import GROUP, as_nobody
+from mayfly import GROUP, SOON, as_nobody
 from claims import check, claim, fail, main, matches, same
 
 NOT_SHARED = os.path.join(BUILD, "tests/store/not-shared.so")
@@ -142,7 +142,7 @@ def an_ordinary_user_has_a_store():
             same(os.stat(f"{folder}/data.mdb").st_uid, 65534, "whose data")
             client.close()
             process.terminate()
-            same(process.wait(15), 0, "exit status")
+            same(process.wait(SOON), 0, "exit status")
         finally:
             process.kill()
             process.wait()

@@ -10,7 +10,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "pool"))
 sys.dont_write_bytecode = True
-from serving import BUILD, EMULATED, MAYFLY, SLOWER, Client, Server, wait_until  # noqa: E402,F401
+from serving import BUILD, EMULATED, MAYFLY, SLOWER, SOON, Client, Server, wait_until  # noqa: E402,F401
 from mayfly import Run, command  # noqa: E402,F401
 from claims import LONG, check, fail, same  # noqa: E402,F401
 

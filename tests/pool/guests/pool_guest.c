@@ -68,12 +68,14 @@ static void recall(const struct mf_request *request, unsigned long number)
 
 static void sleep_for(const struct mf_request *request, unsigned long number)
 {
+	mf_log(MF_LOG_INFO, "begun");
 	nap(number ? number : 1000000);
 	say("slept");
 }
 
 static void busy(const struct mf_request *request, unsigned long number)
 {
+	mf_log(MF_LOG_INFO, "begun");
 	burn(number ? number : 1000000);
 	say("worked");
 }

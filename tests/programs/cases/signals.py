@@ -18,8 +18,8 @@ began = time.monotonic()
 while seen.count("alarm") < 5 and time.monotonic() < began + 60:
     pass
 signal.setitimer(signal.ITIMER_REAL, 0)
-print(seen.count("alarm") >= 5, time.monotonic() - began < 60)
-signal.alarm(1)
+print(seen.count("alarm") >= 5)
 began = time.monotonic()
+signal.alarm(1)
 signal.pause()
-print("paused", 0.9 < time.monotonic() - began < 60)
+print("paused", 0.9 < time.monotonic() - began)
