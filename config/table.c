@@ -19,6 +19,10 @@ static const char *const wait_words[] = {[MF_STORE_AUTO] = "auto",
 					 [MF_STORE_HAND_OFF] = "hand-off",
 					 [MF_STORE_WAKE] = "wake",
 					 NULL};
+static const char *const forwarded_words[] = {[MF_FRONT_FORWARDED_NONE] = "none",
+					      [MF_FRONT_FORWARDED_REPLACE] = "replace",
+					      [MF_FRONT_FORWARDED_TRUST] = "trust",
+					      NULL};
 static const char *const log_words[] = {"text", "json", NULL};
 
 const struct mf_option mf_options[] = {
@@ -135,6 +139,18 @@ const struct mf_option mf_options[] = {
 	 .take = mf_take_uint,
 	 FIELD(serve.connections),
 	 .max = 65536},
+	{.name = "forwarded",
+	 .value = "none|replace|trust",
+	 .initial = "replace",
+	 .help = "what programs are told of clients, in X-Forwarded-For, -Proto, -Host and "
+		 "X-Request-Id",
+	 .more = "replace: what the front door sees; what clients say is dropped. trust: clients "
+		 "are proxies; what they say is kept, and their address added to "
+		 "X-Forwarded-For. none: headers as they came.",
+	 .places = SERVE,
+	 .take = mf_take_word,
+	 .words = forwarded_words,
+	 FIELD(serve.forwarded)},
 	{.name = "deadline",
 	 .value = "TIME",
 	 .initial = "10s",

@@ -275,6 +275,7 @@ static int open_workers(struct server *server, struct mf_error *err)
 		first += worker->settings.vms;
 		mf_front_settings_default(&worker->front_settings);
 		worker->front_settings.max_connections = options->connections;
+		worker->front_settings.forwarded = options->forwarded;
 		worker->front_settings.http.body_bytes = body_limit(server);
 		worker->image = &server->image;
 		worker->ready = &server->ready;

@@ -4,6 +4,7 @@
 #ifndef MF_TENANT_SERVE_H
 #define MF_TENANT_SERVE_H
 
+#include "request-vm/front/server.h"
 #include "request-vm/pool.h"
 #include "tenant/program.h"
 #include "tenant/rate.h"
@@ -19,10 +20,11 @@ struct mf_serve_options {
 	const char *control;          /* path of the control socket, NULL = none */
 	const char *version;          /* of this program */
 	unsigned int workers;         /* 0 = one a core, no more than VMs */
-	unsigned int connections;     /* at once */
-	struct mf_rate rate;          /* of all requests; each_ns 0: no limit */
-	uint64_t drain_ns;            /* how long a shutdown waits for running requests */
-	bool quiet;                   /* no lines about start and end */
+	enum mf_front_forwarded forwarded;
+	unsigned int connections; /* at once */
+	struct mf_rate rate;      /* of all requests; each_ns 0: no limit */
+	uint64_t drain_ns;        /* how long a shutdown waits for running requests */
+	bool quiet;               /* no lines about start and end */
 };
 
 /* Serve until SIGTERM, SIGINT or a command on the control socket. 0, or MF_STATUS_FAILED with a

@@ -13,7 +13,7 @@
 
 #define MF_HANDOFF_FIRST_MAX (64u << 10)
 #define MF_HANDOFF_SCOPE_MAX (16u << 10)
-#define MF_HANDOFF_MAX	     (MF_HANDOFF_FIRST_MAX + MF_HANDOFF_SCOPE_MAX + 64u)
+#define MF_HANDOFF_MAX       (MF_HANDOFF_FIRST_MAX + MF_HANDOFF_SCOPE_MAX + 64u)
 
 struct mf_handoff {
 	uint32_t origin; /* the router's number of the address that it came from */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Connections that a router passes on, instead of accepted ones, and their way back to it. All front
- * doors of an engine read the one socket that leads to the router.
+ * Connections that a router passes on, instead of accepted ones, and their way back to it. All
+ * front doors of an engine read the one socket that leads to the router.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -28,7 +28,7 @@ struct meaning {
 
 void mf_http_answer_init(struct mf_http_answer *answer, const struct mf_http_asked *asked)
 {
-	*answer = (struct mf_http_answer){.asked = *asked, .phase = PHASE_STATUS_LINE};
+	*answer = (struct mf_http_answer){.asked = *asked, .chunks.limit = UINT64_MAX};
 }
 
 static void stash_drop(struct mf_http_answer *answer)

@@ -28,8 +28,8 @@
 
 #include "request-vm/front/chunks.h"
 
-#define MF_HTTP_ANSWER_HEAD_MAX (16u << 10) /* bytes of all heads of one answer, interim ones too \
-					     */
+/* Bytes of all heads of one answer, interim ones too. */
+#define MF_HTTP_ANSWER_HEAD_MAX (16u << 10)
 #define MF_HTTP_ANSWER_INTERIMS 16u
 
 /* What the request was. */

@@ -17,6 +17,7 @@ enum phase {
 	PHASE_TRAILER,
 	PHASE_END,
 	PHASE_BAD,
+	PHASE_LARGE,
 };
 
 static int digit(unsigned char c)
@@ -40,7 +41,9 @@ static bool scan_size(struct mf_http_chunks *chunks, unsigned char c)
 
 	if (value >= 0) {
 		chunks->left = chunks->left << 4 | (unsigned int)value;
-		return ++chunks->digits <= MF_HTTP_CHUNK_DIGITS;
+		if (++chunks->digits <= MF_HTTP_CHUNK_DIGITS && chunks->left > chunks->limit)
+			chunks->phase = PHASE_LARGE;
+		return chunks->digits <= MF_HTTP_CHUNK_DIGITS;
 	}
 	return chunks->digits > 0 && scan_next(chunks, c);
 }
@@ -94,6 +97,7 @@ static bool scan(struct mf_http_chunks *chunks, unsigned char c)
 		return scan_size(chunks, c);
 	case PHASE_SIZE_LF:
 		chunks->phase = chunks->left ? PHASE_DATA : PHASE_TRAILER;
+		chunks->limit -= chunks->left;
 		return c == '\n';
 	case PHASE_DATA_CR:
 		chunks->phase = PHASE_DATA_LF;
@@ -121,6 +125,8 @@ enum mf_http_chunks_event mf_http_chunks_feed(struct mf_http_chunks *chunks, con
 	*used = at;
 	if (chunks->phase == PHASE_BAD)
 		return MF_HTTP_CHUNKS_BAD;
+	if (chunks->phase == PHASE_LARGE)
+		return MF_HTTP_CHUNKS_LARGE;
 	if (chunks->phase == PHASE_END)
 		return MF_HTTP_CHUNKS_END;
 	if (at == size)

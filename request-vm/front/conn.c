@@ -345,9 +345,33 @@ void conn_written(struct conn *conn, int code)
 	}
 }
 
+/* The client's address as text; a Unix socket's has none. One system call a connection. */
+static void name_client(struct conn *conn)
+{
+	struct sockaddr_storage peer = {0};
+	socklen_t bytes = sizeof(peer);
+	uv_os_fd_t fd;
+
+	if ((conn->front->is_unix && !conn->front->is_router) || uv_fileno(&conn->io.handle, &fd) ||
+	    getpeername(fd, (struct sockaddr *)&peer, &bytes) < 0 ||
+	    uv_ip_name((struct sockaddr *)&peer, conn->edge.client, sizeof(conn->edge.client)) < 0)
+		conn->edge.client[0] = '\0';
+}
+
 void conn_start(struct conn *conn)
 {
-	mf_http_parser_init(&conn->parser, &conn->front->settings.http);
+	struct mf_front *front = conn->front;
+	struct mf_http_limits limits = front->settings.http;
+
+	limits.edge = NULL;
+	if (front->settings.forwarded) {
+		conn->edge.trust = front->settings.forwarded == MF_FRONT_FORWARDED_TRUST;
+		conn->edge.seed = front->id_seed;
+		conn->edge.made = &front->ids_made;
+		name_client(conn);
+		limits.edge = &conn->edge;
+	}
+	mf_http_parser_init(&conn->parser, &limits);
 	conn->armed_ms = UINT64_MAX;
 	conn->state = CONN_READING;
 	conn_await(conn, WAIT_HEAD);

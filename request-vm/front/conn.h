@@ -50,6 +50,7 @@ struct conn {
 	bool close_after;  /* close when the response is written */
 	bool linger_after; /* but read on for a while */
 	struct mf_http_parser parser;
+	struct mf_http_edge edge;
 	struct mf_http_message message; /* while CONN_RUNNING */
 	struct mf_front_request request;
 	bool slow;     /* see struct mf_front_request */
@@ -78,7 +79,8 @@ struct mf_front {
 	void *backend;
 	struct mf_front_stats stats;
 	uint64_t next_id;
-	uint32_t turn; /* of front_resume */
+	uint64_t id_seed, ids_made; /* of requests that brought none */
+	uint32_t turn;              /* of front_resume */
 	bool is_unix, is_router, router_ended, accept_waits, draining, listener_closed, ending,
 		ended;
 	void (*done)(void *arg);

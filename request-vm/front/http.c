@@ -16,6 +16,7 @@ enum phase {
 	PHASE_VALUE,
 	PHASE_END, /* the CR of the empty line was seen */
 	PHASE_BODY,
+	PHASE_CHUNKS,
 	PHASE_READY,
 	PHASE_REFUSED,
 };
@@ -44,14 +45,20 @@ void mf_http_parser_init(struct mf_http_parser *parser, const struct mf_http_lim
 	parser->limits.head_bytes = clamp(limits->head_bytes, 1024, 1 << 20);
 	parser->limits.target_bytes = clamp(limits->target_bytes, 1, limits->head_bytes);
 	parser->limits.body_bytes = clamp(limits->body_bytes, 0, MF_HTTP_BODY_MAX);
+	parser->chunks.limit = limits->body_bytes;
+}
+
+static void drop(void *bytes, size_t size)
+{
+	if (bytes)
+		explicit_bzero(bytes, size);
+	free(bytes);
 }
 
 void mf_http_message_finish(struct mf_http_message *message)
 {
-	if (message->request) {
-		explicit_bzero(message->request, message->request->size_bytes);
-		free(message->request);
-	}
+	drop(message->request, message->request ? message->request->size_bytes : 0);
+	drop(message->wire, message->wire_bytes);
 	*message = (struct mf_http_message){0};
 }
 
@@ -251,7 +258,11 @@ static enum mf_http_state head_end(struct mf_http_parser *parser, const char *te
 	stash_drop(parser);
 	parser->message = head.message;
 	parser->filled_bytes = head.body_offset;
-	parser->phase = head.body_bytes > 0 ? PHASE_BODY : PHASE_READY;
+	parser->room_bytes = head.message.request ? head.message.request->size_bytes : 0;
+	if (head.message.chunked)
+		parser->phase = PHASE_CHUNKS;
+	else
+		parser->phase = head.message.length > 0 ? PHASE_BODY : PHASE_READY;
 	if (parser->phase == PHASE_READY)
 		return MF_HTTP_READY;
 	return head.wants_continue ? MF_HTTP_CONTINUE : MF_HTTP_MORE;
@@ -314,22 +325,96 @@ static enum mf_http_state feed_head(struct mf_http_parser *parser, const char *d
 	return MF_HTTP_MORE;
 }
 
+/* Room for `more` bytes of a body whose length nobody told, and a NUL. */
+static bool make_room(struct mf_http_parser *parser, size_t more)
+{
+	struct mf_abi_request *old = parser->message.request, *request;
+	size_t wanted = parser->filled_bytes + more + 1, size = 2 * (size_t)parser->room_bytes;
+
+	if (wanted <= parser->room_bytes)
+		return true;
+	size = size < 4096 ? 4096 : size;
+	size = size < wanted ? wanted : size;
+	if (size > UINT32_MAX)
+		return false;
+	request = malloc(size);
+	if (!request)
+		return false;
+	memcpy(request, old, parser->filled_bytes);
+	drop(old, parser->filled_bytes);
+	parser->message.request = request;
+	parser->room_bytes = (uint32_t)size;
+	return true;
+}
+
+static enum mf_http_state body_end(struct mf_http_parser *parser)
+{
+	struct mf_abi_request *request = parser->message.request;
+
+	parser->phase = PHASE_READY;
+	if (parser->limits.form == MF_HTTP_FORM_WIRE)
+		return MF_HTTP_READY;
+	if (!make_room(parser, 0)) {
+		parser->phase = PHASE_CHUNKS;
+		return refuse(parser, 503);
+	}
+	request = parser->message.request;
+	request->body.length = parser->body_bytes;
+	request->size_bytes = parser->filled_bytes + 1;
+	((char *)request)[parser->filled_bytes] = '\0';
+	return MF_HTTP_READY;
+}
+
+/* One piece of a body: told, or kept behind the head. MORE: kept. */
+static enum mf_http_state take_piece(struct mf_http_parser *parser)
+{
+	const struct mf_http_piece *piece = &parser->piece;
+
+	if (parser->limits.form == MF_HTTP_FORM_ABI && !make_room(parser, piece->bytes))
+		return refuse(parser, 503);
+	parser->body_bytes += (uint32_t)piece->bytes;
+	if (parser->limits.form == MF_HTTP_FORM_WIRE)
+		return MF_HTTP_PIECE;
+	memcpy((char *)parser->message.request + parser->filled_bytes, piece->at, piece->bytes);
+	parser->filled_bytes += (uint32_t)piece->bytes;
+	return MF_HTTP_MORE;
+}
+
+static enum mf_http_state feed_chunks(struct mf_http_parser *parser, const char *data, size_t size,
+				      size_t *used)
+{
+	enum mf_http_state state = MF_HTTP_MORE;
+	size_t more;
+
+	*used = 0;
+	while (state == MF_HTTP_MORE) {
+		enum mf_http_chunks_event event = mf_http_chunks_feed(
+			&parser->chunks, data + *used, size - *used, &more, &parser->piece);
+
+		*used += more;
+		if (event == MF_HTTP_CHUNKS_MORE)
+			return MF_HTTP_MORE;
+		if (event == MF_HTTP_CHUNKS_BAD || event == MF_HTTP_CHUNKS_LARGE)
+			return refuse(parser, event == MF_HTTP_CHUNKS_BAD ? 400 : 413);
+		state = event == MF_HTTP_CHUNKS_END ? body_end(parser) : take_piece(parser);
+	}
+	return state;
+}
+
 static enum mf_http_state feed_body(struct mf_http_parser *parser, const char *data, size_t size,
 				    size_t *used)
 {
-	struct mf_abi_request *request = parser->message.request;
-	uint32_t end = request->body.offset + request->body.length;
-	size_t wanted = end - parser->filled_bytes;
-	size_t taken = size < wanted ? size : wanted;
+	size_t wanted = parser->message.length - parser->body_bytes;
 
-	memcpy((char *)request + parser->filled_bytes, data, taken);
-	parser->filled_bytes += (uint32_t)taken;
-	*used = taken;
-	if (taken < wanted)
-		return MF_HTTP_MORE;
-	((char *)request)[end] = '\0';
-	parser->phase = PHASE_READY;
-	return MF_HTTP_READY;
+	if (parser->phase == PHASE_CHUNKS)
+		return feed_chunks(parser, data, size, used);
+	*used = size < wanted ? size : wanted;
+	parser->piece = (struct mf_http_piece){data, *used};
+	if (*used == wanted && parser->limits.form == MF_HTTP_FORM_WIRE)
+		parser->phase = PHASE_READY; /* said at the next call */
+	if (take_piece(parser) == MF_HTTP_PIECE)
+		return MF_HTTP_PIECE;
+	return *used < wanted ? MF_HTTP_MORE : body_end(parser);
 }
 
 enum mf_http_state mf_http_parser_feed(struct mf_http_parser *parser, const void *data, size_t size,
@@ -345,10 +430,10 @@ enum mf_http_state mf_http_parser_feed(struct mf_http_parser *parser, const void
 		return MF_HTTP_READY;
 	if (size == 0)
 		return MF_HTTP_MORE;
-	if (parser->phase == PHASE_BODY)
+	if (mf_http_parser_in_body(parser))
 		return feed_body(parser, data, size, used);
 	state = feed_head(parser, data, size, used);
-	if (*used == size || parser->phase != PHASE_BODY)
+	if (*used == size || !mf_http_parser_in_body(parser))
 		return state;
 	/* The body is here already: nobody waits for a "100 Continue". */
 	state = feed_body(parser, (const char *)data + *used, size - *used, &more);
@@ -363,6 +448,18 @@ void mf_http_parser_take(struct mf_http_parser *parser, struct mf_http_message *
 	mf_http_parser_finish(parser);
 }
 
+void mf_http_parser_take_head(struct mf_http_parser *parser, struct mf_http_message *message)
+{
+	*message = parser->message;
+	parser->message.wire = NULL;
+	parser->message.wire_bytes = 0;
+}
+
+size_t mf_http_parser_held(const struct mf_http_parser *parser)
+{
+	return parser->room_bytes + parser->message.wire_bytes;
+}
+
 bool mf_http_parser_begun(const struct mf_http_parser *parser)
 {
 	return parser->phase != PHASE_METHOD || parser->method_bytes > 0;
@@ -370,5 +467,5 @@ bool mf_http_parser_begun(const struct mf_http_parser *parser)
 
 bool mf_http_parser_in_body(const struct mf_http_parser *parser)
 {
-	return parser->phase == PHASE_BODY;
+	return parser->phase == PHASE_BODY || parser->phase == PHASE_CHUNKS;
 }

@@ -9,9 +9,9 @@
 
 /* Headers that decide where a request ends and what becomes of its connection. */
 struct meaning {
-	uint32_t hosts, lengths, encodings, expects;
-	struct mf_http_span host, length, encoding, expect;
-	bool close, keep_alive;
+	uint32_t hosts, lengths, encodings, expects, upgrades;
+	struct mf_http_span host, length, encoding, expect, upgrade;
+	bool close, keep_alive, upgrades_too;
 };
 
 bool mf_http_method_known(const char *name, size_t length)
@@ -71,6 +71,8 @@ static void note_connection(void *arg, const char *word, size_t length)
 		meaning->close = true;
 	else if (mf_text_is(word, length, "keep-alive"))
 		meaning->keep_alive = true;
+	else if (mf_text_is(word, length, "upgrade"))
+		meaning->upgrades_too = true;
 }
 
 static void note(struct meaning *meaning, struct mf_http_span name, struct mf_http_span value)
@@ -89,6 +91,9 @@ static void note(struct meaning *meaning, struct mf_http_span name, struct mf_ht
 		meaning->expect = value;
 	} else if (mf_text_is(name.at, name.length, "connection")) {
 		mf_http_each_word(value, note_connection, meaning);
+	} else if (mf_text_is(name.at, name.length, "upgrade")) {
+		meaning->upgrades++;
+		meaning->upgrade = value;
 	}
 }
 
@@ -134,7 +139,17 @@ static int check_encoding(const struct meaning *meaning, uint8_t minor)
 		return 0;
 	if (meaning->encodings > 1 || meaning->lengths > 0 || minor == 0)
 		return 400;
-	return mf_text_is(meaning->encoding.at, meaning->encoding.length, "chunked") ? 411 : 501;
+	return mf_text_is(meaning->encoding.at, meaning->encoding.length, "chunked") ? 0 : 501;
+}
+
+/* Does the client want another protocol? HTTP/2 is none that is spoken behind a door like this. */
+static bool wants_upgrade(const struct meaning *meaning, const struct mf_http_message *message)
+{
+	struct mf_http_span to = meaning->upgrade;
+
+	return meaning->upgrades_too && meaning->upgrades == 1 && to.length > 0 &&
+	       !mf_text_is(to.at, to.length, "h2c") && !memchr(to.at, ',', to.length) &&
+	       message->minor > 0 && !message->chunked && message->length == 0;
 }
 
 static int check_target(const struct mf_http_reading *reading)
@@ -165,7 +180,12 @@ static int judge(const struct mf_http_reading *reading, const struct mf_http_lim
 	if (!status)
 		status = check_encoding(&meaning, minor);
 	if (!status)
-		status = check_length(&meaning, limits->body_bytes, &head->body_bytes);
+		status = check_length(&meaning, limits->body_bytes, &head->message.length);
+	head->message.chunked = meaning.encodings > 0;
+	head->message.has_length = meaning.lengths > 0;
+	if (!status &&
+	    (reading->chunked != head->message.chunked || reading->length != head->message.length))
+		status = 400; /* llhttp sees another end of the request */
 	if (status)
 		return status;
 	/* RFC 9110 10.1.1: an expectation in HTTP/1.0 is ignored */
@@ -173,23 +193,26 @@ static int judge(const struct mf_http_reading *reading, const struct mf_http_lim
 		if (meaning.expects > 1 ||
 		    !mf_text_is(meaning.expect.at, meaning.expect.length, "100-continue"))
 			return 417;
-		head->wants_continue = head->body_bytes > 0;
+		head->wants_continue = head->message.length > 0 || head->message.chunked;
 	}
 	head->message.minor = minor;
 	head->message.keep_alive = !meaning.close && (minor > 0 || meaning.keep_alive);
+	head->message.upgrade = wants_upgrade(&meaning, &head->message);
+	head->host = meaning.host;
 	head->message.is_head =
 		reading->method.length == 4 && memcmp(reading->method.at, "HEAD", 4) == 0;
 	return 0;
 }
 
-static size_t message_bytes(const struct mf_http_reading *reading, uint32_t body_bytes)
+static size_t message_bytes(const struct mf_http_parts *parts, uint32_t body_bytes)
 {
+	const struct mf_http_reading *reading = parts->reading;
 	size_t size = sizeof(struct mf_abi_request);
 
-	size += reading->name_count * 2 * sizeof(struct mf_abi_slice);
+	size += parts->count * 2 * sizeof(struct mf_abi_slice);
 	size += reading->method.length + 1 + reading->target.length + 1;
-	for (uint32_t i = 0; i < reading->name_count; i++)
-		size += reading->names[i].length + 1 + reading->values[i].length + 1;
+	for (uint32_t i = 0; i < parts->count; i++)
+		size += parts->names[i]->length + 1 + parts->values[i]->length + 1;
 	return size + body_bytes + 1;
 }
 
@@ -207,10 +230,11 @@ static struct mf_abi_slice put(struct mf_abi_request *request, uint32_t *offset,
 	return slice;
 }
 
-static int build(struct mf_http_head *head, const struct mf_http_reading *reading)
+static int build(struct mf_http_head *head, const struct mf_http_parts *parts)
 {
+	const struct mf_http_reading *reading = parts->reading;
 	/* fits: limits keep the head under 1 MiB and the body under 1 GiB */
-	size_t size = message_bytes(reading, head->body_bytes);
+	size_t size = message_bytes(parts, head->message.length);
 	struct mf_abi_request *request = malloc(size);
 	struct mf_abi_slice *pair = (struct mf_abi_slice *)(request + 1);
 	uint32_t offset;
@@ -218,24 +242,50 @@ static int build(struct mf_http_head *head, const struct mf_http_reading *readin
 	if (!request)
 		return 503;
 	*request = (struct mf_abi_request){.version = MF_ABI_VERSION, .size_bytes = (uint32_t)size};
-	request->header_count = reading->name_count;
+	request->header_count = parts->count;
 	request->headers_offset = sizeof(*request);
-	offset = (uint32_t)(sizeof(*request) + reading->name_count * 2 * sizeof(*pair));
+	offset = (uint32_t)(sizeof(*request) + parts->count * 2 * sizeof(*pair));
 	request->method = put(request, &offset, reading->method);
 	request->target = put(request, &offset, reading->target);
-	for (uint32_t i = 0; i < reading->name_count; i++, pair += 2) {
+	for (uint32_t i = 0; i < parts->count; i++, pair += 2) {
 		char *name = (char *)request + offset;
 
-		pair[0] = put(request, &offset, reading->names[i]);
+		pair[0] = put(request, &offset, *parts->names[i]);
 		for (uint32_t k = 0; k < pair[0].length; k++)
 			name[k] = (char)mf_char_lower((unsigned char)name[k]);
-		pair[1] = put(request, &offset, reading->values[i]);
+		pair[1] = put(request, &offset, *parts->values[i]);
 	}
-	request->body = (struct mf_abi_slice){.offset = offset, .length = head->body_bytes};
-	if (head->body_bytes == 0)
+	request->body = (struct mf_abi_slice){.offset = offset, .length = head->message.length};
+	if (head->message.length == 0)
 		((char *)request)[offset] = '\0';
 	head->body_offset = offset;
 	head->message.request = request;
+	return 0;
+}
+
+/* The headers that are passed on: the client's, then ours. Returns 0 or the status to refuse with.
+ */
+static int collect(struct mf_http_parts *parts, const struct mf_http_added *added,
+		   const struct mf_http_edge *edge)
+{
+	const struct mf_http_reading *reading = parts->reading;
+
+	parts->count = 0;
+	for (uint32_t i = 0; i < reading->name_count; i++) {
+		if (mf_http_edge_drops(edge, reading->names[i]) ||
+		    mf_text_is(reading->names[i].at, reading->names[i].length,
+			       "transfer-encoding")) /* was undone here */
+			continue;
+		parts->names[parts->count] = &reading->names[i];
+		parts->values[parts->count++] = &reading->values[i];
+	}
+	parts->added = added->count;
+	if (parts->count + added->count > MF_ABI_MAX_HEADERS)
+		return 431;
+	for (uint32_t i = 0; i < added->count; i++) {
+		parts->names[parts->count] = &added->list[i].name;
+		parts->values[parts->count++] = &added->list[i].value;
+	}
 	return 0;
 }
 
@@ -244,6 +294,8 @@ int mf_http_head_parse(struct mf_http_head *head, const char *text, size_t size,
 		       const struct mf_http_limits *limits)
 {
 	struct mf_http_reading reading;
+	struct mf_http_parts parts = {.reading = &reading};
+	struct mf_http_added added;
 	int status;
 
 	*head = (struct mf_http_head){0};
@@ -251,6 +303,12 @@ int mf_http_head_parse(struct mf_http_head *head, const char *text, size_t size,
 	if (!status)
 		status = judge(&reading, limits, expect->minor, head);
 	if (!status)
-		status = build(head, &reading);
-	return status;
+		status = mf_http_edge_add(&added, limits->edge, &reading, head->host);
+	if (!status)
+		status = collect(&parts, &added, limits->edge);
+	if (status)
+		return status;
+	memcpy(head->message.id, added.id, sizeof(added.id));
+	return limits->form == MF_HTTP_FORM_WIRE ? mf_http_wire_build(&head->message, &parts)
+						 : build(head, &parts);
 }

@@ -168,7 +168,6 @@ static const struct {
 	{405, "This address knows only GET and HEAD."},
 	{408, "The request took too long to arrive."},
 	{409, "The request conflicted with another one; try again."},
-	{411, "The body must come with a Content-Length; chunks are not taken."},
 	{413, "The body is larger than this server takes."},
 	{414, "The target is longer than this server takes."},
 	{417, "The only expectation that this server meets is 100-continue."},

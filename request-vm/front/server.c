@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -191,6 +192,8 @@ static struct mf_front *front_new(uv_loop_t *loop, const struct mf_front_setting
 	front->settings = *settings;
 	front->next_id = 1;
 	front->router_fd = -1;
+	if (getrandom(&front->id_seed, sizeof(front->id_seed), GRND_NONBLOCK) < 0)
+		front->id_seed = uv_hrtime();
 	front->pool = calloc(settings->max_connections, sizeof(*front->pool));
 	if (!front->pool) {
 		free(front);

@@ -51,8 +51,16 @@ struct mf_front_backend_ops {
 	void (*cancel)(void *backend, struct mf_front_request *request);
 };
 
+/* What a program is told of its client, see edge.h. */
+enum mf_front_forwarded {
+	MF_FRONT_FORWARDED_NONE,    /* nothing: requests as they came */
+	MF_FRONT_FORWARDED_REPLACE, /* what the front door sees, whatever the client says */
+	MF_FRONT_FORWARDED_TRUST,   /* the client is a proxy that is believed */
+};
+
 struct mf_front_settings {
-	struct mf_http_limits http;
+	struct mf_http_limits http;        /* its edge is the front door's own */
+	enum mf_front_forwarded forwarded; /* default: NONE */
 	uint32_t max_connections;  /* 1..65536, default 512. At the limit the connection that has
 				    * idled longest is closed; are none idle, new clients wait */
 	uint32_t head_timeout_ms;  /* from the first byte (or accept) to the end of the headers:

@@ -45,6 +45,21 @@ static void respond(struct mf_front_request *request, const char *headers, const
 	mf_front_respond(request, &response); /* once is enough */
 }
 
+/* Its headers as text, one a line. */
+static void tell_headers(struct mf_front_request *request)
+{
+	const struct mf_abi_slice *pair =
+		(const struct mf_abi_slice *)((const char *)request->abi +
+					      request->abi->headers_offset);
+	char text[4096];
+	int at = 0;
+
+	for (uint32_t i = 0; i < request->abi->header_count; i++, pair += 2)
+		at += snprintf(text + at, sizeof(text) - (size_t)at, "%s: %s\n",
+			       text_of(request, pair[0]), text_of(request, pair[1]));
+	respond(request, "", text, (size_t)at);
+}
+
 static void on_later(uv_timer_t *timer)
 {
 	(void)timer;
@@ -91,6 +106,8 @@ static int submit(void *backend, struct mf_front_request *request)
 		respond(request, "A: b\r\n\r\nHTTP/1.1 200 OK\r\n", "x", 1);
 	else if (strcmp(target, "/big") == 0)
 		respond(request, "", big ? big : (big = calloc(1, BIG_BYTES)), BIG_BYTES);
+	else if (strcmp(target, "/headers") == 0)
+		tell_headers(request);
 	else if (request->abi->body.length > 0)
 		respond(request, "", text_of(request, request->abi->body),
 			request->abi->body.length);

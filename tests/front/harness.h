@@ -3,7 +3,8 @@
  * A front door for tests: on a socket of its own, its loop in a thread, a backend that does what
  * the target says; the test is the client. One per process (Criterion runs each test in its own).
  *   /later* is answered after 30 ms with its target, /never not at all, /full and /down are not
- * taken, /crash /inject /big do what they say, anything else echoes the body or else the target.
+ * taken, /crash /inject /big do what they say, /headers tells its own, anything else echoes the
+ * body or else the target.
  */
 #ifndef TESTS_FRONT_HARNESS_H
 #define TESTS_FRONT_HARNESS_H

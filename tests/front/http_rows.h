@@ -15,9 +15,10 @@ struct row {
 	{                                          \
 		(text), sizeof(text) - 1, (status) \
 	}
-#define GET  "GET / HTTP/1.1\r\n"
-#define H    "Host: a\r\n"
-#define POST "POST / HTTP/1.1\r\n" H
+#define GET     "GET / HTTP/1.1\r\n"
+#define H       "Host: a\r\n"
+#define POST    "POST / HTTP/1.1\r\n" H
+#define CHUNKED "Transfer-Encoding: chunked\r\n\r\n"
 
 static const struct row bad[] = {
 	/* the request line */
@@ -115,8 +116,23 @@ static const struct row bad[] = {
 	ROW(400, POST "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n"),
 	ROW(501, POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"),
 	ROW(400, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-	ROW(411, POST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-	ROW(411, POST "transfer-encoding:CHUNKED\r\n\r\n0\r\n\r\n"),
+	ROW(400, POST "Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n"),
+	ROW(400, POST CHUNKED "\r\n"),
+	ROW(400, POST CHUNKED "1\na\n0\n\n"),
+	ROW(400, POST CHUNKED "1\r\nab\r\n0\r\n\r\n"),
+	ROW(400, POST CHUNKED "2\r\na\r\n0\r\n\r\n"),
+	ROW(400, POST CHUNKED "1 \r\na\r\n0\r\n\r\n"),
+	ROW(400, POST CHUNKED "0x1\r\na\r\n0\r\n\r\n"),
+	ROW(400, POST CHUNKED "-1\r\na\r\n0\r\n\r\n"),
+	ROW(413, POST CHUNKED "ffffffffffffffff\r\na\r\n0\r\n\r\n"),
+	ROW(400, POST CHUNKED "0000000000000001\r\na\r\n0\r\n\r\n"),
+	ROW(400, POST CHUNKED "1;\r\na\r\n0\r\n\r\n"),
+	ROW(400, POST CHUNKED "1;a\nb\r\na\r\n0\r\n\r\n"),
+	ROW(400, POST CHUNKED "0\r\nA : b\r\n\r\n"),
+	ROW(400, POST CHUNKED "0\r\nA: b\n\r\n"),
+	ROW(400, POST CHUNKED "0\r\n folded\r\n\r\n"),
+	ROW(413, POST CHUNKED "100001\r\n"),
+	ROW(413, POST CHUNKED "1\r\na\r\n100000\r\n"),
 	ROW(501, POST "Transfer-Encoding: gzip\r\n\r\n"),
 	ROW(501, POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
 	ROW(501, POST "Transfer-Encoding: identity\r\n\r\n"),
@@ -149,6 +165,13 @@ static const struct row good[] = {
 	ROW(200, GET H "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n"),
 	ROW(200, GET H "A:\r\nB: \r\nC:d\r\nD: \xc3\xa4\te\r\n\r\n"),
 	ROW(200, GET H "A: 1\r\nA: 2\r\nX_y.z!#$%&'*+-.^`|~: 3\r\n\r\n"),
+	ROW(200, POST CHUNKED "0\r\n\r\n"),
+	ROW(200, POST "transfer-encoding:CHUNKED\r\n\r\n000\r\n\r\n"),
+	ROW(200, POST CHUNKED "5\r\nhel\0o\r\n00A\r\n0123456789\r\n0\r\n\r\n"),
+	ROW(200, POST CHUNKED "1;a;b=c\r\na\r\n1;q=\"x \\\" y\"\r\nb\r\n0;z\r\nA: b\r\nC:\r\n\r\n"),
+	ROW(200, POST "Expect: 100-continue\r\n" CHUNKED "1\r\na\r\n0\r\n\r\n"),
+	ROW(0, POST CHUNKED "1\r\na\r\n0\r\n"),
+	ROW(0, POST CHUNKED "100000\r\n"),
 	ROW(0, GET H "\r"),
 	ROW(0, GET H),
 	ROW(0, POST "Content-Length: 2\r\n\r\nx"),

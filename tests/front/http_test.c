@@ -21,6 +21,8 @@ struct outcome {
 	unsigned requests;
 };
 
+static enum mf_http_form form; /* of requests, for run() */
+
 static const char *slice(const struct mf_abi_request *request, struct mf_abi_slice at)
 {
 	return (const char *)request + at.offset;
@@ -62,11 +64,39 @@ static void check_request(const struct mf_abi_request *request)
 	}
 }
 
+static void add_text(struct outcome *out, const char *text, size_t size)
+{
+	cr_assert(out->bytes + size < sizeof(out->text));
+	memcpy(out->text + out->bytes, text, size);
+	out->bytes += size;
+}
+
+/* The other form: the head at its first piece or at its end, the pieces as they come. */
+static void note_wire(struct outcome *out, struct mf_http_parser *parser, bool whole)
+{
+	struct mf_http_message message;
+
+	if (whole)
+		mf_http_parser_take(parser, &message);
+	else
+		mf_http_parser_take_head(parser, &message);
+	cr_assert(!message.request);
+	if (message.wire)
+		add_text(out, message.wire, message.wire_bytes);
+	if (!whole)
+		add_text(out, parser->piece.at, parser->piece.bytes);
+	else
+		out->requests++;
+	out->last = whole ? 200 : 0;
+	mf_http_message_finish(&message);
+}
+
 static void note_ready(struct outcome *out, struct mf_http_parser *parser)
 {
 	struct mf_http_message message;
 
 	mf_http_parser_take(parser, &message);
+	cr_assert(!message.wire);
 	check_request(message.request);
 	cr_assert(out->bytes + message.request->size_bytes < sizeof(out->text));
 	memcpy(out->text + out->bytes, message.request, message.request->size_bytes);
@@ -82,14 +112,16 @@ static bool feed_piece(struct outcome *out, struct mf_http_parser *parser, const
 		       size_t size)
 {
 	char *copy = malloc(size ? size : 1);
+	enum mf_http_state state = MF_HTTP_MORE;
 	size_t at = 0, used;
 
 	memcpy(copy, data, size);
-	while (at < size && out->last < 400) {
-		enum mf_http_state state = mf_http_parser_feed(parser, copy + at, size - at, &used);
-
+	while ((at < size || state == MF_HTTP_PIECE) && out->last < 400) {
+		state = mf_http_parser_feed(parser, copy + at, size - at, &used);
 		at += used;
-		if (state == MF_HTTP_READY)
+		if (state == MF_HTTP_PIECE || (state == MF_HTTP_READY && form == MF_HTTP_FORM_WIRE))
+			note_wire(out, parser, state == MF_HTTP_READY);
+		else if (state == MF_HTTP_READY)
 			note_ready(out, parser);
 		else if (state == MF_HTTP_REFUSED)
 			out->last = parser->status;
@@ -103,11 +135,14 @@ static bool feed_piece(struct outcome *out, struct mf_http_parser *parser, const
 /* `step` 0: pieces of random size */
 static void run(struct outcome *out, const char *data, size_t size, size_t step, unsigned *seed)
 {
+	struct mf_http_limits limits;
 	struct mf_http_parser parser;
 
+	mf_http_limits_default(&limits);
+	limits.form = form;
 	out->bytes = out->requests = 0;
 	out->last = 0;
-	mf_http_parser_init(&parser, NULL);
+	mf_http_parser_init(&parser, &limits);
 	for (size_t at = 0; at < size;) {
 		size_t piece = step ? step : 1 + (size_t)rand_r(seed) % 40;
 
@@ -135,6 +170,13 @@ static void check_rows(const struct row *rows, size_t count)
 			  whole.last, rows[i].status, rows[i].text);
 		run(&split, rows[i].text, rows[i].size, 1, NULL);
 		cr_expect(same(&whole, &split), "row %zu by bytes: %d", i, split.last);
+		form = MF_HTTP_FORM_WIRE;
+		run(&whole, rows[i].text, rows[i].size, SIZE_MAX, NULL);
+		cr_expect(whole.last == rows[i].status, "row %zu: %d for a server, expected %d: %s",
+			  i, whole.last, rows[i].status, rows[i].text);
+		run(&split, rows[i].text, rows[i].size, 1, NULL);
+		cr_expect(same(&whole, &split), "row %zu by bytes for a server: %d", i, split.last);
+		form = MF_HTTP_FORM_ABI;
 	}
 }
 
@@ -195,6 +237,12 @@ Test(http, limits_hold_exactly)
 	check_big(make(GET H "A: ", "x", 100000, ""), 431);
 	check_big(make(GET H, "x", 100000, ""), 431);
 	check_big(make(POST "Content-Length: ", "9", 300, "\r\n\r\n"), 400);
+	check_big(make(POST CHUNKED, "1\r\na\r\n", 10000, "0\r\n\r\n"), 200);
+	check_big(make(POST CHUNKED "8000\r\n", "b", 32768, "\r\n2000\r\nbbbb"), 0);
+	check_big(make(POST CHUNKED "1;", "x", MF_HTTP_CHUNK_EXTRAS - 2, "\r\na\r\n0\r\n\r\n"),
+		  200);
+	check_big(make(POST CHUNKED "1;", "x", MF_HTTP_CHUNK_EXTRAS, "\r\na\r\n0\r\n\r\n"), 400);
+	check_big(make(POST CHUNKED "0\r\n", "A: b\r\n", 101, "\r\n"), 400);
 	check_big(make(POST "Content-Length: 40000\r\n\r\n", "b", 40000, ""), 200);
 }
 
@@ -274,6 +322,138 @@ static struct mf_http_message frame_one(const char *text)
 	return message;
 }
 
+/* What a server is given of a request; its body is behind the head. */
+static void check_wire(const char *text, const char *wanted, const struct mf_http_edge *edge)
+{
+	static char said[8192];
+	struct mf_http_limits limits;
+	struct mf_http_parser parser;
+	struct mf_http_message message;
+	size_t used;
+
+	mf_http_limits_default(&limits);
+	limits.form = MF_HTTP_FORM_WIRE;
+	limits.edge = edge;
+	mf_http_parser_init(&parser, &limits);
+	cr_assert_eq(mf_http_parser_feed(&parser, text, strlen(text), &used), MF_HTTP_READY, "%s",
+		     text);
+	mf_http_parser_take(&parser, &message);
+	snprintf(said, sizeof(said), "%.*s", (int)message.wire_bytes, message.wire);
+	cr_expect_str_eq(said, wanted, "%s", said);
+	mf_http_message_finish(&message);
+	mf_http_parser_finish(&parser);
+}
+
+Test(http, a_server_sees_names_as_they_were_written_and_nothing_between_hops)
+{
+	check_wire(GET "hOsT: a\r\nX-Mixed-CASE:  a b \r\nEmpty:\r\nA: 1\r\nA: 2\r\n\r\n",
+		   GET "hOsT: a\r\nX-Mixed-CASE: a b\r\nEmpty: \r\nA: 1\r\nA: 2\r\n", NULL);
+	check_wire(GET H "Connection: keep-alive, X-Mine, host\r\nKeep-Alive: 5\r\nTE: trailers\r\n"
+			 "Trailer: x\r\nProxy-Connection: x\r\nX-mine: y\r\nUpgrade: h2c\r\n"
+			 "HTTP2-Settings: x\r\nContent-Length: 0\r\nOther: z\r\n\r\n",
+		   GET H "Other: z\r\n", NULL);
+	check_wire("GET /a?b HTTP/1.0\r\nA: b\r\n\r\n", "GET /a?b HTTP/1.0\r\nA: b\r\n", NULL);
+	check_wire(GET H "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
+			 "Sec-WebSocket-Key: x\r\n\r\n",
+		   GET H "Upgrade: websocket\r\nSec-WebSocket-Key: x\r\nConnection: Upgrade\r\n",
+		   NULL);
+	/* who names no upgrade in Connection, or several protocols, or has a body, gets none */
+	check_wire(GET H "Upgrade: websocket\r\n\r\n", GET H, NULL);
+	check_wire(GET H "Connection: upgrade\r\nUpgrade: a, h2c\r\n\r\n", GET H, NULL);
+	check_wire(GET H "Connection: upgrade\r\nUpgrade: a\r\nUpgrade: b\r\n\r\n", GET H, NULL);
+	check_wire("GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n",
+		   "GET / HTTP/1.0\r\n", NULL);
+}
+
+Test(http, who_the_client_is_says_the_front_door)
+{
+	uint64_t made = 0;
+	struct mf_http_edge edge = {.client = "192.0.2.7", .made = &made};
+	static const char lies[] = GET H
+		"X-Forwarded-For: 10.0.0.1\r\nx-forwarded-for: 10.0.0.2\r\nForwarded: for=x\r\n"
+		"X-Request-Id: abc-1._~\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 10.0.0.3\r\n"
+		"X-Forwarded-Port: 1\r\nX-Forwarded: kept\r\n\r\n";
+	static const char *const bad_ids[] = {"",
+					      "a b",
+					      "a,b",
+					      "a/b",
+					      "\"a\"",
+					      "a;b",
+					      "\xc3\xa4",
+					      "12345678901234567890123456789012345678901234567890"
+					      "123456789012345"};
+
+	check_wire(lies,
+		   GET H "X-Forwarded: kept\r\nX-Request-Id: abc-1._~\r\n"
+			 "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n"
+			 "X-Forwarded-Host: a\r\n",
+		   &edge);
+	edge.trust = true;
+	check_wire(lies,
+		   GET H
+		   "Forwarded: for=x\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 10.0.0.3\r\n"
+		   "X-Forwarded-Port: 1\r\nX-Forwarded: kept\r\nX-Request-Id: abc-1._~\r\n"
+		   "X-Forwarded-For: 10.0.0.1, 10.0.0.2, 192.0.2.7\r\nX-Forwarded-Host: a\r\n",
+		   &edge);
+	edge.trust = false;
+	edge.client[0] = '\0';
+	for (size_t i = 0; i < COUNT(bad_ids); i++) {
+		char text[256], wanted[256];
+
+		snprintf(text, sizeof(text), GET H "X-Request-Id: %s\r\n\r\n", bad_ids[i]);
+		made = 0;
+		snprintf(wanted, sizeof(wanted),
+			 GET H "X-Request-Id: e220a8397b1dcdaf\r\nX-Forwarded-Proto: http\r\n"
+			       "X-Forwarded-Host: a\r\n");
+		check_wire(text, wanted, &edge);
+		cr_expect_eq(made, 1);
+	}
+	/* two are none */
+	made = 0;
+	check_wire(
+		"GET / HTTP/1.0\r\nX-Request-Id: a\r\nX-Request-Id: a\r\n\r\n",
+		"GET / HTTP/1.0\r\nX-Request-Id: e220a8397b1dcdaf\r\nX-Forwarded-Proto: http\r\n",
+		&edge);
+}
+
+Test(http, a_program_of_the_abi_is_told_the_same)
+{
+	uint64_t made = 0;
+	const struct mf_http_edge edge = {.client = "::1", .made = &made};
+	const struct mf_http_limits limits = {
+		.head_bytes = 2048, .target_bytes = 64, .body_bytes = 64, .edge = &edge};
+	static const char text[] = POST "X-Request-ID: me\r\nX-Forwarded-For: you\r\n" CHUNKED
+					"2\r\nab\r\n1;x=y\r\nc\r\n0\r\nD: e\r\n\r\n";
+	static const char *const wanted[] = {"host",
+					     "a",
+					     "x-request-id",
+					     "me",
+					     "x-forwarded-for",
+					     "::1",
+					     "x-forwarded-proto",
+					     "http",
+					     "x-forwarded-host",
+					     "a"};
+	struct mf_http_parser parser;
+	struct mf_http_message message;
+	const struct mf_abi_slice *slices;
+	size_t used;
+
+	mf_http_parser_init(&parser, &limits);
+	cr_assert_eq(mf_http_parser_feed(&parser, text, sizeof(text) - 1, &used), MF_HTTP_READY);
+	mf_http_parser_take(&parser, &message);
+	check_request(message.request);
+	slices = (const struct mf_abi_slice *)((const char *)message.request +
+					       message.request->headers_offset);
+	cr_assert_eq(message.request->header_count * 2, COUNT(wanted));
+	for (size_t i = 0; i < COUNT(wanted); i++)
+		cr_expect_str_eq(slice(message.request, slices[i]), wanted[i]);
+	cr_expect_str_eq(slice(message.request, message.request->body), "abc");
+	cr_expect_str_eq(message.id, "me");
+	mf_http_message_finish(&message);
+	mf_http_parser_finish(&parser);
+}
+
 Test(http, keep_alive_follows_version_and_connection)
 {
 	cr_expect(frame_one(GET H "\r\n").keep_alive);
@@ -341,6 +521,7 @@ Test(http, mutated_requests_are_judged_the_same_however_split, .timeout = 110)
 		memcpy(data, row->text, size);
 		for (int i = rand_r(&seed) % 4; i >= 0; i--)
 			size = mutate(data, size, sizeof(data), &seed);
+		form = round & 1 ? MF_HTTP_FORM_WIRE : MF_HTTP_FORM_ABI;
 		run(&whole, data, size, SIZE_MAX, NULL);
 		run(&split, data, size, 0, &seed);
 		cr_assert(same(&whole, &split), "round %d: %d and %d: %.*s", round, whole.last,

@@ -244,3 +244,47 @@ Test(server, health_and_readiness_are_told)
 	close(fd);
 	stop();
 }
+
+Test(server, a_program_is_told_who_its_client_is)
+{
+	int fd;
+
+	over_tcp = true;
+	settings.forwarded = MF_FRONT_FORWARDED_REPLACE;
+	start();
+	fd = dial();
+	say(fd, "GET /headers HTTP/1.1\r\nHost: a:1\r\nX-Request-Id: r-1\r\nX-Forwarded-For: "
+		"lies\r\n\r\n");
+	hear_until(fd, "x-forwarded-host: a:1\n");
+	HEARD("\nx-request-id: r-1\nx-forwarded-for: 127.0.0.1\nx-forwarded-proto: http\n");
+	NOT_HEARD("lies");
+	say(fd, "GET /headers HTTP/1.0\r\n\r\n");
+	hear_until(fd, NULL);
+	HEARD("\r\n\r\nx-request-id: ");
+	NOT_HEARD("host");
+	close(fd);
+	stop();
+}
+
+Test(server, chunked_requests_are_like_others)
+{
+	static const char head[] = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n";
+	int fd;
+
+	start();
+	fd = dial();
+	say(fd, head);
+	say(fd, "Expect: 100-continue\r\n\r\n");
+	hear_until(fd, "Continue\r\n\r\n");
+	say(fd, "6\r\nhello ");
+	usleep(10000);
+	say(fd, "\r\n5;x\r\nworld\r\n0\r\nTrailer: x\r\n\r\nGET /next" TAIL);
+	hear_until(fd, "/next");
+	HEARD("\r\n\r\nhello world");
+	say(fd, head);
+	say(fd, "\r\n5 \r\nhello\r\n0\r\n\r\n");
+	hear_until(fd, NULL);
+	HEARD("HTTP/1.1 400 ");
+	close(fd);
+	stop();
+}

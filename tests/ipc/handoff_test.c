@@ -103,7 +103,7 @@ Test(handoff, what_is_none_is_passed_over_and_its_descriptors_are_closed)
 	struct mf_handoff got;
 	size_t before = open_files();
 
-	send_raw("x", 1, 1); /* too short */
+	send_raw("x", 1, 1);             /* too short */
 	send_raw(head, sizeof(head), 0); /* without a descriptor */
 	head[2] = 1;
 	send_raw(head, sizeof(head), 1); /* more promised than there */
