@@ -85,6 +85,27 @@ int64_t mf_sys_fchmodat(struct mf_process *process, const uint64_t arg[6])
 	return change_mode(process, arg[0], arg[1], arg[2]);
 }
 
+/* A link itself has no mode to set; an empty name means the descriptor. */
+int64_t mf_sys_fchmodat2(struct mf_process *process, const uint64_t arg[6])
+{
+	uint64_t flags = (uint32_t)arg[3];
+	uint8_t first = 1;
+	struct mf_name name;
+	int fd;
+
+	if (flags & ~(uint64_t)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+		return -EINVAL;
+	if (flags & AT_EMPTY_PATH && mf_guest_read(process, arg[1], &first, 1))
+		return -EFAULT;
+	if (!first && (int)arg[0] != AT_FDCWD)
+		return mf_sys_fchmod(process, (const uint64_t[6]){arg[0], arg[2]});
+	if (!(flags & AT_SYMLINK_NOFOLLOW))
+		return change_mode(process, arg[0], arg[1], arg[2]);
+	fd = mf_name_get(process, arg[0], arg[1], &name);
+	fd = fd ? fd : open_to_change(process, &name, O_NOFOLLOW);
+	return fd < 0 ? (fd == -ELOOP ? -EOPNOTSUPP : fd) : set_mode(fd, arg[2], true);
+}
+
 int64_t mf_sys_fchmod(struct mf_process *process, const uint64_t arg[6])
 {
 	bool ours;

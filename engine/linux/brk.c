@@ -13,7 +13,8 @@ static int grow(struct mf_process *process, uint64_t at, uint64_t bytes)
 			     .prot = PROT_READ | PROT_WRITE,
 			     .kind = MF_VMA_HEAP};
 
-	if (!mf_space_allows(process, bytes))
+	if (!mf_space_allows(process, bytes, true) ||
+	    (mf_linux(process)->lock_future && !mf_space_may_lock(process, bytes, 0, 0)))
 		return -ENOMEM;
 	if (bytes <= MF_EAGER_BYTES)
 		return mf_memory_map(process, at, bytes, PROT_READ | PROT_WRITE, MF_VMA_HEAP);

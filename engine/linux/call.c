@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "engine/linux/memory.h"
 #include "engine/linux/call.h"
 #include "engine/image/layout.h"
 #include "engine/kvm/cpu.h"
@@ -30,7 +31,7 @@ int mf_process_push(struct mf_process *process, struct mf_gva *stack, const void
 {
 	const struct mf_linux *lx = mf_linux(process);
 	bool is_own = stack->at >= lx->stack_end && stack->at < MF_USER_TOP;
-	uint64_t end = (is_own ? lx->stack_end : 0) + MF_CALL_STACK_BYTES;
+	uint64_t end = (is_own ? mf_memory_stack_floor(process) : 0) + MF_CALL_STACK_BYTES;
 	uint64_t at;
 	int ret;
 

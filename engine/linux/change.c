@@ -4,6 +4,7 @@
  */
 #include "engine/linux/explain.h"
 #include "engine/linux/files.h"
+#include "engine/linux/system.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -175,6 +176,44 @@ static int place_follow(const struct mf_process *process, struct place *place, s
 	return -ELOOP;
 }
 
+/* Is the name that of a descriptor's link, which is followed, or empty and the descriptor itself?
+ */
+static const struct mf_fd *fd_to_link(struct mf_process *process, const uint64_t arg[6],
+				      uint32_t flags)
+{
+	struct mf_system_node node;
+	struct mf_name name;
+	uint8_t first = 1;
+
+	if (flags & AT_EMPTY_PATH && !mf_guest_read(process, arg[1], &first, 1) && !first)
+		return mf_fd_get(process, arg[0]);
+	if (!(flags & AT_SYMLINK_FOLLOW) || mf_name_get(process, arg[0], arg[1], &name) ||
+	    !mf_system_find(process, name.text, &node) || node.kind != MF_SYSTEM_FD)
+		return NULL;
+	return mf_fd_get(process, node.number);
+}
+
+/* A name for a file that is open, which may have none (O_TMPFILE): one that the program may write.
+ */
+static int64_t link_open_file(struct mf_process *process, const struct mf_fd *entry,
+			      const uint64_t arg[6])
+{
+	char link[40];
+	struct place to;
+	struct mf_name name;
+	int ret;
+
+	if (entry->kind != MF_FD_FILE || entry->flags & O_PATH)
+		return entry->kind == MF_FD_DIR ? -EPERM : -EXDEV;
+	if ((entry->flags & O_ACCMODE) == O_RDONLY)
+		return -EPERM;
+	ret = place_get(process, arg[2], arg[3], dots_exist, &to, &name);
+	if (ret)
+		return ret;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", entry->host);
+	return place_put(&to, linkat(AT_FDCWD, link, to.dir, to.name, AT_SYMLINK_FOLLOW));
+}
+
 static int64_t do_two(struct mf_process *process, const uint64_t arg[6], const struct two *two,
 		      unsigned int flags)
 {
@@ -234,9 +273,13 @@ int64_t mf_sys_linkat(struct mf_process *process, const uint64_t arg[6])
 {
 	uint32_t flags = (uint32_t)arg[4];
 
-	if (flags & ~(uint32_t)AT_SYMLINK_FOLLOW)
+	const struct mf_fd *entry;
+
+	if (flags & ~(uint32_t)(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
-	return do_two(process, arg, &link_call, flags);
+	entry = fd_to_link(process, arg, flags);
+	return entry ? link_open_file(process, entry, arg)
+		     : do_two(process, arg, &link_call, flags & AT_SYMLINK_FOLLOW);
 }
 
 /* A link may say anything: what it leads to is checked when it is followed. */

@@ -10,6 +10,7 @@
 #include "engine/linux/permit.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/thread.h"
+#include "engine/linux/rlimit.h"
 #include "engine/linux/vma.h"
 
 #include <mayfly/abi/call.h>
@@ -19,11 +20,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define PIE_BASE    0x555555554000ull
-#define STACK_TOP   (MF_USER_TOP - MF_PAGE) /* one page of nothing between stack and engine */
-#define STACK_BYTES (8ull << 20)
+#define PIE_BASE  0x555555554000ull
+#define STACK_TOP (MF_USER_TOP - MF_PAGE) /* one page of nothing between stack and engine */
 /* Programs end below the stack's lowest page. */
-#define USER_END (STACK_TOP - STACK_BYTES)
+#define USER_END (STACK_TOP - MF_STACK_RESERVE)
 
 /* A file on its way into memory. */
 struct part {
@@ -266,7 +266,7 @@ static int load(struct mf_process *process, const struct mf_exec *exec, struct p
 	if (ret)
 		return ret;
 	MF_DIRTY(process, umask) = process->policy->umask ? process->policy->umask - 1 : 022;
-	MF_DIRTY(process, nofile) = mf_fd_hard_limit(process);
+	mf_limit_init(process);
 	mf_thread_first(process, exec->exec_name);
 	mf_fd_init(process);
 	ret = map_parts(process, exec, program, interp, err);

@@ -18,11 +18,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define STACK_BYTES     (8ull << 20) /* RLIMIT_STACK */
 #define STACK_INITIAL   (128ull << 10)
 #define HEAD_ROOM       (16ull << 10) /* of the initial stack, kept free of arguments */
 #define STRING_MAX      (128u << 10)  /* Linux' MAX_ARG_STRLEN */
-#define STRINGS_MAX     (STACK_BYTES / 4)
+#define STRINGS_MAX     (2ull << 20)  /* a quarter of a usual RLIMIT_STACK */
 #define CR4_FSGSBASE    (1ull << 16)
 #define HWCAP2_FSGSBASE 2u
 /* What a signal frame holds besides the XSAVE area: arch/x86/kernel/signal.c, get_sigframe_size. */
@@ -209,7 +208,7 @@ static int map_stack(struct mf_process *process, const struct stack *stack,
 	uint64_t bytes = (stack->used + HEAD_ROOM + MF_PAGE - 1) & ~(uint64_t)(MF_PAGE - 1);
 
 	bytes = bytes < STACK_INITIAL ? STACK_INITIAL : bytes;
-	MF_DIRTY(process, stack_end) = stack->top - STACK_BYTES;
+	MF_DIRTY(process, stack_end) = stack->top - MF_STACK_RESERVE;
 	MF_DIRTY(process, stack_low) = stack->top - bytes;
 	if (mf_memory_map(process, stack->top - bytes, bytes, prot, MF_VMA_STACK))
 		return mf_error_set(err, -ENOMEM, "--memory is too small for a stack; raise it");

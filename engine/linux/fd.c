@@ -2,6 +2,7 @@
 #include "engine/linux/filelock.h"
 #include "engine/linux/image.h"
 #include "engine/linux/io.h"
+#include "engine/linux/rlimit.h"
 #include "engine/linux/watch.h"
 
 #include <errno.h>
@@ -136,10 +137,7 @@ uint64_t mf_fd_hard_limit(const struct mf_process *process)
 
 uint64_t mf_fd_limit(const struct mf_process *process)
 {
-	uint64_t limit = mf_linux(process)->nofile;
-	uint64_t hard = mf_fd_hard_limit(process);
-
-	return limit < hard ? limit : hard;
+	return mf_limit_soft(process, RLIMIT_NOFILE);
 }
 
 uint32_t mf_fd_next(const struct mf_process *process, uint32_t from)

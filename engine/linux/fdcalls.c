@@ -4,6 +4,7 @@
 #include "engine/linux/filelock.h"
 #include "engine/linux/memfd.h"
 #include "engine/linux/pipe.h"
+#include "engine/linux/rlimit.h"
 #include "engine/linux/wait.h"
 
 #include <errno.h>
@@ -230,6 +231,10 @@ int64_t mf_sys_ftruncate(struct mf_process *process, const uint64_t arg[6])
 
 	if (!entry)
 		return ret;
+	if ((int64_t)arg[1] > 0)
+		ret = mf_limit_file_size(process, arg[1]);
+	if ((int64_t)arg[1] > 0 && ret)
+		return ret;
 	if (door)
 		return parked(process, door->truncate(door->cookie, entry->host, arg[1]));
 	ret = (int64_t)arg[1] > 0 ? mf_memfd_grow(process, entry, arg[1]) : 0;
@@ -282,7 +287,9 @@ int64_t mf_sys_fallocate(struct mf_process *process, const uint64_t arg[6])
 		return -EOPNOTSUPP; /* the door knows writes, truncations and syncs */
 	if (__builtin_add_overflow((int64_t)arg[2], (int64_t)arg[3], &ret))
 		return -EFBIG;
-	ret = mf_memfd_grow(process, entry, arg[2] + arg[3]);
+	ret = arg[1] & FALLOC_FL_KEEP_SIZE ? 0 : mf_limit_file_size(process, arg[2] + arg[3]);
+	if (!ret)
+		ret = mf_memfd_grow(process, entry, arg[2] + arg[3]);
 	if (!ret)
 		ret = result(fallocate(entry->host, (int)arg[1], (off_t)arg[2], (off_t)arg[3]));
 	mf_memfd_settle(process, entry);

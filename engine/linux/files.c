@@ -7,11 +7,13 @@
 #include "engine/linux/explain.h"
 #include "engine/linux/files.h"
 #include "engine/linux/io.h"
+#include "engine/linux/rlimit.h"
 #include "engine/linux/system.h"
 #include "engine/linux/wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +22,17 @@
 #include <unistd.h>
 
 #define DENTS_BYTES 16384u
+
+#define TMPFILE_FLAG (O_TMPFILE & ~O_DIRECTORY)
+
+/* VALID_OPEN_FLAGS and VALID_RESOLVE_FLAGS of Linux' include/linux/fcntl.h. */
+#define HOW_FLAGS                                                                             \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | \
+	 O_DIRECT | 0100000 | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH |     \
+	 O_TMPFILE | O_ASYNC)
+#define HOW_RESOLVE                                                                        \
+	(RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | \
+	 RESOLVE_IN_ROOT | RESOLVE_CACHED)
 
 /* Flags of the call, not of the description it makes. */
 #define CREATION_FLAGS (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)
@@ -204,6 +217,87 @@ static int64_t open_name(struct mf_process *process, uint64_t dirfd, uint64_t va
 		}
 	}
 	return mf_fd_install_host(process, ret, flags & ~CREATION_FLAGS, name.text);
+}
+
+/* The arguments of openat2, checked as build_open_flags() of Linux' fs/open.c does. */
+static int get_how(struct mf_process *process, uint64_t va, uint64_t size, struct open_how *how)
+{
+	uint8_t bytes[4096];
+	uint64_t i;
+
+	if (size < sizeof(*how))
+		return -EINVAL;
+	if (size > sizeof(bytes))
+		return -E2BIG;
+	if (mf_guest_read(process, va, bytes, size))
+		return -EFAULT;
+	memcpy(how, bytes, sizeof(*how));
+	for (i = sizeof(*how); i < size; i++)
+		if (bytes[i])
+			return -E2BIG;
+	if (how->flags & ~(uint64_t)HOW_FLAGS || how->resolve & ~(uint64_t)HOW_RESOLVE ||
+	    (how->resolve & RESOLVE_BENEATH && how->resolve & RESOLVE_IN_ROOT) ||
+	    how->mode & ~(how->flags & (O_CREAT | TMPFILE_FLAG) ? 07777ull : 0))
+		return -EINVAL;
+	if (how->flags & O_PATH &&
+	    how->flags & ~(uint64_t)(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))
+		return -EINVAL;
+	/* What is at hand without asking the host: nothing. */
+	return how->resolve & RESOLVE_CACHED ? -EAGAIN : 0;
+}
+
+/* With RESOLVE_*: what the engine makes up has no part in it but by its own name. */
+static int64_t open_resolved(struct mf_process *process, uint64_t dirfd, uint64_t va,
+			     const struct open_how *how)
+{
+	const struct mf_permit *permit = process->policy->permit;
+	const char *base = mf_linux(process)->cwd;
+	bool stays = how->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT);
+	int flags = (int)how->flags & ~0100000;
+	mode_t bits = (mode_t)how->mode & 0777 & ~(mode_t)mf_linux(process)->umask;
+	struct mf_system_node node;
+	struct mf_name name;
+	int ret = mf_name_get(process, dirfd, va, &name);
+
+	if (ret)
+		return ret;
+	if ((int)dirfd != AT_FDCWD && (name.given[0] != '/' || stays))
+		base = mf_fd_dir_path(process, dirfd, &ret);
+	if (ret)
+		return ret;
+	if (how->resolve & RESOLVE_BENEATH && name.given[0] == '/')
+		return -EXDEV;
+	if (!stays && mf_system_find(process, name.text, &node))
+		return node.kind == MF_SYSTEM_LINK || node.kind == MF_SYSTEM_FD
+			       ? -ELOOP
+			       : open_system(process, &name, flags);
+	if (is_of_proc(&name) || mf_system_find(process, base, &node))
+		return -ENOENT;
+	if (!permit)
+		return -EACCES;
+	if (process->policy->door && flags & O_TRUNC)
+		return -EOPNOTSUPP; /* by the door alone */
+	ret = mf_permit_open_in(permit, base, name.given, flags & ~(O_APPEND | O_NONBLOCK), bits,
+				how->resolve);
+	mf_explain_path(process, "open", name.text, mf_permit_need(flags), ret);
+	if (ret < 0)
+		return ret;
+	/* How the program can name it later, if it is a directory. */
+	if (stays && mf_system_host_name(process, ret, name.text) < 0)
+		strcpy(name.text, "/");
+	return mf_fd_install_host(process, ret, flags & ~CREATION_FLAGS, name.text);
+}
+
+int64_t mf_sys_openat2(struct mf_process *process, const uint64_t arg[6])
+{
+	struct open_how how;
+	int ret = get_how(process, arg[2], arg[3], &how);
+
+	if (ret)
+		return ret;
+	if (how.resolve)
+		return open_resolved(process, arg[0], arg[1], &how);
+	return open_name(process, arg[0], arg[1], (int)how.flags, how.mode);
 }
 
 int64_t mf_sys_open(struct mf_process *process, const uint64_t arg[6])
@@ -443,6 +537,7 @@ int64_t mf_sys_truncate(struct mf_process *process, const uint64_t arg[6])
 	const struct mf_file_door *door = process->policy->door;
 	struct mf_name name;
 	int ret = mf_name_get(process, (uint64_t)AT_FDCWD, arg[0], &name);
+	int64_t limited;
 	int fd;
 
 	if (ret)
@@ -450,6 +545,11 @@ int64_t mf_sys_truncate(struct mf_process *process, const uint64_t arg[6])
 	fd = mf_name_open(process, &name, MF_PERMIT_WRITE, O_WRONLY, 0);
 	if (fd < 0)
 		return fd;
+	limited = (int64_t)arg[1] > 0 ? mf_limit_file_size(process, arg[1]) : 0;
+	if (limited) {
+		close(fd);
+		return limited;
+	}
 	if (door)
 		ret = door->truncate(door->cookie, fd, arg[1]);
 	else if (ftruncate(fd, (off_t)arg[1]))

@@ -81,8 +81,9 @@ static size_t guest_pieces(const struct mf_cursor *cursor, struct iovec pieces[M
 	size_t got = 0;
 	size_t i = 0;
 
-	while (i < cursor->count && *count < MF_PIECES) {
-		uint64_t want = cursor->iov[i].bytes - skip;
+	while (i < cursor->count && *count < MF_PIECES && got < cursor->left) {
+		uint64_t rest = cursor->iov[i].bytes - skip;
+		uint64_t want = rest < cursor->left - got ? rest : cursor->left - got;
 		uint8_t *at = NULL;
 		size_t run = want ? run_at(cursor->process, cursor->iov[i].base + skip, want,
 					   cursor->prot, &at)
@@ -93,8 +94,8 @@ static size_t guest_pieces(const struct mf_cursor *cursor, struct iovec pieces[M
 		if (run)
 			pieces[(*count)++] = (struct iovec){at, run};
 		got += run;
-		skip = run < want ? skip + run : 0;
-		i += run == want;
+		skip = run < rest ? skip + run : 0;
+		i += run == rest;
 	}
 	return got;
 }

@@ -27,7 +27,7 @@ struct mf_cursor {
 	const struct mf_guest_iov *iov;
 	size_t count;  /* of iov, from the current one on */
 	uint64_t skip; /* bytes done of iov[0] */
-	uint64_t left; /* bytes in all, bounded by MF_RW_MAX */
+	uint64_t left; /* bytes in all, bounded by MF_RW_MAX; may be made fewer */
 	const void *host;
 	int prot; /* MF_READ: bytes go out of the guest; MF_WRITE: into it */
 };

@@ -165,6 +165,16 @@ static const char *check_alarms(const struct mf_linux *lx)
 	return NULL;
 }
 
+static const char *check_limits(const struct mf_linux *lx)
+{
+	uint32_t i;
+
+	for (i = 0; i < MF_LIMITS; i++)
+		if (lx->limits[i].soft > lx->limits[i].hard)
+			return "its limits";
+	return NULL;
+}
+
 static const char *check_names(const struct mf_linux *lx)
 {
 	uint32_t i;
@@ -197,6 +207,8 @@ const char *mf_linux_check(const struct mf_image *image, uint64_t *owned)
 		wrong = check_alarms(check.lx);
 	if (!wrong)
 		wrong = check_names(check.lx);
+	if (!wrong)
+		wrong = check_limits(check.lx);
 	if (!wrong)
 		wrong = mf_check_descriptors(&check);
 	if (!wrong)

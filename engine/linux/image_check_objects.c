@@ -103,7 +103,7 @@ const char *mf_check_descriptors(const struct mf_check *check)
 	const char *wrong = NULL;
 	uint32_t i;
 
-	if (check->lx->fds_high > MF_FDS || check->lx->nofile > MF_FDS)
+	if (check->lx->fds_high > MF_FDS)
 		return "the number of its open files";
 	for (i = 0; i < MF_FDS && !wrong; i++)
 		wrong = check_description(check, i);

@@ -3,7 +3,8 @@
  * mlock and its kin. What is locked is there: it is backed at once. Whether the host keeps it in
  * memory is the host's business, as it is for any virtual machine.
  */
-#include "engine/linux/memory.h"
+#include "engine/linux/rlimit.h"
+#include "engine/linux/space.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/vma.h"
 
@@ -25,6 +26,10 @@ static int64_t lock(struct mf_process *process, uint64_t at, uint64_t bytes, boo
 		return -EINVAL;
 	if (start == end)
 		return 0;
+	if (!mf_limit_soft(process, RLIMIT_MEMLOCK))
+		return -EPERM;
+	if (!mf_space_may_lock(process, end - start, start, end))
+		return -ENOMEM;
 	/* What was lockable before a hole is locked, as Linux has it. */
 	if (mf_vma_flag(process, start, end, MF_VMA_IS_LOCKED, 0) ||
 	    !mf_vma_covers(process, start, end))
@@ -75,6 +80,11 @@ int64_t mf_sys_mlockall(struct mf_process *process, const uint64_t arg[6])
 	if (!flags || flags & ~(uint64_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) ||
 	    flags == MCL_ONFAULT)
 		return -EINVAL;
+	if (!mf_limit_soft(process, RLIMIT_MEMLOCK))
+		return -EPERM;
+	if (flags & MCL_CURRENT &&
+	    !mf_space_may_lock(process, mf_memory_sizes(process).total * MF_PAGE, 0, MF_USER_TOP))
+		return -ENOMEM;
 	MF_DIRTY(process, lock_future) = !!(flags & MCL_FUTURE);
 	if (!(flags & MCL_CURRENT))
 		return 0;

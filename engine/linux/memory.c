@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Ranges and their frames: adding, backing, touching, taking away. */
+#include "engine/linux/rlimit.h"
 #include "engine/linux/memory.h"
 #include "engine/linux/filemap.h"
 #include "engine/linux/vma.h"
@@ -363,6 +364,16 @@ static enum mf_touch back_around(struct mf_process *process, const struct mf_vma
 	return ret == -ENOMEM ? MF_TOUCH_NO_MEMORY : MF_TOUCH_BEYOND;
 }
 
+uint64_t mf_memory_stack_floor(const struct mf_process *process)
+{
+	uint64_t limit = mf_limit_soft(process, RLIMIT_STACK);
+	uint64_t end = mf_linux(process)->stack_end;
+
+	return limit < MF_STACK_RESERVE
+		       ? end + MF_STACK_RESERVE - (limit & ~(uint64_t)(MF_PAGE - 1))
+		       : end;
+}
+
 /* Does the range above `page` grow down to it? The program may have put a mapping of its own where
  * it would grow; what can be reached at all comes near enough to no other range. */
 static bool may_grow(const struct mf_process *process, const struct mf_vma *vma, uint64_t page)
@@ -372,7 +383,7 @@ static bool may_grow(const struct mf_process *process, const struct mf_vma *vma,
 	if (!vma)
 		return false;
 	if (vma->kind == MF_VMA_STACK)
-		return page >= lx->stack_end && page < lx->stack_low;
+		return page >= mf_memory_stack_floor(process) && page < lx->stack_low;
 	return vma->flags & MF_VMA_IS_GROWING && vma->end - page <= GROW_MAX &&
 	       !mf_vma_overlaps(process, page < GROW_GAP ? 0 : page - GROW_GAP, page);
 }
@@ -383,14 +394,15 @@ static enum mf_touch grow_down(struct mf_process *process, uint64_t page)
 	const struct mf_vma *vma = mf_vma_from(process, page);
 	uint64_t low = page - STACK_STEP + MF_PAGE;
 	uint64_t high = vma ? vma->start : 0;
+	uint64_t floor;
 	struct mf_vma piece;
 	bool main;
 
 	if (!may_grow(process, vma, page))
 		return MF_TOUCH_UNMAPPED;
 	main = vma->kind == MF_VMA_STACK;
-	if (main && low < mf_linux(process)->stack_end)
-		low = mf_linux(process)->stack_end;
+	floor = main ? mf_memory_stack_floor(process) : 0;
+	low = low < floor ? floor : low;
 	if (!main || mf_vma_overlaps(process, low, high))
 		low = page;
 	piece = *vma;

@@ -19,6 +19,12 @@
  * leaves the guest. */
 #define MF_EAGER_BYTES (1u << 20)
 
+/* The addresses that are the stack's, as far down as its limit may be raised. */
+#define MF_STACK_RESERVE (64ull << 20)
+
+/* How far down it may grow now (RLIMIT_STACK). */
+uint64_t mf_memory_stack_floor(const struct mf_process *process);
+
 /* What came of an access. */
 enum mf_touch {
 	MF_TOUCH_OK = 0,    /* it may be made (again) */

@@ -2,12 +2,9 @@
 /* System calls about the process itself: identity, limits, machine, end. */
 #include "engine/image/clock.h"
 #include "engine/image/guest.h"
-#include "engine/linux/alarm.h"
 #include "engine/linux/guestmem.h"
-#include "engine/linux/rlimit.h"
 #include "engine/linux/sched.h"
 #include "engine/linux/syscall.h"
-#include "engine/linux/thread.h"
 
 #include <asm/prctl.h>
 #include <errno.h>
@@ -82,90 +79,6 @@ int64_t mf_sys_umask(struct mf_process *process, const uint64_t arg[6])
 
 	MF_DIRTY(process, umask) = arg[0] & 0777;
 	return old;
-}
-
-bool mf_limit_get(const struct mf_process *process, uint64_t resource, struct rlimit *limit)
-{
-	uint64_t memory = mf_mem_arena(&process->vm.mem)->frames_limit * MF_PAGE;
-
-	limit->rlim_cur = limit->rlim_max = RLIM_INFINITY;
-	switch (resource) {
-	case RLIMIT_STACK:
-		limit->rlim_cur = 8u << 20;
-		break;
-	case RLIMIT_NOFILE:
-		limit->rlim_cur = mf_linux(process)->nofile;
-		limit->rlim_max = mf_fd_hard_limit(process);
-		break;
-	case RLIMIT_AS:
-		if (mf_linux(process)->address_limit)
-			limit->rlim_cur = mf_linux(process)->address_limit;
-		break;
-	case RLIMIT_DATA:
-	case RLIMIT_RSS:
-		limit->rlim_cur = limit->rlim_max = memory;
-		break;
-	case RLIMIT_CPU:
-		mf_alarm_cpu_limit(process, limit);
-		break;
-	case RLIMIT_SIGPENDING:
-		limit->rlim_cur = limit->rlim_max = MF_SIGQUEUE_MAX;
-		break;
-	case RLIMIT_CORE:
-		limit->rlim_cur = limit->rlim_max = 0;
-		break;
-	case RLIMIT_NPROC:
-		limit->rlim_cur = limit->rlim_max = mf_thread_limit(process);
-		break;
-	default:
-		return resource < RLIM_NLIMITS;
-	}
-	return true;
-}
-
-int64_t mf_sys_getrlimit(struct mf_process *process, const uint64_t arg[6])
-{
-	struct rlimit limit;
-
-	if (!mf_limit_get(process, arg[0], &limit))
-		return -EINVAL;
-	return put_user(process, arg[1], &limit, sizeof(limit));
-}
-
-int64_t mf_sys_prlimit64(struct mf_process *process, const uint64_t arg[6])
-{
-	struct rlimit limit;
-	struct rlimit new;
-
-	if (arg[0] && arg[0] != MF_GUEST_PID)
-		return -ESRCH;
-	if (!mf_limit_get(process, arg[1], &limit))
-		return -EINVAL;
-	if (arg[2]) {
-		if (mf_pt_read(&process->vm.mem, MF_GVA(arg[2]), &new, sizeof(new)))
-			return -EFAULT;
-		if (new.rlim_cur > new.rlim_max)
-			return -EINVAL;
-		if (arg[1] == RLIMIT_CPU) {
-			int ret = mf_alarm_set_cpu_limit(process, &new);
-
-			return ret      ? ret
-			       : arg[3] ? put_user(process, arg[3], &limit, sizeof(limit))
-					: 0;
-		}
-		/* Only the number of descriptors and the address space can be changed from inside,
-		 * below their hard limits. */
-		if (memcmp(&new, &limit, sizeof(new)) &&
-		    ((arg[1] != RLIMIT_NOFILE && arg[1] != RLIMIT_AS) ||
-		     new.rlim_max != limit.rlim_max))
-			return -EPERM;
-		if (arg[1] == RLIMIT_AS)
-			MF_DIRTY(process, address_limit) =
-				new.rlim_cur == RLIM_INFINITY ? 0 : new.rlim_cur | !new.rlim_cur;
-		if (arg[1] == RLIMIT_NOFILE)
-			MF_DIRTY(process, nofile) = new.rlim_cur;
-	}
-	return arg[3] ? put_user(process, arg[3], &limit, sizeof(limit)) : 0;
 }
 
 int64_t mf_sys_getrandom(struct mf_process *process, const uint64_t arg[6])

@@ -2,6 +2,7 @@
 /* mmap and munmap. */
 #include "engine/linux/fd.h"
 #include "engine/linux/filemap.h"
+#include "engine/linux/rlimit.h"
 #include "engine/linux/space.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/vma.h"
@@ -196,6 +197,16 @@ static int map_file(struct mf_process *process, const struct mf_vma *vma, uint64
 	return ret ? map_own(process, vma, flags) : 0;
 }
 
+/* RLIMIT_MEMLOCK */
+static int check_lock(const struct mf_process *process, uint64_t bytes, uint64_t flags)
+{
+	if (!(flags & MAP_LOCKED) && !mf_linux(process)->lock_future)
+		return 0;
+	if (flags & MAP_LOCKED && !mf_limit_soft(process, RLIMIT_MEMLOCK))
+		return -EPERM;
+	return mf_space_may_lock(process, bytes, 0, 0) ? 0 : -EAGAIN;
+}
+
 int64_t mf_sys_mmap(struct mf_process *process, const uint64_t arg[6])
 {
 	uint64_t bytes = mf_memory_round_up(arg[1]);
@@ -206,8 +217,12 @@ int64_t mf_sys_mmap(struct mf_process *process, const uint64_t arg[6])
 
 	if (ret)
 		return ret;
-	if (!mf_space_allows(process, bytes))
+	if (!mf_space_allows(process, bytes,
+			     arg[2] & PROT_WRITE && (arg[3] & MAP_TYPE) == MAP_PRIVATE))
 		return -ENOMEM;
+	ret = check_lock(process, bytes, arg[3]);
+	if (ret)
+		return ret;
 	start = mf_memory_place(process, arg[0], bytes, arg[3]);
 	if (start < 0)
 		return start;

@@ -138,6 +138,11 @@ static int64_t move(struct mf_process *process, const struct remap *remap, uint6
 	return move_pages(process, remap, &copy, to);
 }
 
+static bool is_data(const struct mf_vma *vma)
+{
+	return vma->prot & PROT_WRITE && !(vma->flags & MF_VMA_IS_SHARED);
+}
+
 /* vma_to_resize() of Linux' mm/mremap.c. */
 static int64_t check_resize(const struct mf_process *process, const struct remap *remap,
 			    const struct mf_vma *vma)
@@ -150,7 +155,8 @@ static int64_t check_resize(const struct mf_process *process, const struct remap
 		return -EFAULT;
 	if (vma->file && vma->offset + (remap->from - vma->start) + remap->new < remap->new)
 		return -EINVAL;
-	return remap->new > remap->old && !mf_space_allows(process, remap->new - remap->old)
+	return remap->new > remap->old &&
+			       !mf_space_allows(process, remap->new - remap->old, is_data(vma))
 		       ? -ENOMEM
 		       : 0;
 }

@@ -29,6 +29,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "include/mayfly/error.h"
@@ -110,11 +111,23 @@ int mf_permit_clean(const char *cwd, const char *path, char out[PATH_MAX]);
 /*
  * Open for a guest: a regular file or a directory, with O_CLOEXEC. Needs what the flags say:
  * reading, or writing, or both. O_PATH opens anything that may be read or written, to ask about it.
- * Flags that openat2 does not know are -EINVAL, O_TMPFILE is -EOPNOTSUPP. Returns a host
- * descriptor, the caller's.
+ * O_TMPFILE makes a file without a name in a directory that may be written. Flags that openat2 does
+ * not know are -EINVAL. Returns a host descriptor, the caller's.
  */
 int mf_permit_open(const struct mf_permit *permit, const char *cwd, const char *path, int flags,
 		   mode_t mode);
+
+/*
+ * The same for a path relative to the directory `base` (absolute, clean), with openat2's RESOLVE_*:
+ * with RESOLVE_BENEATH or RESOLVE_IN_ROOT the directory itself has to be permitted, and nothing of
+ * another volume is reached: -EXDEV.
+ */
+int mf_permit_open_in(const struct mf_permit *permit, const char *base, const char *path, int flags,
+		      mode_t mode, uint64_t resolve);
+
+/* The name that the program has for what the host calls `name`: a volume's. Replaced in place; its
+ * length or -ENAMETOOLONG. */
+int mf_permit_guest_name(const struct mf_permit *permit, char name[PATH_MAX]);
 
 /* What these flags need: a set of enum mf_permit_need. */
 unsigned int mf_permit_need(int flags);

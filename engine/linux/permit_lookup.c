@@ -16,9 +16,9 @@
 #define RENAMES_MAX 64 /* lookups that a concurrent rename may spoil (openat2(2): EAGAIN) */
 
 #define TMPFILE_FLAG (O_TMPFILE & ~O_DIRECTORY)
-#define OPEN_FLAGS                                                                             \
-	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC | \
-	 O_SYNC | O_DIRECT | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH)
+#define OPEN_FLAGS                                                                               \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_TMPFILE | O_APPEND | O_NONBLOCK | \
+	 O_DSYNC | O_SYNC | O_DIRECT | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH)
 #define PATH_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 /* A name on its way: links that lead out of an entry are replaced in it. */
@@ -28,6 +28,7 @@ struct lookup {
 	char path[PATH_MAX]; /* clean */
 	int flags;
 	mode_t mode;
+	uint64_t resolve; /* RESOLVE_* that the program asks for */
 };
 
 size_t mf_permit_prefix(const char *name, const char *path)
@@ -75,21 +76,23 @@ static const struct permit_entry *find(const struct mf_permit *permit,
 	return found;
 }
 
-static int open_beneath(const struct permit_entry *entry, const char *rest, int flags, mode_t mode)
+static int open_beneath(const struct permit_entry *entry, const char *rest, int flags, mode_t mode,
+			uint64_t resolve)
 {
 	struct open_how how = {.flags = (unsigned int)(flags | O_CLOEXEC)};
 	int tries = RENAMES_MAX;
 	long fd;
 
-	if (flags & O_CREAT)
+	if (flags & (O_CREAT | TMPFILE_FLAG))
 		how.mode = mode & 0777;
 	if (!(flags & O_PATH))
 		how.flags |= O_NONBLOCK | O_NOCTTY;
 	/* Beneath "/" means the same and lets absolute links be. */
-	how.resolve = RESOLVE_NO_MAGICLINKS;
-	how.resolve |= strcmp(entry->real, "/") || entry->volume || entry->stepwise
-			       ? RESOLVE_BENEATH
-			       : RESOLVE_IN_ROOT;
+	how.resolve = resolve | RESOLVE_NO_MAGICLINKS;
+	how.resolve |=
+		!entry->in_root && (strcmp(entry->real, "/") || entry->volume || entry->stepwise)
+			? RESOLVE_BENEATH
+			: RESOLVE_IN_ROOT;
 	if (entry->stepwise)
 		how.resolve |= RESOLVE_NO_SYMLINKS;
 	if (entry->file) {
@@ -146,13 +149,14 @@ static int accept_fd(const struct permit_entry *entry, int fd, bool to_open)
 }
 
 /* Look before opening: to open a device can do something. */
-static int open_checked(const struct permit_entry *entry, const char *rest, int flags, mode_t mode)
+static int open_checked(const struct permit_entry *entry, const char *rest, int flags, mode_t mode,
+			uint64_t resolve)
 {
 	bool fresh = flags & O_CREAT && flags & O_EXCL;
 	int fd;
 
 	if (!(flags & O_PATH) && !fresh) {
-		fd = open_beneath(entry, rest, O_PATH | (flags & O_NOFOLLOW), 0);
+		fd = open_beneath(entry, rest, O_PATH | (flags & O_NOFOLLOW), 0, resolve);
 		if (fd >= 0)
 			fd = accept_fd(entry, fd, true);
 		if (fd >= 0)
@@ -160,7 +164,7 @@ static int open_checked(const struct permit_entry *entry, const char *rest, int 
 		else if (fd != -ENOENT || !(flags & O_CREAT))
 			return fd;
 	}
-	fd = open_beneath(entry, rest, flags, mode);
+	fd = open_beneath(entry, rest, flags, mode, resolve);
 	if (fd == -ELOOP && entry->file)
 		return -EACCES;
 	if (fd >= 0)
@@ -174,7 +178,7 @@ static int open_checked(const struct permit_entry *entry, const char *rest, int 
 /* The link that O_PATH | O_NOFOLLOW opens at `part`: its length, 0 when it is no link, -errno. */
 static int read_link(const struct permit_entry *entry, const char *part, char target[PATH_MAX])
 {
-	int fd = open_beneath(entry, part, O_PATH | O_NOFOLLOW, 0);
+	int fd = open_beneath(entry, part, O_PATH | O_NOFOLLOW, 0, 0);
 	ssize_t bytes = 0;
 	struct stat st;
 
@@ -256,40 +260,59 @@ static int run(struct lookup *lookup)
 			return -EACCES;
 		if (entry->file && rest[-1] == '/')
 			return -ENOTDIR;
-		ret = open_checked(entry, rest, lookup->flags, lookup->mode);
+		ret = open_checked(entry, rest, lookup->flags, lookup->mode, lookup->resolve);
 		if (ret != -EXDEV && !(ret == -ELOOP && entry->stepwise))
+			return ret;
+		if (ret == -ELOOP && lookup->resolve & RESOLVE_NO_SYMLINKS)
 			return ret;
 		loop = ret;
 		ret = step_over_link(lookup, entry, rest);
 		if (ret)
-			return loop == -ELOOP ? loop : ret;
+			return loop == -ELOOP || lookup->resolve & RESOLVE_NO_XDEV ? loop : ret;
+		/* It has led out over a link, as an absolute one does. */
+		if (lookup->resolve & RESOLVE_NO_SYMLINKS)
+			return -ELOOP;
 	}
 	return -ELOOP;
 }
 
-static int look_up(const struct mf_permit *permit, const struct permit_list *list,
-		   const char *clean, int flags, mode_t mode)
+/* How a name is looked up, beside where. */
+struct how {
+	int flags;
+	mode_t mode;
+	uint64_t resolve;
+};
+
+static int look_up_how(const struct mf_permit *permit, const struct permit_list *list,
+		       const char *clean, const struct how *how)
 {
 	struct lookup lookup;
 
 	lookup.permit = permit;
 	lookup.list = list;
-	lookup.flags = flags;
-	lookup.mode = mode;
+	lookup.flags = how->flags;
+	lookup.mode = how->mode;
+	lookup.resolve = how->resolve;
 	strcpy(lookup.path, clean);
 	return run(&lookup);
 }
 
+static int look_up(const struct mf_permit *permit, const struct permit_list *list,
+		   const char *clean, int flags, mode_t mode)
+{
+	return look_up_how(permit, list, clean, &(struct how){flags, mode, 0});
+}
+
 /* Without changing anything: also what a program needs to start. */
 static int look_up_to_read(const struct mf_permit *permit, const char *clean, unsigned int need,
-			   int flags, mode_t mode)
+			   const struct how *how)
 {
-	int ret = look_up(permit, &permit->read, clean, flags, mode);
+	int ret = look_up_how(permit, &permit->read, clean, how);
 
 	if (ret == -EACCES && need & MF_PERMIT_EITHER)
-		ret = look_up(permit, &permit->write, clean, flags, mode);
-	if (ret == -EACCES && !(flags & (O_CREAT | O_TRUNC)))
-		ret = look_up(permit, &permit->start, clean, flags, mode);
+		ret = look_up_how(permit, &permit->write, clean, how);
+	if (ret == -EACCES && !(how->flags & (O_CREAT | O_TRUNC)))
+		ret = look_up_how(permit, &permit->start, clean, how);
 	return ret;
 }
 
@@ -313,30 +336,89 @@ static int check_readable(const struct mf_permit *permit, const char *clean, int
 	return ret;
 }
 
-int mf_permit_open_need(const struct mf_permit *permit, const char *cwd, const char *path,
-			unsigned int need, int flags, mode_t mode)
+/* Flags as openat2 takes them: those that mean nothing are gone; -EINVAL. */
+static int take_flags(struct how *how)
+{
+	how->flags &= ~(O_LARGEFILE | 0100000);
+	if (how->flags & ~OPEN_FLAGS || (how->flags & O_ACCMODE) == O_ACCMODE)
+		return -EINVAL;
+	if (how->flags & O_PATH)
+		how->flags &= PATH_FLAGS;
+	/* A file without a name is made in a directory, to be written (open(2)). */
+	if (how->flags & TMPFILE_FLAG &&
+	    ((how->flags & (O_TMPFILE | O_CREAT)) != O_TMPFILE || !(how->flags & O_ACCMODE)))
+		return -EINVAL;
+	return 0;
+}
+
+static int open_how(const struct mf_permit *permit, const char *cwd, const char *path,
+		    unsigned int need, struct how how)
 {
 	char clean[PATH_MAX];
 	int ret = mf_permit_clean(cwd, path, clean);
 
-	if (ret < 0)
+	ret = ret < 0 ? ret : take_flags(&how);
+	if (ret)
 		return ret;
-	flags &= ~(O_LARGEFILE | 0100000);
-	if (flags & TMPFILE_FLAG)
-		return -EOPNOTSUPP;
-	if (flags & ~OPEN_FLAGS || (flags & O_ACCMODE) == O_ACCMODE)
-		return -EINVAL;
-	if (flags & O_PATH)
-		flags &= PATH_FLAGS;
 	if (need & MF_PERMIT_EITHER || need == MF_PERMIT_READ)
-		return look_up_to_read(permit, clean, need, flags, mode);
+		return look_up_to_read(permit, clean, need, &how);
 	/* Not even made when it could not be read then. */
 	if (need & MF_PERMIT_READ && !mf_permit_allows(permit, clean, MF_PERMIT_READ))
 		return -EACCES;
-	ret = look_up(permit, &permit->write, clean, flags, mode);
-	if (ret < 0 || !(need & MF_PERMIT_READ))
+	ret = look_up_how(permit, &permit->write, clean, &how);
+	if (ret < 0 || !(need & MF_PERMIT_READ) || how.flags & TMPFILE_FLAG)
 		return ret;
-	return check_readable(permit, clean, flags, ret);
+	return check_readable(permit, clean, how.flags, ret);
+}
+
+int mf_permit_open_need(const struct mf_permit *permit, const char *cwd, const char *path,
+			unsigned int need, int flags, mode_t mode)
+{
+	return open_how(permit, cwd, path, need, (struct how){flags, mode, 0});
+}
+
+/* Does another volume lie beneath the directory? */
+static bool has_volume(const struct mf_permit *permit, const char *base)
+{
+	size_t i;
+
+	for (i = 0; i < permit->volume_count; i++)
+		if (mf_permit_prefix(base, permit->volumes[i]) && strcmp(base, permit->volumes[i]))
+			return true;
+	return false;
+}
+
+/* The directory as both reading and writing, or what is needed of them, have it; -errno. */
+static int open_base(const struct mf_permit *permit, const char *base, unsigned int need)
+{
+	int fd;
+
+	if (has_volume(permit, base))
+		return -EXDEV;
+	if (!(need & MF_PERMIT_WRITE))
+		return look_up(permit, &permit->read, base, O_PATH | O_DIRECTORY, 0);
+	fd = look_up(permit, &permit->write, base, O_PATH | O_DIRECTORY, 0);
+	return fd < 0 || !(need & MF_PERMIT_READ) ? fd : check_readable(permit, base, 0, fd);
+}
+
+int mf_permit_open_in(const struct mf_permit *permit, const char *base, const char *path, int flags,
+		      mode_t mode, uint64_t resolve)
+{
+	struct permit_entry entry = {.real = "", .in_root = resolve & RESOLVE_IN_ROOT};
+	struct how how = {flags, mode, resolve};
+	int ret = take_flags(&how);
+
+	if (ret)
+		return ret;
+	if (!(resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)))
+		return open_how(permit, base, path, mf_permit_need(flags), how);
+	entry.fd = open_base(permit, base, mf_permit_need(flags));
+	if (entry.fd < 0)
+		return entry.fd;
+	ret = open_checked(&entry, path, how.flags, how.mode,
+			   resolve & ~(uint64_t)(RESOLVE_BENEATH | RESOLVE_IN_ROOT));
+	close(entry.fd);
+	return ret;
 }
 
 unsigned int mf_permit_need(int flags)
@@ -414,6 +496,42 @@ bool mf_permit_allows(const struct mf_permit *permit, const char *clean, enum mf
 		find(permit, &permit->read, clean, &rest)) ||
 	       (need & (MF_PERMIT_WRITE | MF_PERMIT_EITHER) &&
 		find(permit, &permit->write, clean, &rest));
+}
+
+/* The longest name of the host's that an entry is a directory of, and the entry. */
+static size_t find_real(const struct permit_list *list, const char *host,
+			const struct permit_entry **found, size_t longest)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++) {
+		size_t bytes = mf_permit_prefix(list->entries[i].real, host);
+
+		if (bytes > longest) {
+			longest = bytes;
+			*found = &list->entries[i];
+		}
+	}
+	return longest;
+}
+
+int mf_permit_guest_name(const struct mf_permit *permit, char name[PATH_MAX])
+{
+	const struct permit_entry *found = NULL;
+	char joined[2 * PATH_MAX];
+	size_t bytes = find_real(&permit->read, name, &found, 0);
+
+	bytes = find_real(&permit->write, name, &found, bytes);
+	if (!found || !found->volume)
+		return (int)strlen(name);
+	snprintf(joined, sizeof(joined), "%s%s%s", strcmp(found->path, "/") ? found->path : "",
+		 bytes == 1 ? "/" : "", name + bytes);
+	if (!joined[0])
+		strcpy(joined, "/");
+	if (strlen(joined) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	strcpy(name, joined);
+	return (int)strlen(name);
 }
 
 static bool list_leads_to(const struct permit_list *list, const char *clean)

@@ -13,6 +13,7 @@ struct permit_entry {
 	bool volume;    /* cannot be named by `real` */
 	bool stepwise;  /* volumes lie beneath: every link is followed by name */
 	bool libraries; /* shared objects alone */
+	bool in_root;   /* `..` and absolute links stay in it (RESOLVE_IN_ROOT) */
 };
 
 struct permit_list {

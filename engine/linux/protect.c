@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mprotect: range by range upwards, as Linux does it, so that what lies before a refusal is
  * changed. */
+#include "engine/linux/space.h"
 #include "engine/linux/filemap.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/vma.h"
@@ -60,6 +61,9 @@ static int protect_part(struct mf_process *process, const struct mf_vma *vma, ui
 	if (prot & PROT_WRITE && was.file && was.flags & MF_VMA_IS_SHARED &&
 	    !(was.flags & MF_VMA_MAY_WRITE))
 		return -EACCES;
+	if (prot & PROT_WRITE && !(was.prot & PROT_WRITE) && !(was.flags & MF_VMA_IS_SHARED) &&
+	    !mf_space_allows_data(process, end - start))
+		return -ENOMEM;
 	if (!promises(process, vma, end - start, prot) || mf_vma_protect(process, start, end, prot))
 		return -ENOMEM;
 	protect_pages(process, &was, start, end, prot);

@@ -6,6 +6,7 @@
  */
 #include "engine/linux/io.h"
 #include "engine/linux/memfd.h"
+#include "engine/linux/rlimit.h"
 #include "engine/linux/wait.h"
 
 #include <errno.h>
@@ -147,17 +148,17 @@ static void move_on(struct mf_process *process, const struct mf_fd *entry, uint6
 	mf_file_move(process, entry, offset);
 }
 
-/* A file without a name takes memory: is there so much? */
-static int grow(struct mf_process *process, const struct mf_fd *entry, uint64_t offset,
-		uint64_t bytes, uint32_t flags)
+/* How much of it may be written there: RLIMIT_FSIZE, and a file without a name takes memory. */
+static int64_t grow(struct mf_process *process, const struct mf_fd *entry, uint64_t offset,
+		    uint64_t *bytes, uint32_t flags)
 {
 	struct stat st;
+	int64_t ret;
 
-	if (!(entry->marks & MF_FD_IS_MEMFD) || !bytes)
-		return 0;
 	if (flags & O_APPEND && !fstat(entry->host, &st))
 		offset = (uint64_t)st.st_size;
-	return mf_memfd_grow(process, entry, offset + bytes);
+	ret = mf_limit_file(process, offset, bytes);
+	return ret || !*bytes ? ret : mf_memfd_grow(process, entry, offset + *bytes);
 }
 
 static int64_t write_file(struct mf_process *process, const struct mf_fd *entry,
@@ -166,7 +167,7 @@ static int64_t write_file(struct mf_process *process, const struct mf_fd *entry,
 	bool own = io->at == MF_OWN_OFFSET;
 	uint64_t offset = offset_of(entry, io);
 	uint64_t done;
-	int64_t result = grow(process, entry, offset, cursor->left, io->flags);
+	int64_t result = grow(process, entry, offset, &cursor->left, io->flags);
 
 	if (result)
 		return result;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Signals on their way: sending, waiting, taking. */
+#include "engine/linux/rlimit.h"
 #include "engine/linux/signal.h"
 #include "engine/image/guest.h"
 #include "engine/linux/alarm.h"
@@ -120,7 +121,10 @@ static bool enqueue(struct mf_process *process, uint32_t owner, const struct mf_
 		    uint32_t timer)
 {
 	const struct mf_linux *lx = mf_linux(process);
-	uint32_t max = info->signo < FIRST_REALTIME || timer ? MF_SIGQUEUE : MF_SIGQUEUE_MAX;
+	uint64_t own = mf_limit_soft(process, RLIMIT_SIGPENDING);
+	uint64_t max = info->signo < FIRST_REALTIME || timer ? MF_SIGQUEUE
+		       : own < MF_SIGQUEUE_MAX               ? own
+							     : MF_SIGQUEUE_MAX;
 	uint32_t at = lx->sigqueue_used < max ? free_place(process) : MF_SIGQUEUE;
 
 	if (at >= MF_SIGQUEUE)

@@ -16,7 +16,16 @@ struct mf_memory_sizes {
 
 struct mf_memory_sizes mf_memory_sizes(const struct mf_process *process);
 
-/* May the program map so many bytes more (RLIMIT_AS)? */
-bool mf_space_allows(const struct mf_process *process, uint64_t bytes);
+/* May the program map so many bytes more (RLIMIT_AS)? `data`: of its own, to be written
+ * (RLIMIT_DATA). */
+bool mf_space_allows(const struct mf_process *process, uint64_t bytes, bool data);
+
+/* May so much of what it has mapped become its own to write (RLIMIT_DATA)? */
+bool mf_space_allows_data(const struct mf_process *process, uint64_t bytes);
+
+/* May it lock so many bytes more (RLIMIT_MEMLOCK), beside what of [start, end) is not counted
+ * again? */
+bool mf_space_may_lock(const struct mf_process *process, uint64_t bytes, uint64_t start,
+		       uint64_t end);
 
 #endif

@@ -20,6 +20,7 @@
 #define MF_SIGQUEUE  1280u /* signals that wait, with what is told about each */
 /* Of them real-time ones (RLIMIT_SIGPENDING); the rest is for those that must not fail. */
 #define MF_SIGQUEUE_MAX 1024u
+#define MF_LIMITS       16u  /* RLIM_NLIMITS */
 #define MF_ALARMS       128u /* timers that send signals: three intervals, then timer_create's */
 
 /* A mapped range. The list is sorted from the top down, for new ranges come at the bottom: adding
@@ -327,13 +328,18 @@ struct mf_socket_token {
 
 #define MF_SOCKET_TOKENS 256u
 
+/* Of a resource (RLIMIT_*); UINT64_MAX: none. */
+struct mf_limit {
+	uint64_t soft;
+	uint64_t hard;
+};
+
 struct mf_linux {
 	/* memory */
 	uint64_t brk_start;
 	uint64_t brk;
-	uint64_t stack_low;     /* lowest mapped address of the stack */
-	uint64_t stack_end;     /* may grow down to here */
-	uint64_t address_limit; /* RLIMIT_AS, bytes; 0: none was set */
+	uint64_t stack_low; /* lowest mapped address of the stack */
+	uint64_t stack_end; /* nothing else is put from here to its top */
 	uint32_t vma_count;
 	uint32_t lock_future; /* mlockall(MCL_FUTURE) */
 	/* process */
@@ -345,7 +351,6 @@ struct mf_linux {
 	uint32_t current;      /* index of the thread on the vCPU */
 	uint32_t threads_high; /* entries of threads[] from here on were never used */
 	uint32_t thread_count; /* alive */
-	uint64_t nofile;       /* RLIMIT_NOFILE */
 	uint32_t fds_high;     /* descriptions from here on were never used */
 	uint32_t last_tid;     /* given to a thread last; 0: none was made */
 	struct mf_thread_set runnable;
@@ -376,10 +381,11 @@ struct mf_linux {
 	uint64_t arg_end;
 	uint64_t env_start;
 	uint64_t env_end;
-	uint64_t random_at;          /* the 16 bytes of AT_RANDOM */
-	uint64_t auxv[MF_AUX_WORDS]; /* ends with AT_NULL */
-	uint64_t cpu_soft_ns;        /* RLIMIT_CPU as the program has set it: SIGXCPU; 0: none */
-	uint64_t cpu_hard_ns;        /* SIGKILL; 0: none of its own */
+	uint64_t random_at;                /* the 16 bytes of AT_RANDOM */
+	uint64_t auxv[MF_AUX_WORDS];       /* ends with AT_NULL */
+	struct mf_limit limits[MF_LIMITS]; /* as set; that of CPU time stands below */
+	uint64_t cpu_soft_ns; /* RLIMIT_CPU as the program has set it: SIGXCPU; 0: none */
+	uint64_t cpu_hard_ns; /* SIGKILL; 0: none of its own */
 	uint64_t alarms_armed[MF_ALARMS / 64]; /* one bit a timer that runs */
 	struct mf_sigaction sigactions[MF_SIGNALS];
 	uint64_t sigqueue_order; /* of the last signal that was queued */

@@ -48,7 +48,8 @@ mf_syscall_fn mf_sys_mmap, mf_sys_munmap, mf_sys_mprotect, mf_sys_mremap, mf_sys
 /* misc.c: process, time, signals, limits */
 mf_syscall_fn mf_sys_arch_prctl;
 mf_syscall_fn mf_sys_getpid, mf_sys_getppid, mf_sys_getuid, mf_sys_getgid, mf_sys_uname;
-mf_syscall_fn mf_sys_prlimit64, mf_sys_getrlimit, mf_sys_getrandom, mf_sys_clock_gettime;
+mf_syscall_fn mf_sys_prlimit64, mf_sys_setrlimit, mf_sys_getrlimit, mf_sys_getrandom,
+	mf_sys_clock_gettime;
 mf_syscall_fn mf_sys_clock_getres, mf_sys_gettimeofday, mf_sys_time, mf_sys_nanosleep;
 mf_syscall_fn mf_sys_clock_nanosleep, mf_sys_rt_sigaction, mf_sys_rt_sigprocmask,
 	mf_sys_sigaltstack;
@@ -116,13 +117,15 @@ mf_syscall_fn mf_sys_accept4, mf_sys_connect, mf_sys_shutdown, mf_sys_getsocknam
 mf_syscall_fn mf_sys_getpeername, mf_sys_sendto, mf_sys_sendmsg, mf_sys_sendmmsg, mf_sys_recvfrom;
 mf_syscall_fn mf_sys_recvmsg, mf_sys_recvmmsg, mf_sys_setsockopt, mf_sys_getsockopt;
 /* files.c: names */
-mf_syscall_fn mf_sys_open, mf_sys_openat, mf_sys_creat, mf_sys_stat, mf_sys_lstat, mf_sys_fstat;
+mf_syscall_fn mf_sys_open, mf_sys_openat, mf_sys_openat2, mf_sys_creat, mf_sys_stat, mf_sys_lstat,
+	mf_sys_fstat;
 mf_syscall_fn mf_sys_newfstatat, mf_sys_statx, mf_sys_access, mf_sys_faccessat, mf_sys_faccessat2;
 mf_syscall_fn mf_sys_getcwd, mf_sys_chdir, mf_sys_fchdir, mf_sys_getdents64, mf_sys_readlink;
 mf_syscall_fn mf_sys_readlinkat, mf_sys_mkdir, mf_sys_mkdirat, mf_sys_unlink, mf_sys_unlinkat;
 mf_syscall_fn mf_sys_rmdir, mf_sys_rename, mf_sys_renameat, mf_sys_renameat2, mf_sys_truncate;
 mf_syscall_fn mf_sys_statfs, mf_sys_fstatfs, mf_sys_link, mf_sys_linkat, mf_sys_symlink;
-mf_syscall_fn mf_sys_symlinkat, mf_sys_chmod, mf_sys_fchmod, mf_sys_fchmodat, mf_sys_utimensat;
+mf_syscall_fn mf_sys_symlinkat, mf_sys_chmod, mf_sys_fchmod, mf_sys_fchmodat, mf_sys_fchmodat2,
+	mf_sys_utimensat;
 
 /* sendmmsg and recvmmsg (messages at va), interrupted with a part done: how many messages that is.
  */

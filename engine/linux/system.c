@@ -242,19 +242,29 @@ bool mf_system_find(const struct mf_process *process, const char *path, struct m
 	return true;
 }
 
+int mf_system_host_name(const struct mf_process *process, int host, char to[PATH_MAX])
+{
+	const struct mf_permit *permit = process->policy->permit;
+	char link[40];
+	ssize_t bytes;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", host);
+	bytes = readlink(link, to, PATH_MAX - 1);
+	if (bytes < 0)
+		return -errno;
+	to[bytes] = 0;
+	return permit && to[0] == '/' ? mf_permit_guest_name(permit, to) : (int)bytes;
+}
+
 /* May the program know the name of what the host has open? */
 static bool is_permitted(const struct mf_process *process, int host)
 {
-	char link[40], name[PATH_MAX];
 	struct mf_system_node node;
-	ssize_t bytes;
+	char name[PATH_MAX];
 	int fd;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", host);
-	bytes = readlink(link, name, sizeof(name) - 1);
-	if (bytes <= 0 || !process->policy->permit)
+	if (!process->policy->permit || mf_system_host_name(process, host, name) <= 0)
 		return false;
-	name[bytes] = 0;
 	fd = name[0] == '/' && !mf_system_find(process, name, &node)
 		     ? mf_permit_open_need(process->policy->permit, "/", name, MF_PERMIT_EITHER,
 					   O_PATH | O_NOFOLLOW, 0)
@@ -264,12 +274,18 @@ static bool is_permitted(const struct mf_process *process, int host)
 	return fd >= 0;
 }
 
+int mf_system_file_name(const struct mf_process *process, const struct mf_fd *entry,
+			char to[PATH_MAX])
+{
+	if (entry->marks & MF_FD_IS_STREAM && !is_permitted(process, entry->host))
+		return snprintf(to, PATH_MAX, "/dev/null");
+	return mf_system_host_name(process, entry->host, to);
+}
+
 int mf_system_fd_name(const struct mf_process *process, uint32_t fd, char to[PATH_MAX])
 {
 	const struct mf_fd *entry = mf_fd_get(process, fd);
-	char link[40];
 	struct stat st = {0};
-	ssize_t bytes;
 	int host;
 
 	if (!entry)
@@ -281,16 +297,8 @@ int mf_system_fd_name(const struct mf_process *process, uint32_t fd, char to[PAT
 	if (entry->kind == MF_FD_DIR)
 		return snprintf(to, PATH_MAX, "%s", mf_linux(process)->dirs[entry->dir]);
 	host = mf_fd_host(process, entry);
-	if (entry->marks & MF_FD_IS_STREAM && !is_permitted(process, host))
-		return snprintf(to, PATH_MAX, "/dev/null");
-	if (entry->kind == MF_FD_FILE) {
-		snprintf(link, sizeof(link), "/proc/self/fd/%d", host);
-		bytes = readlink(link, to, PATH_MAX - 1);
-		if (bytes < 0)
-			return -errno;
-		to[bytes] = 0;
-		return (int)bytes;
-	}
+	if (entry->kind == MF_FD_FILE)
+		return mf_system_file_name(process, entry, to);
 	/* Of the host's streams: what kind they are, and nothing more. */
 	if (entry->kind == MF_FD_STDIO && (host < 0 || !process->policy->stdio_is_host))
 		return snprintf(to, PATH_MAX, "/dev/null");

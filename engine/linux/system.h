@@ -56,6 +56,13 @@ int64_t mf_system_open(struct mf_process *process, const struct mf_system_node *
 long mf_system_list(const struct mf_process *process, const char *path, uint64_t cookie,
 		    uint8_t *to, size_t room);
 
+/* The program's name for a file that a host descriptor has open: bytes in `to`, or -errno. */
+int mf_system_host_name(const struct mf_process *process, int host, char to[PATH_MAX]);
+
+/* The same of a description of a file; of a standard stream only if the program may know it. */
+int mf_system_file_name(const struct mf_process *process, const struct mf_fd *entry,
+			char to[PATH_MAX]);
+
 /* What the descriptor's link in /proc/self/fd says: bytes in `to`, or a negative errno. */
 int mf_system_fd_name(const struct mf_process *process, uint32_t fd, char to[PATH_MAX]);
 

@@ -3,6 +3,7 @@
  * What /proc/self tells of the program. Layouts: proc(5), Documentation/filesystems/proc.rst; what
  * a VM does not know is zero.
  */
+#include "engine/linux/filemap.h"
 #include "engine/linux/rlimit.h"
 #include "engine/linux/memory.h"
 #include "engine/linux/signal.h"
@@ -10,16 +11,33 @@
 #include "engine/linux/system.h"
 #include "engine/linux/vma.h"
 
+#include <elf.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "engine/image/guest.h"
 
 #define TICKS_NS (1000000000ull / 100)
+
+#define NAME_COLUMN 73
+#define PHDRS_MAX   128u
+
+static uint64_t aux_value(const struct mf_process *process, uint64_t type)
+{
+	const uint64_t *auxv = mf_linux(process)->auxv;
+	size_t i;
+
+	for (i = 0; i < MF_AUX_WORDS - 2 && auxv[i]; i += 2)
+		if (auxv[i] == type)
+			return auxv[i + 1];
+	return 0;
+}
 
 /* Guest memory as it is now; what is not there ends it. */
 static void print_memory(struct mf_process *process, FILE *out, uint64_t start, uint64_t end)
@@ -81,22 +99,57 @@ void mf_text_comm(struct mf_process *process, FILE *out, uint32_t number)
 	fprintf(out, "%s\n", comm);
 }
 
-static void print_vma(const struct mf_process *process, FILE *out, const struct mf_vma *vma)
+/* A line of /proc/self/maps; the name stands in its column (fs/proc/task_mmu.c). */
+static void print_range(FILE *out, const struct mf_vma *vma, const struct stat *st,
+			const char *name)
 {
-	const struct mf_linux *lx = mf_linux(process);
-	const char *name = "";
+	int used =
+		fprintf(out, "%08llx-%08llx %c%c%c%c %08llx %02x:%02x %llu ",
+			(unsigned long long)vma->start, (unsigned long long)vma->end,
+			vma->prot & PROT_READ ? 'r' : '-', vma->prot & PROT_WRITE ? 'w' : '-',
+			vma->prot & PROT_EXEC ? 'x' : '-',
+			vma->flags & MF_VMA_IS_SHARED ? 's' : 'p', (unsigned long long)vma->offset,
+			major(st->st_dev), minor(st->st_dev), (unsigned long long)st->st_ino);
 
-	if (vma->kind == MF_VMA_STACK)
-		name = "[stack]";
+	fprintf(out, "%*s%s\n", *name && used < NAME_COLUMN ? NAME_COLUMN - used : 0, "", name);
+}
+
+/* The program's interpreter as its headers name it; false: it has none, or has changed them. */
+static bool interpreter(struct mf_process *process, char name[PATH_MAX])
+{
+	uint64_t table = aux_value(process, AT_PHDR), count = aux_value(process, AT_PHNUM);
+	Elf64_Phdr header;
+	uint64_t base = 0;
+	uint64_t i;
+
+	for (i = 0; i < count && i < PHDRS_MAX; i++) {
+		if (mf_guest_read(process, table + i * sizeof(header), &header, sizeof(header)))
+			return false;
+		if (header.p_type == PT_PHDR)
+			base = table - header.p_vaddr;
+		if (header.p_type == PT_INTERP)
+			return mf_guest_string(process, base + header.p_vaddr, name, PATH_MAX) > 0;
+	}
+	return false;
+}
+
+static void print_vma(struct mf_process *process, FILE *out, const struct mf_vma *vma)
+{
+	const struct mf_fd *entry = mf_filemap_fd(process, vma);
+	uint64_t base = aux_value(process, AT_BASE);
+	char name[PATH_MAX] = "";
+	struct stat st = {0};
+
+	if (entry && !fstat(entry->host, &st))
+		mf_system_file_name(process, entry, name);
+	else if (vma->kind == MF_VMA_STACK)
+		strcpy(name, "[stack]");
 	else if (vma->kind == MF_VMA_HEAP)
-		name = "[heap]";
-	else if (mf_vma_is_program(vma))
-		name = lx->exe;
-	fprintf(out, "%08llx-%08llx %c%c%c%c %08llx 00:00 0 %*s%s\n",
-		(unsigned long long)vma->start, (unsigned long long)vma->end,
-		vma->prot & PROT_READ ? 'r' : '-', vma->prot & PROT_WRITE ? 'w' : '-',
-		vma->prot & PROT_EXEC ? 'x' : '-', vma->flags & MF_VMA_IS_SHARED ? 's' : 'p',
-		(unsigned long long)vma->offset, *name ? 25 : 0, "", name);
+		strcpy(name, "[heap]");
+	else if (mf_vma_is_program(vma) &&
+		 !(base && vma->start >= base && interpreter(process, name)))
+		strcpy(name, mf_linux(process)->exe);
+	print_range(out, vma, &st, name);
 }
 
 void mf_text_maps(struct mf_process *process, FILE *out, uint32_t number)
@@ -105,8 +158,11 @@ void mf_text_maps(struct mf_process *process, FILE *out, uint32_t number)
 
 	for (vma = mf_vma_from(process, 0); vma; vma = mf_vma_from(process, vma->end))
 		print_vma(process, out, vma);
-	fprintf(out, "%llx-%llx r-xp 00000000 00:00 0 %*s[vdso]\n", (unsigned long long)MF_VA_VDSO,
-		(unsigned long long)(MF_VA_VDSO + MF_VDSO_PAGES * MF_PAGE), 18, "");
+	print_range(out,
+		    &(struct mf_vma){.start = MF_VA_VDSO,
+				     .end = MF_VA_VDSO + MF_VDSO_PAGES * MF_PAGE,
+				     .prot = PROT_READ | PROT_EXEC},
+		    &(struct stat){0}, "[vdso]");
 }
 
 void mf_text_statm(struct mf_process *process, FILE *out, uint32_t number)

@@ -176,8 +176,7 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 				"to the owner and group that it has; other groups are EPERM"),
 	[__NR_umask] = DONE(umask, "o", umask),
 	[__NR_gettimeofday] = DONE(gettimeofday, "pp", gettimeofday),
-	[__NR_getrlimit] = PARTIAL(getrlimit, "dp", getrlimit,
-				   "told; only RLIMIT_NOFILE and RLIMIT_AS mean something"),
+	[__NR_getrlimit] = DONE(getrlimit, "dp", getrlimit),
 	[__NR_getrusage] = PARTIAL(getrusage, "dp", getrusage,
 				   "CPU time as user time, and the peak of memory"),
 	[__NR_sysinfo] = DONE(sysinfo, "p", sysinfo),
@@ -248,7 +247,7 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 				    "SET_FS, SET_GS, GET_FS, GET_GS; others EINVAL"),
 	[__NR_adjtimex] = PARTIAL(adjtimex, "p", adjtimex,
 				  "read only; whether the clock is synchronised is not told"),
-	[__NR_setrlimit] = ENOSYS_(setrlimit),
+	[__NR_setrlimit] = DONE(setrlimit, "dp", setrlimit),
 	[__NR_chroot] = REFUSED(chroot, "", EPERM, "needs privilege"),
 	[__NR_sync] = PARTIAL(sync, "", sync, "the files that the program has open"),
 	[__NR_acct] = REFUSED(acct, "", EPERM, "needs privilege"),
@@ -428,9 +427,7 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 		PARTIAL(recvmmsg, "dpuxp", recvmmsg, "the time limit ends the waiting, too"),
 	[__NR_fanotify_init] = REFUSED(fanotify_init, "", EPERM, "needs privilege"),
 	[__NR_fanotify_mark] = ENOSYS_(fanotify_mark, "needs privilege"),
-	[__NR_prlimit64] =
-		PARTIAL(prlimit64, "ddpp", prlimit64,
-			"of the program itself; only RLIMIT_NOFILE and RLIMIT_AS can be changed"),
+	[__NR_prlimit64] = PARTIAL(prlimit64, "ddpp", prlimit64, "of the program itself"),
 	[__NR_name_to_handle_at] =
 		REFUSED(name_to_handle_at, "", EOPNOTSUPP, "a handle reaches past permissions"),
 	[__NR_open_by_handle_at] = REFUSED(open_by_handle_at, "", EPERM, "needs privilege"),
@@ -487,7 +484,8 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_pidfd_open] = ENOSYS_(pidfd_open, "there is no other process"),
 	[__NR_clone3] = PARTIAL(clone3, "pu", clone3, "as clone"),
 	[__NR_close_range] = DONE(close_range, "uux", close_range),
-	[__NR_openat2] = ENOSYS_(openat2, "programs fall back to openat"),
+	[__NR_openat2] =
+		PARTIAL(openat2, "dspu", openat2, "RESOLVE_CACHED is EAGAIN: nothing is cached"),
 	[__NR_pidfd_getfd] = ENOSYS_(pidfd_getfd, "there is no other process"),
 	[__NR_faccessat2] = DONE(faccessat2, "dsox", faccessat2),
 	[__NR_process_madvise] = ENOSYS_(process_madvise, "there is no other process"),
@@ -506,7 +504,9 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_set_mempolicy_home_node] =
 		ENOSYS_(set_mempolicy_home_node, "one node, as a kernel without CONFIG_NUMA"),
 	[NR_cachestat] = ENOSYS_(cachestat, "newer than Linux 6.1"),
-	[NR_fchmodat2] = ENOSYS_(fchmodat2, "newer than Linux 6.1"),
+	[NR_fchmodat2] = PARTIAL(
+		fchmodat2, "dsox", fchmodat2,
+		"not of a file that may be neither read nor written; set-id bits are EPERM"),
 	[NR_map_shadow_stack] = ENOSYS_(map_shadow_stack, "newer than Linux 6.1"),
 	[NR_futex_wake] = ENOSYS_(futex_wake, "newer than Linux 6.1"),
 	[NR_futex_wait] = ENOSYS_(futex_wait, "newer than Linux 6.1"),

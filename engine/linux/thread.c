@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "engine/linux/rlimit.h"
 #include "engine/linux/thread.h"
 #include "engine/image/guest.h"
 #include "engine/image/layout.h"
@@ -51,9 +52,7 @@ int mf_thread_find(const struct mf_process *process, uint64_t tid)
 
 uint32_t mf_thread_limit(const struct mf_process *process)
 {
-	uint32_t limit = process->policy->threads;
-
-	return limit && limit < MF_THREADS ? limit : MF_THREADS;
+	return (uint32_t)mf_limit_soft(process, RLIMIT_NPROC);
 }
 
 /* A slot for another thread, or -1. */

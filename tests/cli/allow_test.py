@@ -88,6 +88,17 @@ def a_volume_is_written_only_with_rw():
 
 
 @claim
+def proc_tells_the_names_that_the_program_has():
+    code = ("import mmap, os\nf = os.open('/data/sub/file', os.O_RDONLY)\nprint(os.readlink(f'/proc/self/fd/{f}'))\n"
+            "m = mmap.mmap(f, 0, prot=mmap.PROT_READ)\n"
+            "print([line.split()[5] for line in open('/proc/self/maps') if line.rstrip().endswith('/sub/file')])")
+    with folder() as root:
+        tree(root)
+        done = run("-c", code, guest="/usr/bin/python3", options=[f"--volume={root}/in:/data", "--allow-read=/usr"])
+        same(expect(done, 0, "python").out, b"/data/sub/file\n['/data/sub/file']\n", "names of a file in a volume")
+
+
+@claim
 def a_volume_at_the_root_is_where_program_and_libraries_come_from():
     """The host's are hidden: a program that is not in the volume is not found, one that is brings its libraries."""
     with folder() as root:

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -493,7 +494,59 @@ Test(permit, flags_that_are_not_known_are_refused)
 
 	FAILS(permit, "ok/file", O_ACCMODE, EINVAL);
 	FAILS(permit, "ok/file", 1 << 30, EINVAL);
-	FAILS(permit, "ok/sub", O_TMPFILE | O_RDWR, EOPNOTSUPP);
+	FAILS(permit, "ok/sub", (O_TMPFILE & ~O_DIRECTORY) | O_RDWR, EINVAL);
+	FAILS(permit, "ok/sub", O_TMPFILE | O_RDONLY, EINVAL);
+	mf_permit_destroy(permit);
+}
+
+Test(permit, files_without_a_name_are_made_where_one_may_write)
+{
+	struct mf_permit *both = permit_of(in_base(0, "ok"), in_base(1, "ok"));
+	struct mf_permit *reads = permit_of(in_base(2, "ok"), NULL);
+	struct mf_permit *writes = permit_of(NULL, in_base(3, "ok"));
+
+	OPENS(both, "ok/sub", O_TMPFILE | O_RDWR);
+	FAILS(both, "ok/file", O_TMPFILE | O_RDWR, ENOTDIR);
+	FAILS(both, "", O_TMPFILE | O_RDWR, EACCES);
+	FAILS(reads, "ok/sub", O_TMPFILE | O_RDWR, EACCES);
+	OPENS(writes, "ok/sub", O_TMPFILE | O_WRONLY);
+	FAILS(writes, "ok/sub", O_TMPFILE | O_RDWR, EACCES);
+	mf_permit_destroy(both);
+	mf_permit_destroy(reads);
+	mf_permit_destroy(writes);
+}
+
+static int try_in(const struct mf_permit *permit, const char *dir, const char *path, int flags,
+		  uint64_t resolve)
+{
+	int fd = mf_permit_open_in(permit, dir, path, flags, 0600, resolve);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? fd : 0;
+}
+
+Test(permit, what_is_resolved_beneath_a_directory_stays_in_it)
+{
+	struct mf_permit *permit = permit_of(in_base(0, "ok"), NULL);
+	const char *ok = in_base(1, "ok");
+	const uint64_t ways[] = {RESOLVE_BENEATH, RESOLVE_IN_ROOT};
+	size_t i;
+
+	make_link("..", "ok/up");
+	make_link("/", "ok/root");
+	for (i = 0; i < 2; i++) {
+		cr_expect_eq(try_in(permit, ok, "sub/../file", O_RDONLY, ways[i]), 0);
+		cr_expect_lt(try_in(permit, ok, "up/missing-above", O_RDONLY, ways[i]), 0);
+		cr_expect_lt(try_in(permit, ok, "../../../../etc/passwd", O_RDONLY, ways[i]), 0);
+		cr_expect_lt(try_in(permit, ok, "root/etc/passwd", O_RDONLY, ways[i]), 0);
+		cr_expect_eq(try_in(permit, ok, "new", O_CREAT | O_WRONLY, ways[i]), -EACCES);
+		cr_expect_eq(try_in(permit, in_base(2, ""), "ok/file", O_RDONLY, ways[i]), -EACCES);
+		cr_expect_eq(try_in(permit, "/", "etc/passwd", O_RDONLY, ways[i]), -EACCES);
+	}
+	cr_expect_eq(try_in(permit, ok, "up", O_PATH, RESOLVE_NO_SYMLINKS), -ELOOP);
+	cr_expect_eq(try_in(permit, ok, "file", O_RDONLY, RESOLVE_NO_SYMLINKS), 0);
+	cr_expect_eq(try_in(permit, "/", "/etc/passwd", O_RDONLY, RESOLVE_NO_SYMLINKS), -EACCES);
 	mf_permit_destroy(permit);
 }
 

@@ -134,6 +134,34 @@ static int try_write(const char *path, int flags)
 	return fd < 0 ? fd : 0;
 }
 
+static void named(const char *host, const char *wanted)
+{
+	char name[PATH_MAX];
+
+	strcpy(name, host);
+	cr_expect_eq(mf_permit_guest_name(permit, name), (int)strlen(wanted), "%s", host);
+	cr_expect_str_eq(name, wanted, "%s: %s", host, name);
+}
+
+Test(volume, a_file_of_the_hosts_has_the_guests_name)
+{
+	const struct mf_permit_volume volumes[] = {{in_base("in"), "/data", false},
+						   {in_base("in/sub"), "/data/deep/er", true}};
+
+	cr_assert_eq(try_volumes(volumes, 2, in_base("host"), NULL, NULL), 0);
+	named(in_base("in/file"), "/data/file");
+	named(in_base("in"), "/data");
+	named(in_base("in/sub/file"), "/data/deep/er/file");
+	named(in_base("host/file"), in_base("host/file"));
+	named(in_base("in2/file"), in_base("in2/file"));
+	mf_permit_destroy(permit);
+	cr_assert_eq(try_volumes((struct mf_permit_volume[]){{in_base("in"), "/", false}}, 1, NULL,
+				 NULL, NULL),
+		     0);
+	named(in_base("in/file"), "/file");
+	named(in_base("in"), "/");
+}
+
 Test(volume, its_files_have_the_guests_names_alone)
 {
 	one_volume(in_base("in"), "/data", false, NULL);
