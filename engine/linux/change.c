@@ -4,6 +4,7 @@
  */
 #include "engine/linux/explain.h"
 #include "engine/linux/files.h"
+#include "engine/linux/shm.h"
 #include "engine/linux/system.h"
 
 #include <errno.h>
@@ -108,6 +109,8 @@ static int64_t remove_name(struct mf_process *process, uint64_t dirfd, uint64_t 
 
 	if (flags & ~(uint64_t)AT_REMOVEDIR)
 		return -EINVAL;
+	if (!mf_name_get(process, dirfd, va, &name) && mf_shm_name(process, name.text))
+		return flags ? -ENOTDIR : mf_shm_unlink(process, mf_shm_name(process, name.text));
 	ret = place_get(process, dirfd, va, flags ? dots_rmdir : dots_directory, &place, &name);
 	return ret ? ret : place_put(&place, unlinkat(place.dir, place.name, (int)flags));
 }
@@ -176,6 +179,25 @@ static int place_follow(const struct mf_process *process, struct place *place, s
 	return -ELOOP;
 }
 
+/* The same of names in /dev/shm: 0 or -errno; 1: they are none. */
+static int shm_two(struct mf_process *process, const uint64_t arg[6], const struct two *two,
+		   unsigned int flags)
+{
+	struct mf_name from, to;
+	const char *a;
+	const char *b;
+
+	if (mf_name_get(process, arg[0], arg[1], &from) ||
+	    mf_name_get(process, arg[2], arg[3], &to))
+		return 1;
+	a = mf_shm_name(process, from.text);
+	b = mf_shm_name(process, to.text);
+	if (!a || !b)
+		return a || b ? -EXDEV : 1;
+	return two->call == link_two ? mf_shm_link(process, a, b)
+				     : mf_shm_rename(process, a, b, flags);
+}
+
 /* Is the name that of a descriptor's link, which is followed, or empty and the descriptor itself?
  */
 static const struct mf_fd *fd_to_link(struct mf_process *process, const uint64_t arg[6],
@@ -220,8 +242,11 @@ static int64_t do_two(struct mf_process *process, const uint64_t arg[6], const s
 	struct place from, to;
 	struct mf_name name;
 	int64_t result;
-	int ret = place_get(process, arg[0], arg[1], two->from_dots, &from, &name);
+	int ret = shm_two(process, arg, two, flags);
 
+	if (ret <= 0)
+		return ret;
+	ret = place_get(process, arg[0], arg[1], two->from_dots, &from, &name);
 	if (ret)
 		return ret;
 	if (two->call == link_two && flags & AT_SYMLINK_FOLLOW)

@@ -6,6 +6,7 @@
 #include "engine/mem/pt.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -218,6 +219,90 @@ enum mf_touch mf_filemap_back(struct mf_process *process, uint64_t page, const s
 	return mf_pt_map(&process->vm.mem, MF_GVA(page), gpa, 1, mf_memory_prot(vma->prot))
 		       ? MF_TOUCH_NO_MEMORY
 		       : MF_TOUCH_OK;
+}
+
+static bool is_file(const struct mf_fd *entry, const struct stat *st)
+{
+	struct stat other;
+
+	return entry && entry->kind == MF_FD_FILE && !fstat(entry->host, &other) &&
+	       other.st_dev == st->st_dev && other.st_ino == st->st_ino;
+}
+
+/* Has nothing else of the program this file: no number, no other range? */
+static bool is_lonely(const struct mf_process *process, const struct mf_vma *vma)
+{
+	const struct mf_linux *lx = mf_linux(process);
+	const struct mf_fd *entry = mf_filemap_fd(process, vma);
+	struct stat st;
+	uint32_t i;
+
+	if (vma->kind != MF_VMA_SHARED || !entry || !(entry->marks & MF_FD_IS_MEMFD) ||
+	    fstat(entry->host, &st))
+		return false;
+	for (i = mf_fd_next(process, 0); i < MF_FDS; i = mf_fd_next(process, i + 1))
+		if (is_file(mf_fd_get(process, i), &st))
+			return false;
+	for (i = 0; i < MF_SHM_NAMES; i++)
+		if (lx->shm[i].name[0] && is_file(mf_fd_at(process, lx->shm[i].file), &st))
+			return false;
+	for (i = 0; i < lx->vma_count; i++)
+		if (&lx->vmas[i] != vma && lx->vmas[i].file &&
+		    is_file(mf_filemap_fd(process, &lx->vmas[i]), &st))
+			return false;
+	return true;
+}
+
+/* Put bytes into pages that are there, whatever the program may do with them. */
+static void fill_pages(struct mf_process *process, uint64_t at, const uint8_t *from, size_t bytes)
+{
+	struct mf_mem *mem = &process->vm.mem;
+	struct mf_gpa gpa;
+
+	for (; bytes >= MF_PAGE; bytes -= MF_PAGE, at += MF_PAGE, from += MF_PAGE)
+		if (mf_pt_lookup(mem, MF_GVA(at), &gpa) && !mf_mem_is_file(mem, gpa)) {
+			mf_mem_mark(mem, mem->guest + gpa.at, MF_PAGE);
+			memcpy(mem->guest + gpa.at, from, MF_PAGE);
+		}
+}
+
+/* False: it stays as it is. */
+static bool make_own(struct mf_process *process, struct mf_vma vma)
+{
+	uint64_t bytes = vma.end - vma.start;
+	uint8_t *copy =
+		bytes / MF_PAGE < mf_frames_left(&process->vm.mem) ? calloc(1, bytes) : NULL;
+	const struct mf_fd *entry = mf_filemap_fd(process, &vma);
+	uint32_t prot = vma.prot;
+
+	if (!copy || read_piece(entry, copy, bytes, vma.offset) ||
+	    mf_memory_unmap(process, vma.start, bytes)) {
+		free(copy);
+		return false;
+	}
+	vma = (struct mf_vma){.start = vma.start,
+			      .end = vma.end,
+			      .prot = PROT_READ | PROT_WRITE,
+			      .kind = MF_VMA_MMAP,
+			      .flags = vma.flags & (MF_VMA_IS_SHARED | MF_VMA_IS_LOCKED)};
+	mf_memory_add(process, vma);
+	mf_memory_back(process, vma.start, bytes);
+	fill_pages(process, vma.start, copy, bytes);
+	free(copy);
+	if (prot != vma.prot && !mf_vma_protect(process, vma.start, vma.end, prot))
+		mf_pt_protect(&process->vm.mem, MF_GVA(vma.start), bytes / MF_PAGE,
+			      mf_memory_prot(prot));
+	return true;
+}
+
+void mf_filemap_settle(struct mf_process *process)
+{
+	const struct mf_linux *lx = mf_linux(process);
+	uint32_t i = 0;
+
+	/* The list changes when a range does: from the beginning then. */
+	while (i < lx->vma_count)
+		i = is_lonely(process, &lx->vmas[i]) && make_own(process, lx->vmas[i]) ? 0 : i + 1;
 }
 
 int mf_filemap_check_freeze(const struct mf_process *process, struct mf_error *err)

@@ -46,6 +46,13 @@ bool mf_filemap_cut(struct mf_process *process);
 /* A touch of a page that was cut off: map it again if its file has it by now. */
 enum mf_touch mf_filemap_back(struct mf_process *process, uint64_t page, const struct mf_vma *vma);
 
+/*
+ * Before a freeze: memory that is shared by a file without a name, which only this mapping has any
+ * more, becomes the program's own, with what is in it: so every fork can have it. Where there is
+ * not enough memory for that it stays.
+ */
+void mf_filemap_settle(struct mf_process *process);
+
 /* -EBUSY with a sentence when a mapping cannot be had by every fork: memory that is shared with
  * nobody but the program itself, by a file without a name. */
 int mf_filemap_check_freeze(const struct mf_process *process, struct mf_error *err);

@@ -8,6 +8,7 @@
 #include "engine/linux/files.h"
 #include "engine/linux/io.h"
 #include "engine/linux/rlimit.h"
+#include "engine/linux/shm.h"
 #include "engine/linux/system.h"
 #include "engine/linux/wait.h"
 
@@ -73,8 +74,8 @@ int mf_name_open(const struct mf_process *process, const struct mf_name *name, u
 	const struct mf_permit *permit = process->policy->permit;
 	int ret;
 
-	if (is_of_proc(name))
-		return -ENOENT;
+	if (is_of_proc(name) || mf_shm_name(process, name->text))
+		return is_of_proc(name) ? -ENOENT : -EACCES;
 	ret = permit ? mf_permit_open_need(permit, "/", name->text, need, flags, mode) : -EACCES;
 	/* Directories above permitted ones can be asked about all the same. */
 	if (ret == -EACCES && (need != MF_PERMIT_EITHER || !mf_name_leads_to(process, name)))
@@ -157,11 +158,15 @@ static int64_t reopen(struct mf_process *process, uint32_t number, int flags)
 	return mf_fd_install(process, &copy, 0);
 }
 
-/* A name that the engine makes up; -ENOENT: it is none, or one that the host may be asked for. */
-static int64_t open_system(struct mf_process *process, struct mf_name *name, int flags)
+/* A name that the engine makes up; -ENOENT: it is none, or one that the host may be asked for, but
+ * for those of /dev/shm. */
+static int64_t open_system(struct mf_process *process, struct mf_name *name, int flags, mode_t mode)
 {
+	const char *shm = mf_shm_name(process, name->text);
 	struct mf_system_node node;
 
+	if (shm)
+		return mf_shm_open(process, shm, flags, mode);
 	if (!mf_system_find(process, name->text, &node))
 		return -ENOENT;
 	if (node.kind == MF_SYSTEM_LINK || (node.kind == MF_SYSTEM_FD && flags & O_NOFOLLOW))
@@ -169,7 +174,7 @@ static int64_t open_system(struct mf_process *process, struct mf_name *name, int
 	if (node.kind == MF_SYSTEM_FD && mf_fd_get(process, node.number)->kind == MF_FD_DIR) {
 		int ret = mf_system_fd_name(process, node.number, name->text);
 
-		return ret < 0 ? ret : open_system(process, name, flags);
+		return ret < 0 ? ret : open_system(process, name, flags, mode);
 	}
 	if (node.kind == MF_SYSTEM_FD)
 		return reopen(process, node.number, flags);
@@ -196,8 +201,8 @@ static int64_t open_name(struct mf_process *process, uint64_t dirfd, uint64_t va
 	ret = mf_system_follow(process, &name, !(flags & O_NOFOLLOW));
 	if (ret)
 		return ret;
-	made_up = open_system(process, &name, flags);
-	if (made_up != -ENOENT)
+	made_up = open_system(process, &name, flags, bits);
+	if (made_up != -ENOENT || mf_shm_name(process, name.text))
 		return made_up;
 	if (is_of_proc(&name))
 		return -ENOENT;
@@ -270,7 +275,7 @@ static int64_t open_resolved(struct mf_process *process, uint64_t dirfd, uint64_
 	if (!stays && mf_system_find(process, name.text, &node))
 		return node.kind == MF_SYSTEM_LINK || node.kind == MF_SYSTEM_FD
 			       ? -ELOOP
-			       : open_system(process, &name, flags);
+			       : open_system(process, &name, flags, bits);
 	if (is_of_proc(&name) || mf_system_find(process, base, &node))
 		return -ENOENT;
 	if (!permit)

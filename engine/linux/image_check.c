@@ -169,6 +169,10 @@ static const char *check_limits(const struct mf_linux *lx)
 {
 	uint32_t i;
 
+	for (i = 0; i < MF_SHM_NAMES; i++)
+		if (lx->shm[i].name[0])
+			return "a name in /dev/shm";
+
 	for (i = 0; i < MF_LIMITS; i++)
 		if (lx->limits[i].soft > lx->limits[i].hard)
 			return "its limits";

@@ -42,6 +42,8 @@ static const char *check_description(const struct mf_check *check, uint32_t i)
 		return NULL;
 	if (entry->kind == MF_FD_FREE || entry->kind >= MF_FD_KINDS || entry->kind == MF_FD_INOTIFY)
 		return "the kind of an open file";
+	if (entry->marks & (MF_FD_IS_MEMFD | MF_FD_IS_SHM))
+		return "a file in memory";
 	if (entry->kind == MF_FD_SOCKET && !mf_socket_image_is_sane(lx, entry))
 		return "a socket";
 	if (entry->kind == MF_FD_FILE && entry->marks)

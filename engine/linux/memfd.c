@@ -29,6 +29,12 @@ static uint64_t pages_of(uint64_t bytes)
 	return bytes / MF_PAGE + (bytes % MF_PAGE != 0);
 }
 
+/* The description that a file in memory is counted with. */
+static const struct mf_fd *account_of(const struct mf_process *process, const struct mf_fd *entry)
+{
+	return entry->marks & MF_FD_IS_SHM ? mf_fd_at(process, entry->object) : entry;
+}
+
 /* The pages that it is counted with, in entry->object; used frames are the VM's account. */
 static void charge(struct mf_process *process, const struct mf_fd *entry, uint64_t pages)
 {
@@ -42,7 +48,10 @@ int mf_memfd_grow(struct mf_process *process, const struct mf_fd *entry, uint64_
 {
 	uint64_t pages = pages_of(end);
 
-	if (!is_memfd(entry) || pages <= entry->object)
+	if (!is_memfd(entry))
+		return 0;
+	entry = account_of(process, entry);
+	if (pages <= entry->object)
 		return 0;
 	if (pages - entry->object > mf_frames_left(&process->vm.mem)) {
 		process->out_of_memory = true;
@@ -57,12 +66,14 @@ void mf_memfd_settle(struct mf_process *process, const struct mf_fd *entry)
 	struct stat st;
 
 	if (is_memfd(entry) && !fstat(entry->host, &st))
-		charge(process, entry, pages_of((uint64_t)st.st_size));
+		charge(process, account_of(process, entry), pages_of((uint64_t)st.st_size));
 }
 
 void mf_memfd_close(struct mf_process *process, const struct mf_fd *entry)
 {
-	if (is_memfd(entry))
+	if (is_memfd(entry) && entry->marks & MF_FD_IS_SHM)
+		mf_fd_drop(process, account_of(process, entry));
+	else if (is_memfd(entry))
 		charge(process, entry, 0);
 }
 
@@ -72,9 +83,11 @@ int mf_memfd_freeze(const struct mf_process *process, const struct mf_fd *entry,
 	(void)process;
 	if (!is_memfd(entry))
 		return 0;
-	return mf_error_set(err, -EBUSY,
-			    "the program holds a file made by memfd_create at its ready point, and "
-			    "forks cannot have one of their own: close it before");
+	return mf_error_set(
+		err, -EBUSY,
+		"the program holds a file in memory (memfd_create, or a name in /dev/shm) "
+		"at its ready point, and forks cannot have one of their own: close it, or "
+		"remove the name, before");
 }
 
 /* -EFAULT, or -EINVAL when it is too long. */

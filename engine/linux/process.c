@@ -276,8 +276,10 @@ void mf_process_run(struct mf_process *process, struct mf_exit *exit)
 
 int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct mf_error *err)
 {
-	int ret = mf_fd_check_freeze(process, err);
+	int ret;
 
+	mf_filemap_settle(process);
+	ret = mf_fd_check_freeze(process, err);
 	if (!ret)
 		ret = mf_filemap_check_freeze(process, err);
 	if (ret) {

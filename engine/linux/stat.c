@@ -4,6 +4,7 @@
  * described without the host: the emulated devices, and the directories above permitted ones.
  */
 #include "engine/linux/files.h"
+#include "engine/linux/shm.h"
 #include "engine/linux/system.h"
 #include "engine/linux/io.h"
 
@@ -75,6 +76,11 @@ static int find_name(struct mf_process *process, struct mf_name *name, int flags
 	*subject = (struct subject){.fd = -1, .ours = true};
 	if (ret)
 		return ret;
+	if (mf_shm_name(process, name->text)) {
+		*subject = (struct subject){
+			.fd = mf_shm_host(process, mf_shm_name(process, name->text))};
+		return subject->fd < 0 ? subject->fd : 0;
+	}
 	if (mf_system_find(process, name->text, &node)) {
 		if (node.kind == MF_SYSTEM_FD && !(flags & AT_SYMLINK_NOFOLLOW))
 			return find_fd(process, node.number, subject);
@@ -259,7 +265,7 @@ static int64_t access_name(struct mf_process *process, uint64_t dirfd, uint64_t 
 	if (syscall(SYS_faccessat2, subject.fd, "", (int)mode, AT_EMPTY_PATH | AT_EACCESS))
 		ret = -errno;
 	let_go(&subject);
-	if (ret || !need)
+	if (ret || !need || !subject.ours)
 		return ret;
 	fd = mf_name_open(process, &name, need,
 			  O_PATH | (flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0), 0);

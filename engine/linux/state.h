@@ -75,6 +75,7 @@ enum mf_fd_kind {
 
 enum mf_fd_mark {
 	MF_FD_IS_MEMFD = 1,  /* FILE: has no name; `object` pages of it are counted */
+	MF_FD_IS_SHM = 4,    /* besides: of /dev/shm; `object` is the description that counts */
 	MF_FD_IS_STREAM = 2, /* FILE: a standard stream; others share its position, which is the
 				host's, and `offset` means nothing */
 };
@@ -328,6 +329,14 @@ struct mf_socket_token {
 
 #define MF_SOCKET_TOKENS 256u
 
+/* A name in /dev/shm, which holds the description of its file (engine/linux/shm.h). */
+struct mf_shm {
+	char name[252]; /* empty: free */
+	uint32_t file;  /* description, by index */
+};
+
+#define MF_SHM_NAMES 64u
+
 /* Of a resource (RLIMIT_*); UINT64_MAX: none. */
 struct mf_limit {
 	uint64_t soft;
@@ -374,6 +383,7 @@ struct mf_linux {
 	struct mf_epoll_item items[MF_EPOLL_ITEMS];
 	struct mf_socket_name socket_names[MF_SOCKET_NAMES];
 	struct mf_socket_token socket_tokens[MF_SOCKET_TOKENS];
+	struct mf_shm shm[MF_SHM_NAMES];
 	char cwd[MF_PATH_MAX];
 	/* the program, as /proc/self tells of it */
 	char exe[MF_PATH_MAX]; /* absolute */

@@ -12,6 +12,7 @@
 
 #include "engine/image/guest.h"
 #include "engine/linux/io.h"
+#include "engine/linux/shm.h"
 
 #define LINKS_MAX 40
 
@@ -114,6 +115,7 @@ static const struct row rows[] = {
 	DEVICE("/dev/full", MF_CHAR_FULL),
 	DEVICE("/dev/null", MF_CHAR_NULL),
 	DEVICE("/dev/random", MF_CHAR_RANDOM),
+	DIR_("/dev/shm"),
 	LINK("/dev/stderr", "/proc/self/fd/2"),
 	LINK("/dev/stdin", "/proc/self/fd/0"),
 	LINK("/dev/stdout", "/proc/self/fd/1"),
@@ -297,6 +299,8 @@ int mf_system_fd_name(const struct mf_process *process, uint32_t fd, char to[PAT
 	if (entry->kind == MF_FD_DIR)
 		return snprintf(to, PATH_MAX, "%s", mf_linux(process)->dirs[entry->dir]);
 	host = mf_fd_host(process, entry);
+	if (mf_shm_of(process, entry))
+		return snprintf(to, PATH_MAX, "/dev/shm/%s", mf_shm_of(process, entry));
 	if (entry->kind == MF_FD_FILE)
 		return mf_system_file_name(process, entry, to);
 	/* Of the host's streams: what kind they are, and nothing more. */
@@ -535,6 +539,21 @@ static bool list_rows(const char *path, uint64_t *cookie, uint8_t *to, size_t ro
 	return true;
 }
 
+static bool list_shm(const struct mf_process *process, uint64_t *cookie, uint8_t *to, size_t room,
+		     size_t *used)
+{
+	uint32_t at;
+	const char *name = mf_shm_next(process, (uint32_t)(*cookie - COOKIE_NUMBERS), &at);
+
+	for (; name; name = mf_shm_next(process, at + 1, &at)) {
+		if (!put_entry(to, room, used, COOKIE_NUMBERS + at + 1, name, MF_SYSTEM_TEXT))
+			return false;
+		*cookie = COOKIE_NUMBERS + at + 1;
+	}
+	*cookie = COOKIE_END;
+	return true;
+}
+
 static bool list_numbers(const struct mf_process *process, const char *path, uint64_t *cookie,
 			 uint8_t *to, size_t room, size_t *used)
 {
@@ -542,6 +561,8 @@ static bool list_numbers(const struct mf_process *process, const char *path, uin
 	uint32_t number;
 	char name[16];
 
+	if (!strcmp(path, "/dev/shm"))
+		return list_shm(process, cookie, to, room, used);
 	while (next_number(process, path, (uint32_t)(*cookie - COOKIE_NUMBERS), &number)) {
 		snprintf(name, sizeof(name), "%u", number);
 		if (!put_entry(to, room, used, COOKIE_NUMBERS + number + 1, name,

@@ -449,7 +449,7 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_getrandom] = DONE(getrandom, "pux", getrandom),
 	[__NR_memfd_create] = PARTIAL(
 		memfd_create, "sx", memfd_create,
-		"no huge pages of their own: ENOSYS; a program that holds one cannot be frozen"),
+		"no huge pages of their own: ENOSYS; a program that has one open cannot be frozen"),
 	[__NR_kexec_file_load] = REFUSED(kexec_file_load, "", EPERM, "needs privilege"),
 	[__NR_bpf] = REFUSED(bpf, "", EPERM, "needs privilege"),
 	[__NR_execveat] = ENOSYS_(execveat, "one program"),

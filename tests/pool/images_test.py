@@ -168,6 +168,7 @@ def sockets_of_an_image_file_are_made_anew():
         for _ in range(2):
             same(server.ask("/fresh").body, b"9 -1 -1 ", "made, bound and listening sockets")
             same(server.ask("/pairs").body, b"-1 -1 1 ", "pairs")
+            same(server.ask("/shared").body, b"42 0 -1 ", "shared memory")
         refused(serve(LOOPBACK, "--", IMAGE), "an address that is in use", r"socket at 127\.0\.0\.1:\d+.+in use")
     refused(serve("--", IMAGE), "without its network", r"--allow-net")
     refused(serve("--allow-net=127.0.0.2", "--", IMAGE), "with another's", r"allow it with --allow-net=127\.0\.0\.1:\d+")

@@ -98,4 +98,11 @@ def sockets_that_were_only_made_are_each_forks_own():
             same(server.ask("/fresh").body, b"9 -1 -1 ", "what worked; what would change the socket of all")
 
 
+@claim
+def shared_memory_that_nothing_names_any_more_is_each_forks_own():
+    with serving("--audit", vms=2, args=("fresh",)) as server:
+        for _ in range(3):
+            same(server.ask("/shared").body, b"42 0 -1 ", "a number and a semaphore in shared memory")
+
+
 main()

@@ -66,7 +66,8 @@ static void on_signal(int signo)
 	came = signo;
 }
 
-CASE(a_file_grows_to_its_limit_and_no_further, setrlimit, write, pwrite64, ftruncate, truncate, fallocate)
+CASE(a_file_grows_to_its_limit_and_no_further, setrlimit, write, pwrite64, ftruncate, truncate,
+     fallocate)
 {
 	char text[100] = {0};
 	int fd = open("f", O_RDWR | O_CREAT, 0600);
@@ -130,7 +131,8 @@ CASE(data_has_a_limit, setrlimit, mmap, brk, mprotect)
 
 CASE(memory_that_is_locked_has_a_limit, setrlimit, mlock, mlockall, mmap)
 {
-	char *own = mmap(NULL, 64 << 10, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *own =
+		mmap(NULL, 64 << 10, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	void *more;
 
 	set(RLIMIT_MEMLOCK, 32 << 10);

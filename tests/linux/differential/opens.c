@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* openat2, files without a name (O_TMPFILE) and how they get one, and what /proc/self says of files. */
+/* openat2, files without a name (O_TMPFILE) and how they get one, and what /proc/self says of
+ * files. */
 #include "case.h"
 
 #include <fcntl.h>
@@ -14,12 +15,13 @@
 #define SYS_fchmodat2 452
 #endif
 
-#define OPEN(dir, path, flags_, mode_, resolve_)                                              \
-	({                                                                                    \
-		struct open_how how_ = {.flags = (uint64_t)(flags_), .mode = mode_, .resolve = resolve_}; \
-		long fd_ = SYS(openat2, dir, path, &how_, sizeof(how_));                      \
+#define OPEN(dir, path, flags_, mode_, resolve_)                                                   \
+	({                                                                                         \
+		struct open_how how_ = {                                                           \
+			.flags = (uint64_t)(flags_), .mode = mode_, .resolve = resolve_};          \
+		long fd_ = SYS(openat2, dir, path, &how_, sizeof(how_));                           \
 		say("%s %s %s: %s", #flags_, path, #resolve_, fd_ < 0 ? strerror(errno) : "open"); \
-		fd_;                                                                          \
+		fd_;                                                                               \
 	})
 
 static void make_tree(void)
@@ -35,11 +37,15 @@ static void make_tree(void)
 
 CASE(openat2_resolves_as_it_is_told, openat2)
 {
-	static const uint64_t ways[] = {0, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS,
-					RESOLVE_NO_MAGICLINKS, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
-	static const char *const paths[] = {"in/f",	"inner",  "outer",     "absolute",     "dir/f",
-					    "in/../in/f", "..",   "../out",    "in/../../out", "missing",
-					    "in/f/",	".",	  "in/../../base/in/f"};
+	static const uint64_t ways[] = {0,
+					RESOLVE_BENEATH,
+					RESOLVE_IN_ROOT,
+					RESOLVE_NO_SYMLINKS,
+					RESOLVE_NO_MAGICLINKS,
+					RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+	static const char *const paths[] = {
+		"in/f",   "inner",        "outer",   "absolute", "dir/f", "in/../in/f",        "..",
+		"../out", "in/../../out", "missing", "in/f/",    ".",     "in/../../base/in/f"};
 	size_t i, k;
 	int base;
 
@@ -166,8 +172,8 @@ CASE(fchmodat2_sets_modes, fchmodat2, linux_6_6)
 	show_tree();
 }
 
-/* The line of /proc/self/maps for an address: rights, offset, whether device, inode and name are the
- * file's, and whether the name stands in its column. */
+/* The line of /proc/self/maps for an address: rights, offset, whether device, inode and name are
+ * the file's, and whether the name stands in its column. */
 static void show_map(const void *address, const struct stat *st, const char *name)
 {
 	unsigned long from, to, offset, inode;
@@ -177,12 +183,14 @@ static void show_map(const void *address, const struct stat *st, const char *nam
 
 	while (fgets(line, sizeof(line), maps)) {
 		path[0] = 0;
-		if (sscanf(line, "%lx-%lx %7s %lx %x:%x %lu %4095s", &from, &to, rights, &offset, &major_,
-			   &minor_, &inode, path) < 7 ||
+		if (sscanf(line, "%lx-%lx %7s %lx %x:%x %lu %4095s", &from, &to, rights, &offset,
+			   &major_, &minor_, &inode, path) < 7 ||
 		    (unsigned long)address < from || (unsigned long)address >= to)
 			continue;
-		say("%s %lx %lx: %d %d %d %d", rights, to - from, offset, makedev(major_, minor_) == st->st_dev,
-		    inode == st->st_ino, strlen(path) >= strlen(name) && !strcmp(path + strlen(path) - strlen(name), name),
+		say("%s %lx %lx: %d %d %d %d", rights, to - from, offset,
+		    makedev(major_, minor_) == st->st_dev, inode == st->st_ino,
+		    strlen(path) >= strlen(name) &&
+			    !strcmp(path + strlen(path) - strlen(name), name),
 		    !path[0] || line[73] == path[0]);
 	}
 	fclose(maps);

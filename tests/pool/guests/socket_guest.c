@@ -8,10 +8,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -25,6 +27,9 @@ static int stream[2], packets[2], listener, epoll;
 static int fresh_udp, fresh_tcp, bound_udp, soon, late; /* with the argument "fresh" */
 static char text[512];
 static struct sockaddr_in address;
+
+static long *shared;
+static sem_t *semaphore;
 
 static void say(const char *format, long a, long b, long c, const char *word)
 {
@@ -200,6 +205,28 @@ static int timer_in(long seconds)
 	return fd;
 }
 
+/* Memory that is shared by a file without a name: this fork's own, with what the image has in it.
+ */
+static void use_shared(void)
+{
+	long taken = sem_trywait(semaphore);
+
+	say("%ld %ld %ld %s", ++shared[512], taken, sem_trywait(semaphore), "");
+}
+
+static void make_shared(void)
+{
+	int fd = memfd_create("shared", 0);
+
+	if (ftruncate(fd, 8192))
+		return;
+	shared = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	shared[512] = 41;
+	close(fd);
+	semaphore = sem_open("/mf-pool-semaphore", O_CREAT, 0600, 1);
+	sem_unlink("/mf-pool-semaphore");
+}
+
 static void make_fresh(void)
 {
 	int on = 1;
@@ -212,6 +239,7 @@ static void make_fresh(void)
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	bind(bound_udp, (struct sockaddr *)&address, sizeof(address));
 	soon = timer_in(1);
+	make_shared();
 	late = timer_in(3000000);
 }
 
@@ -224,7 +252,7 @@ static void serve(void)
 		{"/pairs", use_pairs},      {"/close", close_pair},     {"/halve", halve_pair},
 		{"/connect", connect_here}, {"/spoil", spoil_listener}, {"/leak", leak},
 		{"/wait", wait_for_ever},   {"/fresh", use_fresh},      {"/clock", tell_clock},
-		{"/timer", wait_for_timer},
+		{"/timer", wait_for_timer}, {"/shared", use_shared},
 	};
 	const struct mf_request *request;
 	size_t i;
