@@ -199,7 +199,7 @@ static int check_or_show(const struct mf_values *values, int argc, char **argv,
 		printf("%s is good: %zu tenants\n", config->path, config->tenant_count);
 	else
 		show_all(config, values->config_json);
-	mf_config_destroy(config);
+	mf_config_put(config);
 	return fflush(stdout) || ferror(stdout) ? MF_STATUS_FAILED : 0;
 }
 

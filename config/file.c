@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config/file.h"
+#include "config/edit.h"
 
 #include <errno.h>
 #include <libconfig.h>
@@ -16,6 +16,7 @@ struct reader {
 	struct mf_config *config;
 	const char *name;
 	struct mf_error *err;
+	bool tenants_alone; /* the rest stands elsewhere */
 };
 
 static int __attribute__((format(printf, 3, 4)))
@@ -32,32 +33,15 @@ wrong(const struct reader *reader, const config_setting_t *at, const char *forma
 			    at ? config_setting_source_line(at) : 1, why.text);
 }
 
-static int no_memory(struct mf_error *err)
-{
-	return mf_error_set(err, -ENOMEM, "not enough memory for the configuration");
-}
-
 /* ---- values ---- */
 
 static int add(const struct reader *reader, struct mf_settings *settings,
 	       const struct mf_option *option, const char *text, const config_setting_t *at)
 {
-	struct mf_setting *grown =
-		realloc(settings->settings, (settings->count + 1) * sizeof(*grown));
 	const char *file = config_setting_source_file(at);
-	char *copy = text ? strdup(text) : NULL;
-	char *where = strdup(file ? file : reader->name);
 
-	if (grown)
-		settings->settings = grown;
-	if (!grown || !where || (text && !copy)) {
-		free(copy);
-		free(where);
-		return no_memory(reader->err);
-	}
-	grown[settings->count++] =
-		(struct mf_setting){option, copy, where, config_setting_source_line(at)};
-	return 0;
+	return mf_settings_add(settings, option, text, file ? file : reader->name,
+			       config_setting_source_line(at), reader->err);
 }
 
 /* A string, a number or a truth as text; NULL with a sentence. */
@@ -138,72 +122,13 @@ static int unknown(const struct reader *reader, config_setting_t *at, unsigned i
 		     name);
 }
 
-/* "--memory x is not a size" is about a flag: here it is a key. */
-static int apply(const struct reader *reader, struct mf_values *values,
-		 const struct mf_setting *setting)
-{
-	struct mf_error why = {0};
-	int ret = setting->option->take(values, setting->option, setting->text, &why);
-
-	if (ret)
-		mf_error_set(reader->err, -EINVAL, "%s:%u: %s", setting->file, setting->line,
-			     why.text + (strncmp(why.text, "--", 2) ? 0 : 2));
-	return ret;
-}
-
-static int apply_all(const struct reader *reader, struct mf_values *values,
-		     const struct mf_settings *settings, unsigned int place)
-{
-	size_t i;
-	int ret = mf_values_init(values, place, reader->err);
-
-	for (i = 0; i < settings->count && !ret; i++)
-		ret = apply(reader, values, &settings->settings[i]);
-	return ret;
-}
-
 /* ---- tenants ---- */
-
-static int check_memory(const struct reader *reader, const struct mf_values *values,
-			const config_setting_t *at)
-{
-	const struct mf_serve_options *serve = &values->serve;
-	uint64_t each = serve->pool.private_pages * MF_PAGE;
-	uint64_t all = values->program.memory_bytes + serve->pool.vms * each +
-		       (serve->store.folder ? serve->store.memory_bytes : 0);
-
-	if (!values->tenant.memory_limit_bytes || all <= values->tenant.memory_limit_bytes)
-		return 0;
-	return wrong(reader, at,
-		     "memory-limit is less than this tenant may come to: %llu MiB (memory, and %u "
-		     "vms with %llu MiB of request-memory each); lower those",
-		     (unsigned long long)all >> 20, serve->pool.vms,
-		     (unsigned long long)each >> 20);
-}
-
-static int check_tenant(const struct reader *reader, const struct mf_config_tenant *tenant,
-			const config_setting_t *at)
-{
-	const struct mf_values *values = &tenant->values;
-	const struct mf_tenant_values *own = &values->tenant;
-
-	if (!own->program.count)
-		return wrong(reader, at, "tenant %s has no program", tenant->name);
-	if (!reader->config->values.daemon.listen.count && !own->listen.count)
-		return wrong(reader, at,
-			     "tenant %s has no address: give it listen, or give the file one for "
-			     "all",
-			     tenant->name);
-	if (values->serve.store.program && !values->serve.store.folder)
-		return wrong(reader, at, "tenant %s: store-program needs a folder: store",
-			     tenant->name);
-	return check_memory(reader, values, at);
-}
 
 static int read_tenant(const struct reader *reader, struct mf_config_tenant *tenant,
 		       config_setting_t *at)
 {
 	const char *name = config_setting_name(at);
+	const char *file = config_setting_source_file(at);
 	int ret = 0;
 	int i;
 
@@ -217,6 +142,9 @@ static int read_tenant(const struct reader *reader, struct mf_config_tenant *ten
 			     name, MF_TENANT_NAME_MAX);
 	snprintf(tenant->name, sizeof(tenant->name), "%s", name);
 	tenant->line = config_setting_source_line(at);
+	tenant->file = strdup(file ? file : reader->name);
+	if (!tenant->file)
+		return mf_error_set(reader->err, -ENOMEM, "not enough memory");
 	for (i = 0; i < config_setting_length(at) && !ret; i++) {
 		config_setting_t *one = config_setting_get_elem(at, (unsigned int)i);
 		const struct mf_option *option =
@@ -226,8 +154,14 @@ static int read_tenant(const struct reader *reader, struct mf_config_tenant *ten
 			     : unknown(reader, one, MF_IN_TENANT);
 	}
 	if (!ret)
-		ret = apply_all(reader, &tenant->values, &tenant->settings, MF_IN_TENANT);
-	return ret ? ret : check_tenant(reader, tenant, at);
+		ret = mf_config_complete_tenant(tenant, reader->err);
+	if (!ret && !reader->tenants_alone && !tenant->values.tenant.listen.count &&
+	    !reader->config->values.daemon.listen.count)
+		ret = wrong(reader, at,
+			    "tenant %s has no address: give it listen, or give the file one for "
+			    "all",
+			    name);
+	return ret;
 }
 
 static int read_tenants(const struct reader *reader, config_setting_t *group)
@@ -242,9 +176,10 @@ static int read_tenants(const struct reader *reader, config_setting_t *group)
 			     "}; }");
 	if (count > (int)MF_TENANTS_MAX)
 		return wrong(reader, group, "%d tenants are more than %u", count, MF_TENANTS_MAX);
+	free(config->tenants);
 	config->tenants = calloc((size_t)count + 1, sizeof(*config->tenants));
 	if (!config->tenants)
-		return no_memory(reader->err);
+		return mf_error_set(reader->err, -ENOMEM, "not enough memory");
 	while (!ret && config->tenant_count < (size_t)count) {
 		size_t i = config->tenant_count++;
 
@@ -270,47 +205,53 @@ static int read_root(const struct reader *reader, config_setting_t *root)
 
 		if (!strcmp(config_setting_name(one), "tenants"))
 			tenants = one;
+		else if (option && reader->tenants_alone)
+			ret = wrong(reader, one,
+				    "%s stands in the file of mayflyd; only tenants "
+				    "may be added",
+				    option->name);
 		else if (option)
 			ret = take_setting(reader, &config->settings, option, one);
 		else
 			ret = unknown(reader, one, MF_IN_FILE);
 	}
 	if (!ret)
-		ret = apply_all(reader, &config->values, &config->settings, MF_IN_FILE);
+		ret = mf_settings_apply(&config->settings, &config->values, MF_IN_FILE,
+					reader->err);
 	if (!ret && tenants)
 		ret = read_tenants(reader, tenants);
 	return ret ? ret : mf_config_check_routes(config, reader->err);
 }
 
-static int read_parsed(struct mf_config **out, const char *name, config_t *parsed, int good,
-		       struct mf_error *err)
+static int read_parsed(struct mf_config **out, struct reader *reader, config_t *parsed, int good)
 {
-	struct reader reader = {calloc(1, sizeof(*reader.config)), name, err};
-	int ret = 0;
+	const char *file = config_error_file(parsed);
+	int ret;
 
-	if (!reader.config || !(reader.config->path = strdup(name)))
-		ret = no_memory(err);
-	else if (!good)
-		ret = mf_error_set(err, -EINVAL, "%s:%d: %s",
-				   config_error_file(parsed) ? config_error_file(parsed) : name,
+	reader->config = mf_config_new(reader->name, 0, reader->err);
+	if (!reader->config)
+		return -ENOMEM;
+	if (good)
+		ret = read_root(reader, config_root_setting(parsed));
+	else
+		ret = mf_error_set(reader->err, -EINVAL, "%s:%d: %s", file ? file : reader->name,
 				   config_error_line(parsed), config_error_text(parsed));
-	else
-		ret = read_root(&reader, config_root_setting(parsed));
 	if (ret)
-		mf_config_destroy(reader.config);
+		mf_config_put(reader->config);
 	else
-		*out = reader.config;
+		*out = reader->config;
 	return ret;
 }
 
-int mf_config_load_text(struct mf_config **out, const char *name, const char *text,
-			struct mf_error *err)
+int mf_config_load_tenants(struct mf_config **out, const char *name, const char *text,
+			   struct mf_error *err)
 {
+	struct reader reader = {.name = name, .err = err, .tenants_alone = true};
 	config_t parsed;
 	int ret;
 
 	config_init(&parsed);
-	ret = read_parsed(out, name, &parsed, config_read_string(&parsed, text), err);
+	ret = read_parsed(out, &reader, &parsed, config_read_string(&parsed, text));
 	config_destroy(&parsed);
 	return ret;
 }
@@ -330,6 +271,7 @@ static int check_file(const char *path, FILE *file, struct mf_error *err)
 
 int mf_config_load(struct mf_config **out, const char *path, struct mf_error *err)
 {
+	struct reader reader = {.name = path, .err = err};
 	FILE *file = fopen(path, "re");
 	config_t parsed;
 	char *folder;
@@ -342,80 +284,12 @@ int mf_config_load(struct mf_config **out, const char *path, struct mf_error *er
 	if (folder) {
 		config_init(&parsed);
 		config_set_include_dir(&parsed, dirname(folder));
-		ret = read_parsed(out, path, &parsed, config_read(&parsed, file), err);
+		ret = read_parsed(out, &reader, &parsed, config_read(&parsed, file));
 		config_destroy(&parsed);
 	} else if (!ret) {
-		ret = no_memory(err);
+		ret = mf_error_set(err, -ENOMEM, "not enough memory");
 	}
 	free(folder);
 	fclose(file);
 	return ret;
-}
-
-static void settings_finish(struct mf_settings *settings)
-{
-	while (settings->count) {
-		struct mf_setting *setting = &settings->settings[--settings->count];
-
-		free(setting->text);
-		free(setting->file);
-	}
-	free(settings->settings);
-	settings->settings = NULL;
-}
-
-void mf_config_destroy(struct mf_config *config)
-{
-	if (!config)
-		return;
-	while (config->tenant_count) {
-		struct mf_config_tenant *tenant = &config->tenants[--config->tenant_count];
-
-		mf_values_finish(&tenant->values);
-		settings_finish(&tenant->settings);
-	}
-	free(config->tenants);
-	mf_values_finish(&config->values);
-	settings_finish(&config->settings);
-	free(config->path);
-	free(config);
-}
-
-struct mf_config_tenant *mf_config_find(const struct mf_config *config, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < config->tenant_count; i++)
-		if (!strcmp(config->tenants[i].name, name))
-			return &config->tenants[i];
-	return NULL;
-}
-
-bool mf_settings_equal(const struct mf_settings *a, const struct mf_settings *b)
-{
-	size_t i;
-
-	if (a->count != b->count)
-		return false;
-	for (i = 0; i < a->count; i++) {
-		const struct mf_setting *one = &a->settings[i];
-		const struct mf_setting *other = &b->settings[i];
-
-		if (one->option != other->option || !one->text != !other->text ||
-		    (one->text && strcmp(one->text, other->text)))
-			return false;
-	}
-	return true;
-}
-
-const struct mf_setting *mf_settings_find(const struct mf_settings *settings,
-					  const struct mf_option *option)
-{
-	const struct mf_setting *found = NULL;
-	size_t i;
-
-	for (i = 0; i < settings->count; i++)
-		if (settings->settings[i].option == option)
-			found = &settings->settings[i];
-	return found;
 }

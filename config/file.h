@@ -27,12 +27,14 @@ struct mf_settings {
 
 struct mf_config_tenant {
 	char name[MF_TENANT_NAME_MAX + 1];
+	char *file; /* where it stands; owned */
 	unsigned int line;
 	struct mf_settings settings; /* what the file says */
 	struct mf_values values;     /* what holds; texts point into `settings` */
 };
 
 struct mf_config {
+	unsigned int references;
 	char *path;
 	struct mf_settings settings;
 	struct mf_values values;
@@ -46,17 +48,31 @@ struct mf_config {
  */
 int mf_config_load(struct mf_config **out, const char *path, struct mf_error *err);
 
-/* The same from text; `name` stands for the file in sentences. */
-int mf_config_load_text(struct mf_config **out, const char *name, const char *text,
-			struct mf_error *err);
+/* The same from text that has tenants alone, for another file; `name` stands for it in sentences.
+ */
+int mf_config_load_tenants(struct mf_config **out, const char *name, const char *text,
+			   struct mf_error *err);
 
-void mf_config_destroy(struct mf_config *config);
+/*
+ * A configuration of this tenant alone, with other values for some keys: lines of KEY=VALUE. A list
+ * is replaced as a whole. -EINVAL with a sentence.
+ */
+int mf_config_change(struct mf_config **out, const struct mf_config_tenant *tenant,
+		     const char *changes, struct mf_error *err);
+
+/* One who uses it more, and one fewer: the last one frees it. NULL is fine for put. */
+void mf_config_get(struct mf_config *config);
+void mf_config_put(struct mf_config *config);
 
 /*
  * What only the whole can tell: no two tenants have the same address, or the same host and path.
  * -EINVAL with a sentence. Both loads have done it.
  */
 int mf_config_check_routes(const struct mf_config *config, struct mf_error *err);
+
+/* The same of two tenants of any configurations, behind the addresses of `config`. */
+int mf_config_check_pair(const struct mf_config *config, const struct mf_config_tenant *a,
+			 const struct mf_config_tenant *b, struct mf_error *err);
 
 /* It has a part of the addresses that tenants share: one with addresses of its own has that only if
  * it names a host or a path. */
@@ -65,7 +81,7 @@ bool mf_tenant_is_shared(const struct mf_config *config, const struct mf_config_
 /* The tenant of that name, or NULL. */
 struct mf_config_tenant *mf_config_find(const struct mf_config *config, const char *name);
 
-/* Both say the same, line for line; where they say it does not matter. */
+/* Both say the same to an engine, line for line; where they say it does not matter. */
 bool mf_settings_equal(const struct mf_settings *a, const struct mf_settings *b);
 
 /* Where an option's value comes from: its last setting, or NULL: the default. */

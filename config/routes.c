@@ -28,8 +28,8 @@ static const char *common(const struct mf_texts *a, const struct mf_texts *b, co
 	return NULL;
 }
 
-static int check_pair(const struct mf_config *config, const struct mf_config_tenant *a,
-		      const struct mf_config_tenant *b, struct mf_error *err)
+int mf_config_check_pair(const struct mf_config *config, const struct mf_config_tenant *a,
+			 const struct mf_config_tenant *b, struct mf_error *err)
 {
 	const struct mf_tenant_values *first = &a->values.tenant;
 	const struct mf_tenant_values *second = &b->values.tenant;
@@ -61,6 +61,7 @@ int mf_config_check_routes(const struct mf_config *config, struct mf_error *err)
 
 	for (i = 0; i < config->tenant_count; i++)
 		for (j = i + 1; j < config->tenant_count && !ret; j++)
-			ret = check_pair(config, &config->tenants[i], &config->tenants[j], err);
+			ret = mf_config_check_pair(config, &config->tenants[i], &config->tenants[j],
+						   err);
 	return ret;
 }

@@ -64,6 +64,8 @@ struct mf_values {
 	const char *config_file;
 	bool config_json;
 	bool check_only;
+	bool version;
+	int router_link; /* 0: not the router */
 	bool help;
 	/* of the program's environment */
 	struct mf_texts env; /* --env, then what --allow-env lets in */

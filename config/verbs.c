@@ -42,16 +42,40 @@ const struct mf_verb mf_verb_texts[] = {
 	{.name = "ctl",
 	 .place = MF_IN_CTL,
 	 .anywhere = true,
-	 .usage = "mayfly ctl --control unix:PATH [OPTIONS] status|drain|stop",
-	 .intro = "Talk to an engine that was started with mayfly serve --control unix:PATH.\n"
-		  "\n"
-		  "  status                 say how it is: VMs, queue, requests by outcome, "
-		  "connections\n"
-		  "  drain                  finish what runs, take nothing new, then end\n"
-		  "  stop                   end now; what runs is dropped\n",
-	 .outro = "Exit status: 0; 1 when the engine refused; 125 when there is none, or it does "
+	 .usage = "mayfly ctl --control unix:PATH [OPTIONS] status|drain|stop\n"
+		  "       mayfly ctl --control unix:PATH [OPTIONS] list|events|stop\n"
+		  "       mayfly ctl --control unix:PATH [OPTIONS] status|drain|reload|remove "
+		  "TENANT\n"
+		  "       mayfly ctl --control unix:PATH [OPTIONS] add FILE | reload | limits "
+		  "TENANT "
+		  "KEY=VALUE...",
+	 .intro =
+		 "Talk to an engine that was started with mayfly serve --control unix:PATH, or to "
+		 "a mayflyd whose\n"
+		 "configuration says control = \"unix:PATH\".\n"
+		 "\n"
+		 "  status [TENANT]        say how an engine is: VMs, queue, requests by outcome, "
+		 "connections\n"
+		 "  drain [TENANT]         finish what runs, take nothing new, then end\n"
+		 "  stop                   end now; what runs is dropped (mayflyd: ends in order)\n"
+		 "  list                   say how the tenants are\n"
+		 "  add FILE               more tenants, until they are removed or mayflyd ends\n"
+		 "  remove TENANT          finish what runs, and forget it\n"
+		 "  reload [TENANT]        read the configuration again; of a tenant: replace its "
+		 "engine\n"
+		 "  limits TENANT KEY=...  other values, until its part of the file is changed\n"
+		 "  events                 say what happens, as it happens\n",
+	 .outro = "Exit status: 0; 1 when it was refused; 125 when there is none, or it does "
 		  "not answer.\n",
-	 .words = "status drain stop"},
+	 .words = "status drain stop list add remove reload limits events"},
+	{.name = "mayflyd",
+	 .place = MF_IN_DAEMON,
+	 .usage = "mayflyd --config FILE [--check]",
+	 .intro = "Serve many tenants: one confined engine process each, behind one router. SIGHUP "
+		  "reads the\n"
+		  "configuration again; SIGTERM ends it in order, a second one at once.\n",
+	 .outro = "Exit status: 0; 1 when the configuration is not good; 125 when something "
+		  "failed.\n"},
 	{.name = "stat",
 	 .place = MF_IN_STAT,
 	 .usage = "mayfly stat [OPTIONS] -- COMMAND [ARGS...]\n"

@@ -48,11 +48,10 @@ static int set_options(nng_socket socket, nng_duration timeout)
 	return code;
 }
 
-static int send_request(nng_socket socket, const char *command)
+static int send_request(nng_socket socket, const char *text)
 {
-	char *text = mf_control_request(command);
 	nng_msg *message = NULL;
-	int code = text ? nng_msg_alloc(&message, 0) : NNG_ENOMEM;
+	int code = nng_msg_alloc(&message, 0);
 
 	if (!code)
 		code = nng_msg_append(message, text, strlen(text));
@@ -60,12 +59,11 @@ static int send_request(nng_socket socket, const char *command)
 		code = nng_sendmsg(socket, message, 0);
 	if (code)
 		nng_msg_free(message);
-	free(text);
 	return code;
 }
 
 /* Without waiting: a listener that never answers must not hold this up. */
-static int exchange(nng_socket socket, const char *path, const char *command, nng_duration timeout,
+static int exchange(nng_socket socket, const char *path, const char *text, nng_duration timeout,
 		    nng_msg **message)
 {
 	nng_time until = nng_clock() + (nng_time)timeout;
@@ -76,7 +74,7 @@ static int exchange(nng_socket socket, const char *path, const char *command, nn
 	snprintf(url, sizeof(url), "ipc://%s", path);
 	code = nng_dial(socket, url, NULL, NNG_FLAG_NONBLOCK);
 	if (!code)
-		code = send_request(socket, command);
+		code = send_request(socket, text);
 	now = nng_clock();
 	if (!code)
 		code = nng_socket_set_ms(socket, NNG_OPT_RECVTIMEO,
@@ -97,24 +95,18 @@ static int fail(int code, const char *path, unsigned int timeout_ms, struct mf_e
 			    nng_strerror(code));
 }
 
-int mf_control_ask(const char *path, const char *command, unsigned int timeout_ms,
-		   struct mf_control_reply *reply, struct mf_error *err)
+static int ask(const char *path, const char *text, unsigned int timeout_ms,
+	       struct mf_control_reply *reply, struct mf_error *err)
 {
-	struct sockaddr_un address;
-	nng_socket socket;
 	nng_msg *message = NULL;
-	int code = mf_socket_address(&address, path, err);
+	nng_socket socket;
+	int code = nng_req0_open(&socket);
 
-	if (!code)
-		code = check_path(&address, err);
-	if (code)
-		return code;
-	code = nng_req0_open(&socket);
 	if (code)
 		return fail(code, path, timeout_ms, err);
 	code = set_options(socket, (nng_duration)timeout_ms);
 	if (!code)
-		code = exchange(socket, path, command, (nng_duration)timeout_ms, &message);
+		code = exchange(socket, path, text, (nng_duration)timeout_ms, &message);
 	if (code)
 		code = fail(code, path, timeout_ms, err);
 	else
@@ -123,4 +115,34 @@ int mf_control_ask(const char *path, const char *command, unsigned int timeout_m
 	nng_msg_free(message);
 	nng_close(socket);
 	return code;
+}
+
+int mf_control_ask_more(const char *path, const char *command, const char *tenant, const char *text,
+			unsigned int timeout_ms, struct mf_control_reply *reply,
+			struct mf_error *err)
+{
+	struct sockaddr_un address;
+	char *request;
+	int code = mf_socket_address(&address, path, err);
+
+	if (!code)
+		code = check_path(&address, err);
+	if (code)
+		return code;
+	request = mf_control_request_text(command, tenant, text);
+	if (!request)
+		return mf_error_set(err, -ENOMEM, "the request is no text, or there is no memory");
+	if (strlen(request) > MF_CONTROL_MESSAGE_MAX)
+		code = mf_error_set(err, -EMSGSIZE, "the request is larger than %u bytes",
+				    MF_CONTROL_MESSAGE_MAX);
+	else
+		code = ask(path, request, timeout_ms, reply, err);
+	free(request);
+	return code;
+}
+
+int mf_control_ask(const char *path, const char *command, unsigned int timeout_ms,
+		   struct mf_control_reply *reply, struct mf_error *err)
+{
+	return mf_control_ask_more(path, command, NULL, NULL, timeout_ms, reply, err);
 }

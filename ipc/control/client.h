@@ -11,13 +11,16 @@
 #include <mayfly/error.h>
 
 #include "ipc/control/status.h"
+#include "ipc/control/tenants.h"
 
 struct mf_control_reply {
 	char *text; /* the reply as it came, JSON in one line; freed by mf_control_reply_finish */
 	bool ok;
-	struct mf_error error;           /* !ok: the engine's sentence */
-	bool has_status;                 /* ok, and it said how it is */
-	struct mf_control_status status; /* with has_status */
+	struct mf_error error;             /* !ok: the engine's sentence */
+	bool has_status;                   /* ok, and it said how it is */
+	struct mf_control_status status;   /* with has_status */
+	struct mf_control_tenant *tenants; /* NULL: it said nothing of tenants; owned */
+	size_t tenant_count;
 };
 
 /*
@@ -27,6 +30,11 @@ struct mf_control_reply {
  */
 int mf_control_ask(const char *path, const char *command, unsigned int timeout_ms,
 		   struct mf_control_reply *reply, struct mf_error *err);
+
+/* The same with what a command of mayflyd's says beside itself; NULL: nothing. */
+int mf_control_ask_more(const char *path, const char *command, const char *tenant, const char *text,
+			unsigned int timeout_ms, struct mf_control_reply *reply,
+			struct mf_error *err);
 
 void mf_control_reply_finish(struct mf_control_reply *reply);
 

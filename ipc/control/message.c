@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERSION 1
+#define VERSION MF_CONTROL_VERSION
 
 /* ---- requests ---- */
 
@@ -29,33 +29,69 @@ static bool version_fits(json_t *root, struct mf_error *why)
 	return true;
 }
 
-static enum mf_control_command command_named(json_t *name, struct mf_error *why)
-{
-	static const char *const names[] = {
-		[MF_CONTROL_STATUS] = "status",
-		[MF_CONTROL_DRAIN] = "drain",
-		[MF_CONTROL_STOP] = "stop",
-	};
+static const char *const command_names[] = {
+	[MF_CONTROL_STATUS] = "status", [MF_CONTROL_DRAIN] = "drain",
+	[MF_CONTROL_STOP] = "stop",     [MF_CONTROL_LIST] = "list",
+	[MF_CONTROL_ADD] = "add",       [MF_CONTROL_REMOVE] = "remove",
+	[MF_CONTROL_RELOAD] = "reload", [MF_CONTROL_LIMITS] = "limits",
+};
 
+/* Of the first ones, up to `last`. */
+static enum mf_control_command command_named(json_t *name, enum mf_control_command last,
+					     struct mf_error *why)
+{
 	if (!json_is_string(name)) {
 		mf_error_set(why, -EPROTO, "the request has no text as its command");
 		return MF_CONTROL_NONE;
 	}
-	for (int i = MF_CONTROL_STATUS; i <= MF_CONTROL_STOP; i++)
-		if (!strcmp(json_string_value(name), names[i]))
+	for (int i = MF_CONTROL_STATUS; i <= (int)last; i++)
+		if (!strcmp(json_string_value(name), command_names[i]))
 			return (enum mf_control_command)i;
-	mf_error_set(why, -EPROTO, "unknown command; there are status, drain and stop");
+	mf_error_set(why, -EPROTO,
+		     last == MF_CONTROL_STOP ? "unknown command; there are status, drain and stop"
+					     : "unknown command; there are list, status, add, "
+					       "remove, reload, drain, limits and stop");
 	return MF_CONTROL_NONE;
 }
 
-static enum mf_control_command parse_root(json_t *root, struct mf_error *why)
+/* An optional member. False: it is there and not good. */
+static bool read_text(json_t *root, const char *name, const char **text, size_t *members)
 {
+	json_t *value = json_object_get(root, name);
+
+	*text = json_string_value(value);
+	*members += value != NULL;
+	return !value || *text;
+}
+
+static bool read_members(json_t *root, struct mf_control_request *request, size_t *members)
+{
+	const char *tenant;
+	const char *text;
+
+	if (!read_text(root, "tenant", &tenant, members) ||
+	    !read_text(root, "text", &text, members) ||
+	    (tenant && strlen(tenant) >= sizeof(request->tenant)))
+		return false;
+	snprintf(request->tenant, sizeof(request->tenant), "%s", tenant ? tenant : "");
+	request->text = text ? strdup(text) : NULL;
+	return !text || request->text;
+}
+
+static enum mf_control_command parse_root(json_t *root, struct mf_control_request *request,
+					  struct mf_error *why)
+{
+	enum mf_control_command last = request ? MF_CONTROL_LIMITS : MF_CONTROL_STOP;
 	enum mf_control_command command;
+	size_t members = 2;
 
 	if (!version_fits(root, why))
 		return MF_CONTROL_NONE;
-	command = command_named(json_object_get(root, "command"), why);
-	if (command != MF_CONTROL_NONE && json_object_size(root) != 2) {
+	command = command_named(json_object_get(root, "command"), last, why);
+	if (command == MF_CONTROL_NONE)
+		return command;
+	if ((request && !read_members(root, request, &members)) ||
+	    json_object_size(root) != members) {
 		mf_error_set(why, -EPROTO, "the request has members that version %d has not",
 			     VERSION);
 		return MF_CONTROL_NONE;
@@ -63,14 +99,15 @@ static enum mf_control_command parse_root(json_t *root, struct mf_error *why)
 	return command;
 }
 
-enum mf_control_command mf_control_parse(const char *bytes, size_t count, struct mf_error *why)
+static enum mf_control_command parse(const char *bytes, size_t count,
+				     struct mf_control_request *request, struct mf_error *why)
 {
 	enum mf_control_command command = MF_CONTROL_NONE;
 	json_error_t error;
 	json_t *root = json_loadb(bytes, count, JSON_REJECT_DUPLICATES, &error);
 
 	if (json_is_object(root))
-		command = parse_root(root, why);
+		command = parse_root(root, request, why);
 	else if (root)
 		mf_error_set(why, -EPROTO, "the request is not a JSON object");
 	else
@@ -79,19 +116,44 @@ enum mf_control_command mf_control_parse(const char *bytes, size_t count, struct
 	return command;
 }
 
-char *mf_control_request(const char *command)
+enum mf_control_command mf_control_parse(const char *bytes, size_t count, struct mf_error *why)
 {
-	json_t *root = json_pack("{s:i, s:s}", "version", VERSION, "command", command);
-	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+	return parse(bytes, count, NULL, why);
+}
+
+enum mf_control_command mf_control_parse_all(const char *bytes, size_t count,
+					     struct mf_control_request *request,
+					     struct mf_error *why)
+{
+	*request = (struct mf_control_request){0};
+	return request->command = parse(bytes, count, request, why);
+}
+
+void mf_control_request_finish(struct mf_control_request *request)
+{
+	free(request->text);
+	request->text = NULL;
+}
+
+char *mf_control_request_text(const char *command, const char *tenant, const char *text)
+{
+	json_t *root = json_pack("{s:i, s:s, s:s*, s:s*}", "version", VERSION, "command", command,
+				 "tenant", tenant, "text", text);
+	char *bytes = root ? json_dumps(root, JSON_COMPACT) : NULL;
 
 	json_decref(root);
-	return text;
+	return bytes;
+}
+
+char *mf_control_request(const char *command)
+{
+	return mf_control_request_text(command, NULL, NULL);
 }
 
 /* ---- replies ---- */
 
 /* File names are bytes; JSON wants UTF-8. What is none loses all that is not ASCII. */
-static json_t *make_text(const char *text)
+json_t *mf_control_json_text(const char *text)
 {
 	json_t *value = json_string(text);
 	char ascii[sizeof(struct mf_error)];
@@ -122,7 +184,7 @@ static int add_status(json_t *root, const struct mf_control_status *status)
 	for (const struct mf_control_field *f = mf_control_fields; f->group && !failed; f++) {
 		const void *at = (const char *)status + f->offset;
 		json_t *value = f->kind == MF_FIELD_TEXT
-					? make_text(at)
+					? mf_control_json_text(at)
 					: json_integer((json_int_t) * (const uint64_t *)at);
 
 		/* takes the value, also in failure; fails on a NULL of either */
@@ -150,7 +212,7 @@ char *mf_control_accept(const struct mf_control_status *status)
 char *mf_control_refuse(const char *why)
 {
 	json_t *root = json_pack("{s:i, s:b}", "version", VERSION, "ok", 0);
-	int failed = root ? json_object_set_new(root, "error", make_text(why)) : 0;
+	int failed = root ? json_object_set_new(root, "error", mf_control_json_text(why)) : 0;
 
 	return dump(root, failed);
 }
@@ -191,6 +253,41 @@ static void copy_sentence(struct mf_error *to, const char *text)
 			*at = '?';
 }
 
+static bool read_tenant(json_t *from, struct mf_control_tenant *to)
+{
+	const char *name = json_string_value(json_object_get(from, "name"));
+	const char *state = json_string_value(json_object_get(from, "state"));
+	const char *program = json_string_value(json_object_get(from, "program"));
+	const char *trouble = json_string_value(json_object_get(from, "trouble"));
+
+	if (!name || !state || !program || !trouble)
+		return false;
+	snprintf(to->name, sizeof(to->name), "%s", name);
+	snprintf(to->state, sizeof(to->state), "%s", state);
+	snprintf(to->program, sizeof(to->program), "%s", program);
+	snprintf(to->trouble, sizeof(to->trouble), "%s", trouble);
+	to->pid = (uint64_t)json_integer_value(json_object_get(from, "pid"));
+	to->uptime_ms = (uint64_t)json_integer_value(json_object_get(from, "uptime_ms"));
+	to->restarts = (uint64_t)json_integer_value(json_object_get(from, "restarts"));
+	to->engines = (uint64_t)json_integer_value(json_object_get(from, "engines"));
+	return true;
+}
+
+static bool read_tenants(json_t *root, struct mf_control_reply *reply)
+{
+	json_t *list = json_object_get(root, "tenants");
+	size_t count = json_array_size(list);
+	bool good = json_is_array(list);
+	size_t i;
+
+	reply->tenants = calloc(count + 1, sizeof(*reply->tenants));
+	good = good && reply->tenants;
+	for (i = 0; i < count && good; i++)
+		good = read_tenant(json_array_get(list, i), &reply->tenants[i]);
+	reply->tenant_count = good ? count : 0;
+	return good;
+}
+
 static bool read_reply(json_t *root, struct mf_control_reply *reply)
 {
 	json_t *ok = json_object_get(root, "ok");
@@ -205,6 +302,8 @@ static bool read_reply(json_t *root, struct mf_control_reply *reply)
 		return why != NULL;
 	}
 	reply->has_status = json_object_get(root, "engine") != NULL;
+	if (json_object_get(root, "tenants") && !read_tenants(root, reply))
+		return false;
 	return !reply->has_status || read_status(root, &reply->status);
 }
 
@@ -220,6 +319,8 @@ int mf_control_understand(const char *bytes, size_t count, struct mf_control_rep
 		reply->text = json_dumps(root, JSON_COMPACT);
 	json_decref(root);
 	if (!good)
+		mf_control_reply_finish(reply);
+	if (!good)
 		return mf_error_set(err, -EPROTO, "what answers there is no engine of version %d",
 				    VERSION);
 	return reply->text ? 0 : mf_error_set(err, -ENOMEM, "not enough memory for the answer");
@@ -229,4 +330,6 @@ void mf_control_reply_finish(struct mf_control_reply *reply)
 {
 	free(reply->text);
 	reply->text = NULL;
+	free(reply->tenants);
+	reply->tenants = NULL;
 }

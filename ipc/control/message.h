@@ -10,13 +10,22 @@
 #include <stddef.h>
 
 #include "ipc/control/client.h"
+#include "ipc/control/server.h"
 
-enum mf_control_command {
-	MF_CONTROL_NONE, /* not understood */
-	MF_CONTROL_STATUS,
-	MF_CONTROL_DRAIN,
-	MF_CONTROL_STOP,
-};
+#define MF_CONTROL_VERSION 1
+
+/* The same for whoever understands tenants, too: every command, with what it says beside itself.
+ * Finish it also when it was MF_CONTROL_NONE. */
+enum mf_control_command mf_control_parse_all(const char *bytes, size_t count,
+					     struct mf_control_request *request,
+					     struct mf_error *why);
+void mf_control_request_finish(struct mf_control_request *request);
+
+/* A request as bytes; NULL members are left out. A text to be freed, or NULL without memory. */
+char *mf_control_request_text(const char *command, const char *tenant, const char *text);
+
+/* A text as JSON has it; what is not UTF-8 loses all that is not ASCII. */
+struct json_t *mf_control_json_text(const char *text);
 
 /* Any bytes. MF_CONTROL_NONE with a sentence for the one who sent them. */
 enum mf_control_command mf_control_parse(const char *bytes, size_t count, struct mf_error *why);

@@ -93,6 +93,35 @@ static void obey(struct mf_control *control, enum mf_control_command command)
 		control->ops->stop(control->arg);
 }
 
+/* By whoever understands tenants. */
+static enum mf_control_command answer_more(struct mf_control *control, const char *body,
+					   size_t bytes, char **text)
+{
+	struct mf_control_request request;
+	struct mf_error why = {0};
+	enum mf_control_command command = mf_control_parse_all(body, bytes, &request, &why);
+
+	*text = NULL;
+	if (command == MF_CONTROL_STOP)
+		*text = mf_control_accept(NULL);
+	else if (command != MF_CONTROL_NONE)
+		*text = control->ops->ask(control->arg, &request, &why);
+	if (!*text)
+		*text = mf_control_refuse(why.text);
+	mf_control_request_finish(&request);
+	return command == MF_CONTROL_STOP ? command : MF_CONTROL_NONE;
+}
+
+static enum mf_control_command answer_own(struct mf_control *control, const char *body,
+					  size_t bytes, char **text)
+{
+	struct mf_error why = {0};
+	enum mf_control_command command = mf_control_parse(body, bytes, &why);
+
+	*text = make_answer(control, command, &why);
+	return command;
+}
+
 /* False: this client is to be dropped. */
 static bool answer(struct mf_control *control, struct client *client)
 {
@@ -100,14 +129,13 @@ static bool answer(struct mf_control *control, struct client *client)
 	size_t route, bytes;
 	const uint8_t *body = mf_wire_body(&client->wire, &route, &bytes);
 	enum mf_control_command command;
-	struct mf_error why = {0};
 	char *text;
 	bool sent;
 
 	if (!body)
 		return false;
-	command = mf_control_parse((const char *)body, bytes, &why);
-	text = make_answer(control, command, &why);
+	command = control->ops->ask ? answer_more(control, (const char *)body, bytes, &text)
+				    : answer_own(control, (const char *)body, bytes, &text);
 	if (!text)
 		return false;
 	mf_wire_put_length(head, route + strlen(text));

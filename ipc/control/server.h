@@ -21,6 +21,25 @@
 /* Descriptors that all this may take. */
 #define MF_CONTROL_FILES (MF_CONTROL_CLIENTS_MAX + 4u)
 
+enum mf_control_command {
+	MF_CONTROL_NONE, /* not understood */
+	MF_CONTROL_STATUS,
+	MF_CONTROL_DRAIN,
+	MF_CONTROL_STOP,
+	/* mayflyd's, beside those */
+	MF_CONTROL_LIST,
+	MF_CONTROL_ADD,
+	MF_CONTROL_REMOVE,
+	MF_CONTROL_RELOAD,
+	MF_CONTROL_LIMITS,
+};
+
+struct mf_control_request {
+	enum mf_control_command command;
+	char tenant[40]; /* "": none */
+	char *text;      /* owned; NULL: none */
+};
+
 /* Called on the control thread, one at a time. */
 struct mf_control_ops {
 	/* Given zeroed. To take no longer than a client waits. */
@@ -28,6 +47,11 @@ struct mf_control_ops {
 	/* These two are called once the client has its answer. */
 	void (*drain)(void *arg); /* finish what runs, then end; again: nothing */
 	void (*stop)(void *arg);  /* end now */
+	/*
+	 * Not NULL: every command but stop is given to this, and none to `status` and `drain`. The
+	 * reply as a text that is freed, or NULL with a sentence.
+	 */
+	char *(*ask)(void *arg, const struct mf_control_request *request, struct mf_error *why);
 };
 
 struct mf_control;

@@ -352,7 +352,7 @@ def a_bad_ctl_line_is_told():
     told(["status"], "--control unix:PATH", "no engine")
     told(at, "no command given", "no command")
     told([*at, "fly"], "no command fly; there are status, drain and stop", "unknown")
-    told([*at, "drain", "stop"], "more than one", "two commands")
+    told([*at, "drain", "stop", "x"], "more than one", "two commands")
     told([*at, "--timeout", "5", "status"], "--timeout 5", "a bare number")
     told([*at, "--timeout", "99999m", "status"], "longer than a day", "years")
     told(["--control", "/tmp/x", "status"], "unix:PATH", "no unix:")

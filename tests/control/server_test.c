@@ -40,7 +40,7 @@ static void on_stop(void *arg)
 	__atomic_add_fetch(&stops, 1, __ATOMIC_SEQ_CST);
 }
 
-static const struct mf_control_ops ops = {on_status, on_drain, on_stop};
+static const struct mf_control_ops ops = {on_status, on_drain, on_stop, NULL};
 
 static void make_folder(void)
 {

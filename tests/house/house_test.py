@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from claims import check, claim, fail, main, same
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PRODUCT = ("cli", "lib", "config", "tenant", "request-vm", "storage-vm", "engine", "ipc", "bpf", "guest", "include")
+PRODUCT = ("cli", "supervisor", "lib", "config", "tenant", "request-vm", "storage-vm", "engine", "ipc", "bpf", "guest", "include")
 ENGINE = ["engine/kvm", "engine/mem", "engine/image", "engine/linux"]  # each may include those before it
 ENGINE_BLOBS = re.compile(r"guest/(stub|vdso)/\w+\.h$")
 TENANT_BLOBS = re.compile(r"guest/store/blob\.h$")
@@ -20,6 +20,7 @@ TENANT_BLOBS = re.compile(r"guest/store/blob\.h$")
 # folder -> what its files may include besides their own folder
 MAY = {
     "cli": ["config", "lib", "tenant", "request-vm", "storage-vm", "engine", "ipc", "bpf", "include"],
+    "supervisor": ["config", "tenant", "request-vm", "engine", "ipc", "include"],
     "config": ["tenant", "request-vm", "storage-vm", "engine", "ipc", "include"],
     "lib": ["tenant", "request-vm", "storage-vm", "engine", "ipc", "include"],
     "tenant": ["request-vm", "storage-vm", "engine", "ipc", "bpf", "include"],

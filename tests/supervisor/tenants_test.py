@@ -1,0 +1,299 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""mayflyd: tenants by host, path and address; engines that die, are replaced, drained and removed; nothing is left behind."""
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+from tenants import BUILD, GUEST, HELLO, MAYFLYD, Daemon, Load, alive, tenant, wait_until  # noqa: E402
+from mayfly import FAILED, SLOWER, command, expect  # noqa: E402
+from claims import LONG, check, claim, main, matches, same  # noqa: E402
+
+SEED = int(os.environ.get("MAYFLY_SEED", random.randrange(1 << 32)))
+
+
+def raw(daemon, data, path=None):
+    """What comes back for these bytes, to the end of the connection."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(30 * SLOWER)
+    sock.connect(path or daemon.path)
+    sock.sendall(data)
+    got = b""
+    while more := sock.recv(65536):
+        got += more
+    sock.close()
+    return got
+
+
+@claim
+def tenants_share_an_address_by_host_and_path():
+    with Daemon(tenant("one", host="one.example"), tenant("two", HELLO, host="two.example"),
+                tenant("below", host="two.example", path="/count"), tenant("rest", HELLO)) as daemon:
+        hello = daemon.ask("two.example", "/").body
+        check(hello and daemon.ask("one.example", "/count").body != hello, "different programs")
+        same(daemon.ask("TWO.example:80", "/other").body[:5], hello[:5], "a host in another form")
+        same(daemon.ask("two.example", "/count").status, 200, "a path of another tenant")
+        check(daemon.ask("two.example", "/count").body[:5] != hello[:5], "it is another program's")
+        same(daemon.ask("two.example", "/counts").body[:5], hello[:5], "a longer word is no deeper path")
+        same(daemon.ask("nobody.example", "/").body[:5], hello[:5], "the rest is whose who names none")
+    with Daemon(tenant("one", host="one.example", path="/count")) as daemon:
+        same(daemon.ask("one.example", "/").status, 404, "a path of nobody")
+        same(daemon.ask("x.example", "/count").status, 404, "a host of nobody")
+        same(raw(daemon, b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n").split(b"\r\n\r\n")[1], b"", "HEAD has no body")
+        same(daemon.ask("one.example", "/count").status, 200, "its own")
+
+
+@claim
+def a_tenant_has_addresses_of_its_own():
+    with Daemon(tenant("one", host="one.example"), wait=False, shared=True) as daemon:
+        daemon.wait_serving()
+        own = f"{daemon.folder.name}/own"
+        daemon.write(tenant("one", host="one.example"), tenant("two", HELLO, listen=f"unix:{own}"))
+        daemon.reload()
+        daemon.wait_serving("one", "two")
+        same(daemon.ask("whatever", "/", path=own).status, 200, "any host")
+        same(daemon.ask("two.example", "/").status, 404, "it has no part of the shared ones")
+
+
+@claim
+def anothers_request_on_a_connection_is_misdirected():
+    with Daemon(tenant("one", host=["one.example"], path="/"), tenant("two", host="two.example"),
+                tenant("below", host="one.example", path="/below")) as daemon:
+        client = daemon.client()
+        for host, target, status in (("one.example", "/count", 200), ("two.example", "/count", 421), ("one.example", "/below/count", 421),
+                                     ("one.example", "/count", 200), ("one.example:81", "/count", 200), ("three.example", "/count", 421)):
+            same(client.ask(target, headers={"Host": host}).status, status, (host, target))
+        client.close()
+
+
+@claim
+def heads_arrive_in_any_pieces():
+    with Daemon(tenant("one", host="one.example"), tenant("two", HELLO)) as daemon:
+        request = b"\r\nGET /count HTTP/1.1\r\nX: y\r\nHost:one.example\r\nConnection: close\r\n\r\n"
+        for cut in sorted(random.Random(SEED).sample(range(1, len(request)), 12)):
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(30 * SLOWER)
+            sock.connect(daemon.path)
+            sock.sendall(request[:cut])
+            sock.sendall(request[cut:])
+            check(sock.recv(65536).startswith(b"HTTP/1.1 200"), f"cut at {cut}, seed {SEED}")
+            sock.close()
+        many = b"".join(b"GET /count HTTP/1.1\r\nHost: one.example\r\n\r\n" for _ in range(5))
+        same(raw(daemon, many + request[2:]).count(b"HTTP/1.1 200"), 6, "pipelined ones")
+        body = b"x" * 100000
+        check(raw(daemon, b"POST /echo HTTP/1.1\r\nHost: one.example\r\nConnection: close\r\nContent-Length: 100000\r\n\r\n" + body)
+              .startswith(b"HTTP/1.1"), "a body behind the head")
+
+
+@claim
+def bad_heads_are_refused_and_slow_ones_end():
+    with Daemon(tenant("one", host="one.example"), tenant("two", HELLO, host="two.example"),
+                top='head-timeout = "1s"\nheads = 8\n') as daemon:
+        for data, status in ((b"nonsense\r\n\r\n", b"404"), (b"GET / HTTP/1.1\r\nHost: one.example\r\nHost: two.example\r\n\r\n", b"400"),
+                             (b"GET / HTTP/1.1\r\nHost : one.example\r\n\r\n", b"404"), (b"GET / HTTP/1.1\r\nX: " + b"y" * 20000, b"431"),
+                             (b"GET / HTTP/1.1\r\nHost: " + b"y" * 5000 + b"\r\n\r\n", b"404"), (b"\x16\x03\x01\n\n", b"404"),
+                             (b"GET / HTTP/1.1\r\n", b"408"), (b"GET http://one.example/ HTTP/1.1\r\nHost: two.example\r\n\r\n", b"400")):
+            got = raw(daemon, data)
+            check(got.startswith(b"HTTP/1.1 " + status), f"{data[:60]}: {status} is told", got[:200])
+        same(raw(daemon, b""), b"", "who says nothing is let go")
+        # more slow clients than there is room for: honest ones are served
+        slow = []
+        for _ in range(50):
+            sock = socket.socket(socket.AF_UNIX)
+            sock.connect(daemon.path)
+            sock.sendall(b"GET / HTTP/1.1\r\nX-")
+            slow.append(sock)
+            same(daemon.ask("one.example", "/count").status, 200, "an honest client among slow ones")
+        for sock in slow:
+            sock.close()
+
+
+@claim
+def an_engine_that_dies_is_started_again_and_the_neighbour_sees_nothing():
+    """Random kills under load: the neighbour loses nothing; the tenant itself is there again."""
+    seconds = 600 if LONG else 6
+    print(f"    seed {SEED}")
+    rng = random.Random(SEED)
+    with Daemon(tenant("victim", host="victim"), tenant("neighbour", HELLO, host="neighbour"),
+                top='restart-max = "200ms"\n') as daemon:
+        with Load(daemon, "neighbour", "/") as neighbour, Load(daemon, "victim", again=True) as victim:
+            until, kills = time.monotonic() + seconds, 0
+            while time.monotonic() < until or kills < 3:
+                victim.wait_served(rng.randrange(1, 20))
+                pid = daemon.list()["victim"]["pid"]
+                if pid and daemon.states()["victim"] == "serving":
+                    os.kill(pid, rng.choice([signal.SIGKILL, signal.SIGSEGV, signal.SIGKILL]))
+                    kills += 1
+            daemon.wait_serving()
+            victim.wait_served(5)
+            neighbour.wait_served(5)
+        same(neighbour.failures, [], f"what the neighbour lost over {kills} kills")
+        check(victim.served > 0, "the victim served")
+        same(daemon.list()["neighbour"]["restarts"], 0, "the neighbour's restarts")
+        check(daemon.list()["victim"]["restarts"] >= kills - 1, "the victim's restarts")
+
+
+@claim
+def while_there_is_no_engine_clients_are_told_to_come_again():
+    with Daemon(tenant("broken", "/bin/false-that-is-not-there", host="broken"), tenant("good", host="good"), wait=False,
+                top='restart-max = "1s"\n') as daemon:
+        daemon.wait_serving("good")
+        answer = daemon.ask("broken", "/")
+        same((answer.status, answer.headers["Retry-After"]), (503, "1"), "a tenant that never gets ready")
+        same(daemon.ask("good", "/count").status, 200, "the other one")
+        wait_until(lambda: (daemon.list()["broken"]["restarts"]) >= 4, "it to be tried again", 60)
+        matches("before it was ready", daemon.list()["broken"]["trouble"])
+        waits = [int(entry["text"].split()[-2]) for entry in daemon.events("restart") if entry["tenant"] == "broken"]
+        check(waits[0] <= 26 and max(waits) <= 1250, "how long it waits", waits)
+        check(all(later > earlier for earlier, later in zip(waits[:4], waits[1:4])), "each time longer", waits)
+
+
+@claim
+def an_engine_is_replaced_under_load_without_a_failed_request():
+    with Daemon(tenant("one", host="one"), tenant("two", HELLO, host="two")) as daemon:
+        with Load(daemon, "one", clients=3) as kept, Load(daemon, "one", clients=2, keep=False) as fresh:
+            for change in range(10 if LONG else 3):
+                before = daemon.list()["one"]["pid"]
+                if change % 3 == 0:
+                    expect(daemon.ctl("reload", "one"), 0, "reload")
+                elif change % 3 == 1:
+                    expect(daemon.ctl("limits", "one", "vms=3", "deadline=9s"), 0, "limits")
+                else:
+                    daemon.write(tenant("one", host="one", vms=4), tenant("two", HELLO, host="two"))
+                    daemon.reload()
+                wait_until(lambda: daemon.list()["one"]["pid"] not in (0, before) and daemon.states()["one"] == "serving",
+                           "another engine", 30)
+                kept.wait_served(20)
+                fresh.wait_served(20)
+                wait_until(lambda: daemon.list()["one"]["engines"] == 1, "the old one to end", 30)
+        same(kept.failures + fresh.failures, [], "failed requests")
+        same(daemon.list()["two"]["restarts"], 0, "the other tenant")
+        same(len(daemon.events("died")), 0, "no engine died")
+
+
+@claim
+def a_replacement_that_does_not_get_ready_changes_nothing():
+    with Daemon(tenant("one", host="one")) as daemon:
+        before = daemon.list()["one"]["pid"]
+        daemon.write(tenant("one", "/nowhere/program", host="one"))
+        daemon.reload()
+        wait_until(lambda: daemon.events("replace-failed"), "the attempt to fail", 30)
+        same((daemon.list()["one"]["pid"], daemon.states()["one"]), (before, "serving"), "the old engine")
+        same(daemon.ask("one", "/count").status, 200, "it serves")
+        daemon.write(tenant("one", HELLO, host="one"))
+        daemon.reload()
+        wait_until(lambda: daemon.list()["one"]["pid"] != before and daemon.states()["one"] == "serving", "the next attempt", 30)
+
+
+@claim
+def a_broken_file_on_sighup_keeps_what_is_there():
+    with Daemon(tenant("one", host="one")) as daemon:
+        before = daemon.list()["one"]["pid"]
+        good = open(daemon.config).read()
+        for broken, why in (("listen = ", "syntax error"), (good.replace("vms", "vmss"), "did you mean vms"),
+                            (good.replace(f"unix:{daemon.control}", "unix:/tmp/elsewhere"), "control cannot change"),
+                            (good.replace(" one = {", f' two = {{ program = "x"; listen = "unix:/nowhere/x"; }};\n one = {{'), "/nowhere/x")):
+            with open(daemon.config, "w") as file:
+                file.write(broken)
+            daemon.reload()
+            matches(why, daemon.events("reload-refused")[-1]["text"])
+            same({name: row["pid"] for name, row in daemon.list().items()}, {"one": before}, "what is there")
+        same(daemon.ask("one", "/count").status, 200, "it serves")
+        os.unlink(daemon.config)
+        daemon.reload()
+        same(daemon.ask("one", "/count").status, 200, "without a file")
+
+
+@claim
+def tenants_come_and_go_with_the_file():
+    with Daemon(tenant("one", host="one")) as daemon:
+        same(daemon.ask("two", "/").status, 404, "not there yet")
+        daemon.write(tenant("one", host="one"), tenant("two", HELLO, host="two"))
+        before = daemon.list()["one"]["pid"]
+        daemon.reload()
+        daemon.wait_serving("one", "two")
+        same(daemon.ask("two", "/").status, 200, "there")
+        same(daemon.list()["one"]["pid"], before, "what did not change goes on")
+        daemon.write(tenant("two", HELLO, host=["two", "deux"]))
+        before = daemon.list()["two"]["pid"]
+        daemon.reload()
+        daemon.wait_state("one", None)
+        same(daemon.ask("one", "/").status, 404, "gone")
+        same((daemon.ask("deux", "/").status, daemon.list()["two"]["pid"]), (200, before), "another host is no other engine")
+        same(len(daemon.children()), 2, "an engine and the router")
+
+
+@claim
+def it_ends_in_order_and_leaves_nothing():
+    with Daemon(tenant("one", host="one", deadline="3s"), tenant("two", HELLO, host="two"), tenant("bad", "/nowhere", host="bad"),
+                wait=False) as daemon:
+        daemon.wait_serving("one", "two")
+        started = daemon.children()
+        check(len(started) >= 3, "processes", started)
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(daemon.ask("one", "/sleep").status))
+        asking.start()
+        wait_until(lambda: daemon.ctl("status", "one").out.decode().split("busy")[1].split()[0] == "1", "the request to run", 30)
+        same(daemon.stop(), 0, "exit status")
+        asking.join()
+        check(answers and answers[0] in (200, 504), "what ran was answered", answers)
+        same([pid for pid in started if alive(pid)], [], "processes that are left")
+        check(not os.path.exists(daemon.path) and not os.path.exists(daemon.control), "sockets are removed")
+        same(os.listdir(f"{daemon.folder.name}/run"), [], "what is left of its folder")
+
+
+@claim
+def nothing_outlives_a_mayflyd_that_is_killed():
+    with Daemon(tenant("one", host="one"), tenant("two", HELLO, host="two")) as daemon:
+        started = daemon.children()
+        check(len(started) >= 3, "processes", started)
+        daemon.process.kill()
+        daemon.process.wait()
+        wait_until(lambda: not any(alive(pid) for pid in started), "orphans to end", 20)
+        with open(daemon.log_name, "ab") as log:
+            daemon.process = subprocess.Popen([MAYFLYD, "--config", daemon.config], stderr=log, stdin=subprocess.DEVNULL)
+        daemon.wait_serving()
+        same(daemon.ask("one", "/count").status, 200, "started again over what was left")
+
+
+@claim
+def a_router_that_dies_is_started_again():
+    with Daemon(tenant("one", host="one")) as daemon:
+        engine = daemon.list()["one"]["pid"]
+        for _ in range(2):
+            router = [pid for pid in daemon.children() if pid != engine]
+            same(len(router), 1, "one router")
+            kept = daemon.client()
+            same(kept.ask("/count", headers={"Host": "one"}).status, 200, "a connection")
+            os.kill(router[0], signal.SIGKILL)
+            wait_until(lambda: [pid for pid in daemon.children() if pid not in (engine, router[0])], "another router", 20)
+            same(kept.ask("/count", headers={"Host": "one"}).status, 200, "what was passed on already goes on")
+            kept.close()
+            wait_until(lambda: daemon.ask("one", "/count").status == 200, "new connections", 20)
+        same(daemon.list()["one"]["pid"], engine, "the engine")
+
+
+@claim
+def bad_command_lines_and_files_are_told():
+    for args, status, why in (([], FAILED, "no configuration"), (["--config", "/nowhere"], FAILED, "cannot open /nowhere"),
+                              (["--confg", "x"], FAILED, "did you mean --config"), (["--help"], 0, "usage: mayflyd"),
+                              (["--version"], 0, r"mayflyd \d"), (["--config", "x", "y"], FAILED, "y is too much")):
+        done = expect(command([MAYFLYD, *args]), status, args)
+        matches(why, done.out + done.err)
+    with Daemon(tenant("one", host="one"), wait=False) as daemon:
+        daemon.wait_serving()
+        expect(command([MAYFLYD, "--check", "--config", daemon.config]), 0, "--check")
+        with open(daemon.config, "a") as file:
+            file.write("nonsense = 1\n")
+        matches("unknown key nonsense", expect(command([MAYFLYD, "--config", daemon.config]), 1, "a bad file").err)
+
+
+if __name__ == "__main__":
+    main()
