@@ -120,23 +120,13 @@ static int exec_program(struct load *load)
 	const struct mf_image_settings *settings = &load->settings;
 	struct mf_lib_image *image = load->image;
 	struct mf_elf_limits limits = {.vaddr_end = MF_USER_TOP, .load_bytes_max = UINT64_MAX};
-	struct mf_exec exec = {
-		.elf = image->files.program.bytes,
-		.elf_bytes = image->files.program.size,
-		.elf_fd = image->files.program.fd,
-		.interp = image->files.interp.bytes,
-		.interp_bytes = image->files.interp.size,
-		.exec_name = image->files.name,
-		.exe = image->files.program.real,
-		.argv = image->files.argv,
-		.envp = (char *const *)settings->env,
-		.cwd = settings->cwd,
-		.limit_bytes = settings->memory_bytes,
-	};
+	struct mf_exec exec = mf_exec_of(&image->files);
 	struct mf_elf elf;
 	int ret;
 
-	mf_exec_file_guard(&image->files.program);
+	exec.envp = (char *const *)settings->env;
+	exec.cwd = settings->cwd;
+	exec.limit_bytes = settings->memory_bytes;
 	ret = mf_process_exec(&load->process, &image->host->kvm, &image->policy, &exec, load->err);
 	if (!ret &&
 	    !mf_elf_parse(&elf, image->files.program.bytes, image->files.program.size, &limits,

@@ -292,27 +292,18 @@ int mf_program_confine(const struct mf_program *program, const struct mf_permit 
 int mf_program_exec(struct mf_program *program, struct mf_process *process, struct mf_error *err)
 {
 	const struct mf_program_options *options = program->options;
-	struct mf_exec exec = {
-		.elf = program->files.program.bytes,
-		.elf_bytes = program->files.program.size,
-		.elf_fd = program->files.program.fd,
-		.interp = program->files.interp.bytes,
-		.interp_bytes = program->files.interp.size,
-		.exec_name = program->files.name,
-		.exe = program->files.program.real,
-		.argv = program->files.argv,
-		.envp = (char *const *)options->env,
-		.cwd = program->cwd,
-		.limit_bytes = options->memory_bytes,
-		.plain = program->plain,
-	};
+	struct mf_exec exec;
 
 	if (program->is_image) {
 		int ret = mf_program_check_store(program, err);
 
 		return ret ? ret : mf_process_fork(process, &program->image, &program->policy, err);
 	}
-	mf_exec_file_guard(&program->files.program);
+	exec = mf_exec_of(&program->files);
+	exec.envp = (char *const *)options->env;
+	exec.cwd = program->cwd;
+	exec.limit_bytes = options->memory_bytes;
+	exec.plain = program->plain;
 	return mf_process_exec(process, &program->kvm, &program->policy, &exec, err);
 }
 

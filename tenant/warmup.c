@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tenant/warmup.h"
 
+#include "engine/image/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -57,20 +59,6 @@ static int parse(struct mf_warmup *warmup, const char *bytes, size_t size, unsig
 	return ret;
 }
 
-static int read_all(int fd, char *bytes, size_t size)
-{
-	size_t done = 0;
-
-	while (done < size) {
-		ssize_t got = TEMP_FAILURE_RETRY(read(fd, bytes + done, size - done));
-
-		if (got <= 0)
-			return got < 0 ? -errno : -EIO;
-		done += (size_t)got;
-	}
-	return 0;
-}
-
 static int add_file(struct mf_warmup *warmup, const char *path, struct mf_error *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is none */
@@ -93,7 +81,7 @@ static int add_file(struct mf_warmup *warmup, const char *path, struct mf_error 
 	if (!bytes)
 		ret = mf_error_set(err, -EFBIG, "--warmup %s: no file of at most %u MiB", path,
 				   MF_WARMUP_FILE_MAX >> 20);
-	else if ((ret = read_all(fd, bytes, (size_t)st.st_size)))
+	else if ((ret = mf_file_read(fd, bytes, (size_t)st.st_size, 0)))
 		mf_error_set(err, ret, "--warmup %s: %s", path, strerror(-ret));
 	else
 		ret = parse(warmup, bytes, (size_t)st.st_size, 1, path, err);

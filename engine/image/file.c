@@ -11,7 +11,7 @@
 
 #define MEMORY_BYTES_MAX (1ull << 40)
 
-int mf_image_pread(int fd, void *to, size_t bytes, uint64_t offset)
+int mf_file_read(int fd, void *to, size_t bytes, uint64_t offset)
 {
 	size_t done = 0;
 
@@ -172,7 +172,7 @@ int mf_image_file_open(struct mf_image_file *file, int fd, struct mf_error *err)
 				    strerror(errno));
 	if (!S_ISREG(st.st_mode) || st.st_size < MF_PAGE)
 		return mf_error_set(err, -ENOEXEC, "this is no image file of Mayfly's");
-	ret = mf_image_pread(fd, &file->header, sizeof(file->header), 0);
+	ret = mf_file_read(fd, &file->header, sizeof(file->header), 0);
 	if (ret)
 		return mf_error_set(err, ret, "cannot read the image file: %s", strerror(-ret));
 	return check_header(&file->header, &st, err);
@@ -202,7 +202,7 @@ int mf_image_file_read(const struct mf_image_file *file, enum mf_section_kind ki
 	*bytes = malloc(section->bytes + 1); /* a byte more: none is empty */
 	if (!*bytes)
 		return mf_error_set(err, -ENOMEM, "not enough memory for a part of the image file");
-	ret = mf_image_pread(file->fd, *bytes, section->bytes, section->offset);
+	ret = mf_file_read(file->fd, *bytes, section->bytes, section->offset);
 	if (ret) {
 		free(*bytes);
 		*bytes = NULL;
@@ -232,7 +232,7 @@ static int add_memory(const struct mf_image_file *file, const struct mf_image_se
 	int ret = 0;
 
 	while (!ret && at < end) {
-		ret = mf_image_pread(file->fd, page, MF_PAGE, at);
+		ret = mf_file_read(file->fd, page, MF_PAGE, at);
 		if (!ret)
 			mf_image_digest_page(digest, (at - section->offset) / MF_PAGE, page);
 		at += MF_PAGE;

@@ -71,6 +71,9 @@ bool mf_image_is_file(int fd, const struct mf_image_identity *identity);
 /* -ESTALE with the sentence for one that is not. */
 int mf_image_stale(struct mf_error *err, const char *name);
 
+/* Read all of it, or -EIO. */
+int mf_file_read(int fd, void *to, size_t bytes, uint64_t offset);
+
 /* A piece of a file that guests have mapped: in MF_SECTION_FILES, in the order of addresses. */
 struct mf_image_map {
 	uint32_t kind;       /* enum mf_image_map_kind */

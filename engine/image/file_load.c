@@ -27,7 +27,7 @@ static int copy_pages(const struct mf_image_file *file, const struct mf_image_se
 	while (!ret && at < end) {
 		uint8_t page[MF_PAGE];
 
-		ret = mf_image_pread(file->fd, page, MF_PAGE, at);
+		ret = mf_file_read(file->fd, page, MF_PAGE, at);
 		if (ret)
 			break;
 		/* A hole of the file stays one of the memory. */

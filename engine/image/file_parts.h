@@ -6,9 +6,6 @@
 #include "engine/image/digest.h"
 #include "engine/image/file.h"
 
-/* All of it, or -EIO. */
-int mf_image_pread(int fd, void *to, size_t bytes, uint64_t offset);
-
 bool mf_image_is_zero(const uint8_t page[MF_PAGE]);
 
 /* The next offset, a multiple of pages from `offset`, where the file may hold data; at most `end`.

@@ -32,6 +32,7 @@ enum {
 
 #define PTE_ALL 0x67ull /* present, writable, user, accessed, dirty */
 
+#define TRIES   1000u
 #define OUT_LEN 2
 /* out %eax, $port */
 #define OUT 0xe7, MF_ABI_PORT
@@ -44,6 +45,7 @@ static const uint8_t code_read[] = {0x8b, 0x04, 0x25, 0x00, 0xc0, 0x00, 0x00, OU
 struct probe {
 	struct mf_kvm_vm vm;
 	uint8_t *mem;
+	struct mf_error *err;
 };
 
 static void build_tables(uint8_t *mem)
@@ -61,10 +63,20 @@ static void build_tables(uint8_t *mem)
 	memcpy(mem + P_ENTRY, code_out, sizeof(code_out));
 }
 
+static bool left_by_out(const struct probe *probe)
+{
+	const struct kvm_run *run = probe->vm.run;
+
+	return run->exit_reason == KVM_EXIT_IO && run->io.port == MF_ABI_PORT &&
+	       run->io.direction == KVM_EXIT_IO_OUT;
+}
+
+/* Run the code to its `out`. -EPROTO: it came out by another way. */
 static int probe_enter(struct probe *probe, const uint8_t *code, size_t bytes)
 {
 	struct mf_cpu_tables tables = {.cr3 = P_PML4, .gdt = P_GDT, .idt = P_IDT, .tss = P_TSS};
 	struct kvm_run *run = probe->vm.run;
+	unsigned int tries = 0;
 	int ret;
 
 	memcpy(probe->mem + P_CODE, code, bytes);
@@ -74,16 +86,13 @@ static int probe_enter(struct probe *probe, const uint8_t *code, size_t bytes)
 	run->s.regs.regs.rsp = P_STACK;
 	run->s.regs.regs.rflags = MF_RFLAGS_USER;
 	run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
-	ret = mf_kvm_vm_run(&probe->vm);
-	return ret;
-}
-
-static bool left_by_out(const struct probe *probe)
-{
-	const struct kvm_run *run = probe->vm.run;
-
-	return run->exit_reason == KVM_EXIT_IO && run->io.port == MF_ABI_PORT &&
-	       run->io.direction == KVM_EXIT_IO_OUT;
+	do { /* a signal says nothing of this KVM */
+		ret = mf_kvm_vm_run(&probe->vm);
+	} while (ret == -EINTR && ++tries < TRIES);
+	if (ret)
+		return mf_error_set(probe->err, ret, "KVM cannot run a guest now: %s",
+				    strerror(-ret));
+	return left_by_out(probe) ? 0 : -EPROTO;
 }
 
 static void probe_finish(struct probe *probe)
@@ -96,6 +105,7 @@ static int probe_init(struct probe *probe, const struct mf_kvm *kvm, struct mf_e
 {
 	int ret;
 
+	probe->err = err;
 	probe->mem =
 		mmap(NULL, P_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (probe->mem == MAP_FAILED)
@@ -129,10 +139,8 @@ static int probe_out(struct mf_kvm *kvm, uint8_t tss_type, struct mf_error *err)
 	if (ret)
 		return ret;
 	ret = probe_enter(&probe, code_out, sizeof(code_out));
-	if (!ret && left_by_out(&probe))
+	if (!ret)
 		kvm->traits.rip_after_out = probe.vm.run->s.regs.regs.rip == P_CODE + OUT_LEN;
-	else
-		ret = -EPROTO;
 	probe_finish(&probe);
 	return ret;
 }
@@ -145,11 +153,9 @@ static int probe_syscall(struct mf_kvm *kvm, struct mf_error *err)
 	if (ret)
 		return ret;
 	ret = probe_enter(&probe, code_syscall, sizeof(code_syscall));
-	if (!ret && left_by_out(&probe))
+	if (!ret)
 		kvm->traits.family = probe.vm.run->s.regs.sregs.cs.dpl == 0 ? MF_FAMILY_HARDWARE
 									    : MF_FAMILY_SOFTWARE;
-	else
-		ret = -EPROTO;
 	probe_finish(&probe);
 	return ret;
 }
@@ -167,10 +173,8 @@ static int probe_edits(struct mf_kvm *kvm, struct mf_error *err)
 	((uint64_t *)(probe.mem + P_PT))[P_DATA / 4096] = P_OTHER | PTE_ALL;
 	if (!ret)
 		ret = probe_enter(&probe, code_read, sizeof(code_read));
-	if (!ret && left_by_out(&probe))
+	if (!ret)
 		kvm->traits.host_edits_seen = probe.vm.run->s.regs.regs.rax == 2;
-	else
-		ret = -EPROTO;
 	probe_finish(&probe);
 	return ret;
 }
@@ -248,7 +252,7 @@ int mf_traits_probe(struct mf_kvm *kvm, struct mf_error *err)
 	struct mf_traits *traits = &kvm->traits;
 	int ret = probe_out(kvm, 11, err);
 
-	if (ret == -EPROTO)
+	if (ret)
 		ret = probe_out(kvm, 9, err);
 	if (!ret)
 		ret = probe_syscall(kvm, err);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SYNC_REGS (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
@@ -205,6 +206,25 @@ static void clear_selectors(void)
 		clear_fs();
 }
 
+/*
+ * The first entry of a VM starts a thread of the kernel's (platforms that split huge pages): when
+ * there is no room for another just now, by the number of processes, a little later there may be.
+ */
+static int enter(const struct mf_kvm_vm *vm)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	unsigned int tries;
+	int ret;
+
+	for (tries = 0; tries < 50; tries++) {
+		ret = vcpu_ioctl(vm, KVM_RUN, NULL);
+		if (ret != -EAGAIN)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return ret;
+}
+
 int mf_kvm_vm_run(struct mf_kvm_vm *vm)
 {
 	int ret;
@@ -213,7 +233,7 @@ int mf_kvm_vm_run(struct mf_kvm_vm *vm)
 	if (vm->run->kvm_dirty_regs & KVM_SYNC_X86_SREGS)
 		vm->run->s.regs.sregs.tr.type = vm->kvm->traits.tss_type;
 	vm->run->exit_reason = MF_EXIT_REASON_NONE;
-	ret = ioctl(vm->vcpu_fd, KVM_RUN, 0) < 0 ? -errno : 0;
+	ret = enter(vm);
 	vm->user_exits++;
 	MF_STATS_ADD(user_exits[mf_abi_exit_class(vm->run->exit_reason, ret)], 1);
 	if (!ret || ret == -EFAULT)

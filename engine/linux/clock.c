@@ -2,6 +2,7 @@
 /* System calls about time. The vDSO answers most of them inside the guest; these are the rest. */
 #include "engine/image/clock.h"
 #include "engine/image/guest.h"
+#include "engine/linux/guestmem.h"
 #include "engine/linux/sched.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/thread.h"
@@ -12,11 +13,6 @@
 #include <time.h>
 
 #define SECOND 1000000000ull
-
-static int put_user(struct mf_process *process, uint64_t va, const void *from, size_t bytes)
-{
-	return mf_pt_write(&process->vm.mem, MF_GVA(va), from, bytes);
-}
 
 uint64_t mf_cpu_ns(const struct mf_process *process)
 {
@@ -64,7 +60,7 @@ int64_t mf_sys_clock_gettime(struct mf_process *process, const uint64_t arg[6])
 		ns = mf_clock_ns((clockid_t)arg[0]);
 	}
 	now = (struct timespec){(time_t)(ns / SECOND), (long)(ns % SECOND)};
-	return put_user(process, arg[1], &now, sizeof(now));
+	return mf_guest_write(process, arg[1], &now, sizeof(now));
 }
 
 int64_t mf_sys_clock_getres(struct mf_process *process, const uint64_t arg[6])
@@ -74,7 +70,7 @@ int64_t mf_sys_clock_getres(struct mf_process *process, const uint64_t arg[6])
 
 	if (!is_clock((uint32_t)arg[0]) && !cpu_clock(process, (int32_t)arg[0], &ns))
 		return -EINVAL;
-	return arg[1] ? put_user(process, arg[1], &one, sizeof(one)) : 0;
+	return arg[1] ? mf_guest_write(process, arg[1], &one, sizeof(one)) : 0;
 }
 
 int64_t mf_sys_gettimeofday(struct mf_process *process, const uint64_t arg[6])
@@ -83,8 +79,8 @@ int64_t mf_sys_gettimeofday(struct mf_process *process, const uint64_t arg[6])
 	struct timezone zone = {0};
 
 	gettimeofday(&now, NULL);
-	if ((arg[0] && put_user(process, arg[0], &now, sizeof(now))) ||
-	    (arg[1] && put_user(process, arg[1], &zone, sizeof(zone))))
+	if ((arg[0] && mf_guest_write(process, arg[0], &now, sizeof(now))) ||
+	    (arg[1] && mf_guest_write(process, arg[1], &zone, sizeof(zone))))
 		return -EFAULT;
 	return 0;
 }
@@ -93,7 +89,7 @@ int64_t mf_sys_time(struct mf_process *process, const uint64_t arg[6])
 {
 	time_t now = time(NULL);
 
-	if (arg[0] && put_user(process, arg[0], &now, sizeof(now)))
+	if (arg[0] && mf_guest_write(process, arg[0], &now, sizeof(now)))
 		return -EFAULT;
 	return now;
 }
@@ -102,7 +98,7 @@ int64_t mf_sys_times(struct mf_process *process, const uint64_t arg[6])
 {
 	uint64_t ticks[4] = {mf_cpu_ns(process) / (SECOND / 100)}; /* user, system, children's */
 
-	if (arg[0] && put_user(process, arg[0], ticks, sizeof(ticks)))
+	if (arg[0] && mf_guest_write(process, arg[0], ticks, sizeof(ticks)))
 		return -EFAULT;
 	return (int64_t)(mf_now_ns() / (SECOND / 100));
 }

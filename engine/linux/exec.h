@@ -80,6 +80,10 @@ struct mf_exec {
 	size_t limit_bytes;
 	bool plain; /* never frozen: memory may be of huge pages */
 };
+/* What the files say of it; they must outlive it. environment, directory and limits are the
+ * caller's to set. This thread guards the program's file from here on (mf_exec_file_guard). */
+struct mf_exec mf_exec_of(const struct mf_exec_files *files);
+
 int mf_process_exec(struct mf_process *process, const struct mf_kvm *kvm,
 		    const struct mf_policy *policy, const struct mf_exec *exec,
 		    struct mf_error *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From a command line to the files of a program. Linux fs/exec.c, fs/binfmt_script.c. */
 #include "engine/image/elf.h"
+#include "engine/image/file.h"
 #include "engine/linux/exec.h"
 #include "engine/linux/filemap.h"
 #include "engine/linux/permit.h"
@@ -18,21 +19,6 @@
 
 #define PROGRAM_MAX_BYTES (4ull << 30)
 #define SCRIPT_LINE_MAX   256u /* Linux' BINPRM_BUF_SIZE: what it reads of a script */
-
-static int read_all(int fd, uint8_t *to, size_t bytes)
-{
-	while (bytes) {
-		ssize_t got = read(fd, to, bytes);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got < 0 ? -errno : -EIO;
-		to += got;
-		bytes -= (size_t)got;
-	}
-	return 0;
-}
 
 static int cannot_read(const char *path, int code, struct mf_error *err)
 {
@@ -80,7 +66,7 @@ static int read_open_file(const char *path, int fd, uint8_t **elf, size_t *bytes
 	if (ret)
 		return ret;
 	*elf = malloc(*bytes);
-	ret = *elf ? read_all(fd, *elf, *bytes) : -ENOMEM;
+	ret = *elf ? mf_file_read(fd, *elf, *bytes, 0) : -ENOMEM;
 	if (!ret)
 		return 0;
 	free(*elf);
@@ -478,6 +464,21 @@ void mf_exec_close(struct mf_exec_files *files)
 	free(files->argv);
 	free(files->name);
 	*files = (struct mf_exec_files){0};
+}
+
+struct mf_exec mf_exec_of(const struct mf_exec_files *files)
+{
+	mf_exec_file_guard(&files->program);
+	return (struct mf_exec){
+		.elf = files->program.bytes,
+		.elf_bytes = files->program.size,
+		.elf_fd = files->program.fd,
+		.interp = files->interp.bytes,
+		.interp_bytes = files->interp.size,
+		.exec_name = files->name,
+		.exe = files->program.real,
+		.argv = files->argv,
+	};
 }
 
 int mf_exec_permit(const struct mf_exec_files *files, struct mf_permit **permit,

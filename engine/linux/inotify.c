@@ -114,10 +114,10 @@ static const struct mf_fd *get(const struct mf_process *process, uint64_t fd, in
 {
 	const struct mf_fd *entry = mf_fd_get(process, fd);
 
-	*ret = may_be_frozen(process)		? -ENOSYS
-	       : !entry				? -EBADF
-	       : entry->kind != MF_FD_INOTIFY	? -EINVAL
-						: 0;
+	*ret = may_be_frozen(process)         ? -ENOSYS
+	       : !entry                       ? -EBADF
+	       : entry->kind != MF_FD_INOTIFY ? -EINVAL
+					      : 0;
 	return *ret ? NULL : entry;
 }
 

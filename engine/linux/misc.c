@@ -20,11 +20,6 @@
 
 #define USER_LIMIT (1ull << 47)
 
-static int put_user(struct mf_process *process, uint64_t va, const void *from, size_t bytes)
-{
-	return mf_pt_write(&process->vm.mem, MF_GVA(va), from, bytes);
-}
-
 int64_t mf_sys_arch_prctl(struct mf_process *process, const uint64_t arg[6])
 {
 	const struct kvm_sregs *sregs = &process->vm.kvm.run->s.regs.sregs;
@@ -40,9 +35,9 @@ int64_t mf_sys_arch_prctl(struct mf_process *process, const uint64_t arg[6])
 			mf_vm_sregs_rw(&process->vm)->gs.base = arg[1];
 		return 0;
 	case ARCH_GET_FS:
-		return put_user(process, arg[1], &sregs->fs.base, 8);
+		return mf_guest_write(process, arg[1], &sregs->fs.base, 8);
 	case ARCH_GET_GS:
-		return put_user(process, arg[1], &sregs->gs.base, 8);
+		return mf_guest_write(process, arg[1], &sregs->gs.base, 8);
 	default:
 		return -EINVAL;
 	}
@@ -112,11 +107,11 @@ int64_t mf_sys_getrusage(struct mf_process *process, const uint64_t arg[6])
 	if ((int)arg[0] == RUSAGE_THREAD)
 		cpu_ns = mf_sched_cpu_ns(process, mf_linux(process)->current);
 	if ((int)arg[0] == RUSAGE_CHILDREN)
-		return put_user(process, arg[1], &usage, sizeof(usage)); /* none */
+		return mf_guest_write(process, arg[1], &usage, sizeof(usage)); /* none */
 	usage.ru_utime.tv_sec = (time_t)(cpu_ns / 1000000000ull);
 	usage.ru_utime.tv_usec = (suseconds_t)(cpu_ns % 1000000000ull / 1000);
 	usage.ru_maxrss = (long)(mf_mem_arena(&process->vm.mem)->frames_used * MF_PAGE / 1024);
-	return put_user(process, arg[1], &usage, sizeof(usage));
+	return mf_guest_write(process, arg[1], &usage, sizeof(usage));
 }
 
 int64_t mf_sys_sysinfo(struct mf_process *process, const uint64_t arg[6])
@@ -128,7 +123,7 @@ int64_t mf_sys_sysinfo(struct mf_process *process, const uint64_t arg[6])
 	info.uptime = (long)(mf_clock_ns(CLOCK_BOOTTIME) / 1000000000ull);
 	info.totalram = arena->frames_limit;
 	info.freeram = arena->frames_limit - arena->frames_used;
-	return put_user(process, arg[0], &info, sizeof(info));
+	return mf_guest_write(process, arg[0], &info, sizeof(info));
 }
 
 static int64_t set_name(struct mf_process *process, uint64_t va)
@@ -169,7 +164,7 @@ static int64_t get_told(const struct mf_process *process, uint32_t what)
 
 static int64_t put_int(struct mf_process *process, uint64_t va, int value)
 {
-	return put_user(process, va, &value, sizeof(value)) ? -EFAULT : 0;
+	return mf_guest_write(process, va, &value, sizeof(value)) ? -EFAULT : 0;
 }
 
 static int64_t set_death_signal(struct mf_process *process, uint64_t signo)
@@ -214,7 +209,7 @@ int64_t mf_sys_prctl(struct mf_process *process, const uint64_t arg[6])
 
 	switch (arg[0]) {
 	case PR_GET_NAME:
-		return put_user(process, arg[1], mf_thread(process)->name, 16);
+		return mf_guest_write(process, arg[1], mf_thread(process)->name, 16);
 	case PR_GET_PDEATHSIG:
 		return put_int(process, arg[1], (int)(told >> DEATH_SIGNAL_SHIFT));
 	case PR_GET_DUMPABLE:

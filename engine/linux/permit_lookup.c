@@ -313,6 +313,8 @@ static int look_up_to_read(const struct mf_permit *permit, const char *clean, un
 		ret = look_up_how(permit, &permit->write, clean, how);
 	if (ret == -EACCES && !(how->flags & (O_CREAT | O_TRUNC)))
 		ret = look_up_how(permit, &permit->start, clean, how);
+	if (ret == -EACCES && permit->no_preload && !strcmp(clean, MF_PERMIT_PRELOAD))
+		ret = -ENOENT;
 	return ret;
 }
 

@@ -28,7 +28,10 @@ struct mf_permit {
 	struct permit_list start; /* see mf_permit_start */
 	char **volumes;           /* their guest names, clean */
 	size_t volume_count;
+	bool no_preload; /* a dynamic linker asks for MF_PERMIT_PRELOAD, and the host has none */
 };
+
+#define MF_PERMIT_PRELOAD "/etc/ld.so.preload"
 
 /* permit.c, for permit_start.c: add what `path` names to the list; -errno. */
 int mf_permit_add(struct permit_list *list, const char *path, bool write);

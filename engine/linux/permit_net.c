@@ -33,9 +33,7 @@ struct rules {
 	struct rule *rule;
 	size_t count;
 	unsigned int (*ports)[2];
-	const char **dirs;
 	size_t port_count;
-	size_t dir_count;
 };
 
 struct mf_permit_net {
@@ -57,11 +55,8 @@ static void rules_finish(struct rules *rules)
 		if (rules->rule[i].fd >= 0)
 			close(rules->rule[i].fd);
 	}
-	for (i = 0; i < rules->dir_count; i++)
-		free((char *)rules->dirs[i]);
 	free(rules->rule);
 	free(rules->ports);
-	free(rules->dirs);
 }
 
 void mf_permit_net_destroy(struct mf_permit_net *permit)
@@ -288,31 +283,22 @@ static int add_host(const struct maker *maker)
 	return *bits || !is_name(host) ? no_rule(maker) : add_name(maker, &rule, host);
 }
 
-/* The directory that a rule's sockets are looked up beneath; its name is kept for Landlock. */
+/* The directory that a rule's sockets are looked up beneath. */
 static int open_dir(const struct maker *maker, struct rule *rule)
 {
-	struct rules *rules = maker->rules;
-	const char **grown = realloc(rules->dirs, (rules->dir_count + 1) * sizeof(*grown));
 	const char *slash = strrchr(rule->path, '/');
 	size_t length = rule->beneath ? strlen(rule->path) : (size_t)(slash - rule->path);
 	char *dir = strndup(rule->path, length ? length : 1);
+	int ret = 0;
 
-	if (grown)
-		rules->dirs = grown;
-	if (!dir || !grown) {
-		free(dir);
+	if (!dir)
 		return no_memory(maker);
-	}
 	rule->fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (rule->fd < 0) {
-		int ret = mf_error_set(maker->err, -errno, "%s: cannot open %s: %s", maker->text,
-				       dir, strerror(errno));
-
-		free(dir);
-		return ret;
-	}
-	rules->dirs[rules->dir_count++] = dir;
-	return 0;
+	if (rule->fd < 0)
+		ret = mf_error_set(maker->err, -errno, "%s: cannot open %s: %s", maker->text, dir,
+				   strerror(errno));
+	free(dir);
+	return ret;
 }
 
 static int add_unix_rule(const struct maker *maker, struct rule *rule)
@@ -543,13 +529,6 @@ const unsigned int (*mf_permit_net_ports(const struct mf_permit_net *permit, enu
 {
 	*count = permit->use[use].port_count;
 	return (const unsigned int(*)[2])permit->use[use].ports;
-}
-
-const char *const *mf_permit_net_dirs(const struct mf_permit_net *permit, enum mf_net_use use,
-				      size_t *count)
-{
-	*count = permit->use[use].dir_count;
-	return permit->use[use].dirs;
 }
 
 static void print_unix(const struct sockaddr_un *address, socklen_t bytes, char *text, size_t room)

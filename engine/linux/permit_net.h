@@ -75,13 +75,11 @@ int mf_permit_net_unix(const struct mf_permit_net *permit, enum mf_net_use use, 
 bool mf_permit_net_has(const struct mf_permit_net *permit, enum mf_net_use use, int family);
 
 /*
- * For the confinement: the TCP ports that rules name, as a range each ([0] lowest, [1] highest);
- * and the host's names of the directories of Unix sockets. The arrays are the permit's.
+ * For the confinement: the TCP ports that rules name, as a range each ([0] lowest, [1] highest).
+ * The array is the permit's.
  */
 const unsigned int (*mf_permit_net_ports(const struct mf_permit_net *permit, enum mf_net_use use,
 					 size_t *count))[2];
-const char *const *mf_permit_net_dirs(const struct mf_permit_net *permit, enum mf_net_use use,
-				      size_t *count);
 
 /* "10.0.0.1:80", "[::1]:80", "unix:/path", "unix:@name": as a rule that would allow it. */
 void mf_permit_net_print(const struct sockaddr *address, socklen_t bytes, char *text, size_t room);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define INCLUDES_MAX 4 /* files of ld.so.conf that include each other */
 
@@ -96,6 +97,11 @@ static void add_libraries(struct starter *starter)
 	parse_conf(starter, "/etc/ld.so.conf", 0);
 	add(starter, "/etc/ld.so.cache", false);
 	add(starter, "/etc/ld-musl-x86_64.path", false);
+	/* Every start asks for it; nearly nobody has it. */
+	if (access(MF_PERMIT_PRELOAD, F_OK) && errno == ENOENT)
+		starter->permit->no_preload = true;
+	else
+		add(starter, MF_PERMIT_PRELOAD, false);
 }
 
 int mf_permit_start(struct mf_permit *permit, const char *const *names, size_t count,

@@ -10,19 +10,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* The socket and the address of a call that binds or connects it; NULL: *ret is the answer. */
+static const struct mf_fd *address_call(struct mf_process *process, const uint64_t arg[6],
+					struct mf_address *given, int64_t *ret)
+{
+	const struct mf_fd *entry = mf_socket_get(process, arg[0], ret);
+
+	if (!entry)
+		return NULL;
+	*ret = mf_address_get(process, arg[1], arg[2], given);
+	if (!*ret)
+		*ret = mf_socket_changes(process, entry);
+	return *ret ? NULL : entry;
+}
+
 int64_t mf_sys_bind(struct mf_process *process, const uint64_t arg[6])
 {
 	struct mf_address given, host;
 	int64_t ret;
-	const struct mf_fd *entry = mf_socket_get(process, arg[0], &ret);
+	const struct mf_fd *entry = address_call(process, arg, &given, &ret);
 	int opened;
 
 	if (!entry)
-		return ret;
-	ret = mf_address_get(process, arg[1], arg[2], &given);
-	if (!ret)
-		ret = mf_socket_changes(process, entry);
-	if (ret)
 		return ret;
 	ret = mf_address_check(process, entry, MF_NET_LISTEN, &given, &host, &opened);
 	/* The mode of the socket's file comes from the socket's own (Linux unix_bind_bsd). */
@@ -155,15 +164,10 @@ int64_t mf_sys_connect(struct mf_process *process, const uint64_t arg[6])
 {
 	struct mf_address given, host;
 	int64_t ret;
-	const struct mf_fd *entry = mf_socket_get(process, arg[0], &ret);
+	const struct mf_fd *entry = address_call(process, arg, &given, &ret);
 	int opened = -1;
 
 	if (!entry)
-		return ret;
-	ret = mf_address_get(process, arg[1], arg[2], &given);
-	if (!ret)
-		ret = mf_socket_changes(process, entry);
-	if (ret)
 		return ret;
 	host = given;
 	/* To no family: the end of a connection. */

@@ -7,6 +7,7 @@
 #include "engine/linux/system.h"
 
 #include <cpuid.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/utsname.h>
@@ -254,44 +255,38 @@ void mf_text_version(struct mf_process *process, FILE *out, uint32_t number)
 	fprintf(out, "%s version %s (mayfly) %s\n", name.sysname, name.release, name.version);
 }
 
-void mf_text_osrelease(struct mf_process *process, FILE *out, uint32_t number)
+/* One of the strings of uname. */
+static void print_name(FILE *out, size_t offset)
 {
 	struct utsname name;
 
 	mf_identity_name(&name);
-	fprintf(out, "%s\n", name.release);
+	fprintf(out, "%s\n", (const char *)&name + offset);
+}
+
+void mf_text_osrelease(struct mf_process *process, FILE *out, uint32_t number)
+{
+	print_name(out, offsetof(struct utsname, release));
 }
 
 void mf_text_ostype(struct mf_process *process, FILE *out, uint32_t number)
 {
-	struct utsname name;
-
-	mf_identity_name(&name);
-	fprintf(out, "%s\n", name.sysname);
+	print_name(out, offsetof(struct utsname, sysname));
 }
 
 void mf_text_kernel_version(struct mf_process *process, FILE *out, uint32_t number)
 {
-	struct utsname name;
-
-	mf_identity_name(&name);
-	fprintf(out, "%s\n", name.version);
+	print_name(out, offsetof(struct utsname, version));
 }
 
 void mf_text_hostname(struct mf_process *process, FILE *out, uint32_t number)
 {
-	struct utsname name;
-
-	mf_identity_name(&name);
-	fprintf(out, "%s\n", name.nodename);
+	print_name(out, offsetof(struct utsname, nodename));
 }
 
 void mf_text_domainname(struct mf_process *process, FILE *out, uint32_t number)
 {
-	struct utsname name;
-
-	mf_identity_name(&name);
-	fprintf(out, "%s\n", name.domainname);
+	print_name(out, offsetof(struct utsname, domainname));
 }
 
 void mf_text_filesystems(struct mf_process *process, FILE *out, uint32_t number)

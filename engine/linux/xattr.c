@@ -68,84 +68,107 @@ static int check_write(const char *name)
 									       : -EOPNOTSUPP;
 }
 
+/* What the host is asked about a file, and where its answer goes. */
+struct attribute {
+	char name[NAME_BYTES];
+	void *value; /* of VALUE_BYTES */
+	size_t bytes;
+	int flags;
+};
+
+typedef ssize_t host_fn(int fd, const struct attribute *attribute);
+
+static ssize_t host_get(int fd, const struct attribute *attribute)
+{
+	return fgetxattr(fd, attribute->name, attribute->value, attribute->bytes);
+}
+
+static ssize_t host_set(int fd, const struct attribute *attribute)
+{
+	return fsetxattr(fd, attribute->name, attribute->value, attribute->bytes, attribute->flags);
+}
+
+static ssize_t host_remove(int fd, const struct attribute *attribute)
+{
+	return fremovexattr(fd, attribute->name);
+}
+
+static ssize_t host_list(int fd, const struct attribute *attribute)
+{
+	return flistxattr(fd, attribute->value, VALUE_BYTES);
+}
+
+/* `without`: the answer for what can have no attribute, a link for instance. */
+static int64_t ask(struct mf_process *process, uint64_t which, enum way way, int without,
+		   host_fn *host, const struct attribute *attribute)
+{
+	bool ours;
+	int fd = file_get(process, which, way, host == host_set || host == host_remove, &ours);
+	int64_t ret;
+
+	if (fd < 0)
+		return fd == -ELOOP && way != BY_NAME ? without : fd;
+	ret = host(fd, attribute);
+	if (ret < 0)
+		ret = -errno;
+	if (ours)
+		close(fd);
+	return ret;
+}
+
 static int64_t get(struct mf_process *process, const uint64_t arg[6], enum way way)
 {
-	uint64_t room = arg[3] < VALUE_BYTES ? arg[3] : VALUE_BYTES;
-	char name[NAME_BYTES];
-	char *value;
-	int64_t ret = name_get(process, arg[1], name);
-	bool ours;
-	int fd;
+	struct attribute attribute = {.bytes = arg[3] < VALUE_BYTES ? arg[3] : VALUE_BYTES};
+	int64_t ret = name_get(process, arg[1], attribute.name);
 
 	if (ret)
 		return ret;
-	if (!strncmp(name, "trusted.", 8))
+	if (!strncmp(attribute.name, "trusted.", 8))
 		return -ENODATA;
-	fd = file_get(process, arg[0], way, false, &ours);
-	if (fd < 0)
-		return fd == -ELOOP && way != BY_NAME ? -ENODATA : fd;
-	value = malloc(VALUE_BYTES);
-	ret = value ? fgetxattr(fd, name, value, room) : -1;
-	ret = ret < 0 ? -errno : ret;
-	if (ret > 0 && room && mf_guest_write(process, arg[2], value, (size_t)ret))
+	attribute.value = malloc(VALUE_BYTES);
+	if (!attribute.value)
+		return -ENOMEM;
+	ret = ask(process, arg[0], way, -ENODATA, host_get, &attribute);
+	if (ret > 0 && attribute.bytes &&
+	    mf_guest_write(process, arg[2], attribute.value, (size_t)ret))
 		ret = -EFAULT;
-	free(value);
-	if (ours)
-		close(fd);
+	free(attribute.value);
 	return ret;
 }
 
 static int64_t set(struct mf_process *process, const uint64_t arg[6], enum way way)
 {
-	char name[NAME_BYTES];
-	char *value = NULL;
+	struct attribute attribute = {.bytes = arg[3], .flags = (int)arg[4]};
 	int64_t ret;
-	bool ours;
-	int fd;
 
 	if ((uint32_t)arg[4] & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE))
 		return -EINVAL;
-	ret = name_get(process, arg[1], name);
+	ret = name_get(process, arg[1], attribute.name);
 	if (!ret && arg[3] > VALUE_BYTES)
 		ret = -E2BIG;
 	if (!ret)
-		ret = check_write(name);
+		ret = check_write(attribute.name);
 	if (ret)
 		return ret;
-	fd = file_get(process, arg[0], way, true, &ours);
-	if (fd < 0)
-		return fd == -ELOOP && way != BY_NAME ? -EPERM : fd;
-	value = malloc(arg[3] ? arg[3] : 1);
-	if (!value)
+	attribute.value = malloc(VALUE_BYTES);
+	if (!attribute.value)
 		ret = -ENOMEM;
-	else if (arg[3] && mf_guest_read(process, arg[2], value, arg[3]))
+	else if (arg[3] && mf_guest_read(process, arg[2], attribute.value, arg[3]))
 		ret = -EFAULT;
-	else if (fsetxattr(fd, name, value, arg[3], (int)arg[4]))
-		ret = -errno;
-	free(value);
-	if (ours)
-		close(fd);
+	else
+		ret = ask(process, arg[0], way, -EPERM, host_set, &attribute);
+	free(attribute.value);
 	return ret;
 }
 
 static int64_t discard(struct mf_process *process, const uint64_t arg[6], enum way way)
 {
-	char name[NAME_BYTES];
-	int64_t ret = name_get(process, arg[1], name);
-	bool ours;
-	int fd;
+	struct attribute attribute = {.bytes = 0};
+	int64_t ret = name_get(process, arg[1], attribute.name);
 
 	if (!ret)
-		ret = check_write(name);
-	if (ret)
-		return ret;
-	fd = file_get(process, arg[0], way, true, &ours);
-	if (fd < 0)
-		return fd == -ELOOP && way != BY_NAME ? -EPERM : fd;
-	ret = fremovexattr(fd, name) ? -errno : 0;
-	if (ours)
-		close(fd);
-	return ret;
+		ret = check_write(attribute.name);
+	return ret ? ret : ask(process, arg[0], way, -EPERM, host_remove, &attribute);
 }
 
 /* Without the trusted ones, which only privilege sees: bytes left. */
@@ -168,23 +191,16 @@ static size_t hide_trusted(char *names, size_t bytes)
 
 static int64_t list(struct mf_process *process, const uint64_t arg[6], enum way way)
 {
-	char *names;
-	int64_t ret;
-	bool ours;
-	int fd = file_get(process, arg[0], way, false, &ours);
+	struct attribute names = {.value = malloc(VALUE_BYTES)};
+	int64_t ret = names.value ? ask(process, arg[0], way, 0, host_list, &names) : -ENOMEM;
 
-	if (fd < 0)
-		return fd == -ELOOP && way != BY_NAME ? 0 : fd;
-	names = malloc(VALUE_BYTES);
-	ret = names ? flistxattr(fd, names, VALUE_BYTES) : -1;
-	ret = ret < 0 ? -errno : (int64_t)hide_trusted(names, (size_t)ret);
+	if (ret > 0)
+		ret = (int64_t)hide_trusted(names.value, (size_t)ret);
 	if (ret > 0 && arg[2] && (uint64_t)ret > arg[2])
 		ret = -ERANGE;
-	else if (ret > 0 && arg[2] && mf_guest_write(process, arg[1], names, (size_t)ret))
+	else if (ret > 0 && arg[2] && mf_guest_write(process, arg[1], names.value, (size_t)ret))
 		ret = -EFAULT;
-	free(names);
-	if (ours)
-		close(fd);
+	free(names.value);
 	return ret;
 }
 

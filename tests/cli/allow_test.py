@@ -200,5 +200,11 @@ def explanations_are_harmless_and_told_once():
         matches(r"mayfly: refused again \(49\): open \"/etc/passwd\"", done.err, "the sum")
 
 
+@claim
+def a_start_that_lacks_nothing_is_explained_by_nothing():
+    """Every dynamic linker asks for /etc/ld.so.preload."""
+    same(expect(command([MAYFLY, "run", "--explain", "--", "/bin/true"]), 0, "true").err, b"", "what is told")
+
+
 if __name__ == "__main__":
     main()

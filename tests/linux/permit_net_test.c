@@ -266,7 +266,6 @@ Test(net, what_confinement_is_told)
 {
 	const char *text[] = {"127.0.0.1:80", "*:1000-2000", "unix:/tmp/x", "unix:@y"};
 	const unsigned int(*ports)[2];
-	const char *const *dirs;
 	size_t count;
 
 	cr_assert_eq(make(text, 4, NULL), 0);
@@ -274,8 +273,6 @@ Test(net, what_confinement_is_told)
 	cr_assert_eq(count, 3);
 	cr_expect(ports[0][0] == 80 && ports[0][1] == 80);
 	cr_expect(ports[1][0] == 1000 && ports[1][1] == 2000 && ports[2][1] == 2000);
-	dirs = mf_permit_net_dirs(permit, MF_NET_CONNECT, &count);
-	cr_assert(count == 1 && !strcmp(dirs[0], "/tmp"));
 }
 
 Test(net, addresses_that_are_too_short_or_of_no_family_are_refused)
