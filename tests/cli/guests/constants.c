@@ -8,12 +8,16 @@
 #define WORDS      (1u << 20)
 #define CODE_BYTES (5u << 20)
 
-/* Each word says where it stands; each instruction is a return. */
+#define PAGE_WORDS 512u
+
+/* The first word of each page says where it stands, all others are alike; each instruction is a
+ * return. */
 __asm__(".pushsection .rodata\n"
 	".balign 4096\n"
 	"words:\n"
-	".rept 1 << 20\n"
+	".rept 2048\n"
 	".quad . - words\n"
+	".fill 511, 8, 0x5a5a5a5a\n"
 	".endr\n"
 	".popsection\n"
 	".pushsection .text\n"
@@ -29,7 +33,7 @@ static int check(void)
 	uint64_t i;
 
 	for (i = 0; i < WORDS; i++)
-		if (words[i] != i * 8)
+		if (words[i] != (i % PAGE_WORDS ? 0x5a5a5a5a : i * 8))
 			return printf("word %llu is wrong\n", (unsigned long long)i);
 	for (i = 0; i < CODE_BYTES; i += 99991)
 		((void (*)(void))(code + i))();
