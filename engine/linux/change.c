@@ -215,8 +215,22 @@ static const struct mf_fd *fd_to_link(struct mf_process *process, const uint64_t
 	return mf_fd_get(process, node.number);
 }
 
-/* A name for a file that is open, which may have none (O_TMPFILE): one that the program may write.
- */
+/* May the program give the open file another name? One that it made without a name, or may change
+ * by the one it has; never what its caller has opened for it. */
+static bool may_name(const struct mf_process *process, const struct mf_fd *entry)
+{
+	const struct mf_permit *permit = process->policy->permit;
+	char name[PATH_MAX];
+	struct stat st;
+
+	if ((entry->flags & O_ACCMODE) == O_RDONLY || entry->marks & MF_FD_IS_STREAM || !permit ||
+	    fstat(entry->host, &st))
+		return false;
+	return !st.st_nlink || (mf_system_host_name(process, entry->host, name) > 0 &&
+				mf_permit_allows(permit, name, MF_PERMIT_WRITE));
+}
+
+/* A name for a file that is open, which may have none (O_TMPFILE). */
 static int64_t link_open_file(struct mf_process *process, const struct mf_fd *entry,
 			      const uint64_t arg[6])
 {
@@ -227,7 +241,7 @@ static int64_t link_open_file(struct mf_process *process, const struct mf_fd *en
 
 	if (entry->kind != MF_FD_FILE || entry->flags & O_PATH)
 		return entry->kind == MF_FD_DIR ? -EPERM : -EXDEV;
-	if ((entry->flags & O_ACCMODE) == O_RDONLY)
+	if (!may_name(process, entry))
 		return -EPERM;
 	ret = place_get(process, arg[2], arg[3], dots_exist, &to, &name);
 	if (ret)

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define TABLES_SPARE 64u /* frames that page tables may need */
+
 const struct mf_fd *mf_filemap_fd(const struct mf_process *process, const struct mf_vma *vma)
 {
 	return vma->file ? mf_fd_at(process, vma->file - 1u) : NULL;
@@ -270,8 +272,8 @@ static void fill_pages(struct mf_process *process, uint64_t at, const uint8_t *f
 static bool make_own(struct mf_process *process, struct mf_vma vma)
 {
 	uint64_t bytes = vma.end - vma.start;
-	uint8_t *copy =
-		bytes / MF_PAGE < mf_frames_left(&process->vm.mem) ? calloc(1, bytes) : NULL;
+	bool fits = bytes / MF_PAGE + TABLES_SPARE < mf_frames_left(&process->vm.mem);
+	uint8_t *copy = fits ? calloc(1, bytes) : NULL;
 	const struct mf_fd *entry = mf_filemap_fd(process, &vma);
 	uint32_t prot = vma.prot;
 

@@ -3,8 +3,9 @@
 """mayfly run and the files of the host: nothing is reached but what --allow-read and --allow-write name."""
 import os
 import stat
+import subprocess
 
-from mayfly import FAILED, expect, folder, run
+from mayfly import FAILED, MAYFLY, SLOWER, expect, folder, run
 from claims import check, claim, main, matches, same
 
 REFUSED = {b"open: EACCES\n", b"open: ENOENT\n", b"open: EPERM\n", b"open: ELOOP\n", b"open: EXDEV\n",
@@ -146,6 +147,24 @@ def a_path_that_is_not_there_is_told():
         matches(r"/not/there", done.err, option)
         done = expect(run("exit", "0", options=[f"{option}=/tmp,,/etc"]), FAILED, option)
         matches(r"has an empty part", done.err, option)
+
+
+@claim
+def what_the_caller_opened_gets_no_other_name():
+    """A stream that is a file outside: no name for it where the program may read. A file of its own gets one."""
+    code = ("import ctypes, errno, os, sys\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+            "def name(fd, to):\n"
+            "    got = libc.linkat(-100, b'/proc/self/fd/%d' % fd, -100, to, 0x400)\n"
+            "    return errno.errorcode[ctypes.get_errno()] if got else 'ok'\n"
+            "own = os.open('own', os.O_RDWR | os.O_CREAT)\nbare = os.open('.', os.O_TMPFILE | os.O_RDWR)\n"
+            "print(name(1, b'stolen'), name(own, b'more'), name(bare, b'named'), file=sys.stderr)")
+    with folder() as root:
+        os.mkdir(f"{root}/in")
+        with open(f"{root}/out", "w+") as out:
+            done = subprocess.run([MAYFLY, "run", "--allow-read=/usr", f"--volume={root}/in:/in:rw", "--cwd", "/in", "--",
+                                   "/usr/bin/python3", "-c", code], stdout=out, stderr=subprocess.PIPE, timeout=30 * SLOWER)
+        same(done.stderr, b"EPERM ok ok\n", "a stream, a file of its own, one without a name")
+        same(sorted(os.listdir(f"{root}/in")), ["more", "named", "own"], "names")
 
 
 main()
