@@ -26,14 +26,24 @@ static void on_signal(int signo)
 
 void mf_relay_open(void)
 {
-	struct sigaction before;
 	struct sigaction action = {.sa_handler = on_signal};
 	size_t i;
 
 	sigemptyset(&action.sa_mask);
 	for (i = 0; i < sizeof(relayed) / sizeof(relayed[0]); i++)
-		if (!sigaction(relayed[i], NULL, &before) && before.sa_handler != SIG_IGN)
-			sigaction(relayed[i], &action, NULL);
+		sigaction(relayed[i], &action, NULL);
+}
+
+uint64_t mf_relay_ignored(void)
+{
+	struct sigaction action;
+	uint64_t set = 0;
+	int signo;
+
+	for (signo = 1; signo < (int)MF_SIGNALS; signo++)
+		if (!sigaction(signo, NULL, &action) && action.sa_handler == SIG_IGN)
+			set |= MF_SIGBIT(signo);
+	return set;
 }
 
 void mf_relay_set(struct mf_process *process)

@@ -2,8 +2,8 @@
 /*
  * Signals that this process gets from outside and that are meant for the program it runs: ^C, ^\,
  * a hang-up, a terminal that changes its size, kill(1). For `mayfly run` alone: one program, on the
- * thread that opens the relay. What the caller ignores (nohup) stays ignored, and ^Z stops the
- * process with the program in it.
+ * thread that opens the relay. What the caller ignores (nohup, or a shell's background) the program
+ * ignores, too, until it says otherwise; ^Z stops the process with the program in it.
  */
 #ifndef MF_TENANT_RELAY_H
 #define MF_TENANT_RELAY_H
@@ -11,6 +11,9 @@
 #include <signal.h>
 
 #include "engine/linux/process.h"
+
+/* The signals that the caller ignores: as policy.ignored. First of all. */
+uint64_t mf_relay_ignored(void);
 
 /* Take the signals over: each kicks the VM with MF_KICK_RELAY. Before the process is confined;
  * `process` is given when it is there. */

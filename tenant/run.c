@@ -132,6 +132,8 @@ int mf_run(const struct mf_run_options *options, struct mf_error *err)
 	struct mf_program program;
 	int status = MF_STATUS_FAILED;
 
+	uint64_t ignored = mf_relay_ignored();
+
 	mf_program_calm_host();
 	mf_relay_open();
 	look_at_streams(&streams);
@@ -141,6 +143,7 @@ int mf_run(const struct mf_run_options *options, struct mf_error *err)
 	program.policy.output_cookie = &streams;
 	program.policy.stdin_fd = STDIN_FILENO;
 	program.policy.stdio_is_host = true;
+	program.policy.ignored = ignored;
 	program.policy.umask = (uint32_t)umask(0) + 1;
 	program.plain = true;
 	if (!mf_program_confine(&program, NULL, NULL, err))

@@ -8,6 +8,7 @@
 #include "engine/linux/filemap.h"
 #include "engine/linux/memory.h"
 #include "engine/linux/permit.h"
+#include "engine/linux/signal.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/thread.h"
 #include "engine/linux/rlimit.h"
@@ -258,6 +259,15 @@ static int map_parts(struct mf_process *process, const struct mf_exec *exec, str
 	return ret;
 }
 
+static void ignore_signals(struct mf_process *process)
+{
+	int signo;
+
+	for (signo = 1; signo < (int)MF_SIGNALS; signo++)
+		if (process->policy->ignored & MF_SIGBIT(signo))
+			MF_DIRTY(process, sigactions[signo].handler) = MF_SIG_IGN;
+}
+
 static int load(struct mf_process *process, const struct mf_exec *exec, struct part *program,
 		struct part *interp, struct mf_error *err)
 {
@@ -267,6 +277,7 @@ static int load(struct mf_process *process, const struct mf_exec *exec, struct p
 		return ret;
 	MF_DIRTY(process, umask) = process->policy->umask ? process->policy->umask - 1 : 022;
 	mf_limit_init(process);
+	ignore_signals(process);
 	mf_thread_first(process, exec->exec_name);
 	mf_fd_init(process);
 	ret = map_parts(process, exec, program, interp, err);

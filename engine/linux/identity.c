@@ -57,6 +57,13 @@ int64_t mf_sys_setgid(struct mf_process *process, const uint64_t arg[6])
 	return set_id(arg, getgid());
 }
 
+/* None is what it has; one that believes to be root gives them up as its first step down. */
+int64_t mf_sys_setgroups(struct mf_process *process, const uint64_t arg[6])
+{
+	(void)process;
+	return getuid() || (int)arg[0] ? -EPERM : 0;
+}
+
 int64_t mf_sys_setreuid(struct mf_process *process, const uint64_t arg[6])
 {
 	return set_ids(arg, 2, getuid());

@@ -66,6 +66,7 @@ struct mf_policy {
 	void *output_cookie;
 	int stdin_fd;       /* -1: reads end of file */
 	bool stdio_is_host; /* stdin/stdout/stderr may be asked about as the host's (tty, fstat) */
+	uint64_t ignored;   /* signals that a program ignores from the start (MF_SIGBIT) */
 	uint32_t umask;     /* + 1: that a program begins with; 0: the usual 022 */
 	FILE *trace;        /* --trace-syscalls; NULL = off */
 	struct mf_explain *explain; /* --explain; NULL = off */

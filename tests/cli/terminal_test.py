@@ -31,18 +31,29 @@ def signals_reach_the_programs_handlers():
 
 
 @claim
-def what_the_caller_ignores_stays_ignored():
+def what_the_caller_ignores_is_ignored_until_the_program_handles_it():
     def ignore():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    process = subprocess.Popen([MAYFLY, "run", "--", GUEST, "waits"], stdout=subprocess.PIPE, preexec_fn=ignore)
-    try:
-        process.stdout.readline()
-        process.send_signal(signal.SIGHUP)
-        process.send_signal(signal.SIGUSR1)
-        same(process.communicate(timeout=5)[0], b"%d\n" % signal.SIGUSR1, "the first signal that came")
-    finally:
-        end(process)
+    for args in ([GUEST, "waits"], [MAYFLY, "run", "--", GUEST, "waits"]):
+        process = subprocess.Popen(args, stdout=subprocess.PIPE, preexec_fn=ignore)
+        try:
+            process.stdout.readline()
+            process.send_signal(signal.SIGHUP)
+            same(process.communicate(timeout=5 * SLOWER)[0], b"%d\n" % signal.SIGHUP, "the first signal that came")
+        finally:
+            end(process)
+    shell = ["/bin/sh", "-c", "echo ready; read line"]
+    for args, status in ((shell, -signal.SIGTERM), ([MAYFLY, "run", "--", *shell], 128 + signal.SIGTERM)):
+        process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                   preexec_fn=ignore)
+        try:
+            process.stdout.readline()
+            process.send_signal(signal.SIGHUP)
+            process.send_signal(signal.SIGTERM)
+            same(process.wait(timeout=5 * SLOWER), status, "what it died of")
+        finally:
+            end(process)
 
 
 @claim

@@ -83,6 +83,12 @@ def python_takes_signals():
 
 
 @claim
+def groups_can_be_given_up():
+    alike(["/usr/bin/python3", "-c", "import os\ntry:\n  os.setgroups([])\n  print(os.getgroups())\n"
+           "except PermissionError as error:\n  print(error)"])
+
+
+@claim
 def python_serves_and_asks_itself():
     alike(["/usr/bin/python3", case("asyncio_echo.py")])
 

@@ -40,7 +40,8 @@ CASE(a_folder_is_watched, inotify_init1, inotify_add_watch, inotify_rm_watch)
 	mkdir("d", 0700);
 	put_file("d/old", "text");
 	ready = (struct pollfd){.fd = fd, .events = POLLIN};
-	SHOW(SYS(inotify_add_watch, fd, "d", IN_CREATE | IN_DELETE | IN_MODIFY | IN_ATTRIB | IN_MOVE));
+	SHOW(SYS(inotify_add_watch, fd, "d",
+		 IN_CREATE | IN_DELETE | IN_MODIFY | IN_ATTRIB | IN_MOVE));
 	SHOW(SYS(inotify_add_watch, fd, "d/old", IN_MODIFY | IN_ATTRIB));
 	SHOW(poll(&ready, 1, 0));
 	show_events(fd);
