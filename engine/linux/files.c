@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define DENTS_BYTES 16384u
+#define LINKS_MAX   40 /* as Linux' MAXSYMLINKS */
 
 #define TMPFILE_FLAG (O_TMPFILE & ~O_DIRECTORY)
 
@@ -82,6 +83,41 @@ int mf_name_open(const struct mf_process *process, const struct mf_name *name, u
 		mf_explain_path(process, need == MF_PERMIT_EITHER ? "look at" : "use", name->text,
 				need, ret);
 	return ret;
+}
+
+/* Where the last part of the name leads, in its place. False: it is no link. */
+static bool step_over(const struct mf_process *process, struct mf_name *name)
+{
+	const struct mf_permit *permit = process->policy->permit;
+	char target[PATH_MAX], joined[2 * PATH_MAX + 2];
+	int fd = permit ? mf_permit_open_need(permit, "/", name->text, MF_PERMIT_EITHER,
+					      O_PATH | O_NOFOLLOW, 0)
+			: -EACCES;
+	ssize_t bytes = fd < 0 ? -1 : readlinkat(fd, "", target, sizeof(target) - 1);
+	int folder = (int)(strrchr(name->text, '/') - name->text);
+
+	if (fd >= 0)
+		close(fd);
+	if (bytes <= 0)
+		return false;
+	target[bytes] = 0;
+	snprintf(joined, sizeof(joined), "%.*s/%s", target[0] == '/' ? 0 : folder, name->text,
+		 target);
+	return mf_permit_clean("/", joined, name->text) >= 0;
+}
+
+bool mf_name_leads_out(const struct mf_process *process, struct mf_name *name)
+{
+	struct mf_system_node node;
+	int links;
+
+	for (links = 0; links < LINKS_MAX && step_over(process, name); links++) {
+		if (mf_system_follow(process, name, true))
+			return false;
+		if (mf_system_find(process, name->text, &node) || is_of_proc(name))
+			return true;
+	}
+	return false;
 }
 
 bool mf_name_leads_to(const struct mf_process *process, const struct mf_name *name)
@@ -210,6 +246,11 @@ static int64_t open_name(struct mf_process *process, uint64_t dirfd, uint64_t va
 				      flags & ~(O_APPEND | O_NONBLOCK | (door ? O_TRUNC : 0)), bits)
 		     : -EACCES;
 	if (ret < 0) {
+		struct mf_name link = name;
+
+		if (ret != -ENOENT && !(flags & (O_NOFOLLOW | O_EXCL)) &&
+		    mf_name_leads_out(process, &link))
+			return open_system(process, &link, flags);
 		mf_explain_path(process, "open", name.text, mf_permit_need(flags), ret);
 		return ret;
 	}

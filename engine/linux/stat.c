@@ -65,6 +65,15 @@ static int find_fd(struct mf_process *process, uint64_t fd, struct subject *subj
 	return 0;
 }
 
+static int find_system(struct mf_process *process, const struct mf_name *name,
+		       const struct mf_system_node *node, int flags, struct subject *subject)
+{
+	if (node->kind == MF_SYSTEM_FD && !(flags & AT_SYMLINK_NOFOLLOW))
+		return find_fd(process, node->number, subject);
+	mf_system_stat(node, name->text, &subject->st);
+	return 0;
+}
+
 static int find_name(struct mf_process *process, struct mf_name *name, int flags,
 		     struct subject *subject)
 {
@@ -72,6 +81,7 @@ static int find_name(struct mf_process *process, struct mf_name *name, int flags
 
 	int ret = mf_system_follow(process, name, !(flags & AT_SYMLINK_NOFOLLOW));
 	struct mf_system_node node;
+	struct mf_name link;
 
 	*subject = (struct subject){.fd = -1, .ours = true};
 	if (ret)
@@ -81,15 +91,22 @@ static int find_name(struct mf_process *process, struct mf_name *name, int flags
 			.fd = mf_shm_host(process, mf_shm_name(process, name->text))};
 		return subject->fd < 0 ? subject->fd : 0;
 	}
-	if (mf_system_find(process, name->text, &node)) {
-		if (node.kind == MF_SYSTEM_FD && !(flags & AT_SYMLINK_NOFOLLOW))
-			return find_fd(process, node.number, subject);
-		mf_system_stat(&node, name->text, &subject->st);
-		return 0;
-	}
+	if (mf_system_find(process, name->text, &node))
+		return find_system(process, name, &node, flags, subject);
 	subject->fd = mf_name_open(process, name, MF_PERMIT_EITHER, open_flags, 0);
+	if (subject->fd >= 0)
+		return 0;
+	link = *name;
+	if (subject->fd != -ENOENT && !(flags & AT_SYMLINK_NOFOLLOW) &&
+	    mf_name_leads_out(process, &link)) {
+		*name = link;
+		subject->fd = -1;
+		if (!mf_system_find(process, name->text, &node))
+			return -ENOENT;
+		return find_system(process, name, &node, flags, subject);
+	}
 	if (subject->fd != -EACCES || !mf_name_leads_to(process, name))
-		return subject->fd < 0 ? subject->fd : 0;
+		return subject->fd;
 	describe_above(&subject->st, name->text);
 	return 0;
 }

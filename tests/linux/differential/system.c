@@ -267,3 +267,38 @@ CASE(of_the_machine, read)
 	slurp("/proc/version");
 	SHOW(!strncmp(text, "Linux version ", 14));
 }
+
+CASE(links_to_what_is_made_up, open, stat, lstat, access, read)
+{
+	struct stat st;
+	int fd;
+
+	symlink("/dev/null", "null");
+	symlink("/proc/self/comm", "comm");
+	symlink("comm", "again");
+	symlink("/dev/stdout", "out");
+	symlink("/proc/self/nothing", "nothing");
+	symlink("round", "round");
+	fd = (int)SHOW(SYS(open, "null", O_RDWR));
+	SHOW(SYS(write, fd, "x", 1));
+	fd = (int)SHOW(SYS(open, "null", O_WRONLY | O_CREAT | O_TRUNC, 0644));
+	SHOW(SYS(open, "null", O_RDONLY | O_NOFOLLOW));
+	SHOW(SYS(open, "null", O_WRONLY | O_CREAT | O_EXCL, 0644));
+	SHOW(slurp("comm"));
+	show_bytes("comm", text, strlen(text));
+	SHOW(slurp("again"));
+	SHOW(SYS(open, "comm", O_RDONLY | O_DIRECTORY));
+	fd = (int)SHOW(SYS(open, "out", O_WRONLY));
+	SHOW(SYS(write, fd, "through a link\n", 15));
+	SHOW(SYS(open, "nothing", O_RDONLY));
+	SHOW(SYS(open, "round", O_RDONLY));
+	SHOW(SYS(stat, "comm", &st));
+	SHOW(S_ISREG(st.st_mode));
+	SHOW(SYS(stat, "null", &st));
+	SHOW(S_ISCHR(st.st_mode));
+	SHOW(SYS(lstat, "comm", &st));
+	SHOW(S_ISLNK(st.st_mode));
+	SHOW(SYS(stat, "nothing", &st));
+	SHOW(SYS(access, "comm", R_OK));
+	SHOW(SYS(access, "round", R_OK));
+}
