@@ -22,7 +22,7 @@ uint64_t mf_cpu_ns(const struct mf_process *process)
 /* Clocks of the engine's process and threads are none of the guest's business. */
 static bool is_clock(uint64_t id)
 {
-	return id <= CLOCK_BOOTTIME && id != CLOCK_PROCESS_CPUTIME_ID &&
+	return (id <= CLOCK_BOOTTIME || id == CLOCK_TAI) && id != CLOCK_PROCESS_CPUTIME_ID &&
 	       id != CLOCK_THREAD_CPUTIME_ID;
 }
 

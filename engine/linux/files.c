@@ -218,6 +218,18 @@ static int64_t open_system(struct mf_process *process, struct mf_name *name, int
 			      flags & ~(CREATION_FLAGS & ~(O_CREAT | O_EXCL | O_TRUNC)));
 }
 
+/* The host has refused the name: it may be a link to what the engine makes up. */
+static int64_t not_opened(struct mf_process *process, const struct mf_name *name, int flags,
+			  mode_t mode, int ret)
+{
+	struct mf_name link = *name;
+
+	if (ret != -ENOENT && !(flags & (O_NOFOLLOW | O_EXCL)) && mf_name_leads_out(process, &link))
+		return open_system(process, &link, flags, mode);
+	mf_explain_path(process, "open", name->text, mf_permit_need(flags), ret);
+	return ret;
+}
+
 static int64_t open_name(struct mf_process *process, uint64_t dirfd, uint64_t va, int flags,
 			 uint64_t mode)
 {
@@ -245,15 +257,8 @@ static int64_t open_name(struct mf_process *process, uint64_t dirfd, uint64_t va
 	ret = permit ? mf_permit_open(permit, "/", name.text,
 				      flags & ~(O_APPEND | O_NONBLOCK | (door ? O_TRUNC : 0)), bits)
 		     : -EACCES;
-	if (ret < 0) {
-		struct mf_name link = name;
-
-		if (ret != -ENOENT && !(flags & (O_NOFOLLOW | O_EXCL)) &&
-		    mf_name_leads_out(process, &link))
-			return open_system(process, &link, flags);
-		mf_explain_path(process, "open", name.text, mf_permit_need(flags), ret);
-		return ret;
-	}
+	if (ret < 0)
+		return not_opened(process, &name, flags, bits, ret);
 	if (door && flags & O_TRUNC) {
 		int cut = door->truncate(door->cookie, ret, 0);
 

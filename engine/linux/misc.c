@@ -177,6 +177,46 @@ static int64_t set_death_signal(struct mf_process *process, uint64_t signo)
 	return 0;
 }
 
+#define CAP_LAST 40u /* CAP_CHECKPOINT_RESTORE */
+
+static int64_t ambient(const uint64_t arg[6])
+{
+	if (arg[3] || arg[4])
+		return -EINVAL;
+	if (arg[1] == PR_CAP_AMBIENT_CLEAR_ALL)
+		return arg[2] ? -EINVAL : 0;
+	if (arg[2] > CAP_LAST)
+		return -EINVAL;
+	if (arg[1] == PR_CAP_AMBIENT_IS_SET || arg[1] == PR_CAP_AMBIENT_LOWER)
+		return 0;
+	return arg[1] == PR_CAP_AMBIENT_RAISE ? -EPERM : -EINVAL;
+}
+
+/* There are no capabilities; and what can only be as it is. */
+static int64_t set_nothing(const uint64_t arg[6])
+{
+	switch (arg[0]) {
+	case PR_CAP_AMBIENT:
+		return ambient(arg);
+	case PR_CAPBSET_READ:
+		return arg[1] > CAP_LAST ? -EINVAL : 0;
+	case PR_CAPBSET_DROP:
+	case PR_SET_SECUREBITS:
+		return -EPERM;
+	case PR_SET_TSC: /* reading it cannot be made a fault */
+		return arg[1] == PR_TSC_ENABLE ? 0 : -EINVAL;
+	case PR_GET_TIMING:
+		return PR_TIMING_STATISTICAL;
+	case PR_SET_TIMING:
+		return arg[1] == PR_TIMING_STATISTICAL ? 0 : -EINVAL;
+	case PR_TASK_PERF_EVENTS_DISABLE: /* there are none */
+	case PR_TASK_PERF_EVENTS_ENABLE:
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
 /* Calls that set something: prctl(2). */
 static int64_t set_option(struct mf_process *process, const uint64_t arg[6])
 {
@@ -198,7 +238,7 @@ static int64_t set_option(struct mf_process *process, const uint64_t arg[6])
 	case PR_SET_THP_DISABLE:
 		return no_more ? set_told(process, NO_HUGE_PAGES, arg[1]) : -EINVAL;
 	default:
-		return -EINVAL;
+		return set_nothing(arg);
 	}
 }
 

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -75,9 +76,25 @@ static bool is_real_time(int policy)
 }
 
 /* A policy with its priority, as kernel/sched/core.c checks them for an ordinary user. */
-static int set_policy(struct mf_process *process, uint64_t pid, int policy, uint64_t param_va)
+static int set_policy(struct mf_process *process, uint32_t i, int policy, int64_t priority)
 {
-	const struct mf_linux *lx = mf_linux(process);
+	int now = mf_linux(process)->threads[i].policy;
+
+	policy = policy < 0 ? now : policy & ~SCHED_RESET_ON_FORK;
+	if (policy != SCHED_OTHER && policy != SCHED_BATCH && policy != SCHED_IDLE &&
+	    !is_real_time(policy))
+		return -EINVAL;
+	if (priority < 0 || priority > 99 || is_real_time(policy) != (priority != 0))
+		return -EINVAL;
+	if (is_real_time(policy) || (now == SCHED_IDLE && policy != SCHED_IDLE))
+		return -EPERM;
+	if (now != policy)
+		MF_DIRTY(process, threads[i].policy) = (uint8_t)policy;
+	return 0;
+}
+
+static int set_param(struct mf_process *process, uint64_t pid, int policy, uint64_t param_va)
+{
 	struct sched_param param;
 	int i = named(process, pid);
 
@@ -85,32 +102,19 @@ static int set_policy(struct mf_process *process, uint64_t pid, int policy, uint
 		return -EINVAL;
 	if (mf_guest_read(process, param_va, &param, sizeof(param)))
 		return -EFAULT;
-	if (i < 0)
-		return i;
-	policy = policy < 0 ? lx->threads[i].policy : policy & ~SCHED_RESET_ON_FORK;
-	if (policy != SCHED_OTHER && policy != SCHED_BATCH && policy != SCHED_IDLE &&
-	    !is_real_time(policy))
-		return -EINVAL;
-	if (param.sched_priority < 0 || param.sched_priority > 99 ||
-	    is_real_time(policy) != (param.sched_priority != 0))
-		return -EINVAL;
-	if (is_real_time(policy) || (lx->threads[i].policy == SCHED_IDLE && policy != SCHED_IDLE))
-		return -EPERM;
-	if (lx->threads[i].policy != policy)
-		MF_DIRTY(process, threads[i].policy) = (uint8_t)policy;
-	return 0;
+	return i < 0 ? i : set_policy(process, (uint32_t)i, policy, param.sched_priority);
 }
 
 int64_t mf_sys_sched_setparam(struct mf_process *process, const uint64_t arg[6])
 {
-	return set_policy(process, arg[0], -1, arg[1]);
+	return set_param(process, arg[0], -1, arg[1]);
 }
 
 int64_t mf_sys_sched_setscheduler(struct mf_process *process, const uint64_t arg[6])
 {
 	int policy = (int)arg[1];
 
-	return policy < 0 ? -EINVAL : set_policy(process, arg[0], policy, arg[2]);
+	return policy < 0 ? -EINVAL : set_param(process, arg[0], policy, arg[2]);
 }
 
 int64_t mf_sys_sched_getscheduler(struct mf_process *process, const uint64_t arg[6])
@@ -197,6 +201,90 @@ int64_t mf_sys_setpriority(struct mf_process *process, const uint64_t arg[6])
 		MF_DIRTY(process, threads[i].nice) = nice;
 		ret = ret == -ESRCH ? 0 : ret;
 	}
+	return ret;
+}
+
+/* struct sched_attr of Linux' include/uapi/linux/sched/types.h, in its second version. */
+struct attributes {
+	uint32_t size;
+	uint32_t policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t deadline[3];
+	uint32_t clamp[2];
+};
+
+#define ATTRIBUTES_FIRST 48u /* bytes in the first version */
+#define KEEP_POLICY      8u
+#define KEEP_PARAMS      16u
+
+_Static_assert(sizeof(struct attributes) == 56, "as Linux has it");
+
+int64_t mf_sys_sched_getattr(struct mf_process *process, const uint64_t arg[6])
+{
+	uint32_t size = (uint32_t)arg[2];
+	int i = named(process, arg[0]);
+	struct attributes now = {0};
+
+	if (!arg[1] || i == -EINVAL || size > MF_PAGE || size < ATTRIBUTES_FIRST ||
+	    (uint32_t)arg[3])
+		return -EINVAL;
+	if (i < 0)
+		return i;
+	now.size = size < sizeof(now) ? size : sizeof(now);
+	now.policy = mf_linux(process)->threads[i].policy;
+	now.nice = mf_linux(process)->threads[i].nice;
+	return mf_guest_write(process, arg[1], &now, now.size);
+}
+
+/* sched_copy_attr() of Linux' kernel/sched/core.c: what is larger must be zeros. */
+static int get_attributes(struct mf_process *process, uint64_t va, struct attributes *new)
+{
+	uint32_t ours = sizeof(*new);
+	uint8_t bytes[MF_PAGE] = {0};
+	uint32_t size;
+
+	if (mf_guest_read(process, va, &size, sizeof(size)))
+		return -EFAULT;
+	size = size ? size : ATTRIBUTES_FIRST;
+	if (size >= ATTRIBUTES_FIRST && size <= MF_PAGE) {
+		if (mf_guest_read(process, va, bytes, size))
+			return -EFAULT;
+		memcpy(new, bytes, sizeof(*new));
+		memset(bytes, 0, sizeof(*new));
+		while (size > ours && !bytes[size - 1])
+			size--;
+		if (size <= ours)
+			return 0;
+	}
+	return mf_guest_write(process, va, &ours, sizeof(ours)) ? -EFAULT : -E2BIG;
+}
+
+int64_t mf_sys_sched_setattr(struct mf_process *process, const uint64_t arg[6])
+{
+	int i = named(process, arg[0]);
+	struct attributes new;
+	int ret;
+
+	if (!arg[1] || i == -EINVAL || (uint32_t)arg[2])
+		return -EINVAL;
+	ret = get_attributes(process, arg[1], &new);
+	if (ret)
+		return ret;
+	if ((int32_t) new.policy < 0 || new.flags & ~(uint64_t)(KEEP_POLICY | KEEP_PARAMS | 1))
+		return -EINVAL;
+	if (i < 0)
+		return i;
+	new.nice = new.nice < NICE_MIN ? NICE_MIN : new.nice > NICE_MAX ? NICE_MAX : new.nice;
+	if (new.flags & KEEP_PARAMS)
+		new.nice = mf_linux(process)->threads[i].nice;
+	if (!(new.flags &KEEP_PARAMS) && new.nice < mf_linux(process)->threads[i].nice)
+		return -EPERM;
+	ret = set_policy(process, (uint32_t)i, new.flags &KEEP_POLICY ? -1 : (int)new.policy,
+			 new.priority);
+	if (!ret && mf_linux(process)->threads[i].nice != new.nice)
+		MF_DIRTY(process, threads[i].nice) = new.nice;
 	return ret;
 }
 

@@ -99,6 +99,7 @@ mf_syscall_fn mf_sys_sched_yield, mf_sys_sched_getaffinity, mf_sys_sched_setaffi
 mf_syscall_fn mf_sys_sched_getparam, mf_sys_sched_setparam, mf_sys_sched_getscheduler;
 mf_syscall_fn mf_sys_sched_setscheduler, mf_sys_sched_get_priority_max;
 mf_syscall_fn mf_sys_sched_get_priority_min, mf_sys_sched_rr_get_interval, mf_sys_getpriority;
+mf_syscall_fn mf_sys_sched_getattr, mf_sys_sched_setattr;
 mf_syscall_fn mf_sys_setpriority, mf_sys_getcpu, mf_sys_membarrier;
 /* io.c: reading and writing descriptors */
 mf_syscall_fn mf_sys_read, mf_sys_write, mf_sys_readv, mf_sys_writev, mf_sys_pread64,

@@ -442,8 +442,8 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_process_vm_writev] = DONE(process_vm_writev, "dpupux", process_vm_writev),
 	[__NR_kcmp] = DONE(kcmp, "dddxx", kcmp),
 	[__NR_finit_module] = REFUSED(finit_module, "", EPERM, "needs privilege"),
-	[__NR_sched_setattr] = ENOSYS_(sched_setattr),
-	[__NR_sched_getattr] = ENOSYS_(sched_getattr),
+	[__NR_sched_setattr] = DONE(sched_setattr, "dpx", sched_setattr),
+	[__NR_sched_getattr] = DONE(sched_getattr, "dpux", sched_getattr),
 	[__NR_renameat2] = DONE(renameat2, "dsdsx", renameat2),
 	[__NR_seccomp] =
 		ENOSYS_(seccomp, "no filters inside a VM, as a kernel without CONFIG_SECCOMP"),
