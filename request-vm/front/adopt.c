@@ -44,23 +44,14 @@ void conn_forget_adoption(struct conn *conn)
 
 bool conn_may_ask(const struct conn *conn)
 {
-	const struct mf_abi_request *request = conn->message.request;
-	const char *base = (const char *)request;
-	const struct mf_abi_slice *slices = (const void *)(base + request->headers_offset);
-	const char *host = NULL;
-	size_t host_bytes = 0;
+	const struct mf_http_message *message = &conn->message;
 	struct mf_asked asked;
-	uint32_t i;
 
-	if (!conn->adopted || !conn->adopted->scope_bytes)
+	if (!conn->adopted || !conn->adopted->scope_bytes || !message->target.length)
 		return true;
-	for (i = 0; i < request->header_count && !host; i++)
-		if (mf_text_is(base + slices[2 * i].offset, slices[2 * i].length, "host")) {
-			host = base + slices[2 * i + 1].offset;
-			host_bytes = slices[2 * i + 1].length;
-		}
-	mf_asked_read(&asked, base + request->target.offset, request->target.length, host,
-		      host_bytes);
+	mf_asked_read(&asked, mf_http_text(message, message->target), message->target.length,
+		      message->host.offset ? mf_http_text(message, message->host) : NULL,
+		      message->host.length);
 	return mf_scope_allows(conn->adopted->scope, conn->adopted->scope_bytes, &asked);
 }
 

@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "request-vm/front/conn.h"
+#include "request-vm/front/exchange.h"
 
-static void pending_drop(struct conn *conn)
+void conn_drop_pending(struct conn *conn)
 {
 	if (conn->pending) {
 		explicit_bzero(conn->pending, conn->pending_bytes);
@@ -23,7 +24,9 @@ static void on_closed(uv_handle_t *handle)
 		return;
 	mf_http_parser_finish(&conn->parser);
 	mf_http_message_finish(&conn->message);
-	pending_drop(conn);
+	(void)exchange_drop(conn);
+	conn->front->stats.waiting_bytes -= conn->held_bytes;
+	conn_drop_pending(conn);
 	conn_forget_adoption(conn);
 	front_conn_closed(conn);
 }
@@ -39,16 +42,33 @@ static void conn_close(struct conn *conn)
 	uv_close((uv_handle_t *)&conn->timer, on_closed);
 }
 
-void conn_abort(struct conn *conn)
+/* The backend loses the request, if it has one: nothing can answer it any more. */
+static void take_back(struct conn *conn)
 {
 	struct mf_front *front = conn->front;
 
-	if (conn->state == CONN_RUNNING) {
-		front->stats.cancelled++;
-		front->stats.running--;
-		conn->state = CONN_WRITING; /* nothing can answer it any more */
-		front->ops->cancel(front->backend, &conn->request);
-	}
+	if (conn->state != CONN_RUNNING)
+		return;
+	front->stats.cancelled++;
+	front->stats.running--;
+	conn->state = CONN_WRITING;
+	front->ops->cancel(front->backend, &conn->request);
+}
+
+void conn_abort(struct conn *conn)
+{
+	take_back(conn);
+	conn_close(conn);
+}
+
+/* What is closed with bytes unsent, and no time to wait for the client, is reset (a TCP one). */
+void conn_cut(struct conn *conn)
+{
+	const struct linger now = {.l_onoff = 1};
+	uv_os_fd_t fd;
+
+	if (conn->state != CONN_CLOSING && !uv_fileno(&conn->io.handle, &fd))
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	conn_close(conn);
 }
 
@@ -72,16 +92,32 @@ static void on_timer(uv_timer_t *timer)
 	}
 	if (conn->wait == WAIT_HEAD || conn->wait == WAIT_BODY || conn->wait == WAIT_WRITE)
 		conn->front->stats.timeouts++;
-	if (conn->state == CONN_READING && mf_http_parser_begun(&conn->parser)) {
+	if ((conn->state == CONN_READING && mf_http_parser_begun(&conn->parser)) ||
+	    conn->wait == WAIT_BODY) {
+		take_back(conn);
 		conn->linger_after = true;
 		conn_send_error(conn, 408, NULL, true);
 		return;
 	}
-	conn_close(conn);
+	conn_abort(conn);
 }
 
-static uint32_t timeout_ms(const struct mf_front_settings *settings, enum conn_wait wait)
+/* A tunnel has a time of its own, and no more than what is left of its life. */
+static uint64_t tunnel_ms(const struct conn *conn)
 {
+	uint64_t idle = conn->front->settings.tunnel_idle_ms, now = uv_now(conn->front->loop);
+	uint64_t end = conn->exchange ? conn->exchange->life_end_ms : 0;
+
+	if (end == 0)
+		return idle;
+	end = end > now ? end - now : 0;
+	return end < idle ? end : idle;
+}
+
+static uint64_t timeout_ms(const struct conn *conn, enum conn_wait wait)
+{
+	const struct mf_front_settings *settings = &conn->front->settings;
+
 	switch (wait) {
 	case WAIT_HEAD:
 		return settings->head_timeout_ms;
@@ -91,6 +127,8 @@ static uint32_t timeout_ms(const struct mf_front_settings *settings, enum conn_w
 		return settings->write_timeout_ms;
 	case WAIT_LINGER:
 		return settings->linger_ms;
+	case WAIT_TUNNEL:
+		return tunnel_ms(conn);
 	default:
 		return settings->idle_timeout_ms;
 	}
@@ -100,7 +138,7 @@ static uint32_t timeout_ms(const struct mf_front_settings *settings, enum conn_w
 void conn_await(struct conn *conn, enum conn_wait wait)
 {
 	uint64_t now = uv_now(conn->front->loop);
-	uint32_t timeout = timeout_ms(&conn->front->settings, wait);
+	uint64_t timeout = timeout_ms(conn, wait);
 
 	conn->wait = wait;
 	if (wait == WAIT_NONE)
@@ -124,17 +162,19 @@ static void await_request(struct conn *conn)
 		conn_await(conn, wait);
 }
 
-/* Gives the complete request to the backend. */
+/* Gives the request in conn->message to the backend. */
 static void submit(struct conn *conn)
 {
 	struct mf_front *front = conn->front;
+	struct mf_abi_request *abi = conn->message.request;
 	int code;
 
-	mf_http_parser_take(&conn->parser, &conn->message);
-	conn->message.request->id = front->next_id++;
-	conn->request = (struct mf_front_request){.abi = conn->message.request,
-						  .size_bytes = conn->message.request->size_bytes,
-						  .slow = &conn->slow};
+	conn->request = (struct mf_front_request){.abi = abi,
+						  .size_bytes = abi ? abi->size_bytes : 0,
+						  .slow = &conn->slow,
+						  .name = conn->message.id};
+	if (abi)
+		abi->id = front->next_id++;
 	conn->state = CONN_RUNNING;
 	conn_await(conn, WAIT_NONE);
 	if (!conn_may_ask(conn)) {
@@ -142,6 +182,8 @@ static void submit(struct conn *conn)
 		conn_send_error(conn, 421, NULL, front->draining || !conn->message.keep_alive);
 		return;
 	}
+	if (front->settings.form == MF_FRONT_RAW)
+		exchange_begin_raw(conn);
 	front->stats.requests++;
 	front->stats.running++;
 	code = front->ops->submit(front->backend, &conn->request);
@@ -151,6 +193,15 @@ static void submit(struct conn *conn)
 	front->stats.unavailable++;
 	conn_send_error(conn, 503, NULL,
 			code == -ESHUTDOWN || front->draining || !conn->message.keep_alive);
+}
+
+/* The same of one in pieces, as far as it has come. */
+static void submit_pieces(struct conn *conn)
+{
+	if (exchange_submit(conn))
+		submit(conn);
+	else
+		conn_abort(conn);
 }
 
 static void say_continue(struct conn *conn)
@@ -186,37 +237,134 @@ static void pending_add(struct conn *conn, const char *data, size_t size)
 	}
 }
 
+/* Lets the backend see what has come for its request. */
+static void tell(struct conn *conn)
+{
+	struct mf_front *front = conn->front;
+
+	exchange_settle(conn);
+	if (conn->state != CONN_RUNNING || !conn->exchange || !conn->exchange->news)
+		return;
+	conn->exchange->news = false;
+	front->ops->go_on(front->backend, &conn->request);
+}
+
+/* Bytes that go to the program as they are, of a body's rest or of a tunnel. */
+static void tunnel(struct conn *conn, const char *data, size_t size)
+{
+	if (!exchange_put(conn, data, size) || exchange_is_spent(conn))
+		conn_abort(conn);
+	else
+		tell(conn);
+}
+
+/* A piece of a body: the backend gets the request when enough of it is there. */
+static void on_piece(struct conn *conn)
+{
+	const struct mf_http_piece *piece = &conn->parser.piece;
+
+	if (!conn->exchange) {
+		mf_http_parser_take_head(&conn->parser, &conn->message);
+		if (!exchange_begin(conn)) {
+			conn_abort(conn);
+			return;
+		}
+	}
+	if (!exchange_put(conn, piece->at, piece->bytes))
+		conn_abort(conn);
+	else if (!conn->exchange->submitted &&
+		 exchange_waiting(conn) >= conn->front->settings.window_bytes)
+		submit_pieces(conn);
+}
+
+/* All of a request is here, `rest` bytes of others behind it. */
+static void on_ready(struct conn *conn, size_t rest)
+{
+	struct mf_http_message message;
+	bool is_new = !conn->exchange;
+
+	mf_http_parser_take(&conn->parser, is_new ? &conn->message : &message);
+	conn->linger_after = rest > 0;
+	if (conn->front->settings.form == MF_FRONT_CALLS)
+		submit(conn);
+	else if ((is_new && !exchange_begin(conn)) || !exchange_end_input(conn))
+		conn_abort(conn);
+	else if (!conn->exchange->submitted)
+		submit_pieces(conn);
+}
+
+static void refuse(struct conn *conn, int status)
+{
+	take_back(conn);
+	conn->linger_after = true;
+	conn_send_error(conn, status, NULL, true);
+}
+
+/* May the parser have more of what the client sends? */
+static bool is_fed(const struct conn *conn)
+{
+	return conn->state == CONN_READING || (exchange_wants(conn) && !conn->exchange->passes);
+}
+
+/* Counts what the parser holds of a request. False: all connections together hold too much. */
+static bool count_held(struct conn *conn)
+{
+	struct mf_front *front = conn->front;
+	size_t held =
+		mf_http_parser_in_body(&conn->parser) ? mf_http_parser_held(&conn->parser) : 0;
+
+	front->stats.waiting_bytes += held;
+	front->stats.waiting_bytes -= conn->held_bytes;
+	conn->held_bytes = held;
+	return (!held && !conn->exchange) ||
+	       front->stats.waiting_bytes <= front->settings.waiting_bytes;
+}
+
+/* What is to be done when the parser has had all that it wants. */
+static void pumped(struct conn *conn, const char *data, size_t size)
+{
+	struct mf_front *front = conn->front;
+	bool fits = count_held(conn);
+
+	if (conn->state == CONN_READING && conn->eof) {
+		conn_close(conn);
+	} else if (conn->state == CONN_READING && !fits) {
+		front->stats.unavailable++;
+		refuse(conn, 503);
+	} else if (conn->state == CONN_READING) {
+		await_request(conn);
+	} else if (conn->state == CONN_RUNNING && exchange_wants(conn)) {
+		tunnel(conn, data, size); /* 101 was said at once */
+	} else if (conn->state == CONN_RUNNING || conn->state == CONN_WRITING) {
+		pending_add(conn, data, size);
+		tell(conn);
+	}
+}
+
 /* Feeds bytes to the parser, request after request, until they or its patience end. */
 static void pump(struct conn *conn, const char *data, size_t size)
 {
+	enum mf_http_state state = MF_HTTP_MORE;
 	size_t used = 0;
 
 	conn->pumping = true;
-	while (size > 0 && conn->state == CONN_READING) {
-		enum mf_http_state state = mf_http_parser_feed(&conn->parser, data, size, &used);
-
+	while ((size > 0 || state == MF_HTTP_PIECE) && is_fed(conn)) {
+		state = mf_http_parser_feed(&conn->parser, data, size, &used);
 		data += used;
 		size -= used;
 		if (state == MF_HTTP_CONTINUE) {
 			say_continue(conn);
+		} else if (state == MF_HTTP_PIECE) {
+			on_piece(conn);
 		} else if (state == MF_HTTP_READY) {
-			conn->linger_after = size > 0;
-			submit(conn);
+			on_ready(conn, size);
 		} else if (state == MF_HTTP_REFUSED) {
 			conn->front->stats.refused++;
-			conn->linger_after = true;
-			conn_send_error(conn, conn->parser.status, NULL, true);
+			refuse(conn, conn->parser.status);
 		}
 	}
 	conn->pumping = false;
-	if (conn->state == CONN_READING) {
-		if (conn->eof)
-			conn_close(conn);
-		else
-			await_request(conn);
-	} else if (conn->state == CONN_RUNNING || conn->state == CONN_WRITING) {
-		pending_add(conn, data, size);
-	}
+	pumped(conn, data, size);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -225,7 +373,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 	size_t room = sizeof(conn->front->read_buffer);
 
 	(void)suggested;
-	if (conn->state != CONN_READING && conn->state != CONN_LINGER)
+	if (conn->state != CONN_READING && conn->state != CONN_LINGER && !exchange_wants(conn))
 		room = (conn->pending ? conn->pending_room : MF_FRONT_PENDING_BYTES) -
 		       conn->pending_bytes;
 	*buf = (uv_buf_t){.base = conn->front->read_buffer, .len = room};
@@ -236,7 +384,12 @@ static void on_end(struct conn *conn, ssize_t code)
 	conn->eof = true;
 	if (code == UV_EOF && conn->state == CONN_WRITING)
 		return; /* the write will tell whether anybody is left */
-	if (code == UV_EOF && conn->front->settings.half_close &&
+	if (code == UV_EOF && exchange_wants(conn) && conn->exchange->passes) {
+		conn->exchange->in_ended = conn->exchange->news = true;
+		tell(conn);
+		return;
+	}
+	if (code == UV_EOF && conn->front->settings.half_close && !exchange_wants(conn) &&
 	    (conn->state == CONN_RUNNING || conn->state == CONN_RESUMING))
 		return;
 	conn_abort(conn);
@@ -250,8 +403,10 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 		on_end(conn, size);
 	if (size <= 0)
 		return;
-	if (conn->state == CONN_READING)
+	if (is_fed(conn))
 		pump(conn, buf->base, (size_t)size);
+	else if (exchange_wants(conn))
+		tunnel(conn, buf->base, (size_t)size);
 	else if (conn->state != CONN_LINGER)
 		pending_add(conn, buf->base, (size_t)size);
 	explicit_bzero(buf->base, (size_t)size);
@@ -259,13 +414,22 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 
 void conn_feed(struct conn *conn, const char *data, size_t size)
 {
-	pump(conn, data, size);
+	if (exchange_wants(conn))
+		tunnel(conn, data, size);
+	else
+		pump(conn, data, size);
 }
 
 static int read_on(struct conn *conn)
 {
 	conn->stopped = false;
 	return uv_read_start(&conn->io.stream, on_alloc, on_read);
+}
+
+void conn_read_on(struct conn *conn)
+{
+	if (read_on(conn) < 0)
+		conn->stopped = true; /* the timer ends it */
 }
 
 void conn_resume(struct conn *conn)
@@ -298,7 +462,7 @@ static void on_shutdown(uv_shutdown_t *shutdown, int status)
  */
 static void linger(struct conn *conn)
 {
-	pending_drop(conn);
+	conn_drop_pending(conn);
 	conn->state = CONN_LINGER;
 	conn->shutdown.data = conn;
 	if (conn->eof || uv_shutdown(&conn->shutdown, &conn->io.stream, on_shutdown) < 0 ||
@@ -358,6 +522,18 @@ static void name_client(struct conn *conn)
 		conn->edge.client[0] = '\0';
 }
 
+/* The whole connection is one request. */
+static void start_raw(struct conn *conn)
+{
+	if (!exchange_begin(conn)) {
+		conn_close(conn);
+		return;
+	}
+	conn->exchange->submitted = true;
+	submit(conn);
+	tell(conn);
+}
+
 void conn_start(struct conn *conn)
 {
 	struct mf_front *front = conn->front;
@@ -371,10 +547,13 @@ void conn_start(struct conn *conn)
 		name_client(conn);
 		limits.edge = &conn->edge;
 	}
+	limits.form = front->settings.form == MF_FRONT_CALLS ? MF_HTTP_FORM_ABI : MF_HTTP_FORM_WIRE;
 	mf_http_parser_init(&conn->parser, &limits);
 	conn->armed_ms = UINT64_MAX;
 	conn->state = CONN_READING;
 	conn_await(conn, WAIT_HEAD);
 	if (read_on(conn) < 0)
 		conn_close(conn);
+	else if (front->settings.form == MF_FRONT_RAW)
+		start_raw(conn);
 }

@@ -13,6 +13,8 @@
 
 #define MF_FRONT_READ_BYTES    (64u << 10)
 #define MF_FRONT_PENDING_BYTES (16u << 10)
+#define MF_FRONT_WINDOW_MIN    (4u << 10)
+#define MF_FRONT_WINDOW_MAX    (16u << 20)
 
 enum conn_state {
 	CONN_READING,  /* a request arrives or is awaited; nothing pending */
@@ -24,7 +26,7 @@ enum conn_state {
 };
 
 /* What the timer watches. */
-enum conn_wait { WAIT_NONE, WAIT_IDLE, WAIT_HEAD, WAIT_BODY, WAIT_WRITE, WAIT_LINGER };
+enum conn_wait { WAIT_NONE, WAIT_IDLE, WAIT_HEAD, WAIT_BODY, WAIT_WRITE, WAIT_LINGER, WAIT_TUNNEL };
 
 struct conn {
 	struct mf_front *front;
@@ -37,7 +39,6 @@ struct conn {
 		uv_pipe_t pipe;
 	} io;
 	uv_timer_t timer;
-	uv_write_t write;
 	uv_shutdown_t shutdown;
 	uint64_t deadline_ms, armed_ms; /* the timer fires at armed_ms and looks at deadline_ms */
 	enum conn_state state;
@@ -45,7 +46,7 @@ struct conn {
 	uint8_t open_handles;
 	uint32_t turn;     /* of front->turn when it began to resume */
 	bool pumping;      /* feed is on the stack: an answer must not start the next request */
-	bool stopped;      /* reading is stopped: pending is full */
+	bool stopped;      /* reading is stopped: pending, or the program's input, is full */
 	bool eof;          /* the client sends no more */
 	bool close_after;  /* close when the response is written */
 	bool linger_after; /* but read on for a while */
@@ -56,9 +57,10 @@ struct conn {
 	bool slow;     /* see struct mf_front_request */
 	char *pending; /* bytes behind the running request */
 	uint32_t pending_bytes, pending_room;
-	char *rest; /* of a response */
-	size_t rest_bytes;
-	struct adopted *adopted; /* a router passed it on: what it said; owned */
+	size_t unsent_bytes;       /* of a response, in blocks that libuv has */
+	size_t held_bytes;         /* of the request that arrives, as counted in the front door */
+	struct exchange *exchange; /* of a request in pieces; owned; exchange.h */
+	struct adopted *adopted;   /* a router passed it on: what it said; owned */
 };
 TAILQ_HEAD(conn_list, conn);
 
@@ -141,6 +143,24 @@ void front_resume(uv_idle_t *idle);
 
 /* Server's: the current `Date`. */
 const char *front_date(struct mf_front *front);
+
+/* conn.c: closes so that the client sees that something is missing. */
+void conn_cut(struct conn *conn);
+
+/* conn.c: forgets the bytes behind the running request. */
+void conn_drop_pending(struct conn *conn);
+
+/* conn.c: reads on, after it was stopped. */
+void conn_read_on(struct conn *conn);
+
+/* write.c: sends the buffers, or keeps what the socket does not take. Negative errno. */
+int conn_put(struct conn *conn, const uv_buf_t *bufs, unsigned int count);
+
+/* write.c: the request ends: what the connection has to know for its next one. */
+void conn_end_request(struct conn *conn);
+
+/* write.c: what a head says of this connection. */
+struct mf_http_response_frame conn_frame(struct conn *conn);
 
 /* write.c: sends head_buffer[0..head_bytes) and the body; goes on in conn_written, perhaps at once.
  */

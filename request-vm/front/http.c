@@ -457,7 +457,7 @@ void mf_http_parser_take_head(struct mf_http_parser *parser, struct mf_http_mess
 
 size_t mf_http_parser_held(const struct mf_http_parser *parser)
 {
-	return parser->room_bytes + parser->message.wire_bytes;
+	return parser->filled_bytes;
 }
 
 bool mf_http_parser_begun(const struct mf_http_parser *parser)

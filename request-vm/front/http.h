@@ -31,7 +31,8 @@ struct mf_http_limits {
 	enum mf_http_form form;
 	const struct mf_http_edge *edge; /* NULL (the default): requests are given as they came */
 };
-#define MF_HTTP_BODY_MAX (1u << 30)
+#define MF_HTTP_BODY_MAX   (1u << 30)
+#define MF_HTTP_WIRE_SPARE 96u
 
 /* Sets the defaults. */
 void mf_http_limits_default(struct mf_http_limits *limits);
@@ -40,16 +41,19 @@ void mf_http_limits_default(struct mf_http_limits *limits);
 struct mf_http_message {
 	struct mf_abi_request *request; /* malloc'ed, request->size_bytes long; id is 0 */
 	char *wire; /* the other form; malloc'ed: request line and headers, but neither those that
-		     * say how long the body is nor the empty line */
+		     * say how long the body is nor the empty line; MF_HTTP_WIRE_SPARE more bytes
+		     * of room */
 	uint32_t wire_bytes;
-	uint8_t minor;             /* HTTP/1.minor: 0 or 1 */
-	bool keep_alive;           /* the client can use the connection again */
-	bool is_head;              /* the method is HEAD: the response has no body */
-	bool upgrade;              /* the client asks for another protocol */
-	bool chunked;              /* the body came in chunks: its length was not told */
-	bool has_length;           /* it was */
-	uint32_t length;           /* of the body, if told */
-	char id[MF_HTTP_ID_BYTES]; /* with an edge: X-Request-Id */
+	struct mf_abi_slice method, target; /* in whichever form it has */
+	struct mf_abi_slice host;           /* its value */
+	uint8_t minor;                      /* HTTP/1.minor: 0 or 1 */
+	bool keep_alive;                    /* the client can use the connection again */
+	bool is_head;                       /* the method is HEAD: the response has no body */
+	bool upgrade;                       /* the client asks for another protocol */
+	bool chunked;                       /* the body came in chunks: its length was not told */
+	bool has_length;                    /* it was */
+	uint32_t length;                    /* of the body, if told */
+	char id[MF_HTTP_ID_BYTES];          /* with an edge: X-Request-Id */
 };
 
 /* Zeroes and frees the request's bytes. Also good for an empty (all zero) message. */
@@ -107,7 +111,16 @@ void mf_http_parser_take(struct mf_http_parser *parser, struct mf_http_message *
  */
 void mf_http_parser_take_head(struct mf_http_parser *parser, struct mf_http_message *message);
 
-/* Bytes of a request that the parser holds now. */
+/* The text of a slice of the message. */
+static inline const char *mf_http_text(const struct mf_http_message *message,
+				       struct mf_abi_slice slice)
+{
+	const char *base = message->wire ? message->wire : (const char *)message->request;
+
+	return base + slice.offset;
+}
+
+/* Bytes of a request that the parser holds now, its head's not counted. */
 size_t mf_http_parser_held(const struct mf_http_parser *parser);
 
 /* A part of a request has arrived (so silence is the client's fault: 408). */

@@ -245,8 +245,8 @@ static int build(struct mf_http_head *head, const struct mf_http_parts *parts)
 	request->header_count = parts->count;
 	request->headers_offset = sizeof(*request);
 	offset = (uint32_t)(sizeof(*request) + parts->count * 2 * sizeof(*pair));
-	request->method = put(request, &offset, reading->method);
-	request->target = put(request, &offset, reading->target);
+	head->message.method = request->method = put(request, &offset, reading->method);
+	head->message.target = request->target = put(request, &offset, reading->target);
 	for (uint32_t i = 0; i < parts->count; i++, pair += 2) {
 		char *name = (char *)request + offset;
 
@@ -254,6 +254,8 @@ static int build(struct mf_http_head *head, const struct mf_http_parts *parts)
 		for (uint32_t k = 0; k < pair[0].length; k++)
 			name[k] = (char)mf_char_lower((unsigned char)name[k]);
 		pair[1] = put(request, &offset, *parts->values[i]);
+		if (parts->values[i]->at == head->host.at)
+			head->message.host = pair[1];
 	}
 	request->body = (struct mf_abi_slice){.offset = offset, .length = head->message.length};
 	if (head->message.length == 0)
@@ -308,6 +310,7 @@ int mf_http_head_parse(struct mf_http_head *head, const char *text, size_t size,
 		status = collect(&parts, &added, limits->edge);
 	if (status)
 		return status;
+	parts.host = head->host;
 	memcpy(head->message.id, added.id, sizeof(added.id));
 	return limits->form == MF_HTTP_FORM_WIRE ? mf_http_wire_build(&head->message, &parts)
 						 : build(head, &parts);

@@ -29,6 +29,7 @@ struct mf_http_parts {
 	const struct mf_http_reading *reading;
 	const struct mf_http_span *names[MF_ABI_MAX_HEADERS], *values[MF_ABI_MAX_HEADERS];
 	uint32_t count;
+	struct mf_http_span host;
 	uint32_t added; /* of them, the last ones, by the front door */
 };
 

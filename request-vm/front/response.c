@@ -8,14 +8,25 @@
 #include <mayfly/abi/call.h>
 
 #include "request-vm/front/chars.h"
+#include "request-vm/front/reading.h"
 #include "request-vm/front/response.h"
 
 /* A guest's header text while it is being checked in its copy. */
 struct check {
+	const struct named *named; /* of a server's own answer; NULL: of a guest's claims */
 	size_t body_bytes;
 	bool foretold; /* Content-Length may be that of a body that is not sent */
 	unsigned lines, lengths, dates;
 	uint64_t length; /* what Content-Length claimed */
+};
+
+#define NAMED_MAX 16u
+
+/* What the Connection of an answer names. */
+struct named {
+	struct mf_http_span words[NAMED_MAX];
+	unsigned count;
+	bool upgrades;
 };
 
 enum verdict { KEEP, DROP, BAD };
@@ -41,6 +52,29 @@ static enum verdict check_length(struct check *check, const char *value, size_t 
 	return DROP;
 }
 
+/* A line of a server's own answer. It was judged before. */
+static enum verdict check_own(struct check *check, const char *line, size_t name_bytes)
+{
+	const struct named *named = check->named;
+
+	if (named->upgrades && mf_text_is(line, name_bytes, "upgrade"))
+		return KEEP;
+	if (mf_text_is(line, name_bytes, "content-length") ||
+	    mf_text_is(line, name_bytes, "transfer-encoding") ||
+	    mf_text_is(line, name_bytes, "mayfly-error"))
+		return DROP;
+	if (mf_text_is(line, name_bytes, "date") && ++check->dates > 1)
+		return DROP;
+	for (size_t i = 0; i < sizeof(hop_by_hop) / sizeof(hop_by_hop[0]); i++)
+		if (mf_text_is(line, name_bytes, hop_by_hop[i]))
+			return DROP;
+	for (unsigned i = 0; i < named->count; i++)
+		if (named->words[i].length == name_bytes &&
+		    strncasecmp(named->words[i].at, line, name_bytes) == 0)
+			return DROP;
+	return KEEP;
+}
+
 static enum verdict check_line(struct check *check, const char *line, size_t length)
 {
 	const char *value = memchr(line, ':', length);
@@ -58,6 +92,8 @@ static enum verdict check_line(struct check *check, const char *line, size_t len
 		if (!mf_char_value((unsigned char)value[i]))
 			return BAD;
 	mf_text_trim(&value, &value_bytes);
+	if (check->named)
+		return check_own(check, line, name_bytes);
 	if (mf_text_is(line, name_bytes, "content-length"))
 		return check_length(check, value, value_bytes);
 	if (mf_text_is(line, name_bytes, "transfer-encoding") ||
@@ -156,6 +192,110 @@ ssize_t mf_http_response_head(char *out, size_t room, const struct mf_http_respo
 	add_frame(out, room, &at, frame, check.dates > 0);
 	if (!bodiless && !frame->is_head)
 		*body_bytes = response->body_bytes;
+	return (ssize_t)at;
+}
+
+/* The value of the line when it has this name. */
+static bool value_of(const char *line, size_t length, const char *name, struct mf_http_span *value)
+{
+	const char *colon = memchr(line, ':', length);
+
+	if (!colon || !mf_text_is(line, (size_t)(colon - line), name))
+		return false;
+	*value = (struct mf_http_span){colon + 1, length - (size_t)(colon - line) - 1};
+	mf_text_trim(&value->at, &value->length);
+	return true;
+}
+
+/* The next line of judged text, without its CR LF; moves on. */
+static struct mf_http_span next_line(struct mf_http_piece *text)
+{
+	const char *lf = memchr(text->at, '\n', text->bytes);
+	size_t length = lf ? (size_t)(lf - text->at) + 1 : text->bytes;
+	struct mf_http_span line = {text->at, length > 2 ? length - 2 : 0};
+
+	text->at += length;
+	text->bytes -= length;
+	return line;
+}
+
+static void note_named(void *arg, const char *at, size_t length)
+{
+	struct named *named = arg;
+
+	if (named->count < NAMED_MAX && length > 0)
+		named->words[named->count++] = (struct mf_http_span){at, length};
+}
+
+static void find_named(struct named *named, const struct mf_http_answer *answer)
+{
+	struct mf_http_piece text = answer->headers;
+
+	named->count = 0;
+	named->upgrades = answer->body == MF_HTTP_BODY_TUNNEL;
+	while (text.bytes > 0) {
+		struct mf_http_span line = next_line(&text), value;
+
+		if (value_of(line.at, line.length, "connection", &value))
+			mf_http_each_word(value, note_named, named);
+	}
+}
+
+bool mf_http_answer_lasts(const struct mf_http_answer *answer)
+{
+	static const char stream[] = "text/event-stream";
+	struct mf_http_piece text = answer->headers;
+
+	while (text.bytes > 0) {
+		struct mf_http_span line = next_line(&text), value;
+
+		if (value_of(line.at, line.length, "content-type", &value))
+			return value.length >= sizeof(stream) - 1 &&
+			       strncasecmp(value.at, stream, sizeof(stream) - 1) == 0;
+	}
+	return false;
+}
+
+/* How long the body is, as far as it can be said. */
+static void add_length(char *out, size_t room, size_t *at, const struct mf_http_answer *answer,
+		       bool chunked)
+{
+	bool foretold = answer->body == MF_HTTP_BODY_NONE && answer->status >= 200 &&
+			answer->status != 204 && answer->status != 304;
+
+	if (chunked)
+		add(out, room, at, "Transfer-Encoding: chunked\r\n");
+	else if (answer->has_length && (answer->body == MF_HTTP_BODY_LENGTH || foretold))
+		add(out, room, at, "Content-Length: %llu\r\n", (unsigned long long)answer->length);
+}
+
+ssize_t mf_http_answer_head(char *out, size_t room, const struct mf_http_answer *answer,
+			    const struct mf_http_response_frame *frame, bool *chunked)
+{
+	struct named named;
+	struct check check = {.named = &named};
+	size_t at = 0;
+	ssize_t kept;
+
+	if (room < MF_HTTP_RESPONSE_HEAD_MAX)
+		return -ENOSPC;
+	find_named(&named, answer);
+	*chunked = !frame->old && (answer->body == MF_HTTP_BODY_CHUNKS ||
+				   answer->body == MF_HTTP_BODY_UNTIL_CLOSE);
+	if (answer->reason.bytes > 0)
+		add(out, room, &at, "HTTP/1.1 %d %.*s\r\n", answer->status,
+		    (int)answer->reason.bytes, answer->reason.at);
+	else
+		add(out, room, &at, "HTTP/1.1 %d %s\r\n", answer->status,
+		    mf_http_reason(answer->status));
+	memcpy(out + at, answer->headers.at, answer->headers.bytes);
+	kept = check_text(&check, out + at, answer->headers.bytes);
+	at += kept > 0 ? (size_t)kept : 0;
+	add_length(out, room, &at, answer, *chunked);
+	if (named.upgrades)
+		add(out, room, &at, "Connection: Upgrade\r\n\r\n");
+	else
+		add_frame(out, room, &at, frame, check.dates > 0);
 	return (ssize_t)at;
 }
 

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "request-vm/front/answer.h"
+
 #define MF_HTTP_RESPONSE_HEADERS_MAX (16u << 10) /* of a guest's header text */
 /* room that always suffices for what the front door puts before a body */
 #define MF_HTTP_RESPONSE_HEAD_MAX (MF_HTTP_RESPONSE_HEADERS_MAX + 512u)
@@ -45,6 +47,19 @@ struct mf_http_response_frame {
  */
 ssize_t mf_http_response_head(char *out, size_t room, const struct mf_http_response *response,
 			      const struct mf_http_response_frame *frame, size_t *body_bytes);
+
+/*
+ * The same of an answer that a server wrote itself, at its event MF_HTTP_ANSWER_HEAD: its own
+ * reason, its lines but for what is between two hops (also what its Connection names), a
+ * Mayfly-Error and a second Date, which are dropped. *chunked is set when the body is to be sent in
+ * chunks; frame->close must be set for a body of unknown length to frame->old. Returns the bytes
+ * written, or -ENOSPC.
+ */
+ssize_t mf_http_answer_head(char *out, size_t room, const struct mf_http_answer *answer,
+			    const struct mf_http_response_frame *frame, bool *chunked);
+
+/* Does its Content-Type say that it has no end? (text/event-stream) */
+bool mf_http_answer_lasts(const struct mf_http_answer *answer);
 
 /*
  * Writes a whole response of the front door's own: one sentence as text/plain, `Mayfly-Error` when

@@ -20,6 +20,10 @@ void mf_front_settings_default(struct mf_front_settings *settings)
 		.write_timeout_ms = 30 * 1000,
 		.unsent_bytes = 256ull << 20,
 		.linger_ms = 1000,
+		.window_bytes = 64u << 10,
+		.waiting_bytes = 256ull << 20,
+		.tunnel_idle_ms = 5 * 60 * 1000,
+		.tunnel_life_ms = 60 * 60 * 1000,
 	};
 	mf_http_limits_default(&settings->http);
 }
@@ -161,10 +165,14 @@ static int check_settings(const struct mf_front_settings *settings, struct mf_er
 	struct rlimit files;
 	const uint32_t times[] = {settings->head_timeout_ms, settings->body_timeout_ms,
 				  settings->idle_timeout_ms, settings->write_timeout_ms,
-				  settings->linger_ms};
+				  settings->linger_ms,       settings->tunnel_idle_ms};
 
 	if (settings->max_connections < 1 || settings->max_connections > 65536)
 		return mf_error_set(err, -EINVAL, "The limit of connections must be 1 to 65536.");
+	if (settings->window_bytes < MF_FRONT_WINDOW_MIN ||
+	    settings->window_bytes > MF_FRONT_WINDOW_MAX)
+		return mf_error_set(err, -EINVAL,
+				    "The window of a connection must be 4 KiB to 16 MiB.");
 	/* out of descriptors, libuv opens and closes files to get by: never let it come to that */
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
 	    files.rlim_cur < settings->max_connections + MF_FRONT_SPARE_FILES)

@@ -8,8 +8,14 @@
  *
  * Bytes of requests and responses lie in these buffers, each zeroed when it is freed or used again.
  * One each per front door: the read buffer, the buffer of response heads. Of one connection, on the
- * heap: a head that arrives in pieces, bytes behind the running request, the request itself, and
- * what of a response the socket did not take at once.
+ * heap: a head that arrives in pieces, bytes behind the running request, the request itself, what
+ * of it waits for its program, and what of a response the socket did not take at once.
+ *
+ * A backend gets requests in one of three forms. CALLS: a struct mf_abi_request, whole, answered
+ * with a struct mf_http_response, whole. WIRE: bytes as a server on a plain connection reads and
+ * writes them, in pieces both ways; the front door parses the answer, and writes it anew for its
+ * client. RAW: the same without HTTP, one request a connection. What is in pieces is bounded: who
+ * is too fast on one side waits for the other.
  */
 #ifndef REQUEST_VM_FRONT_SERVER_H
 #define REQUEST_VM_FRONT_SERVER_H
@@ -31,12 +37,28 @@ struct mf_front;
 
 #define MF_FRONT_SPARE_FILES 32u /* descriptors for everything but connections, at the least */
 
+enum mf_front_form { MF_FRONT_CALLS, MF_FRONT_WIRE, MF_FRONT_RAW };
+
 /* A request that the backend has. Valid until it is answered or cancelled. */
 struct mf_front_request {
-	const struct mf_abi_request *abi; /* owned by the front door; id is set */
+	const struct mf_abi_request *abi; /* owned by the front door; id is set. CALLS alone */
 	size_t size_bytes;                /* of abi, all of it */
 	void *data;                       /* the backend's, NULL at first */
 	bool *slow;                       /* of the connection, the backend's; false at first */
+	const char *name;                 /* X-Request-Id, "" without: for logs */
+	bool lasting;    /* a tunnel, or an endless answer: no deadline of the backend's counts any
+			  * more, but those of the front door (tunnel_*) */
+	const char *why; /* with MF_FRONT_BROKEN: what was wrong with the answer */
+};
+
+/* What became of bytes of a program. */
+enum mf_front_took {
+	MF_FRONT_MORE,   /* all were taken; go on */
+	MF_FRONT_FULL,   /* *used were taken; go_on() tells when there is room again */
+	MF_FRONT_OVER,   /* the answer is complete: the request is gone; what came behind is dropped
+			  */
+	MF_FRONT_BROKEN, /* it was none: 502, or the connection cut. The request is gone */
+	MF_FRONT_GONE, /* the client went away: the request is gone and was counted as cancelled */
 };
 
 struct mf_front_backend_ops {
@@ -49,6 +71,11 @@ struct mf_front_backend_ops {
 	int (*submit)(void *backend, struct mf_front_request *request);
 	/* The client went away: the request ends with this call and must not be answered. */
 	void (*cancel)(void *backend, struct mf_front_request *request);
+	/*
+	 * WIRE and RAW: look at mf_front_input again, or there is room again. Not called from
+	 * inside the functions below.
+	 */
+	void (*go_on)(void *backend, struct mf_front_request *request);
 };
 
 /* What a program is told of its client, see edge.h. */
@@ -74,6 +101,17 @@ struct mf_front_settings {
 				* some of it, and the connection is closed. Default 256 MiB */
 	uint32_t linger_ms;    /* how long a closing connection still reads, so that the client sees
 				* the answer and no reset. Default 1,000 */
+	enum mf_front_form form; /* default: CALLS */
+	/* WIRE and RAW, each way of one connection: so much of a body is waited for before the
+	 * backend gets its request; so much waits for the program, or for the client, until who
+	 * sends it has to wait. 4 KiB..16 MiB, default 64 KiB */
+	uint32_t window_bytes;
+	uint64_t waiting_bytes;  /* of all requests that are not with the backend yet, or wait for
+				  * their programs: what goes beyond gets 503 or waits. Default
+				  * 256 MiB */
+	uint32_t tunnel_idle_ms; /* a tunnel or an endless answer without a byte. Default 5 min */
+	uint64_t tunnel_life_ms; /* and at most so long in all; 0: no limit. Default 1 h */
+	uint64_t tunnel_bytes;   /* and so many bytes, both ways; 0 (default): no limit */
 	bool half_close; /* a client that ends its sending side still gets its answers. Off (the
 			  * default): that is taken for going away, and the request is cancelled */
 };
@@ -93,6 +131,8 @@ struct mf_front_stats {
 	uint64_t partial_writes; /* responses that needed more than one write */
 	uint64_t dropped;        /* responses that slow readers left no memory for */
 	uint64_t unsent_bytes;   /* of responses that wait for their readers now */
+	uint64_t waiting_bytes;  /* of requests that arrive, or wait for their programs now */
+	uint64_t tunnels;        /* connections that became one, or began as one */
 	uint32_t connections;    /* now open, closing ones included */
 	uint32_t running;        /* requests that the backend has */
 };
@@ -121,6 +161,22 @@ void mf_front_respond(struct mf_front_request *request, const struct mf_http_res
 /* Answers with a sentence of the front door's. mayfly_error: "crash", "memory", "response" or NULL.
  */
 void mf_front_respond_error(struct mf_front_request *request, int status, const char *mayfly_error);
+
+/*
+ * WIRE and RAW: the bytes that the program reads next, and how many; they stay until
+ * mf_front_taken. None: *ended tells whether there will never be more (the client of a tunnel ended
+ * its side; after a request of HTTP the client merely waits). Wherever the backend is not called.
+ */
+const char *mf_front_input(const struct mf_front_request *request, size_t *bytes, bool *ended);
+void mf_front_taken(struct mf_front_request *request, size_t bytes);
+
+/*
+ * WIRE and RAW: bytes that the program wrote; or it wrote its last one. They are sent or copied
+ * before this returns, *used of them; untrusted. Never calls the backend.
+ */
+enum mf_front_took mf_front_output(struct mf_front_request *request, const void *data, size_t size,
+				   size_t *used);
+enum mf_front_took mf_front_output_end(struct mf_front_request *request);
 
 /*
  * Stops accepting, closes idle connections, lets begun requests finish (their connections then

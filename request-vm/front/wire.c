@@ -69,7 +69,8 @@ static void put_line(struct mf_http_message *message, struct mf_http_span name,
 static size_t room(const struct mf_http_parts *parts)
 {
 	static const char line[] = "  HTTP/1.1\r\nConnection: Upgrade\r\n";
-	size_t size = sizeof(line) + parts->reading->method.length + parts->reading->target.length;
+	size_t size = MF_HTTP_WIRE_SPARE + sizeof(line) + parts->reading->method.length +
+		      parts->reading->target.length;
 
 	for (uint32_t i = 0; i < parts->count; i++)
 		size += parts->names[i]->length + parts->values[i]->length + 4;
@@ -91,11 +92,18 @@ int mf_http_wire_build(struct mf_http_message *message, const struct mf_http_par
 		return 503;
 	put(message, reading->method.at, reading->method.length);
 	put(message, " ", 1);
+	message->method.length = (uint32_t)reading->method.length;
+	message->target =
+		(struct mf_abi_slice){message->wire_bytes, (uint32_t)reading->target.length};
 	put(message, reading->target.at, reading->target.length);
 	put(message, message->minor ? " HTTP/1.1\r\n" : " HTTP/1.0\r\n", 11);
 	for (uint32_t i = 0; i < parts->count; i++) {
 		bool is_ours = i >= parts->count - parts->added;
 
+		if (parts->values[i]->at == parts->host.at)
+			message->host = (struct mf_abi_slice){
+				message->wire_bytes + (uint32_t)parts->names[i]->length + 2,
+				(uint32_t)parts->host.length};
 		if (is_ours || (!is_between_hops(message, *parts->names[i]) &&
 				!is_named(&named, *parts->names[i])))
 			put_line(message, *parts->names[i], *parts->values[i]);

@@ -4,54 +4,81 @@
 #include <string.h>
 
 #include "request-vm/front/conn.h"
+#include "request-vm/front/exchange.h"
 
-static void rest_drop(struct conn *conn)
+/* What of a response the socket did not take at once; libuv has it until it is written. */
+struct block {
+	uv_write_t write;
+	struct conn *conn;
+	size_t bytes;
+	char data[];
+};
+
+static void block_drop(struct block *block)
 {
-	if (!conn->rest)
-		return;
-	explicit_bzero(conn->rest, conn->rest_bytes);
-	free(conn->rest);
-	conn->front->stats.unsent_bytes -= conn->rest_bytes;
-	conn->rest = NULL;
-	conn->rest_bytes = 0;
+	block->conn->unsent_bytes -= block->bytes;
+	block->conn->front->stats.unsent_bytes -= block->bytes;
+	explicit_bzero(block->data, block->bytes);
+	free(block);
 }
 
-static void on_rest_written(uv_write_t *write, int status)
+static void on_block_written(uv_write_t *write, int status)
 {
-	struct conn *conn = write->data;
+	struct block *block = (struct block *)write;
+	struct conn *conn = block->conn;
 
-	rest_drop(conn);
-	conn_written(conn, status);
+	block_drop(block);
+	if (conn->state == CONN_RUNNING && status < 0)
+		conn_abort(conn);
+	else if (conn->state == CONN_RUNNING)
+		exchange_has_room(conn);
+	else if (status < 0 || (conn->unsent_bytes == 0 && conn->state == CONN_WRITING))
+		conn_written(conn, status);
 }
 
 /* Keeps what the socket did not take. */
-static int send_rest(struct conn *conn, const uv_buf_t bufs[2], size_t sent)
+static int put_rest(struct conn *conn, const uv_buf_t *bufs, unsigned int count, size_t sent,
+		    size_t bytes)
 {
-	size_t head_sent = sent < bufs[0].len ? sent : bufs[0].len;
-	size_t head_rest = bufs[0].len - head_sent;
-	size_t body_rest = bufs[1].len - (sent - head_sent);
+	struct block *block = malloc(sizeof(*block) + bytes - sent);
+	size_t at = 0;
 	uv_buf_t buf;
 	int code;
 
-	conn->rest = malloc(head_rest + body_rest);
-	if (!conn->rest)
+	if (!block)
 		return -ENOMEM;
-	conn->rest_bytes = head_rest + body_rest;
-	conn->front->stats.partial_writes++;
-	conn->front->stats.unsent_bytes += conn->rest_bytes;
-	memcpy(conn->rest, bufs[0].base + head_sent, head_rest);
-	if (body_rest > 0)
-		memcpy(conn->rest + head_rest, bufs[1].base + (sent - head_sent), body_rest);
-	conn->write.data = conn;
-	buf = (uv_buf_t){.base = conn->rest, .len = conn->rest_bytes};
-	conn->state = CONN_WRITING;
-	code = uv_write(&conn->write, &conn->io.stream, &buf, 1, on_rest_written);
-	if (code < 0) {
-		rest_drop(conn);
-		return code;
+	block->conn = conn;
+	block->bytes = bytes - sent;
+	for (; count > 0; count--, bufs++) {
+		size_t skip = sent < bufs->len ? sent : bufs->len;
+
+		sent -= skip;
+		if (bufs->len > skip)
+			memcpy(block->data + at, bufs->base + skip, bufs->len - skip);
+		at += bufs->len - skip;
 	}
-	conn_await(conn, WAIT_WRITE);
-	return 0;
+	conn->unsent_bytes += block->bytes;
+	conn->front->stats.unsent_bytes += block->bytes;
+	conn->front->stats.partial_writes++;
+	buf = (uv_buf_t){.base = block->data, .len = block->bytes};
+	code = uv_write(&block->write, &conn->io.stream, &buf, 1, on_block_written);
+	if (code < 0)
+		block_drop(block);
+	return code;
+}
+
+int conn_put(struct conn *conn, const uv_buf_t *bufs, unsigned int count)
+{
+	size_t bytes = 0, sent;
+	int code;
+
+	for (unsigned int i = 0; i < count; i++)
+		bytes += bufs[i].len;
+	code = uv_try_write(&conn->io.stream, bufs, count);
+	if (code < 0 && code != UV_EAGAIN)
+		return code;
+	sent = code > 0 ? (size_t)code : 0;
+	return sent < bytes ? put_rest(conn, bufs, count, sent, bytes) : 0;
 }
 
 /* May so much more wait for readers? An error's sentence always may: it has no body. */
@@ -80,14 +107,17 @@ void conn_send(struct conn *conn, size_t head_bytes, const void *body, size_t bo
 			conn_written(conn, -ENOBUFS);
 		return;
 	}
-	if (code >= 0 && sent < head_bytes + body_bytes)
-		code = send_rest(conn, bufs, sent);
+	if (code >= 0 && sent < head_bytes + body_bytes) {
+		conn->state = CONN_WRITING;
+		code = put_rest(conn, bufs, 2, sent, head_bytes + body_bytes);
+		conn_await(conn, WAIT_WRITE);
+	}
 	explicit_bzero(head, head_bytes);
 	if (code < 0 || sent == head_bytes + body_bytes)
 		conn_written(conn, code < 0 ? code : 0);
 }
 
-static struct mf_http_response_frame frame_of(struct conn *conn)
+struct mf_http_response_frame conn_frame(struct conn *conn)
 {
 	return (struct mf_http_response_frame){
 		.is_head = conn->message.is_head,
@@ -103,12 +133,22 @@ void conn_send_error(struct conn *conn, int status, const char *mayfly_error, bo
 	struct mf_http_response_frame frame;
 	ssize_t bytes;
 
+	if (conn->exchange && !exchange_drop(conn)) {
+		conn_cut(conn); /* it has something else of an answer, or speaks no HTTP */
+		return;
+	}
 	conn->close_after |= close;
-	frame = frame_of(conn);
+	frame = conn_frame(conn);
 	bytes = mf_http_response_error(front->head_buffer, sizeof(front->head_buffer), status,
 				       mayfly_error, &frame);
 	mf_http_message_finish(&conn->message);
 	conn_send(conn, (size_t)bytes, NULL, 0);
+}
+
+void conn_end_request(struct conn *conn)
+{
+	conn->front->stats.running--;
+	conn->close_after = !conn->message.keep_alive || conn->front->draining;
 }
 
 /* The connection of a request that still waits for its answer, or NULL. */
@@ -118,8 +158,7 @@ static struct conn *begin(struct mf_front_request *request)
 
 	if (conn->state != CONN_RUNNING)
 		return NULL;
-	conn->front->stats.running--;
-	conn->close_after = !conn->message.keep_alive || conn->front->draining;
+	conn_end_request(conn);
 	return conn;
 }
 
@@ -133,7 +172,11 @@ void mf_front_respond(struct mf_front_request *request, const struct mf_http_res
 
 	if (!conn)
 		return;
-	frame = frame_of(conn);
+	if (conn->exchange && !exchange_drop(conn)) {
+		conn_cut(conn);
+		return;
+	}
+	frame = conn_frame(conn);
 	bytes = mf_http_response_head(conn->front->head_buffer, sizeof(conn->front->head_buffer),
 				      response, &frame, &body_bytes);
 	if (bytes < 0) {

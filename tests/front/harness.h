@@ -27,6 +27,9 @@ extern struct mf_front_stats final_stats; /* after join() */
 extern _Atomic int drained, cancelled, running, not_ready;
 extern char heard[256 << 10];
 
+/* WIRE and RAW: the program that serves; called at submit and whenever it may go on. */
+extern void (*program)(struct mf_front_request *request);
+
 /* the server's side */
 void defaults(void);
 void start(void);
