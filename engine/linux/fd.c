@@ -24,12 +24,20 @@ static const struct mf_linux *image_linux(const struct mf_process *process)
 static const struct mf_fd_ops no_ops = {.name = "anon_inode:[none]"};
 
 static const struct mf_fd_ops *const kinds[MF_FD_KINDS] = {
-	[MF_FD_STDIO] = &mf_stdio_ops,       [MF_FD_FILE] = &mf_file_ops,
-	[MF_FD_DIR] = &mf_dir_ops,           [MF_FD_CHAR] = &mf_char_ops,
-	[MF_FD_PIPE] = &mf_pipe_ops,         [MF_FD_EVENTFD] = &mf_eventfd_ops,
-	[MF_FD_TIMERFD] = &mf_timerfd_ops,   [MF_FD_EPOLL] = &mf_epoll_ops,
-	[MF_FD_SOCKET] = &mf_socket_ops,     [MF_FD_PROC] = &mf_system_ops,
-	[MF_FD_SIGNALFD] = &mf_signalfd_ops, [MF_FD_INOTIFY] = &mf_inotify_ops,
+	[MF_FD_STDIO] = &mf_stdio_ops,
+	[MF_FD_FILE] = &mf_file_ops,
+	[MF_FD_DIR] = &mf_dir_ops,
+	[MF_FD_CHAR] = &mf_char_ops,
+	[MF_FD_PIPE] = &mf_pipe_ops,
+	[MF_FD_EVENTFD] = &mf_eventfd_ops,
+	[MF_FD_TIMERFD] = &mf_timerfd_ops,
+	[MF_FD_EPOLL] = &mf_epoll_ops,
+	[MF_FD_SOCKET] = &mf_socket_ops,
+	[MF_FD_PROC] = &mf_system_ops,
+	[MF_FD_SIGNALFD] = &mf_signalfd_ops,
+	[MF_FD_LISTENER] = &mf_listener_ops,
+	[MF_FD_CONNECTION] = &mf_connection_ops,
+	[MF_FD_INOTIFY] = &mf_inotify_ops,
 };
 
 const struct mf_fd_ops *mf_fd_ops(const struct mf_fd *entry)

@@ -67,7 +67,7 @@ struct mf_fd_ops {
 
 extern const struct mf_fd_ops mf_stdio_ops, mf_file_ops, mf_dir_ops, mf_char_ops, mf_pipe_ops,
 	mf_eventfd_ops, mf_timerfd_ops, mf_epoll_ops, mf_socket_ops, mf_system_ops, mf_signalfd_ops,
-	mf_inotify_ops;
+	mf_inotify_ops, mf_listener_ops, mf_connection_ops;
 
 /* Never NULL. */
 const struct mf_fd_ops *mf_fd_ops(const struct mf_fd *entry);
@@ -81,6 +81,13 @@ const struct mf_fd *mf_fd_of(const struct mf_linux *lx, uint32_t index);
 
 /* Is it open, and `host` a host descriptor? */
 bool mf_fd_has_host(const struct mf_fd *entry);
+
+/* Is it a socket, the host's or one within this VM? */
+static inline bool mf_fd_is_socket(const struct mf_fd *entry)
+{
+	return entry->kind == MF_FD_SOCKET || entry->kind == MF_FD_LISTENER ||
+	       entry->kind == MF_FD_CONNECTION;
+}
 
 /* The same description for writing. */
 struct mf_fd *mf_fd_rw(struct mf_process *process, const struct mf_fd *entry);

@@ -183,7 +183,7 @@ static int64_t reopen(struct mf_process *process, uint32_t number, int flags)
 		return reopen_file(process, entry, number, flags);
 	if (flags & O_DIRECTORY)
 		return -ENOTDIR;
-	if (entry->kind == MF_FD_SOCKET)
+	if (mf_fd_is_socket(entry))
 		return -ENXIO;
 	if (had != O_RDWR && had != want)
 		return -EACCES;

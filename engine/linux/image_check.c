@@ -116,7 +116,7 @@ static const char *check_threads(const struct mf_check *check)
 	uint32_t i;
 
 	if (lx->threads_high > MF_THREADS || lx->current >= lx->threads_high ||
-	    lx->threads[lx->current].state != MF_THREAD_RUNNABLE)
+	    lx->threads[lx->current].state == MF_THREAD_FREE)
 		return "its running thread";
 	for (i = 0; i < MF_THREADS && !wrong; i++) {
 		wrong = check_thread(check, i);
@@ -217,5 +217,7 @@ const char *mf_linux_check(const struct mf_image *image, uint64_t *owned)
 		wrong = mf_check_descriptors(&check);
 	if (!wrong)
 		wrong = mf_check_pipes(&check);
+	if (!wrong)
+		wrong = mf_check_connections(&check);
 	return wrong ? wrong : mf_check_watches(&check);
 }

@@ -18,6 +18,7 @@ bool mf_check_path(const char *text, size_t bytes);
 /* Each says NULL, or what cannot be. */
 const char *mf_check_descriptors(const struct mf_check *check);
 const char *mf_check_pipes(const struct mf_check *check);
-const char *mf_check_watches(const struct mf_check *check); /* epoll's items, timers */
+const char *mf_check_connections(const struct mf_check *check); /* and listeners */
+const char *mf_check_watches(const struct mf_check *check);     /* epoll's items, timers */
 
 #endif

@@ -147,6 +147,132 @@ static const char *check_pipe(const struct mf_check *check, const struct mf_pipe
 	return NULL;
 }
 
+static const char *check_stream(const struct mf_check *check, const struct mf_stream *stream)
+{
+	uint64_t bytes = stream->put - stream->taken;
+	uint64_t at;
+	uint32_t i;
+
+	if (bytes > (uint64_t)MF_STREAM_PAGES * MF_PAGE || stream->put < stream->taken ||
+	    stream->put > UINT64_MAX / 2)
+		return "the bytes of a connection";
+	for (i = 0; i < MF_STREAM_PAGES; i++)
+		if (stream->frames[i] && !claim_frame(check, stream->frames[i]))
+			return "a page of a connection";
+	for (at = stream->taken; at < stream->put; at = (at / MF_PAGE + 1) * MF_PAGE)
+		if (!stream->frames[at / MF_PAGE % MF_STREAM_PAGES])
+			return "a page of a connection";
+	return NULL;
+}
+
+static bool name_is_sane(const struct mf_listener_name *name)
+{
+	return name->bytes <= sizeof(name->address);
+}
+
+/* A description of that kind for each, and no other; none has one end at a role that is gone. */
+static const char *check_connection(const struct mf_check *check, uint32_t i)
+{
+	const struct mf_connection *connection = &check->lx->connections[i];
+	uint32_t description = connection->description;
+	const struct mf_connection *peer = connection->peer && connection->peer <= MF_CONNECTIONS
+						   ? &check->lx->connections[connection->peer - 1]
+						   : NULL;
+	const char *wrong = check_stream(check, &connection->input);
+
+	if (!wrong)
+		wrong = check_stream(check, &connection->output);
+	if (wrong)
+		return wrong;
+	if (connection->of_role || connection->of_program > 1 || connection->error < 0 ||
+	    connection->error > 4095 || connection->next > MF_CONNECTIONS ||
+	    connection->settings.count > MF_SOCKET_SETTINGS || !name_is_sane(&connection->own) ||
+	    !name_is_sane(&connection->other) || !connection->peer != !peer ||
+	    (peer && (!connection->of_program || !peer->of_program || peer->peer != i + 1)))
+		return "a connection";
+	if (description > check->lx->fds_high ||
+	    (description && (mf_fd_of(check->lx, description - 1)->kind != MF_FD_CONNECTION ||
+			     mf_fd_of(check->lx, description - 1)->object != i)))
+		return "whose a connection is";
+	return NULL;
+}
+
+/* Those who wait at a listener: each in one line, and no description has it yet. */
+static const char *check_line(const struct mf_linux *lx, const struct mf_guest_listener *listener,
+			      uint64_t *seen)
+{
+	uint32_t at = listener->first;
+	uint32_t last = 0;
+
+	while (at) {
+		if (at > MF_CONNECTIONS || *seen >> (at - 1) & 1 ||
+		    lx->connections[at - 1].description || !lx->connections[at - 1].of_program)
+			return "who waits to be accepted";
+		*seen |= 1ull << (at - 1);
+		last = at;
+		at = lx->connections[at - 1].next;
+	}
+	return last == listener->last ? NULL : "who waits to be accepted";
+}
+
+_Static_assert(MF_CONNECTIONS == 64, "one bit each");
+
+static const char *check_listener(const struct mf_check *check, uint32_t i, uint64_t *seen)
+{
+	const struct mf_guest_listener *listener = &check->lx->listeners[i];
+	uint32_t description = listener->description;
+
+	if (!listener->state)
+		return NULL;
+	if (listener->state > MF_LISTENER_LISTENS || !name_is_sane(&listener->name) ||
+	    listener->settings.count > MF_SOCKET_SETTINGS || !description ||
+	    description > check->lx->fds_high ||
+	    mf_fd_of(check->lx, description - 1)->kind != MF_FD_LISTENER ||
+	    mf_fd_of(check->lx, description - 1)->object != i ||
+	    (listener->state != MF_LISTENER_LISTENS && listener->first))
+		return "a listening socket";
+	return check_line(check->lx, listener, seen);
+}
+
+static const char *check_sockets_of(const struct mf_linux *lx)
+{
+	uint32_t i;
+
+	for (i = 0; i < lx->fds_high; i++) {
+		const struct mf_fd *entry = mf_fd_of(lx, i);
+
+		if (!entry->users)
+			continue;
+		if (entry->kind == MF_FD_CONNECTION &&
+		    (entry->object >= MF_CONNECTIONS ||
+		     lx->connections[entry->object].description != i + 1 ||
+		     !lx->connections[entry->object].of_program))
+			return "an open connection";
+		if (entry->kind == MF_FD_LISTENER &&
+		    (entry->object >= MF_LISTENERS || !lx->listeners[entry->object].state ||
+		     lx->listeners[entry->object].description != i + 1))
+			return "an open listening socket";
+	}
+	return NULL;
+}
+
+const char *mf_check_connections(const struct mf_check *check)
+{
+	const struct mf_linux *lx = check->lx;
+	const char *wrong = NULL;
+	uint64_t seen = 0;
+	uint32_t i;
+
+	for (i = 0; i < MF_CONNECTIONS && !wrong; i++)
+		wrong = check_connection(check, i);
+	for (i = 0; i < MF_LISTENERS && !wrong; i++)
+		wrong = check_listener(check, i, &seen);
+	if (!wrong && (lx->door > MF_LISTENERS ||
+		       (lx->door && lx->listeners[lx->door - 1].state != MF_LISTENER_LISTENS)))
+		wrong = "where its connections arrive";
+	return wrong ? wrong : check_sockets_of(lx);
+}
+
 /* Pages of pipes are frames of their own: mapped nowhere, in one pipe. */
 const char *mf_check_pipes(const struct mf_check *check)
 {

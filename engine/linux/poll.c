@@ -5,6 +5,7 @@
  * when there are several, for any.
  */
 #include "engine/linux/poll.h"
+#include "engine/linux/connection.h"
 #include "engine/linux/guestmem.h"
 #include "engine/linux/signal.h"
 #include "engine/linux/timerfd.h"
@@ -25,6 +26,7 @@ struct look {
 	nfds_t host_count;
 	uint32_t objects; /* descriptions that live in this VM */
 	bool nests;       /* some of them have others within */
+	bool listens;     /* one of them is where the role's connections arrive */
 	int ready;
 };
 
@@ -46,6 +48,8 @@ static void look_at(struct mf_process *process, struct pollfd *guest, uint32_t i
 	look->ready += guest->revents != 0;
 	look->objects++;
 	look->nests |= ops && ops->traits & MF_FD_NESTS;
+	look->listens |= entry && guest->events & (POLLIN | POLLRDNORM) &&
+			 mf_listener_is_behind(process, entry);
 }
 
 /* Look at every descriptor now. */
@@ -56,6 +60,7 @@ static void look(struct mf_process *process, struct pollfd *guest, nfds_t count,
 	look->host_count = 0;
 	look->objects = 0;
 	look->nests = false;
+	look->listens = false;
 	look->ready = 0;
 	mf_watch_poll(process);
 	for (i = 0; i < count; i++) {
@@ -81,10 +86,14 @@ static int64_t park(struct mf_process *process, struct look *look, uint64_t unti
 	until = timer < until ? timer : until;
 	if (nested >= 0 && look->host_count < MF_FDS)
 		look->hosts[look->host_count++] = (struct pollfd){.fd = nested, .events = POLLIN};
-	if (!look->host_count)
-		return mf_wait_object(process, object, until);
-	mf_wait_hosts(process, look->hosts, look->host_count, until);
-	MF_THREAD_DIRTY(process, wait.object) = object;
+	if (look->host_count) {
+		mf_wait_hosts(process, look->hosts, look->host_count, until);
+		MF_THREAD_DIRTY(process, wait.object) = object;
+	} else {
+		mf_wait_object(process, object, until);
+	}
+	if (look->listens)
+		MF_THREAD_DIRTY(process, wait.listens) = 1;
 	return MF_SYS_WAIT;
 }
 

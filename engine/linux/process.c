@@ -239,6 +239,16 @@ static bool enter(struct mf_process *process, struct mf_exit *exit)
 	}
 }
 
+/* Something came out of a connection that the role has to know of. */
+static bool has_news(struct mf_process *process, struct mf_exit *exit)
+{
+	if (!process->connection_news)
+		return false;
+	process->connection_news = false;
+	exit->kind = MF_EXIT_CONNECTION;
+	return true;
+}
+
 /* A program that does nothing but call is stopped here, not inside KVM_RUN. */
 static bool may_go_on(struct mf_process *process, struct mf_exit *exit)
 {
@@ -250,9 +260,9 @@ static void run(struct mf_process *process, struct mf_exit *exit)
 	bool go_on = true;
 
 	while (go_on && expire(process, exit) && mf_sched_next(process, exit) &&
-	       go_back(process, exit))
+	       go_back(process, exit) && !has_news(process, exit))
 		go_on = (!mf_sched_runs(process) || enter(process, exit)) &&
-			may_go_on(process, exit);
+			!has_news(process, exit) && may_go_on(process, exit);
 }
 
 void mf_process_run(struct mf_process *process, struct mf_exit *exit)
@@ -292,6 +302,7 @@ int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct
 	mf_watch_host_close(process);
 	mf_hosts_finish(process);
 	mf_sched_forget_cpu(process);
+	mf_sched_forget_hosts(process);
 	/* Host descriptors of regular files stay open: the image owns them from now on. */
 	return mf_image_freeze(&process->vm, image, err);
 }
@@ -334,6 +345,7 @@ int mf_process_reset(struct mf_process *process)
 	process->out_of_cpu = false;
 	process->turn = (struct mf_turn){0};
 	process->renew = true;
+	process->connection_news = false;
 	return mf_vm_reset(&process->vm);
 }
 

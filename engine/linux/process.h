@@ -79,6 +79,10 @@ struct mf_policy {
 	uint64_t private_pages;          /* pages that a fork may hold privately; 0 = no limit */
 	const struct mf_file_door *door; /* NULL: the host's calls */
 	struct mf_window windows[MF_WINDOWS];
+	bool listens_within; /* what it listens at takes no address of the host: the role hands it
+				its connections (engine/linux/connection.h) */
+	const char *listens_at; /* at this address, "PORT", "HOST:PORT" or "unix:PATH"; NULL: where
+				   it listens first */
 };
 
 enum mf_exit_kind {
@@ -88,6 +92,7 @@ enum mf_exit_kind {
 	MF_EXIT_LOG,          /* MF_CALL_LOG */
 	MF_EXIT_CHANNEL_WAIT, /* MF_CALL_CHANNEL_WAIT, of a program that has windows */
 	MF_EXIT_CHANNEL_WAKE, /* MF_CALL_CHANNEL_WAKE, likewise */
+	MF_EXIT_CONNECTION,   /* a connection of the role's has output, or has ended */
 	MF_EXIT_WAIT, /* all threads are parked: wait for wait_fd/wait_events or wait_until_ns, then
 			 run again */
 	MF_EXIT_KICKED,   /* mf_vm_kick; reasons in `kicks` */
@@ -131,6 +136,7 @@ struct mf_process {
 	bool renew;          /* not entered since fork or reset: see renew.h */
 	bool out_of_cpu;     /* killed at the limit of its CPU time */
 	bool out_of_memory;  /* a call was refused for want of guest memory */
+	bool connection_news; /* MF_EXIT_CONNECTION is due */
 	struct mf_turn turn;
 	struct mf_hosts *hosts; /* owned; NULL until threads wait for several descriptors */
 };

@@ -182,6 +182,22 @@ void mf_sched_forget_cpu(struct mf_process *process)
 		MF_DIRTY(process, threads[i].cpu_ns) = 0;
 }
 
+void mf_sched_forget_hosts(struct mf_process *process)
+{
+	const struct mf_linux *lx = mf_linux(process);
+	int i = -1;
+
+	while ((i = mf_thread_set_next(&lx->outside, i)) >= 0) {
+		const struct mf_wait *wait = &lx->threads[i].wait;
+
+		if (wait->fd < 0 && !wait->many)
+			continue;
+		MF_DIRTY(process, threads[i].wait.fd) = -1;
+		MF_DIRTY(process, threads[i].wait.many) = 0;
+		MF_DIRTY(process, threads[i].wait.until_ns) = 0;
+	}
+}
+
 static int save(struct mf_process *process)
 {
 	const struct kvm_sync_regs *sync = &process->vm.kvm.run->s.regs;

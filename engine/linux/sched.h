@@ -52,4 +52,8 @@ void mf_sched_remove(struct mf_process *process);
 uint64_t mf_sched_cpu_ns(const struct mf_process *process, uint32_t thread);
 void mf_sched_forget_cpu(struct mf_process *process);
 
+/* An image is about to be frozen: who waits for host descriptors looks anew in each fork, where the
+ * numbers mean nothing. */
+void mf_sched_forget_hosts(struct mf_process *process);
+
 #endif

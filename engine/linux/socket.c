@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Sockets as descriptions: making them, what is shared with the image, waiting. */
 #include "engine/linux/explain.h"
+#include "engine/linux/listener.h"
 #include "engine/linux/socket.h"
 #include "engine/linux/wait.h"
 
@@ -21,9 +22,7 @@ const struct mf_fd *mf_socket_get(const struct mf_process *process, uint64_t fd,
 {
 	const struct mf_fd *entry = mf_fd_get(process, fd);
 
-	*ret = !entry || entry->flags & O_PATH ? -EBADF
-	       : entry->kind != MF_FD_SOCKET   ? -ENOTSOCK
-					       : 0;
+	*ret = !entry || entry->flags & O_PATH ? -EBADF : !mf_fd_is_socket(entry) ? -ENOTSOCK : 0;
 	return *ret ? NULL : entry;
 }
 
@@ -166,6 +165,8 @@ int64_t mf_sys_socket(struct mf_process *process, const uint64_t arg[6])
 	if (flags & ~(uint32_t)SOCKET_FLAGS)
 		return -EINVAL;
 	host = mf_socket_check(domain, type, (int)arg[2]);
+	if (!host && mf_listener_wanted(process, domain, type))
+		return mf_listener_make(process, domain, flags);
 	if (!host)
 		host = check_family(process, domain);
 	if (host)

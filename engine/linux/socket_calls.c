@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Connecting sockets: bind, listen, accept, connect, shutdown, and their names. */
-#include "engine/linux/socket.h"
+#include "engine/linux/listener.h"
 #include "engine/linux/wait.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@ static const struct mf_fd *address_call(struct mf_process *process, const uint64
 	if (!entry)
 		return NULL;
 	*ret = mf_address_get(process, arg[1], arg[2], given);
-	if (!*ret)
+	if (!*ret && !mf_socket_is_within(entry))
 		*ret = mf_socket_changes(process, entry);
 	return *ret ? NULL : entry;
 }
@@ -33,6 +33,8 @@ int64_t mf_sys_bind(struct mf_process *process, const uint64_t arg[6])
 
 	if (!entry)
 		return ret;
+	if (mf_socket_is_within(entry))
+		return mf_listener_bind(process, entry, &given);
 	ret = mf_address_check(process, entry, MF_NET_LISTEN, &given, &host, &opened);
 	/* The mode of the socket's file comes from the socket's own (Linux unix_bind_bsd). */
 	if (!ret && opened >= 0)
@@ -68,6 +70,8 @@ int64_t mf_sys_listen(struct mf_process *process, const uint64_t arg[6])
 
 	if (!entry)
 		return ret;
+	if (mf_socket_is_within(entry))
+		return mf_listener_listen(process, entry);
 	/* An event loop does it again; the image's queue stays as it is. */
 	if (entry->offset & MF_SOCKET_LISTENS && mf_socket_changes(process, entry))
 		return 0;
@@ -98,6 +102,27 @@ static int64_t install_accepted(struct mf_process *process, const struct mf_fd *
 	return fd;
 }
 
+/* The same of a listener within the VM. */
+static int64_t accept_within(struct mf_process *process, const struct mf_fd *entry,
+			     const uint64_t arg[6], uint32_t flags)
+{
+	int64_t number = mf_listener_next(process, entry);
+	struct mf_address from;
+	int64_t fd, ret = 0;
+
+	if (number == -EAGAIN)
+		return mf_listener_block(process, entry);
+	if (number < 0)
+		return number;
+	mf_name_tell(&mf_linux(process)->connections[number].other, &from);
+	fd = mf_listener_install(process, entry, flags);
+	if (fd >= 0 && arg[1])
+		ret = mf_address_put(process, &from, arg[1], arg[2]);
+	if (ret)
+		mf_fd_close(process, (uint64_t)fd);
+	return ret ? ret : fd;
+}
+
 static int64_t accept_one(struct mf_process *process, const uint64_t arg[6], uint32_t flags)
 {
 	struct mf_address from = {.bytes = sizeof(from.storage)};
@@ -112,6 +137,8 @@ static int64_t accept_one(struct mf_process *process, const uint64_t arg[6], uin
 	/* As Linux: without a number to give nothing is taken from the queue. */
 	if (!mf_fd_has_room(process))
 		return -EMFILE;
+	if (mf_socket_is_within(entry))
+		return accept_within(process, entry, arg, flags);
 	host = accept4(mf_socket_host(process, entry), &from.any, &from.bytes,
 		       SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (host < 0 && errno == EAGAIN)
@@ -169,6 +196,11 @@ int64_t mf_sys_connect(struct mf_process *process, const uint64_t arg[6])
 
 	if (!entry)
 		return ret;
+	if (mf_socket_is_within(entry)) {
+		ret = mf_listener_connect(process, entry, &given);
+		if (ret != 1)
+			return ret;
+	}
 	host = given;
 	/* To no family: the end of a connection. */
 	if (given.bytes < sizeof(sa_family_t) || given.any.sa_family != AF_UNSPEC)
@@ -185,6 +217,8 @@ int64_t mf_sys_shutdown(struct mf_process *process, const uint64_t arg[6])
 	int64_t ret;
 	const struct mf_fd *entry = mf_socket_get(process, arg[0], &ret);
 
+	if (entry && mf_socket_is_within(entry))
+		return mf_within_shutdown(process, entry, (int)arg[1]);
 	if (entry)
 		ret = mf_socket_changes(process, entry);
 	if (ret)
@@ -194,20 +228,6 @@ int64_t mf_sys_shutdown(struct mf_process *process, const uint64_t arg[6])
 
 typedef int name_fn(int fd, struct sockaddr *address, socklen_t *bytes);
 
-static int64_t tell_name(struct mf_process *process, const uint64_t arg[6], name_fn *fn)
-{
-	struct mf_address address = {.bytes = sizeof(address.storage)};
-	int64_t ret;
-	const struct mf_fd *entry = mf_socket_get(process, arg[0], &ret);
-
-	if (!entry)
-		return ret;
-	if (fn(mf_socket_host(process, entry), &address.any, &address.bytes))
-		return -errno;
-	mf_address_to_guest(process, &address);
-	return mf_address_put(process, &address, arg[1], arg[2]);
-}
-
 static int own_name(int fd, struct sockaddr *address, socklen_t *bytes)
 {
 	return getsockname(fd, address, bytes);
@@ -216,6 +236,24 @@ static int own_name(int fd, struct sockaddr *address, socklen_t *bytes)
 static int peer_name(int fd, struct sockaddr *address, socklen_t *bytes)
 {
 	return getpeername(fd, address, bytes);
+}
+
+static int64_t tell_name(struct mf_process *process, const uint64_t arg[6], name_fn *fn)
+{
+	struct mf_address address = {.bytes = sizeof(address.storage)};
+	int64_t ret;
+	const struct mf_fd *entry = mf_socket_get(process, arg[0], &ret);
+
+	if (!entry)
+		return ret;
+	if (mf_socket_is_within(entry)) {
+		ret = mf_within_name(process, entry, fn == peer_name, &address);
+		return ret ? ret : mf_address_put(process, &address, arg[1], arg[2]);
+	}
+	if (fn(mf_socket_host(process, entry), &address.any, &address.bytes))
+		return -errno;
+	mf_address_to_guest(process, &address);
+	return mf_address_put(process, &address, arg[1], arg[2]);
 }
 
 int64_t mf_sys_getsockname(struct mf_process *process, const uint64_t arg[6])

@@ -4,7 +4,7 @@
  * regular file or a socket. What is received and is neither is closed, and told as cut off. A
  * file's position goes with it; it is not shared afterwards. Within the VM all kinds can be sent.
  */
-#include "engine/linux/socket.h"
+#include "engine/linux/listener.h"
 
 #include "engine/image/guest.h"
 
@@ -126,6 +126,8 @@ static int unix_to_host(struct mf_process *process, const struct mf_fd *socket,
 		return 0; /* not looked at (Linux __scm_send) */
 	switch (head->cmsg_type) {
 	case SCM_RIGHTS:
+		if (mf_socket_is_within(socket))
+			return -EOPNOTSUPP; /* nobody at the other end could take them */
 		return rights_to_host(process, socket, message, head);
 	case SCM_CREDENTIALS:
 		return credentials_to_host(head);

@@ -4,7 +4,7 @@
  * socket, but for a datagram whose buffers are too many pieces. A stream that found room or bytes
  * for a part of a blocking call remembers how much (call_done), and goes on from there.
  */
-#include "engine/linux/socket.h"
+#include "engine/linux/listener.h"
 #include "engine/linux/wait.h"
 
 #include <errno.h>
@@ -172,8 +172,14 @@ static int64_t send_datagram(struct mf_process *process, const struct mf_fd *ent
 int64_t mf_socket_send(struct mf_process *process, const struct mf_fd *entry,
 		       struct mf_cursor *cursor, const struct mf_socket_message *message, int flags)
 {
-	int host = mf_socket_host(process, entry);
+	int host;
 
+	if (entry->kind == MF_FD_CONNECTION)
+		return mf_connection_send(process, entry, cursor, flags);
+	if (entry->kind == MF_FD_LISTENER)
+		return mf_socket_domain(entry) == AF_UNIX ? -ENOTCONN
+							  : broken(process, entry, flags);
+	host = mf_socket_host(process, entry);
 	if (host < 0)
 		return host;
 	if (mf_socket_domain(entry) == AF_NETLINK)
@@ -342,9 +348,16 @@ static int64_t receive_datagram(struct mf_process *process, const struct mf_fd *
 int64_t mf_socket_receive(struct mf_process *process, const struct mf_fd *entry,
 			  struct mf_cursor *cursor, struct mf_socket_message *message, int flags)
 {
-	int host = mf_socket_host(process, entry);
 	bool block = flags & (MSG_OOB | MSG_ERRQUEUE);
+	int host;
 
+	if (entry->kind == MF_FD_CONNECTION) {
+		message->control_bytes = 0;
+		return mf_connection_receive(process, entry, cursor, flags);
+	}
+	if (entry->kind == MF_FD_LISTENER)
+		return mf_socket_domain(entry) == AF_UNIX ? -EINVAL : -ENOTCONN;
+	host = mf_socket_host(process, entry);
 	if (host < 0)
 		return host;
 	/* Neither urgent bytes nor errors are waited for. */

@@ -57,6 +57,8 @@ static int64_t send_to(struct mf_process *process, const struct mf_fd *entry,
 	if (given->bytes && stream && mf_socket_domain(entry) == AF_UNIX) {
 		struct mf_address peer = {.bytes = sizeof(peer.storage)};
 
+		if (entry->host < 0)
+			return entry->kind == MF_FD_CONNECTION ? -EISCONN : -EOPNOTSUPP;
 		return getpeername(entry->host, &peer.any, &peer.bytes) ? -EOPNOTSUPP : -EISCONN;
 	}
 	if (given->bytes && !stream)

@@ -4,7 +4,7 @@
  * did not know it. Nothing that leads past the rules is on it (source routes, devices, marks).
  */
 #include "engine/linux/socket_option.h"
-#include "engine/linux/socket.h"
+#include "engine/linux/listener.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -180,6 +180,8 @@ static int set_option(struct mf_process *process, const struct mf_fd *entry,
 {
 	int ret = 0;
 
+	if (mf_socket_is_within(entry))
+		return mf_within_set(process, entry, option->level, option->name, value, bytes);
 	if (option->level == SOL_SOCKET && option->name == SO_LINGER)
 		return set_linger(process, entry, value, bytes);
 	if (option->use & MF_OPTION_GROUP)
@@ -267,8 +269,13 @@ int64_t mf_sys_getsockopt(struct mf_process *process, const uint64_t arg[6])
 	if (!option)
 		return -ENOPROTOOPT;
 	bytes = room < OPTION_BYTES ? (socklen_t)room : OPTION_BYTES;
-	if (getsockopt(mf_socket_host(process, entry), option->level, option->name, value, &bytes))
-		return -errno;
+	if (mf_socket_is_within(entry))
+		ret = mf_within_get(process, entry, option->level, option->name, value, &bytes);
+	else if (getsockopt(mf_socket_host(process, entry), option->level, option->name, value,
+			    &bytes))
+		ret = -errno;
+	if (ret)
+		return ret;
 	translate(entry, option, value, bytes);
 	if (bytes && mf_guest_write(process, arg[3], value, bytes))
 		return -EFAULT;

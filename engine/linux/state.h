@@ -70,6 +70,8 @@ enum mf_fd_kind {
 	MF_FD_SOCKET,
 	MF_FD_PROC,    /* made-up text: files of /proc */
 	MF_FD_INOTIFY, /* of a program that is never frozen: the host's */
+	MF_FD_LISTENER,   /* listeners[object], a stream socket without a host's that may listen */
+	MF_FD_CONNECTION, /* connections[object], what such a one has accepted */
 	MF_FD_KINDS
 };
 
@@ -245,7 +247,8 @@ struct mf_wait {
 	uint64_t object;   /* something inside this VM that will be woken (mf_wait_wake); 0: none */
 	int32_t fd;        /* host descriptor; -1: none */
 	int16_t events;    /* POLL* */
-	uint16_t many;     /* waits for several host descriptors: engine/linux/hosts.h has them */
+	uint8_t many;      /* waits for several host descriptors: engine/linux/hosts.h has them */
+	uint8_t listens;   /* poll, select: for the listener that gets the connections, too */
 };
 
 /* Registers of a thread that is not on the vCPU, as ring 3 has them; its XSAVE area is xsaves[]. */
@@ -343,6 +346,84 @@ struct mf_limit {
 	uint64_t hard;
 };
 
+/* An address of a socket that has no host's, as the program is told it. */
+struct mf_listener_name {
+	uint16_t bytes; /* 0: none */
+	uint8_t address[110];
+};
+
+/* What was set of its options: of those never set, the usual value is told. */
+#define MF_SOCKET_SETTINGS 16u
+struct mf_socket_setting {
+	uint16_t option; /* place in the list of engine/linux/connection_option.c */
+	uint16_t bytes;
+	uint8_t value[16];
+};
+
+struct mf_socket_settings {
+	uint32_t count;
+	uint32_t reserved;
+	struct mf_socket_setting list[MF_SOCKET_SETTINGS];
+};
+
+/* Bytes on their way in one direction: a ring of guest frames that no guest address maps. */
+#define MF_STREAM_PAGES 32u
+struct mf_stream {
+	uint64_t put;   /* bytes that ever went in; both are 0 again when it is empty */
+	uint64_t taken; /* bytes that ever came out */
+	uint32_t frames[MF_STREAM_PAGES]; /* by number; 0: not needed yet */
+};
+
+enum mf_connection_mark {
+	MF_CONNECTION_ACCEPTED = 1,    /* the program has had it */
+	MF_CONNECTION_CLIENT = 2,      /* nothing more comes in */
+	MF_CONNECTION_RESET = 4,       /* and nothing goes out */
+	MF_CONNECTION_SHUT_READ = 8,   /* the program reads no more */
+	MF_CONNECTION_SHUT_WRITE = 16, /* the program writes no more */
+	MF_CONNECTION_FULL = 32,       /* it has met a full buffer: it is to be told of room */
+	MF_CONNECTION_ABORT = 64,      /* the program has thrown it away (SO_LINGER of 0) */
+};
+
+/*
+ * A connection of which this VM has one end, or both: `peer`. What the program sends then lies in
+ * the peer's `input`; else in `output`, until the role takes it.
+ */
+struct mf_connection {
+	uint8_t of_program; /* it waits at its listener, or has a description */
+	uint8_t of_role;    /* the role has its other end */
+	uint8_t reserved[2];
+	uint32_t marks;       /* enum mf_connection_mark */
+	int32_t error;        /* SO_ERROR */
+	uint32_t description; /* index + 1; 0: none yet, or none any more */
+	uint32_t peer;        /* index + 1 */
+	uint32_t next;        /* waits at its listener: the one behind it, + 1 */
+	struct mf_stream input;
+	struct mf_stream output;
+	struct mf_listener_name own;
+	struct mf_listener_name other;
+	struct mf_socket_settings settings;
+};
+
+#define MF_CONNECTIONS 64u
+
+enum mf_listener_state {
+	MF_LISTENER_FREE = 0,
+	MF_LISTENER_NEW, /* a stream socket that does not listen yet: it may connect, too */
+	MF_LISTENER_LISTENS,
+};
+
+struct mf_guest_listener {
+	uint8_t state; /* enum mf_listener_state */
+	uint8_t reserved[3];
+	uint32_t first; /* connections that wait, + 1; 0: none */
+	uint32_t last;
+	uint32_t description; /* index + 1 */
+	struct mf_listener_name name;
+	struct mf_socket_settings settings;
+};
+
+#define MF_LISTENERS 256u
+
 struct mf_linux {
 	/* memory */
 	uint64_t brk_start;
@@ -384,6 +465,10 @@ struct mf_linux {
 	struct mf_socket_name socket_names[MF_SOCKET_NAMES];
 	struct mf_socket_token socket_tokens[MF_SOCKET_TOKENS];
 	struct mf_shm shm[MF_SHM_NAMES];
+	uint32_t door; /* the listener that gets the role's connections, by index + 1; 0: none */
+	uint32_t ports_given; /* to those that asked for any */
+	struct mf_connection connections[MF_CONNECTIONS];
+	struct mf_guest_listener listeners[MF_LISTENERS];
 	char cwd[MF_PATH_MAX];
 	/* the program, as /proc/self tells of it */
 	char exe[MF_PATH_MAX]; /* absolute */

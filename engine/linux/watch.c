@@ -252,6 +252,18 @@ void mf_watch_remove(struct mf_process *process, uint32_t item)
 	MF_DIRTY(process, items_free) = item + 1;
 }
 
+void mf_watch_rehost(struct mf_process *process, const struct mf_fd *target)
+{
+	uint32_t at = *watches(process, target);
+
+	for (; at; at = mf_watch_item(process, at - 1)->of_target.next) {
+		item_rw(process, at - 1)->of_host = 1;
+		MF_DIRTY(process, items_of_host)++;
+	}
+	if (*watches(process, target))
+		mf_watch_host_update(process, target);
+}
+
 void mf_watch_forget(struct mf_process *process, const struct mf_fd *target)
 {
 	uint32_t index = mf_fd_index(process, target);

@@ -32,6 +32,9 @@ int mf_watch_add(struct mf_process *process, uint32_t epoll, const struct mf_fd 
 int mf_watch_change(struct mf_process *process, uint32_t item, uint32_t events, uint64_t data);
 void mf_watch_remove(struct mf_process *process, uint32_t item);
 
+/* It has got a host descriptor, whose readiness is its own from now on: who watches it follows. */
+void mf_watch_rehost(struct mf_process *process, const struct mf_fd *target);
+
 /* Nobody watches this description any more: it is closed. */
 void mf_watch_forget(struct mf_process *process, const struct mf_fd *target);
 

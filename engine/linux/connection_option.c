@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Options of sockets within the VM. What is set is kept and told again; nothing else comes of most
+ * of them, for there is no network in between.
+ */
+#include "engine/linux/listener.h"
+#include "engine/linux/wait.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+/* Under other names in Debian 12's <sys/socket.h> (asm-generic/socket.h). */
+#define RCVTIMEO_NEW 66
+#define SNDTIMEO_NEW 67
+
+enum kind {
+	FLAG,   /* 0 or 1 */
+	NUMBER, /* as it was set */
+	BUFFER, /* a size, told doubled (socket(7)) */
+	BYTES,  /* a structure or text: `value` bytes of it */
+	STATE,  /* cannot be set: answered by told() */
+};
+
+struct option {
+	int level;
+	int name;
+	enum kind kind;
+	int value; /* when it was never set */
+};
+
+#define BUFFER_LEAST 4608 /* SOCK_MIN_SNDBUF */
+#define BUFFER_MOST  425984
+
+static const struct option options[] = {
+	{SOL_SOCKET, SO_REUSEADDR, FLAG, 0},
+	{SOL_SOCKET, SO_REUSEPORT, FLAG, 0},
+	{SOL_SOCKET, SO_KEEPALIVE, FLAG, 0},
+	{SOL_SOCKET, SO_OOBINLINE, FLAG, 0},
+	{SOL_SOCKET, SO_DONTROUTE, FLAG, 0},
+	{SOL_SOCKET, SO_BROADCAST, FLAG, 0},
+	{SOL_SOCKET, SO_PASSCRED, FLAG, 0},
+	{SOL_SOCKET, SO_TIMESTAMP, FLAG, 0},
+	{SOL_SOCKET, SO_TIMESTAMPNS, FLAG, 0},
+	{SOL_SOCKET, SO_RXQ_OVFL, FLAG, 0},
+	{SOL_SOCKET, SO_PRIORITY, NUMBER, 0},
+	{SOL_SOCKET, SO_RCVLOWAT, NUMBER, 1},
+	{SOL_SOCKET, SO_SNDBUF, BUFFER, 87040},
+	{SOL_SOCKET, SO_RCVBUF, BUFFER, 131072},
+	{SOL_SOCKET, SO_LINGER, BYTES, sizeof(struct linger)},
+	{SOL_SOCKET, SO_RCVTIMEO, BYTES, sizeof(struct timeval)},
+	{SOL_SOCKET, SO_SNDTIMEO, BYTES, sizeof(struct timeval)},
+	{SOL_SOCKET, SO_DEBUG, STATE, 0},
+	{SOL_SOCKET, SO_TYPE, STATE, 0},
+	{SOL_SOCKET, SO_DOMAIN, STATE, 0},
+	{SOL_SOCKET, SO_PROTOCOL, STATE, 0},
+	{SOL_SOCKET, SO_ERROR, STATE, 0},
+	{SOL_SOCKET, SO_ACCEPTCONN, STATE, 0},
+	{SOL_SOCKET, SO_SNDLOWAT, STATE, 0},
+	{SOL_SOCKET, SO_PEERCRED, STATE, 0},
+	{SOL_SOCKET, SO_INCOMING_CPU, STATE, 0},
+	{IPPROTO_IP, IP_TOS, NUMBER, 0},
+	{IPPROTO_IP, IP_TTL, NUMBER, 64},
+	{IPPROTO_IP, IP_MTU_DISCOVER, NUMBER, 1},
+	{IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, FLAG, 0},
+	{IPPROTO_IP, IP_RECVERR, FLAG, 0},
+	{IPPROTO_IP, IP_RECVTTL, FLAG, 0},
+	{IPPROTO_IP, IP_RECVTOS, FLAG, 0},
+	{IPPROTO_IP, IP_PKTINFO, FLAG, 0},
+	{IPPROTO_IPV6, IPV6_V6ONLY, FLAG, 0},
+	{IPPROTO_IPV6, IPV6_UNICAST_HOPS, NUMBER, 64},
+	{IPPROTO_IPV6, IPV6_RECVERR, FLAG, 0},
+	{IPPROTO_IPV6, IPV6_TCLASS, NUMBER, 0},
+	{IPPROTO_TCP, TCP_NODELAY, FLAG, 0},
+	{IPPROTO_TCP, TCP_CORK, FLAG, 0},
+	{IPPROTO_TCP, TCP_QUICKACK, FLAG, 1},
+	{IPPROTO_TCP, TCP_MAXSEG, NUMBER, 65483},
+	{IPPROTO_TCP, TCP_KEEPIDLE, NUMBER, 7200},
+	{IPPROTO_TCP, TCP_KEEPINTVL, NUMBER, 75},
+	{IPPROTO_TCP, TCP_KEEPCNT, NUMBER, 9},
+	{IPPROTO_TCP, TCP_SYNCNT, NUMBER, 6},
+	{IPPROTO_TCP, TCP_LINGER2, NUMBER, 60},
+	{IPPROTO_TCP, TCP_DEFER_ACCEPT, NUMBER, 0},
+	{IPPROTO_TCP, TCP_WINDOW_CLAMP, NUMBER, 65536},
+	{IPPROTO_TCP, TCP_USER_TIMEOUT, NUMBER, 0},
+	{IPPROTO_TCP, TCP_FASTOPEN, NUMBER, 0},
+	{IPPROTO_TCP, TCP_NOTSENT_LOWAT, NUMBER, 0},
+	{IPPROTO_TCP, TCP_CONGESTION, BYTES, 16},
+	{IPPROTO_TCP, TCP_INFO, STATE, 0},
+};
+
+#define OPTIONS ((uint16_t)(sizeof(options) / sizeof(options[0])))
+
+static uint16_t find(int level, int name)
+{
+	uint16_t i = 0;
+
+	if (level == SOL_SOCKET && name == RCVTIMEO_NEW)
+		name = SO_RCVTIMEO;
+	else if (level == SOL_SOCKET && name == SNDTIMEO_NEW)
+		name = SO_SNDTIMEO;
+	while (i < OPTIONS && (options[i].level != level || options[i].name != name))
+		i++;
+	return i;
+}
+
+static const struct mf_socket_settings *settings_of(const struct mf_process *process,
+						    const struct mf_fd *entry)
+{
+	return entry->kind == MF_FD_LISTENER ? &mf_listener_of(process, entry)->settings
+					     : &mf_connection_of(process, entry)->settings;
+}
+
+/* What was set, or NULL. */
+static const struct mf_socket_setting *setting_of(const struct mf_socket_settings *settings,
+						  uint16_t option)
+{
+	uint32_t i;
+
+	for (i = 0; i < settings->count && i < MF_SOCKET_SETTINGS; i++)
+		if (settings->list[i].option == option)
+			return &settings->list[i];
+	return NULL;
+}
+
+static int number_of(const struct mf_socket_settings *settings, uint16_t option)
+{
+	const struct mf_socket_setting *setting = setting_of(settings, option);
+	int value = options[option].value;
+
+	if (setting)
+		memcpy(&value, setting->value, sizeof(value));
+	return value;
+}
+
+int mf_settings_number(const struct mf_socket_settings *settings, int level, int name)
+{
+	uint16_t option = find(level, name);
+
+	return option < OPTIONS ? number_of(settings, option) : 0;
+}
+
+uint64_t mf_settings_span(const struct mf_socket_settings *settings, int name)
+{
+	const struct mf_socket_setting *setting = setting_of(settings, find(SOL_SOCKET, name));
+	struct timeval span = {0};
+
+	if (setting)
+		memcpy(&span, setting->value, sizeof(span));
+	if (!span.tv_sec && !span.tv_usec)
+		return MF_FOREVER;
+	return (uint64_t)span.tv_sec * 1000000000ull + (uint64_t)span.tv_usec * 1000ull;
+}
+
+struct linger mf_settings_linger(const struct mf_socket_settings *settings)
+{
+	const struct mf_socket_setting *setting = setting_of(settings, find(SOL_SOCKET, SO_LINGER));
+	struct linger linger = {0};
+
+	if (setting)
+		memcpy(&linger, setting->value, sizeof(linger));
+	return linger;
+}
+
+bool mf_settings_abort(const struct mf_socket_settings *settings)
+{
+	struct linger linger = mf_settings_linger(settings);
+
+	return linger.l_onoff && !linger.l_linger;
+}
+
+static int keep(struct mf_process *process, const struct mf_socket_settings *settings,
+		uint16_t option, const void *value, size_t bytes)
+{
+	const struct mf_socket_setting *had = setting_of(settings, option);
+	uint32_t place = had ? (uint32_t)(had - settings->list) : settings->count;
+	struct mf_socket_settings *to = (struct mf_socket_settings *)settings;
+
+	if (place >= MF_SOCKET_SETTINGS)
+		return -ENOBUFS;
+	mf_mem_mark(&process->vm.mem, settings, sizeof(*settings));
+	to->count += !had;
+	to->list[place] =
+		(struct mf_socket_setting){.option = option, .bytes = (uint16_t)bytes};
+	memcpy(to->list[place].value, value, bytes);
+	return 0;
+}
+
+/* A time: as Linux sock_set_timeout. */
+static int check_span(const void *value, size_t bytes)
+{
+	struct timeval span;
+
+	if (bytes < sizeof(span))
+		return -EINVAL;
+	memcpy(&span, value, sizeof(span));
+	if (span.tv_usec < 0 || span.tv_usec >= 1000000)
+		return -EDOM;
+	return span.tv_sec < 0 || span.tv_sec > INT32_MAX ? -EINVAL : 0;
+}
+
+static int set_bytes(struct mf_process *process, const struct mf_socket_settings *settings,
+		     uint16_t option, const void *value, size_t bytes)
+{
+	size_t whole = (size_t)options[option].value;
+	uint8_t padded[16] = {0};
+	int ret = 0;
+
+	if (options[option].name == SO_RCVTIMEO || options[option].name == SO_SNDTIMEO)
+		ret = options[option].level == SOL_SOCKET ? check_span(value, bytes) : 0;
+	else if (options[option].level == SOL_SOCKET && bytes < whole)
+		ret = -EINVAL;
+	if (ret)
+		return ret;
+	bytes = bytes < whole ? bytes : whole;
+	memcpy(padded, value, bytes);
+	/* There is no network whose congestion could be controlled otherwise. */
+	if (options[option].level == IPPROTO_TCP && strncmp((char *)padded, "cubic", 16) &&
+	    strncmp((char *)padded, "reno", 16))
+		return -ENOENT;
+	return keep(process, settings, option, padded, whole);
+}
+
+static int set_number(struct mf_process *process, const struct mf_socket_settings *settings,
+		      uint16_t option, const void *value, size_t bytes)
+{
+	int number = 0;
+
+	if (!bytes)
+		return -EINVAL;
+	/* Options of IP may be one byte long. */
+	memcpy(&number, value, bytes < sizeof(number) ? 1 : sizeof(number));
+	if (options[option].kind == FLAG)
+		number = !!number;
+	if (options[option].kind == BUFFER) {
+		number = number < 0 || number > BUFFER_MOST / 2 ? BUFFER_MOST : number * 2;
+		number = number < BUFFER_LEAST ? BUFFER_LEAST : number;
+	}
+	return keep(process, settings, option, &number, sizeof(number));
+}
+
+/* Which levels a socket of that domain has: 0, -EOPNOTSUPP, -ENOPROTOOPT. */
+static int check_level(const struct mf_fd *entry, int level)
+{
+	int domain = mf_socket_domain(entry);
+
+	if (level == SOL_SOCKET)
+		return 0;
+	if (domain == AF_UNIX)
+		return -EOPNOTSUPP;
+	return level == IPPROTO_IPV6 && domain == AF_INET ? -ENOPROTOOPT : 0;
+}
+
+int mf_within_set(struct mf_process *process, const struct mf_fd *entry, int level, int name,
+		  const void *value, size_t bytes)
+{
+	uint16_t option = find(level, name);
+	int ret = check_level(entry, level);
+
+	if (ret)
+		return ret;
+	if (option == OPTIONS || options[option].kind == STATE)
+		return -ENOPROTOOPT;
+	return options[option].kind == BYTES
+		       ? set_bytes(process, settings_of(process, entry), option, value, bytes)
+		       : set_number(process, settings_of(process, entry), option, value, bytes);
+}
+
+static bool is_listening(const struct mf_process *process, const struct mf_fd *entry)
+{
+	return entry->kind == MF_FD_LISTENER &&
+	       mf_listener_of(process, entry)->state == MF_LISTENER_LISTENS;
+}
+
+static int take_error(struct mf_process *process, const struct mf_fd *entry)
+{
+	int error = 0;
+
+	if (entry->kind == MF_FD_CONNECTION)
+		error = mf_connection_of(process, entry)->error;
+	if (error)
+		mf_connection_rw(process, mf_connection_of(process, entry))->error = 0;
+	return error;
+}
+
+/* One of the numbers that are told and cannot be set. */
+static int told(struct mf_process *process, const struct mf_fd *entry, int name)
+{
+	switch (name) {
+	case SO_TYPE:
+		return SOCK_STREAM;
+	case SO_DOMAIN:
+		return mf_socket_domain(entry);
+	case SO_PROTOCOL:
+		return mf_socket_domain(entry) == AF_UNIX ? 0 : IPPROTO_TCP;
+	case SO_ERROR:
+		return take_error(process, entry);
+	case SO_ACCEPTCONN:
+		return is_listening(process, entry);
+	case SO_SNDLOWAT:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+static size_t tell_state(struct mf_process *process, const struct mf_fd *entry, uint16_t option,
+			 uint8_t out[256])
+{
+	const struct ucred nobody = {.pid = 0, .uid = UINT32_MAX, .gid = UINT32_MAX};
+	struct tcp_info info = {.tcpi_state = TCP_CLOSE};
+	int number;
+
+	if (options[option].level == IPPROTO_TCP) {
+		if (entry->kind == MF_FD_CONNECTION)
+			info.tcpi_state = TCP_ESTABLISHED;
+		else if (is_listening(process, entry))
+			info.tcpi_state = TCP_LISTEN;
+		memcpy(out, &info, sizeof(info));
+		return sizeof(info);
+	}
+	if (options[option].name == SO_PEERCRED) {
+		memcpy(out, &nobody, sizeof(nobody));
+		return sizeof(nobody);
+	}
+	number = told(process, entry, options[option].name);
+	memcpy(out, &number, sizeof(number));
+	return sizeof(number);
+}
+
+_Static_assert(sizeof(struct tcp_info) <= 256, "has room");
+
+static size_t tell_bytes(const struct mf_socket_settings *settings, uint16_t option,
+			 uint8_t out[256])
+{
+	const struct mf_socket_setting *setting = setting_of(settings, option);
+	size_t bytes = (size_t)options[option].value;
+
+	memset(out, 0, bytes);
+	if (setting)
+		memcpy(out, setting->value, bytes);
+	else if (options[option].level == IPPROTO_TCP)
+		memcpy(out, "cubic", sizeof("cubic"));
+	return bytes;
+}
+
+int mf_within_get(struct mf_process *process, const struct mf_fd *entry, int level, int name,
+		  void *value, socklen_t *bytes)
+{
+	const struct mf_socket_settings *settings = settings_of(process, entry);
+	uint16_t option = find(level, name);
+	uint8_t out[256] = {0};
+	size_t there;
+	int number;
+	int ret = check_level(entry, level);
+
+	if (ret)
+		return ret;
+	if (option == OPTIONS)
+		return -ENOPROTOOPT;
+	if (options[option].kind == STATE) {
+		there = tell_state(process, entry, option, out);
+	} else if (options[option].kind == BYTES) {
+		there = tell_bytes(settings, option, out);
+	} else {
+		number = number_of(settings, option);
+		there = sizeof(number);
+		memcpy(out, &number, sizeof(number));
+	}
+	*bytes = there < *bytes ? (socklen_t)there : *bytes;
+	memcpy(value, out, *bytes);
+	return 0;
+}
+
+void mf_settings_replay(const struct mf_socket_settings *settings, int host)
+{
+	uint32_t i;
+
+	for (i = 0; i < settings->count && i < MF_SOCKET_SETTINGS; i++) {
+		const struct mf_socket_setting *setting = &settings->list[i];
+		const struct option *option = &options[setting->option % OPTIONS];
+		int number;
+
+		/* Not a time to linger: the host's close() would wait for that long. */
+		if (option->level == SOL_SOCKET && option->name == SO_LINGER &&
+		    !mf_settings_abort(settings))
+			continue;
+		memcpy(&number, setting->value, sizeof(number));
+		number = option->kind == BUFFER ? number / 2 : number;
+		if (option->kind == BYTES)
+			setsockopt(host, option->level, option->name, setting->value,
+				   setting->bytes);
+		else
+			setsockopt(host, option->level, option->name, &number, sizeof(number));
+	}
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* connect() of a socket within the VM: to a listener beside it, or to somebody outside. */
+#include "engine/linux/listener.h"
+#include "engine/linux/connection.h"
+#include "engine/linux/watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+/* The description is none of a listener any more; what was set goes with it. */
+static void leave_listener(struct mf_process *process, const struct mf_guest_listener *listener)
+{
+	mf_mem_mark(&process->vm.mem, listener, sizeof(*listener));
+	*(struct mf_guest_listener *)listener = (struct mf_guest_listener){0};
+}
+
+static int64_t connect_within(struct mf_process *process, const struct mf_fd *entry,
+			      const struct mf_guest_listener *to)
+{
+	const struct mf_guest_listener *own = mf_listener_of(process, entry);
+	const struct mf_linux *lx = mf_linux(process);
+	struct mf_connection *here, *there;
+	struct mf_listener_name name = own->name;
+	uint32_t index = mf_fd_index(process, entry);
+	uint32_t far, near;
+	struct mf_fd *end;
+
+	if (!name.bytes)
+		mf_name_of_client(mf_socket_domain(entry), NULL, MF_DIRTY(process, ports_given)++,
+				  &name);
+	far = mf_connection_make(process, to, &name);
+	near = far < MF_CONNECTIONS ? mf_connection_make(process, own, &name) : far;
+	if (near == MF_CONNECTIONS) {
+		if (far < MF_CONNECTIONS)
+			mf_connection_leave(process, &lx->connections[far]);
+		return -ECONNREFUSED;
+	}
+	there = mf_connection_rw(process, &lx->connections[far]);
+	here = mf_connection_rw(process, &lx->connections[near]);
+	there->peer = near + 1;
+	here->peer = far + 1;
+	here->own = there->other;
+	here->other = there->own;
+	here->description = index + 1;
+	leave_listener(process, own);
+	end = mf_fd_rw(process, entry);
+	end->kind = MF_FD_CONNECTION;
+	end->object = near;
+	mf_listener_append(process, to, far);
+	mf_fd_notify(process, entry, POLLOUT | POLLWRNORM);
+	return 0;
+}
+
+/* A host's socket that is bound as the program has bound this one. */
+static int make_host(struct mf_process *process, const struct mf_fd *entry)
+{
+	const struct mf_guest_listener *own = mf_listener_of(process, entry);
+	struct mf_address given, host;
+	int opened = -1;
+	int fd = socket(mf_socket_domain(entry), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	mf_settings_replay(&own->settings, fd);
+	if (own->name.bytes) {
+		mf_name_tell(&own->name, &given);
+		ret = mf_address_check(process, entry, MF_NET_LISTEN, &given, &host, &opened);
+		if (!ret && bind(fd, &host.any, host.bytes))
+			ret = -errno;
+	}
+	if (opened >= 0)
+		close(opened);
+	if (!ret && process->policy->host_fd_end && fd >= process->policy->host_fd_end)
+		ret = -ENFILE;
+	if (ret)
+		close(fd);
+	return ret ? ret : fd;
+}
+
+static int64_t become_host(struct mf_process *process, const struct mf_fd *entry)
+{
+	const struct mf_guest_listener *own = mf_listener_of(process, entry);
+	struct linger linger = mf_settings_linger(&own->settings);
+	int host = make_host(process, entry);
+	uint64_t seconds = (uint32_t)linger.l_linger;
+	struct mf_fd *to;
+
+	if (host < 0)
+		return host;
+	leave_listener(process, own);
+	to = mf_fd_rw(process, entry);
+	seconds = seconds < MF_SOCKET_LINGER_MAX ? seconds : MF_SOCKET_LINGER_MAX;
+	if (linger.l_onoff && seconds)
+		to->offset |= MF_SOCKET_LINGERS | seconds << MF_SOCKET_LINGER_SHIFT;
+	to->kind = MF_FD_SOCKET;
+	to->host = host;
+	to->object = 0;
+	mf_watch_rehost(process, entry);
+	return 1;
+}
+
+int64_t mf_listener_connect(struct mf_process *process, const struct mf_fd *entry,
+			    const struct mf_address *given)
+{
+	const struct mf_guest_listener *to;
+	struct mf_address host;
+	int opened = -1;
+	int ret;
+
+	if (entry->kind == MF_FD_CONNECTION ||
+	    mf_listener_of(process, entry)->state == MF_LISTENER_LISTENS)
+		return mf_socket_domain(entry) == AF_UNIX ? -EINVAL : -EISCONN;
+	/* To no family: the end of a connection that there is not. */
+	if (given->bytes >= sizeof(sa_family_t) && given->any.sa_family == AF_UNSPEC)
+		return 0;
+	to = mf_listener_find(process, mf_socket_domain(entry), given);
+	if (to)
+		return connect_within(process, entry, to);
+	ret = mf_address_check(process, entry, MF_NET_CONNECT, given, &host, &opened);
+	if (opened >= 0)
+		close(opened);
+	return ret ? ret : become_host(process, entry);
+}
