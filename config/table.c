@@ -246,6 +246,14 @@ const struct mf_option mf_options[] = {
 	 .places = SERVE,
 	 .take = mf_take_flag,
 	 FIELD(serve.quiet)},
+	{.name = "guest-listen",
+	 .value = "ADDR",
+	 .help = "of the addresses where PROG listens, the one that gets the requests (the first)",
+	 .more = "PORT, HOST:PORT or unix:PATH, as PROG binds it. Nothing listens there on the "
+		 "host.",
+	 .places = SERVE | MF_IN_IMAGE,
+	 .take = mf_take_text,
+	 FIELD(program.guest_listen)},
 	/* a tenant, beside that */
 	{.name = "program",
 	 .value = "PROG ARGS",

@@ -17,7 +17,10 @@ static int read_ready(const struct mf_process *process, const struct mf_exit *ex
 
 bool mf_ready_point_is_sane(const struct mf_ready_point *ready)
 {
-	return !(ready->buffer % 16) && ready->buffer_bytes >= sizeof(struct mf_abi_request) &&
+	if (ready->kind == MF_READY_LISTENER)
+		return !ready->reserved && !ready->buffer && !ready->buffer_bytes;
+	return ready->kind == MF_READY_BUFFER && !ready->reserved && !(ready->buffer % 16) &&
+	       ready->buffer_bytes >= sizeof(struct mf_abi_request) &&
 	       ready->buffer_bytes <= UINT32_MAX &&
 	       ready->buffer <= (1ull << 47) - ready->buffer_bytes;
 }
@@ -30,7 +33,7 @@ int mf_function_ready(const struct mf_process *process, const struct mf_exit *ex
 
 	if (ret)
 		return ret;
-	*ready = (struct mf_ready_point){abi.buffer, abi.buffer_bytes};
+	*ready = (struct mf_ready_point){.buffer = abi.buffer, .buffer_bytes = abi.buffer_bytes};
 	return mf_ready_point_is_sane(ready) ? 0 : -EINVAL;
 }
 

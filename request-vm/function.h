@@ -15,9 +15,17 @@
 #define MF_RESPONSE_MAX_BYTES         (64u << 20)
 #define MF_RESPONSE_HEADERS_MAX_BYTES (16u << 10)
 
+enum mf_ready_kind {
+	MF_READY_BUFFER,   /* in mf_wait() of the SDK: requests are written into its buffer */
+	MF_READY_LISTENER, /* at a listening socket: requests come over connections */
+	MF_READY_KINDS
+};
+
 /* Where a program waits for requests. */
 struct mf_ready_point {
-	uint64_t buffer;
+	uint32_t kind; /* enum mf_ready_kind */
+	uint32_t reserved;
+	uint64_t buffer; /* of MF_READY_BUFFER */
 	uint64_t buffer_bytes;
 };
 

@@ -57,6 +57,7 @@ enum mf_outcome {
 struct mf_job {
 	const void *request; /* ABI form; the submitter's until done or cancelled */
 	size_t request_bytes;
+	const struct sockaddr *from; /* the client's address; NULL: it has none */
 	/* Called once, on the loop's thread; `response` only with MF_OUTCOME_OK, gone afterwards.
 	 */
 	void (*done)(struct mf_job *job, enum mf_outcome outcome,

@@ -62,7 +62,10 @@ int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
 	slot->process.cpu_from_ns = slot->process.cpu_ns;
 	slot->process.output_bytes = 0;
 	slot->kept_ready = false;
-	ret = mf_function_deliver(&slot->process, &slot->ready, job->request, job->request_bytes);
+	ret = mf_slot_listens(slot)
+		      ? mf_exchange_begin(&slot->exchange, &slot->process, job->request, job->from)
+		      : mf_function_deliver(&slot->process, &slot->ready, job->request,
+					    job->request_bytes);
 	if (ret)
 		return ret;
 	slot->state = MF_SLOT_RUNNABLE;
@@ -98,6 +101,7 @@ void mf_slot_end(struct mf_slot *slot, enum mf_outcome outcome,
 	stats->run_ns += mf_now_ns() - slot->started_ns;
 	slot->spoilt = faulted_enough(slot);
 	answer(slot, outcome, response);
+	mf_exchange_finish(&slot->exchange);
 	mf_output_flush(&slot->output);
 	mf_pool_count_busy(slot->pool, -1);
 	slot->state = MF_SLOT_DIRTY;
@@ -116,6 +120,27 @@ static void respond(struct mf_slot *slot, const struct mf_exit *exit, bool last)
 	else
 		answer(slot, outcome, &response);
 	mf_function_response_finish(&response);
+}
+
+/* What came over the connection. True: the program may go on. */
+static bool on_connection(struct mf_slot *slot)
+{
+	struct mf_exchange *exchange = &slot->exchange;
+	char text[160];
+
+	mf_exchange_move(exchange, &slot->process);
+	if (slot->answered)
+		return true;
+	if (exchange->state == MF_EXCHANGE_DONE) {
+		answer(slot, MF_OUTCOME_OK, &exchange->response);
+	} else if (exchange->state == MF_EXCHANGE_BAD) {
+		snprintf(text, sizeof(text), "request ended: its answer is not valid: %s",
+			 exchange->why);
+		mf_output_note(&slot->output, text);
+		mf_slot_end(slot, MF_OUTCOME_RESPONSE, NULL);
+		return false;
+	}
+	return true;
 }
 
 static void on_wait_over(struct mf_slot *slot)
@@ -266,10 +291,41 @@ static void on_kick(struct mf_slot *slot, uint32_t kicks)
 	}
 }
 
+/* The program waits, and what it asked for has not moved. Once it has answered, that is the end of
+ * the request. True: run on. */
+static bool on_wait(struct mf_slot *slot, const struct mf_exit *exit)
+{
+	if (mf_slot_listens(slot) && !slot->answered) {
+		if (mf_exchange_move(&slot->exchange, &slot->process) ||
+		    slot->exchange.state != MF_EXCHANGE_RUNS)
+			return on_connection(slot);
+	} else if (mf_slot_listens(slot)) {
+		if (faulted_enough(slot) && over_memory(slot)) {
+			end_at_limit(slot);
+			return false;
+		}
+		slot->kept_ready = true;
+		mf_slot_end(slot, MF_OUTCOME_OK, NULL);
+		return false;
+	}
+	park(slot, exit);
+	return false;
+}
+
+/* It may have answered before it exited. */
+static void last_words(struct mf_slot *slot)
+{
+	mf_exchange_exited(&slot->exchange, &slot->process);
+	if (slot->exchange.state == MF_EXCHANGE_DONE)
+		answer(slot, MF_OUTCOME_OK, &slot->exchange.response);
+}
+
 static void on_end(struct mf_slot *slot, const struct mf_exit *exit)
 {
 	char text[224];
 
+	if (exit->kind == MF_EXIT_EXITED && mf_slot_listens(slot) && !slot->answered)
+		last_words(slot);
 	if (exit->kind == MF_EXIT_EXITED)
 		snprintf(text, sizeof(text), "request ended: the program exited with status %d",
 			 exit->status);
@@ -289,6 +345,10 @@ static bool on_exit_of(struct mf_slot *slot, const struct mf_exit *exit)
 {
 	switch (exit->kind) {
 	case MF_EXIT_READY:
+		if (mf_slot_listens(slot)) {
+			mf_vm_answer(&slot->process.vm, -EINVAL);
+			return true;
+		}
 		/* It may have been faster than the watchdog looks. */
 		if (faulted_enough(slot) && over_memory(slot)) {
 			end_at_limit(slot);
@@ -305,8 +365,9 @@ static bool on_exit_of(struct mf_slot *slot, const struct mf_exit *exit)
 		mf_process_log(&slot->process, exit);
 		return true;
 	case MF_EXIT_WAIT:
-		park(slot, exit);
-		return false;
+		return on_wait(slot, exit);
+	case MF_EXIT_CONNECTION:
+		return on_connection(slot);
 	case MF_EXIT_CHANNEL_WAIT:
 		return wait_at_channel(slot);
 	case MF_EXIT_CHANNEL_WAKE:
@@ -352,6 +413,7 @@ void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
 static void give_up(struct mf_slot *slot)
 {
 	mf_process_finish(&slot->process);
+	mf_exchange_forget(&slot->exchange);
 	slot->pool->stats.discards++;
 	slot->pool->stats.vms--;
 	slot->state = MF_SLOT_EMPTY;
@@ -410,6 +472,7 @@ void mf_slot_restore(struct mf_slot *slot)
 	pool->stats.pages_copied += slot->process.vm.mem.ws.run_pages;
 	pool->stats.reset_ns += mf_now_ns() - start;
 	slot->ready = slot->image_ready;
+	mf_exchange_forget(&slot->exchange);
 	slot->state = MF_SLOT_CLEAN;
 	if (pool->settings.audit && !passes_audit(slot))
 		give_up(slot);

@@ -3,6 +3,7 @@
 #ifndef MF_REQUEST_VM_SLOT_H
 #define MF_REQUEST_VM_SLOT_H
 
+#include "request-vm/exchange.h"
 #include "request-vm/output.h"
 #include "request-vm/pool.h"
 
@@ -20,6 +21,7 @@ struct mf_slot {
 	struct mf_process process;
 	struct mf_policy policy;
 	struct mf_output output;
+	struct mf_exchange exchange;       /* of a program that listens */
 	struct mf_ready_point image_ready; /* of the frozen program */
 	struct mf_ready_point ready;       /* where it waits now */
 	size_t prepared;                   /* the image's lessons when this VM was prepared */
@@ -48,6 +50,12 @@ struct mf_slot {
 	struct mf_slot *woken;   /* in the pool's list of those */
 	bool is_woken;           /* in that list; under the pool's lock */
 };
+
+/* Does its program listen, so that requests come over connections? */
+static inline bool mf_slot_listens(const struct mf_slot *slot)
+{
+	return slot->image_ready.kind == MF_READY_LISTENER;
+}
 
 /* Put the job's request into the VM. 0 or why not: the slot is then to be ended. */
 int mf_slot_begin(struct mf_slot *slot, struct mf_job *job);

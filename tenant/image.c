@@ -121,6 +121,7 @@ static int build(const struct mf_image_options *options, int fd, struct mf_error
 	ret = mf_program_open(&program, &options->program, err);
 	if (ret)
 		return ret;
+	mf_program_set_served(&program);
 	if (options->program.stores)
 		program.policy.windows[0] = (struct mf_window){
 			MF_CHANNEL_VA, mf_channel_bytes(MF_RING_BYTES_DEFAULT), -1, 0};

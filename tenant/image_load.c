@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From an image file to an image that is run or served. */
+#include "engine/image/check.h"
 #include "engine/image/clock.h"
 #include "engine/linux/image.h"
 #include "tenant/image.h"
@@ -76,7 +77,10 @@ static int load(struct mf_program *program, const struct mf_image_file *file, st
 		ret = mf_image_load(&program->image, &program->kvm, file, &how, err);
 	if (ret)
 		return ret;
-	ret = mf_linux_image_open(&program->image, file, &how, err);
+	if (program->ready.kind == MF_READY_LISTENER && !mf_linux_of_image(&program->image)->door)
+		ret = mf_image_damaged(err, "where its program listens");
+	else
+		ret = mf_linux_image_open(&program->image, file, &how, err);
 	if (ret)
 		mf_image_finish(&program->image);
 	else

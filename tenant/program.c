@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tenant/program.h"
+#include "engine/linux/connection.h"
 #include "tenant/image.h"
 
 #include "request-vm/output.h"
@@ -333,7 +334,7 @@ static bool wait_for(const struct mf_process *process, const struct mf_exit *exi
 }
 
 void mf_program_drive(struct mf_process *process, struct mf_watch *watch, uint64_t deadline_ns,
-		      struct mf_exit *exit)
+		      mf_program_ends_fn *ends, struct mf_exit *exit)
 {
 	struct mf_watch_limits limits = {.deadline_ns = deadline_ns};
 
@@ -346,7 +347,7 @@ void mf_program_drive(struct mf_process *process, struct mf_watch *watch, uint64
 				return;
 			continue;
 		}
-		if (exit->kind != MF_EXIT_WAIT)
+		if (exit->kind != MF_EXIT_WAIT || (ends && ends(process)))
 			return;
 		if (!wait_for(process, exit, deadline_ns)) {
 			exit->kind = MF_EXIT_KICKED;
@@ -361,23 +362,25 @@ void mf_program_drive(struct mf_process *process, struct mf_watch *watch, uint64
 	}
 }
 
-static int not_ready(const struct mf_program *program, const struct mf_exit *exit,
-		     struct mf_error *err)
+static int not_ready(const struct mf_program *program, const struct mf_process *process,
+		     const struct mf_exit *exit, struct mf_error *err)
 {
 	const char *name = program->options->argv[0];
 
 	switch (exit->kind) {
 	case MF_EXIT_KICKED:
 		return mf_error_set(err, -ETIMEDOUT,
-				    "%s did not become ready in time; raise --boot-deadline or see "
-				    "what it waits "
-				    "for with `mayfly run --trace-syscalls`",
-				    name);
+				    "%s did not become ready in time: it %s; raise --boot-deadline "
+				    "or see what it waits for with `mayfly run --trace-syscalls`",
+				    name,
+				    mf_listener_is_there(process)
+					    ? "listens, but does not wait for connections"
+					    : "neither listens nor calls mf_wait()");
 	case MF_EXIT_EXITED:
 		return mf_error_set(
 			err, -ENOEXEC,
-			"%s ended with status %d before it was ready; a program to be served calls "
-			"mf_wait() of <mayfly/sdk.h>",
+			"%s ended with status %d before it was ready; a program to be served "
+			"listens and waits for connections, or calls mf_wait() of <mayfly/sdk.h>",
 			name, exit->status);
 	default:
 		return mf_error_set(err, -ENOEXEC, "%s died before it was ready: %s", name,
@@ -387,7 +390,7 @@ static int not_ready(const struct mf_program *program, const struct mf_exit *exi
 
 /* What it prints on the way to the ready point goes to stderr, tagged. */
 static void boot(struct mf_process *process, struct mf_watch *watch, uint64_t deadline,
-		 struct mf_exit *exit)
+		 mf_program_ends_fn *ends, struct mf_exit *exit)
 {
 	const struct mf_policy *quiet = process->policy;
 	struct mf_output_meter meter = {0};
@@ -401,7 +404,7 @@ static void boot(struct mf_process *process, struct mf_watch *watch, uint64_t de
 	}
 	process->policy = &loud;
 	do {
-		mf_program_drive(process, watch, deadline, exit);
+		mf_program_drive(process, watch, deadline, ends, exit);
 		if (exit->kind == MF_EXIT_LOG)
 			mf_process_log(process, exit);
 	} while (exit->kind == MF_EXIT_LOG);
@@ -410,9 +413,10 @@ static void boot(struct mf_process *process, struct mf_watch *watch, uint64_t de
 }
 
 /* A request to warm up with may take as long as any. */
-static void drive_warmup(void *cookie, struct mf_process *process, struct mf_exit *exit)
+static void drive_warmup(void *cookie, struct mf_process *process, mf_program_ends_fn *ends,
+			 struct mf_exit *exit)
 {
-	boot(process, cookie, mf_now_ns() + WARMUP_NS, exit);
+	boot(process, cookie, mf_now_ns() + WARMUP_NS, ends, exit);
 }
 
 int mf_program_learn(struct mf_program *program, struct mf_watch *watch, struct mf_image *image,
@@ -422,6 +426,31 @@ int mf_program_learn(struct mf_program *program, struct mf_watch *watch, struct 
 		return 0;
 	return mf_warmup_learn(program->options->warmup, image, &program->policy, ready,
 			       drive_warmup, watch, err);
+}
+
+void mf_program_set_served(struct mf_program *program)
+{
+	program->policy.listens_within = true;
+	program->policy.listens_at = program->options->guest_listen;
+}
+
+/* Where it stands now: 0, or -ENOEXEC, -ETIMEDOUT with a sentence. */
+static int find_ready(const struct mf_program *program, const struct mf_process *process,
+		      const struct mf_exit *exit, struct mf_ready_point *ready,
+		      struct mf_error *err)
+{
+	if (exit->kind == MF_EXIT_WAIT) {
+		*ready = (struct mf_ready_point){.kind = MF_READY_LISTENER};
+		return 0;
+	}
+	if (exit->kind != MF_EXIT_READY)
+		return not_ready(program, process, exit, err);
+	if (!mf_function_ready(process, exit, ready))
+		return 0;
+	return mf_error_set(err, -ENOEXEC,
+			    "%s asks for requests in a way that this version does not know; "
+			    "rebuild it with this version's SDK",
+			    program->options->argv[0]);
 }
 
 int mf_program_build(struct mf_program *program, struct mf_watch *watch, struct mf_image *image,
@@ -437,15 +466,8 @@ int mf_program_build(struct mf_program *program, struct mf_watch *watch, struct 
 	ret = mf_program_exec(program, &process, err);
 	if (ret)
 		return ret;
-	boot(&process, watch, limit ? mf_now_ns() + limit : 0, &exit);
-	if (exit.kind != MF_EXIT_READY)
-		ret = not_ready(program, &exit, err);
-	else if (mf_function_ready(&process, &exit, ready))
-		ret = mf_error_set(
-			err, -ENOEXEC,
-			"%s asks for requests in a way that this version does not know; rebuild it "
-			"with this version's SDK",
-			program->options->argv[0]);
+	boot(&process, watch, limit ? mf_now_ns() + limit : 0, mf_listener_waits, &exit);
+	ret = find_ready(program, &process, &exit, ready, err);
 	if (!ret && program->options->warmup)
 		ret = mf_warmup_run(program->options->warmup, &process, ready, drive_warmup, watch,
 				    err);

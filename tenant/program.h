@@ -32,10 +32,12 @@ struct mf_program_options {
 	struct mf_net_rules listen;
 	bool explain; /* say of each refused access which option would allow it */
 	bool trace;
-	uint64_t output_bytes;          /* limit; 0 = none */
-	uint64_t cpu_ns;                /* CPU time of a run or request; 0 = no limit */
-	uint64_t files;                 /* descriptors, at most MF_FDS; 0 = the usual */
-	uint64_t threads;               /* limit; 0 = MF_THREADS */
+	uint64_t output_bytes;    /* limit; 0 = none */
+	uint64_t cpu_ns;          /* CPU time of a run or request; 0 = no limit */
+	uint64_t files;           /* descriptors, at most MF_FDS; 0 = the usual */
+	uint64_t threads;         /* limit; 0 = MF_THREADS */
+	const char *guest_listen; /* where a program that listens at several addresses gets its
+				     requests (mf_policy.listens_at) */
 	const struct mf_warmup *warmup; /* requests before it is frozen; NULL: none */
 	bool trust_image; /* nobody writes to the image file while it is in use: map it as it lies
 			   */
@@ -100,9 +102,14 @@ int mf_program_learn(struct mf_program *program, struct mf_watch *watch, struct 
 
 /*
  * Run until something that is not a wait: waits are waited for here, on this thread, until the
- * deadline (0 = none), which ends as MF_EXIT_KICKED with MF_KICK_DEADLINE.
+ * deadline (0 = none), which ends as MF_EXIT_KICKED with MF_KICK_DEADLINE. NULL, or which waits are
+ * not waited for, but returned as MF_EXIT_WAIT.
  */
+typedef bool mf_program_ends_fn(const struct mf_process *process);
 void mf_program_drive(struct mf_process *process, struct mf_watch *watch, uint64_t deadline_ns,
-		      struct mf_exit *exit);
+		      mf_program_ends_fn *ends, struct mf_exit *exit);
+
+/* What a program that is served has beyond one that is run: it listens within its VM. */
+void mf_program_set_served(struct mf_program *program);
 
 #endif

@@ -85,7 +85,7 @@ static int drive(struct mf_program *program, struct mf_process *process, struct 
 				    : 0;
 
 	while (!ret) {
-		mf_program_drive(process, watch, run->deadline_ns, exit);
+		mf_program_drive(process, watch, run->deadline_ns, NULL, exit);
 		if (exit->kind == MF_EXIT_LOG)
 			mf_process_log(process, exit);
 		else if (exit->kind == MF_EXIT_READY || exit->kind == MF_EXIT_RESPOND)
@@ -104,6 +104,10 @@ static int run_confined(struct mf_program *program, const struct mf_run_options 
 	struct mf_exit exit = {.wait_fd = -1};
 	int status = MF_STATUS_FAILED;
 
+	if (program->is_image && program->ready.kind == MF_READY_LISTENER) {
+		exit = (struct mf_exit){.kind = MF_EXIT_READY};
+		return status_of(&exit, options->program.argv[0], false, err);
+	}
 	if (mf_watchdog_create(&dog, 1, err))
 		return status;
 	if (!mf_program_exec(program, &process, err)) {

@@ -21,6 +21,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+/* A program that listens reads a body piece by piece; the front door has the whole of it. */
+#define LISTENER_BODY_MAX (64u << 20)
+
 /* VM, vCPU and statistics. */
 #define FILES_A_VM 3u
 
@@ -251,6 +254,8 @@ static uint32_t body_limit(const struct server *server)
 {
 	uint64_t room = server->ready.buffer_bytes;
 
+	if (server->ready.kind == MF_READY_LISTENER)
+		return LISTENER_BODY_MAX;
 	return (uint32_t)(room < MF_HTTP_BODY_MAX ? room : MF_HTTP_BODY_MAX);
 }
 
@@ -549,6 +554,7 @@ static int set_up(struct server *server, struct mf_error *err)
 
 	if (ret)
 		return ret;
+	mf_program_set_served(&server->program);
 	server->status.begun_ns = mf_now_ns(); /* an image file has set the clock */
 	server->program.policy.host_fd_end = server->guests_end;
 	ret = mf_tenant_store_open(&server->store, &server->options->store, &server->program.kvm,

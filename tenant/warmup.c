@@ -165,6 +165,84 @@ static int status_of(const struct mf_process *process, const struct mf_exit *exi
 	return status;
 }
 
+static int check_status(int status, struct mf_error *err)
+{
+	if (status < 500)
+		return 0;
+	return mf_error_set(err, -EPROTO,
+			    "the program answered %d while it was warmed up: what it printed may "
+			    "say why",
+			    status);
+}
+
+static int no_answer(const char *why, struct mf_error *err)
+{
+	return mf_error_set(err, -EPROTO, "the program gave no answer while it was warmed up%s%s",
+			    why ? ": " : "", why ? why : "");
+}
+
+static bool any_wait(const struct mf_process *process)
+{
+	(void)process;
+	return true;
+}
+
+/* Drive it until its answer is there, or it has ended. While a part of the request had no room yet,
+ * each wait of it may be for that. */
+static int exchange(struct mf_exchange *exchange, struct mf_process *process,
+		    mf_warmup_drive_fn *drive, void *cookie, struct mf_error *err)
+{
+	struct mf_exit exit = {.kind = MF_EXIT_CONNECTION};
+	bool moved = true;
+
+	while (exchange->state == MF_EXCHANGE_RUNS &&
+	       (exit.kind == MF_EXIT_CONNECTION || exit.kind == MF_EXIT_WAIT)) {
+		bool left = exchange->sent < exchange->wire.count;
+
+		drive(cookie, process, left && moved ? any_wait : NULL, &exit);
+		moved = mf_exchange_move(exchange, process);
+	}
+	if (exchange->state == MF_EXCHANGE_RUNS)
+		return mf_error_set(err, -EPROTO, "the program ended while it was warmed up%s%s",
+				    exit.text[0] ? ": " : "", exit.text);
+	if (exchange->state == MF_EXCHANGE_BAD)
+		return no_answer(exchange->why, err);
+	return check_status(exchange->response.status, err);
+}
+
+/* Its client hangs up, and it waits for connections again: nothing of this one is left open. */
+static int hang_up(struct mf_exchange *exchange, struct mf_process *process,
+		   mf_warmup_drive_fn *drive, void *cookie, struct mf_error *err)
+{
+	struct mf_exit exit;
+
+	mf_exchange_finish(exchange);
+	mf_exchange_hang_up(exchange, process);
+	do
+		drive(cookie, process, mf_listener_waits, &exit);
+	while (exit.kind == MF_EXIT_CONNECTION);
+	if (exit.kind == MF_EXIT_WAIT)
+		return 0;
+	return mf_error_set(err, -EPROTO, "the program ended while it was warmed up%s%s",
+			    exit.text[0] ? ": " : "", exit.text);
+}
+
+/* One request over a connection of its own. */
+static int ask_listener(struct mf_process *process, struct mf_abi_request *request,
+			mf_warmup_drive_fn *drive, void *cookie, struct mf_error *err)
+{
+	struct mf_exchange one = {.state = MF_EXCHANGE_NONE};
+	int ret = mf_exchange_begin(&one, process, request, NULL);
+	int after;
+
+	if (ret)
+		return mf_error_set(err, ret, "the program does not listen any more");
+	ret = exchange(&one, process, drive, cookie, err);
+	after = ret ? 0 : hang_up(&one, process, drive, cookie, err);
+	mf_exchange_forget(&one);
+	return ret ? ret : after;
+}
+
 /* One request from its delivery to the next ready call. */
 static int ask(struct mf_process *process, struct mf_ready_point *ready,
 	       struct mf_abi_request *request, mf_warmup_drive_fn *drive, void *cookie,
@@ -172,14 +250,17 @@ static int ask(struct mf_process *process, struct mf_ready_point *ready,
 {
 	struct mf_exit exit;
 	int status = -1;
-	int ret = mf_function_deliver(process, ready, request, request->size_bytes);
+	int ret;
 
+	if (ready->kind == MF_READY_LISTENER)
+		return ask_listener(process, request, drive, cookie, err);
+	ret = mf_function_deliver(process, ready, request, request->size_bytes);
 	if (ret)
 		return mf_error_set(err, ret,
 				    "a request to warm up with does not fit into the "
 				    "program's buffer");
 	do {
-		drive(cookie, process, &exit);
+		drive(cookie, process, NULL, &exit);
 		if (exit.kind == MF_EXIT_RESPOND) {
 			status = status_of(process, &exit);
 			mf_vm_answer(&process->vm, 0);
@@ -191,14 +272,8 @@ static int ask(struct mf_process *process, struct mf_ready_point *ready,
 	if (status < 0)
 		status = status_of(process, &exit);
 	if (mf_function_ready(process, &exit, ready) || status < 0)
-		return mf_error_set(err, -EPROTO,
-				    "the program gave no answer while it was warmed up");
-	if (status >= 500)
-		return mf_error_set(err, -EPROTO,
-				    "the program answered %d while it was warmed up: what it "
-				    "printed may say why",
-				    status);
-	return 0;
+		return no_answer(NULL, err);
+	return check_status(status, err);
 }
 
 int mf_warmup_run(const struct mf_warmup *warmup, struct mf_process *process,

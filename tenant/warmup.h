@@ -7,6 +7,7 @@
 #ifndef MF_TENANT_WARMUP_H
 #define MF_TENANT_WARMUP_H
 
+#include "request-vm/exchange.h"
 #include "request-vm/front/http.h"
 #include "request-vm/function.h"
 
@@ -31,8 +32,11 @@ void mf_warmup_finish(struct mf_warmup *warmup);
 
 uint64_t mf_warmup_total(const struct mf_warmup *warmup);
 
-/* Runs the process on until something that is not a wait; the role's. */
-typedef void mf_warmup_drive_fn(void *cookie, struct mf_process *process, struct mf_exit *exit);
+/* Runs the process on until something that is not a wait, or a wait that `ends` is true of; the
+ * role's. */
+typedef bool mf_warmup_ends_fn(const struct mf_process *process);
+typedef void mf_warmup_drive_fn(void *cookie, struct mf_process *process, mf_warmup_ends_fn *ends,
+				struct mf_exit *exit);
 
 /*
  * Let a program that waits at `ready` answer all of them, one after the other, and wait again;

@@ -162,9 +162,9 @@ static int64_t block(struct mf_process *process, const struct mf_fd *entry, uint
 
 	if (nonblock)
 		return done ? (int64_t)done : -EAGAIN;
-	until = mf_wait_deadline(
-		process, mf_settings_span(&connection->settings,
-					  events == POLLOUT ? SO_SNDTIMEO : SO_RCVTIMEO));
+	until = mf_wait_deadline(process,
+				 mf_settings_span(&connection->settings,
+						  events == POLLOUT ? SO_SNDTIMEO : SO_RCVTIMEO));
 	if (mf_now_ns() >= until)
 		return done ? (int64_t)done : -EAGAIN;
 	if (done != mf_thread(process)->call_done)

@@ -41,10 +41,10 @@ void mf_connection_reset(struct mf_process *process, uint32_t number);
 size_t mf_connection_take(struct mf_process *process, uint32_t number, void *to, size_t room);
 
 struct mf_connection_state {
-	bool accepted; /* the program has it, or has had it */
-	bool ended;    /* the program sends no more; what it has sent may still be there */
-	bool closed;   /* it has let go of it altogether */
-	bool aborted;  /* it has thrown it away, and what was on its way with it */
+	bool accepted;   /* the program has it, or has had it */
+	bool ended;      /* the program sends no more; what it has sent may still be there */
+	bool closed;     /* it has let go of it altogether */
+	bool aborted;    /* it has thrown it away, and what was on its way with it */
 	uint64_t unread; /* bytes that it has not read yet */
 	uint64_t output; /* bytes to be taken */
 };

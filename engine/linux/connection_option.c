@@ -180,8 +180,7 @@ static int keep(struct mf_process *process, const struct mf_socket_settings *set
 		return -ENOBUFS;
 	mf_mem_mark(&process->vm.mem, settings, sizeof(*settings));
 	to->count += !had;
-	to->list[place] =
-		(struct mf_socket_setting){.option = option, .bytes = (uint16_t)bytes};
+	to->list[place] = (struct mf_socket_setting){.option = option, .bytes = (uint16_t)bytes};
 	memcpy(to->list[place].value, value, bytes);
 	return 0;
 }

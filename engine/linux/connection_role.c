@@ -67,8 +67,7 @@ void mf_connection_reset(struct mf_process *process, uint32_t number)
 	/* As tcp_reset: who has seen the end of it finds a broken pipe. */
 	connection->error = connection->marks & MF_CONNECTION_CLIENT ? EPIPE : ECONNRESET;
 	connection->marks |= MF_CONNECTION_RESET;
-	mf_connection_notify(process, connection,
-			     POLLIN | POLLOUT | POLLRDHUP | POLLHUP | POLLERR);
+	mf_connection_notify(process, connection, POLLIN | POLLOUT | POLLRDHUP | POLLHUP | POLLERR);
 }
 
 size_t mf_connection_take(struct mf_process *process, uint32_t number, void *to, size_t room)

@@ -115,8 +115,8 @@ static const char *check_threads(const struct mf_check *check)
 	uint32_t alive = 0;
 	uint32_t i;
 
-	if (lx->threads_high > MF_THREADS || lx->current >= lx->threads_high ||
-	    lx->threads[lx->current].state == MF_THREAD_FREE)
+	/* The one that was on the vCPU last may have ended, while others wait. */
+	if (lx->threads_high > MF_THREADS || lx->current >= lx->threads_high || !lx->thread_count)
 		return "its running thread";
 	for (i = 0; i < MF_THREADS && !wrong; i++) {
 		wrong = check_thread(check, i);

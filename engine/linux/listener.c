@@ -20,13 +20,14 @@
 #define PATH_OFFSET  offsetof(struct sockaddr_un, sun_path)
 
 static struct mf_guest_listener *listener_rw(struct mf_process *process,
-				       const struct mf_guest_listener *listener)
+					     const struct mf_guest_listener *listener)
 {
 	mf_mem_mark(&process->vm.mem, listener, sizeof(*listener));
 	return (struct mf_guest_listener *)listener;
 }
 
-static uint32_t number_of(const struct mf_process *process, const struct mf_guest_listener *listener)
+static uint32_t number_of(const struct mf_process *process,
+			  const struct mf_guest_listener *listener)
 {
 	return (uint32_t)(listener - mf_linux(process)->listeners);
 }
@@ -63,8 +64,7 @@ int64_t mf_listener_make(struct mf_process *process, int domain, uint32_t flags)
 		return fd;
 	listener = listener_rw(process, &lx->listeners[i]);
 	*listener = (struct mf_guest_listener){.state = MF_LISTENER_NEW};
-	listener->description =
-		mf_fd_index(process, mf_fd_get(process, (uint64_t)fd)) + 1;
+	listener->description = mf_fd_index(process, mf_fd_get(process, (uint64_t)fd)) + 1;
 	return fd;
 }
 
@@ -204,7 +204,7 @@ int64_t mf_listener_listen(struct mf_process *process, const struct mf_fd *entry
 }
 
 const struct mf_guest_listener *mf_listener_find(const struct mf_process *process, int domain,
-					   const struct mf_address *address)
+						 const struct mf_address *address)
 {
 	const struct mf_linux *lx = mf_linux(process);
 	struct mf_listener_name to;

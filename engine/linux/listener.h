@@ -18,7 +18,7 @@ static inline bool mf_socket_is_within(const struct mf_fd *entry)
 }
 
 static inline const struct mf_guest_listener *mf_listener_of(const struct mf_process *process,
-						       const struct mf_fd *entry)
+							     const struct mf_fd *entry)
 {
 	return &mf_linux(process)->listeners[entry->object % MF_LISTENERS];
 }
@@ -62,7 +62,7 @@ int64_t mf_listener_connect(struct mf_process *process, const struct mf_fd *entr
 
 /* The listener at that address, or NULL. */
 const struct mf_guest_listener *mf_listener_find(const struct mf_process *process, int domain,
-					   const struct mf_address *address);
+						 const struct mf_address *address);
 /* A connection joins those that wait there. */
 void mf_listener_append(struct mf_process *process, const struct mf_guest_listener *listener,
 			uint32_t number);

@@ -46,8 +46,7 @@ int mf_name_check(int domain, const struct mf_address *given)
 		if (given->bytes < sizeof(given->in))
 			return -EINVAL;
 		/* As Linux: no family is IPv4's, for all addresses. */
-		return family == AF_INET ||
-				       (family == AF_UNSPEC && !given->in.sin_addr.s_addr)
+		return family == AF_INET || (family == AF_UNSPEC && !given->in.sin_addr.s_addr)
 			       ? 0
 			       : -EAFNOSUPPORT;
 	}

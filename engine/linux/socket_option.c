@@ -224,8 +224,7 @@ int64_t mf_sys_setsockopt(struct mf_process *process, const uint64_t arg[6])
 		return -EFAULT;
 	if (!option)
 		return -ENOPROTOOPT;
-	ret = mf_socket_changes(process, entry);
-	return ret ? ret : set_option(process, entry, option, value, bytes);
+	return set_option(process, entry, option, value, bytes);
 }
 
 /* What the host says, in the guest's words. */

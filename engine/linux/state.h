@@ -68,8 +68,8 @@ enum mf_fd_kind {
 	MF_FD_EPOLL,    /* epolls[index of the description] */
 	MF_FD_SIGNALFD, /* `offset` is the set of signals */
 	MF_FD_SOCKET,
-	MF_FD_PROC,    /* made-up text: files of /proc */
-	MF_FD_INOTIFY, /* of a program that is never frozen: the host's */
+	MF_FD_PROC,       /* made-up text: files of /proc */
+	MF_FD_INOTIFY,    /* of a program that is never frozen: the host's */
 	MF_FD_LISTENER,   /* listeners[object], a stream socket without a host's that may listen */
 	MF_FD_CONNECTION, /* connections[object], what such a one has accepted */
 	MF_FD_KINDS

@@ -88,10 +88,10 @@ int64_t mf_stream_take(struct mf_process *process, const struct mf_stream *strea
 
 	while (!fault && cursor->left && done < there) {
 		uint64_t left = there - done;
-		uint64_t want = run_of(stream->taken + done,
-				       cursor->left < left ? cursor->left : left);
-		uint64_t got = mf_cursor_put(
-			cursor, byte_of(process, stream, stream->taken + done), want);
+		uint64_t want =
+			run_of(stream->taken + done, cursor->left < left ? cursor->left : left);
+		uint64_t got =
+			mf_cursor_put(cursor, byte_of(process, stream, stream->taken + done), want);
 
 		done += got;
 		fault = got < want;

@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Sockets of a served program: those of its image are each fork's own, or shared where they listen; those of a request
-are gone with it."""
+"""Sockets of a served program: those of its image are each fork's own; those of a request are gone with it."""
 import os
 import tempfile
 import time
@@ -35,18 +34,18 @@ def a_pair_that_a_request_closes_is_whole_in_the_next():
 
 
 @claim(emulated=True)
-def forks_share_a_listening_socket():
+def each_fork_has_the_listening_socket_of_its_image():
     with serving(vms=4) as server:
         for answer in server.ask_all(["/connect"] * 8):
             matches(r"^8 1 1 $", answer.body, "bytes, accepted")
 
 
 @claim
-def no_request_can_change_a_listening_socket_of_the_image():
+def what_a_request_does_to_a_listening_socket_is_gone_with_it():
     with serving(vms=2) as server:
         for _ in range(3):
-            same(server.ask("/spoil").body, b"0 0 2 ", "what was not refused")
-            same(server.ask("/connect").body, b"8 1 1 ", "it still listens")
+            same(server.ask("/spoil").body, b"3 0 2 ", "what was done to it")
+            same(server.ask("/connect").body, b"8 1 1 ", "it listens")
 
 
 @claim(emulated=True)
@@ -84,7 +83,7 @@ def a_deadline_ends_a_wait_for_a_socket():
 @claim(emulated=True)
 def what_no_fork_can_have_is_refused_with_its_number():
     for what, number, why in (("full", 3, "something in it"), ("half", 4, "pair is closed"),
-                              ("sent", 5, "something in it"), ("connected", 9, "that is connected")):
+                              ("sent", 5, "something in it"), ("talks", 9, "that is connected")):
         with serving(vms=1, wait=False, args=(what,)) as server:
             check(server.wait() not in (0, None), f"{what}: it serves", server.log())
             matches(rf"socket.*descriptor {number}\b", server.log(), what)
@@ -103,6 +102,14 @@ def shared_memory_that_nothing_names_any_more_is_each_forks_own():
     with serving("--audit", vms=2, args=("fresh",)) as server:
         for _ in range(3):
             same(server.ask("/shared").body, b"42 0 -1 ", "a number and a semaphore in shared memory")
+
+
+@claim
+def a_connection_within_the_vm_is_each_forks_own():
+    with serving(vms=2, args=("connected",)) as server:
+        for _ in range(3):
+            same(server.ask("/spoil").body, b"3 0 2 ", "the listening socket, with who waits there")
+            same(server.ask("/first").body, b"5 1 0 ", "who waits in the image, and what he says")
 
 
 main()

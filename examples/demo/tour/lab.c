@@ -73,7 +73,7 @@ bool lab_serve(struct lab *lab, struct mf_process *vm, const struct mf_http_mess
 
 	if (!request || mf_function_deliver(vm, &lab->ready, request, request->size_bytes) < 0)
 		return false;
-	mf_program_drive(vm, lab->watch, mf_now_ns() + PATIENCE_NS, exit);
+	mf_program_drive(vm, lab->watch, mf_now_ns() + PATIENCE_NS, NULL, exit);
 	return true;
 }
 

@@ -71,7 +71,7 @@ static void halve_pair(void)
 	say("%ld %ld %ld %s", recv(stream[1], &byte, 1, MSG_DONTWAIT), 0, 0, "");
 }
 
-/* A connection through the listening socket that all forks share, and who is at its end. */
+/* A connection through the image's listening socket, and who is at its end. */
 static void connect_here(void)
 {
 	int a = socket(AF_INET, SOCK_STREAM, 0), b;
@@ -89,7 +89,16 @@ static void connect_here(void)
 	say("%ld %ld %ld %s", got, b >= 0, a < b, "");
 }
 
-/* What would change the socket of all: each is refused. */
+/* Whoever connected before the image was frozen waits in each request. */
+static void take_first(void)
+{
+	int b = accept(listener, NULL, NULL);
+	char found[64] = "";
+
+	say("%ld %ld %ld %s", recv(b, found, sizeof(found), 0), b >= 0, 0, "");
+}
+
+/* What changes it: it is this request's own. */
 static void spoil_listener(void)
 {
 	struct sockaddr none = {.sa_family = AF_UNSPEC};
@@ -252,7 +261,7 @@ static void serve(void)
 		{"/pairs", use_pairs},      {"/close", close_pair},     {"/halve", halve_pair},
 		{"/connect", connect_here}, {"/spoil", spoil_listener}, {"/leak", leak},
 		{"/wait", wait_for_ever},   {"/fresh", use_fresh},      {"/clock", tell_clock},
-		{"/timer", wait_for_timer}, {"/shared", use_shared},
+		{"/timer", wait_for_timer}, {"/shared", use_shared}, {"/first", take_first},
 	};
 	const struct mf_request *request;
 	size_t i;
@@ -292,9 +301,15 @@ static void hold(const char *what)
 	listen(listener, 64);
 	epoll = epoll_create1(0);
 	epoll_ctl(epoll, EPOLL_CTL_ADD, stream[1], &event);
-	if (!strcmp(what, "connected"))
-		connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&address,
+	if (!strcmp(what, "talks"))
+		connect(socket(AF_INET, SOCK_DGRAM, 0), (struct sockaddr *)&address,
 			sizeof(address));
+	if (!strcmp(what, "connected")) {
+		int client = socket(AF_INET, SOCK_STREAM, 0);
+
+		connect(client, (struct sockaddr *)&address, sizeof(address));
+		send(client, "hello", 5, 0);
+	}
 }
 
 int main(int argc, char **argv)

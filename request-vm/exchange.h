@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A request and its answer over a connection within the VM (engine/linux/connection.h), for
+ * programs that listen: the request's bytes go in as far as there is room, what comes out is read
+ * as an HTTP/1 answer. Called by who runs the VM, after each MF_EXIT_CONNECTION and MF_EXIT_WAIT.
+ */
+#ifndef MF_REQUEST_VM_EXCHANGE_H
+#define MF_REQUEST_VM_EXCHANGE_H
+
+#include "engine/linux/connection.h"
+#include "request-vm/front/answer.h"
+#include "request-vm/function.h"
+#include "request-vm/wire.h"
+
+enum mf_exchange_state {
+	MF_EXCHANGE_NONE,
+	MF_EXCHANGE_RUNS,
+	MF_EXCHANGE_DONE, /* `response` is complete */
+	MF_EXCHANGE_BAD,  /* the program gave none that is valid: `why` */
+};
+
+struct mf_exchange {
+	enum mf_exchange_state state;
+	const char *why; /* with BAD; static */
+	struct mf_function_response response;
+	/* its own */
+	bool open; /* `connection` is one */
+	uint32_t connection;
+	struct mf_wire wire;
+	size_t sent; /* of wire */
+	struct mf_http_answer answer;
+	size_t body_room;
+};
+
+/*
+ * Begin: over the connection of the last exchange, if that is still open and nothing is left in it,
+ * else over a new one. -EMFILE, -ENOTCONN (nobody listens any more), -ENOMEM; then it is as it was
+ * finished.
+ */
+int mf_exchange_begin(struct mf_exchange *exchange, struct mf_process *process,
+		      const struct mf_abi_request *request, const struct sockaddr *from);
+
+/* Move bytes as far as they go. True: something has moved, and the program may go on with it. */
+bool mf_exchange_move(struct mf_exchange *exchange, struct mf_process *process);
+
+/* The program has ended by itself, and its connection with it. */
+void mf_exchange_exited(struct mf_exchange *exchange, struct mf_process *process);
+
+/* The exchange is over: its bytes are wiped. The connection stays. */
+void mf_exchange_finish(struct mf_exchange *exchange);
+
+/* Let go of the connection, in a VM that goes on; and after a VM was reset. */
+void mf_exchange_hang_up(struct mf_exchange *exchange, struct mf_process *process);
+void mf_exchange_forget(struct mf_exchange *exchange);
+
+#endif

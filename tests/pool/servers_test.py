@@ -1,0 +1,199 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Programs that know nothing of Mayfly and serve HTTP as they would anywhere: each request in a VM of its own, whatever
+they wait with."""
+import os
+import re
+import tempfile
+
+from serving import BUILD, EMULATED, SLOWER, Server, wait_until
+from mayfly import MAYFLY, command, expect
+from claims import check, claim, main, matches, same
+
+GUEST = os.environ.get("MAYFLY_SERVER", os.path.join(BUILD, "tests/pool/server-guest"))
+MODES = ("epoll", "edge", "poll", "select", "accept", "threads")
+NON_BLOCKING = ("epoll", "edge")
+
+
+def serving(mode="epoll", *options, where="80", **more):
+    return Server(*options, guest=GUEST, args=(mode, where), **more)
+
+
+def refused(answer, status, error, what):
+    same((answer.status, answer.error), (status, error), what)
+
+
+@claim(emulated=True)
+def every_request_gets_a_fresh_vm_however_the_program_waits():
+    for mode in MODES:
+        with serving(mode, "--audit", vms=2) as server:
+            for _ in range(3):
+                same(server.ask("/count").body, b"1", f"{mode}: the counter")
+            client = server.client()
+            for _ in range(3):
+                same(client.ask("/count").body, b"1", f"{mode}: the counter, on a connection that is kept")
+            client.close()
+            for answer in server.ask_all(["/count"] * 8):
+                same(answer.body, b"1", f"{mode}: at once")
+            server.stop()
+            matches(r" 0 unclean", server.log(), f"{mode}: audits")
+
+
+@claim(emulated=True)
+def answers_end_as_the_program_ends_them():
+    for mode in MODES:
+        with serving(mode, vms=2) as server:
+            client = server.client()
+            for target, body in (("/until-close", b"until the end"), ("/chunks", b"first second"), ("/slow", b"slow"),
+                                 ("/", b"hello"), ("/bad/answer-exit", b"last words")):
+                answer = client.ask(target)
+                same((answer.status, answer.body), (200, body), f"{mode}: {target}")
+            client.close()
+
+
+@claim(emulated=True)
+def much_goes_through_in_both_directions():
+    for mode in ("edge", "accept"):
+        with serving(mode, f"--allow-read={GUEST}", vms=1) as server:
+            for size in (0, 1, 4095, 4096, 131071, 131072, 131073, 1 << 20, 5 << 20):
+                answer = server.ask(f"/large?{size}")
+                check(answer.body == b"b" * size, f"{mode}: of {size} bytes {len(answer.body)} came")
+                body = bytes(i % 251 for i in range(256)) * (size // 256 + 1)
+                answer = server.ask("/echo", body)
+                check(answer.body == body, f"{mode}: of {len(body)} bytes {len(answer.body)} came back")
+            with open(GUEST, "rb") as file:
+                check(server.ask("/file").body == file.read(), f"{mode}: a file by sendfile")
+
+
+@claim
+def a_program_sees_a_connection_as_on_linux():
+    with serving(vms=1) as server:
+        same(server.ask("/names").body, b"2 7f000001:80 2 7f000001 1 0 1 0", "names and options")
+        head = server.ask("/head?a=b", headers={"X-Some": "Thing", "Connection": "close"}).body
+        matches(r"^GET /head\?a=b HTTP/1\.1\r\n", head, "request line")
+        matches(r"(?i)\r\nx-some: Thing\r\n", head, "a header")
+        check(b"close" not in head, "the client's connection is not the program's", head)
+
+
+@claim(emulated=True)
+def nothing_of_a_request_is_visible_to_the_next():
+    for mode in ("epoll", "threads"):
+        with serving(mode, "--audit", "--workers", "1", vms=1) as server:
+            for number in range(3):
+                same(server.ask("/remember", b"SECRET%d" % number).body, b"SECRET%d" % number, "remember")
+                same(server.ask("/recall").body, b"nothing", f"{mode}: recall")
+            server.stop()
+            matches(r" 0 unclean", server.log(), f"{mode}: audits")
+
+
+@claim(emulated=True)
+def what_becomes_of_bad_requests_is_told_and_the_next_is_served():
+    with serving("epoll", "--deadline", f"{400 * SLOWER}ms", "--audit", vms=2) as server:
+        for what, status, error in (
+                ("abort", 502, "crash"), ("exit", 502, "crash"), ("memory", 502, "memory"), ("sleep", 504, None),
+                ("spin", 504, None), ("nothing", 502, "response"), ("short", 502, "response"),
+                ("garbage", 502, "response")):
+            refused(server.ask(f"/bad/{what}"), status, error, what)
+            same(server.ask("/count").body, b"1", f"after {what}")
+        server.stop()
+        matches(r" 0 unclean", server.log(), "audits")
+    with serving("epoll", "--deadline", "60s", "--audit", vms=1) as server:
+        refused(server.ask("/bad/flood"), 502, "response", "an answer without end")
+        same(server.ask("/count").body, b"1", "after it")
+        server.stop()
+        matches(r" 0 unclean", server.log(), "audits")
+
+
+@claim(emulated=True)
+def hostile_programs_are_contained():
+    for mode in ("epoll", "accept"):
+        with serving(mode, "--deadline", f"{2 * SLOWER}s", vms=1) as server:
+            for what, body in (("accept-twice", b"none"), ("write-after-close", b"closed"),
+                               ("close-listener", b"closed the listener"), ("listen-often", b"255"),
+                               ("connect-often", b"31")):
+                same(server.ask(f"/bad/{what}").body, body, f"{mode}: {what}")
+                same(server.ask("/count").body, b"1", f"{mode}: after {what}")
+            if mode in NON_BLOCKING:
+                same(server.ask("/bad/bad-pointers").body, b"6", "bad pointers")
+
+
+@claim(emulated=True)
+def an_image_file_of_a_server_is_served():
+    with tempfile.TemporaryDirectory(prefix="mayfly-servers-") as folder:
+        for mode in ("epoll", "poll", "threads"):
+            image = f"{folder}/{mode}.img"
+            expect(command([MAYFLY, "image", "build", "-o", image, "--warmup", "GET:/count*3", "--", GUEST, mode]), 0,
+                   f"{mode}: building")
+            expect(command([MAYFLY, "image", "verify", image]), 0, f"{mode}: verifying")
+            with Server(guest=image, vms=2) as server:
+                for _ in range(2):
+                    same(server.ask("/count").body, b"4", f"{mode}: behind three requests that warmed it up")
+        done = expect(command([MAYFLY, "run", "--", image]), 125, "running it")
+        matches(r"serve it: mayfly serve", done.err, "running it")
+
+
+@claim
+def what_does_not_listen_is_refused_with_a_sentence():
+    for mode, why in (("never", r"neither listens nor calls mf_wait"), ("later", r"does not wait for connections")):
+        with serving(mode, "--boot-deadline", f"{300 * SLOWER}ms", wait=False) as server:
+            same(server.wait(), 125, mode)
+            matches(why, server.log(), mode)
+    with Server(guest="/bin/true", wait=False) as server:
+        same(server.wait(), 125, "true")
+        matches(r"ended with status 0 before it was ready; .* listens and waits", server.log(), "true")
+
+
+@claim
+def the_address_is_no_address_of_the_host():
+    with serving("epoll", where="1") as first, serving("epoll", where="1") as second:
+        for server in (first, second):
+            same(server.ask("/count").body, b"1", "on a port that both have")
+    with tempfile.TemporaryDirectory(prefix="mayfly-servers-") as folder:
+        with serving("epoll", where=f"{folder}/socket") as server:
+            same(server.ask("/count").body, b"1", "on a Unix socket")
+            same(os.listdir(folder), [], "files")
+
+
+@claim
+def of_several_addresses_one_is_chosen():
+    with serving("second", "--guest-listen", "81") as server:
+        same(server.ask("/count").body, b"1", "the second")
+    with serving("second", "--boot-deadline", f"{300 * SLOWER}ms", wait=False) as server:
+        same(server.wait(), 125, "the first, where it never waits")
+
+
+@claim(emulated=True)
+def reset_never_lets_a_server_go_on():
+    for mode in ("epoll", "threads"):
+        with serving(mode, "--reset", "never", "--workers", "1", vms=1) as server:
+            for number in range(1, 4):
+                same(server.ask("/count").body, b"%d" % number, f"{mode}: the counter")
+            same(server.ask("/until-close").body, b"until the end", "a connection that ends")
+            same(server.ask("/count").body, b"5", f"{mode}: over the next one")
+            refused(server.ask("/bad/abort"), 502, "crash", "a crash")
+            same(server.ask("/count").body, b"1", f"{mode}: after a crash: the image")
+
+
+@claim
+def a_client_that_goes_away_frees_the_vm():
+    with serving("epoll", "--deadline", "60s", "--workers", "1", vms=1) as server:
+        for target in ("/bad/sleep", "/bad/spin"):
+            server.send_only(target).close()
+            wait_until(lambda: server.ask("/count").body == b"1", f"after {target}", 10)
+
+
+@claim
+def what_a_request_costs_is_counted():
+    """User exits of one warm request; printed, and bounded by what the calls of the program are."""
+    rounds = 5 if EMULATED else 20
+    for mode, most in (("epoll", 12), ("accept", 10)):
+        with serving(mode, "--workers", "1", vms=1) as server:
+            for _ in range(rounds):
+                same(server.ask("/count").body, b"1", "the counter")
+            server.stop()
+            exits = int(re.search(rb"(\d+) user exits", server.log())[1]) / rounds
+            print(f"      {mode}: {exits} user exits a request")
+            check(exits <= most, f"{mode}: {exits} user exits a request")
+
+
+main()
