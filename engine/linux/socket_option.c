@@ -178,10 +178,13 @@ static int check_group(struct mf_process *process, const struct mf_fd *entry,
 static int set_option(struct mf_process *process, const struct mf_fd *entry,
 		      const struct mf_socket_option *option, const void *value, size_t bytes)
 {
-	int ret = 0;
+	int ret;
 
 	if (mf_socket_is_within(entry))
 		return mf_within_set(process, entry, option->level, option->name, value, bytes);
+	ret = mf_socket_changes(process, entry);
+	if (ret)
+		return ret;
 	if (option->level == SOL_SOCKET && option->name == SO_LINGER)
 		return set_linger(process, entry, value, bytes);
 	if (option->use & MF_OPTION_GROUP)
