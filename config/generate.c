@@ -23,25 +23,26 @@ static void put_text(const char *text)
 			putchar(*text);
 }
 
-static void put_name(const struct mf_option *option)
+static void put_name(const struct mf_option *option, bool flags)
 {
 	fputs(".TP\n\\fB", stdout);
 	if (option->letter)
 		printf("\\-%c\\fR, \\fB", option->letter);
-	fputs("\\-\\-", stdout);
+	if (flags)
+		fputs("\\-\\-", stdout);
 	put_text(option->name);
 	fputs("\\fR", stdout);
 	if (option->value) {
-		fputs(mf_option_may_miss(option) ? "\\fI" : " \\fI", stdout);
+		fputs(!flags ? " = \\fI" : mf_option_may_miss(option) ? "\\fI" : " \\fI", stdout);
 		put_text(option->value);
 		fputs("\\fR", stdout);
 	}
 	putchar('\n');
 }
 
-static void put_option(const struct mf_option *option)
+static void put_option(const struct mf_option *option, bool flags)
 {
-	put_name(option);
+	put_name(option, flags);
 	if (option->help[0] >= 'a' && option->help[0] <= 'z') {
 		putchar(option->help[0] - 'a' + 'A');
 		put_text(option->help + 1);
@@ -67,7 +68,7 @@ static void put_options(unsigned int all, unsigned int but)
 
 	for (option = mf_options; option->name; option++)
 		if ((option->places & all) == all && !(option->places & (but | MF_UNLISTED)))
-			put_option(option);
+			put_option(option, !(all & (MF_IN_FILE | MF_IN_TENANT)));
 }
 
 /* What a template names, and which rows that are. */
@@ -83,6 +84,7 @@ static const struct {
 	{"ctl", MF_IN_CTL, MF_IN_RUN},
 	{"stat", MF_IN_STAT, MF_IN_RUN},
 	{"config", MF_IN_CONFIG, MF_IN_RUN},
+	{"doctor", MF_IN_DOCTOR, MF_IN_RUN},
 	{"daemon", MF_IN_DAEMON, MF_IN_RUN},
 	{"file", MF_IN_FILE, 0},
 	{"tenant", MF_IN_TENANT, MF_IN_SERVE},

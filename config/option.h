@@ -23,9 +23,10 @@ enum mf_place {
 	MF_IN_CTL = 1u << 3,
 	MF_IN_STAT = 1u << 4,
 	MF_IN_CONFIG = 1u << 5,
-	MF_IN_DAEMON = 1u << 6,  /* flags of mayflyd */
-	MF_IN_FILE = 1u << 7,    /* the configuration file, at its top */
-	MF_IN_TENANT = 1u << 8,  /* the configuration file, in a tenant */
+	MF_IN_DAEMON = 1u << 6, /* flags of mayflyd */
+	MF_IN_FILE = 1u << 7,   /* the configuration file, at its top */
+	MF_IN_TENANT = 1u << 8, /* the configuration file, in a tenant */
+	MF_IN_DOCTOR = 1u << 11,
 	MF_OF_ROUTER = 1u << 10, /* a tenant's engine has no part in it */
 	MF_UNLISTED = 1u << 9,   /* in no help: a program gives it, no person */
 };

@@ -499,6 +499,11 @@ const struct mf_option mf_options[] = {
 	 FIELD(stat.output)},
 	/* mayfly config */
 	{.name = "json",
+	 .help = "print a JSON list of facts",
+	 .places = MF_IN_DOCTOR,
+	 .take = mf_take_flag,
+	 FIELD(doctor_json)},
+	{.name = "json",
 	 .help = "print one JSON object",
 	 .places = MF_IN_CONFIG,
 	 .take = mf_take_flag,
@@ -613,7 +618,7 @@ const struct mf_option mf_options[] = {
 	 .letter = 'h',
 	 .help = "say this",
 	 .places = MF_IN_RUN | MF_IN_SERVE | MF_IN_IMAGE | MF_IN_CTL | MF_IN_STAT | MF_IN_CONFIG |
-		   MF_IN_DAEMON,
+		   MF_IN_DOCTOR | MF_IN_DAEMON,
 	 .take = mf_take_flag,
 	 FIELD(help)},
 	{.name = NULL},

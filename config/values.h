@@ -63,6 +63,7 @@ struct mf_values {
 	struct mf_daemon_values daemon;
 	const char *config_file;
 	bool config_json;
+	bool doctor_json;
 	bool check_only;
 	bool version;
 	int router_link; /* 0: not the router */

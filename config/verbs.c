@@ -103,6 +103,12 @@ const struct mf_verb mf_verb_texts[] = {
 		  "defaults\n",
 	 .outro = "Exit status: 0; 1 when the file is not good; 125 when it cannot be read.\n",
 	 .words = "check show"},
+	{.name = "doctor",
+	 .place = MF_IN_DOCTOR,
+	 .usage = "mayfly doctor [--json]",
+	 .intro = "Say what this host's KVM, kernel and limits can do, and how to mend what they "
+		  "cannot.\n",
+	 .outro = "Exit status: 0; 125 when KVM cannot be used.\n"},
 	{.name = NULL},
 };
 

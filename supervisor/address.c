@@ -10,7 +10,8 @@
 /* systemd gives sockets from this descriptor on (sd_listen_fds(3)). */
 #define FIRST_GIVEN 3
 
-static struct mf_address *find(struct mf_supervisor *supervisor, const char *text, unsigned int part)
+static struct mf_address *find(struct mf_supervisor *supervisor, const char *text,
+			       unsigned int part)
 {
 	struct mf_address *address;
 
@@ -54,8 +55,7 @@ static bool is_named(unsigned int i, const char *name)
 		names = strchr(names, ':');
 		names = names ? names + 1 : NULL;
 	}
-	return names && strlen(name) == strcspn(names, ":") &&
-	       !strncmp(names, name, strlen(name));
+	return names && strlen(name) == strcspn(names, ":") && !strncmp(names, name, strlen(name));
 }
 
 /* "systemd", or "systemd:NAME". */

@@ -334,6 +334,7 @@ struct mf_engine *mf_engine_start(struct mf_tenant *tenant, struct mf_error *err
 		engine->supervisor = supervisor;
 		engine->tenant = tenant;
 		engine->number = ++supervisor->last_engine;
+		engine->has_store = tenant->config->values.serve.store.folder;
 		name_control(engine);
 		code = open_pipes(engine, &router_fd, &output);
 	}

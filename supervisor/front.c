@@ -19,8 +19,8 @@
 
 #define AGAIN_MS 100
 
-static void tell(struct mf_supervisor *supervisor, const struct mf_router_link *link, const void *bytes,
-		 int fd)
+static void tell(struct mf_supervisor *supervisor, const struct mf_router_link *link,
+		 const void *bytes, int fd)
 {
 	if (supervisor->link_fd < 0)
 		return; /* it hears all when it is there again */
@@ -32,16 +32,18 @@ void mf_front_tell_address(struct mf_supervisor *supervisor, const struct mf_add
 			   bool gone)
 {
 	struct mf_router_link link = {.kind = gone ? MF_LINK_UNLISTEN : MF_LINK_LISTEN,
-			       .id = address->id,
-			       .tenant = address->tenant};
+				      .id = address->id,
+				      .tenant = address->tenant};
 
 	tell(supervisor, &link, NULL, gone ? -1 : address->listener.fd);
 }
 
 void mf_front_tell_engine(struct mf_supervisor *supervisor, const struct mf_tenant *tenant)
 {
-	struct mf_router_link link = {.kind = tenant->current ? MF_LINK_ENGINE : MF_LINK_NO_ENGINE,
-			       .tenant = tenant->id};
+	struct mf_router_link link = {.kind = tenant->current    ? MF_LINK_ENGINE
+					      : tenant->swapping ? MF_LINK_HOLD
+								 : MF_LINK_NO_ENGINE,
+				      .tenant = tenant->id};
 
 	tell(supervisor, &link, NULL, tenant->current ? tenant->current->router_end : -1);
 }
@@ -131,7 +133,7 @@ static void tell_all(struct mf_supervisor *supervisor)
 
 	mf_front_tell_settings(supervisor);
 	TAILQ_FOREACH(tenant, &supervisor->tenants, all)
-	if (tenant->current)
+	if (tenant->current || tenant->swapping)
 		mf_front_tell_engine(supervisor, tenant);
 	mf_front_tell_routes(supervisor);
 	TAILQ_FOREACH(address, &supervisor->addresses, all)

@@ -22,8 +22,7 @@ int mf_link_send(int socket, const struct mf_router_link *link, const void *byte
 	if (fd >= 0) {
 		message.msg_control = rights.bytes;
 		message.msg_controllen = sizeof(rights.bytes);
-		rights.aligned =
-			(struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+		rights.aligned = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
 		memcpy(CMSG_DATA(&rights.aligned), &fd, sizeof(fd));
 	}
 	return sendmsg(socket, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;

@@ -12,11 +12,13 @@
 
 enum mf_link_kind {
 	MF_LINK_SETTINGS, /* struct mf_link_settings */
-	MF_LINK_LISTEN,	  /* id, tenant; with a socket that listens. tenant 0: shared */
+	MF_LINK_LISTEN,   /* id, tenant; with a socket that listens. tenant 0: shared */
 	MF_LINK_UNLISTEN, /* id */
-	MF_LINK_ENGINE,	  /* tenant; with the socket to its engine: from now on that one */
+	MF_LINK_ENGINE,   /* tenant; with the socket to its engine: from now on that one */
+	MF_LINK_HOLD, /* tenant: its next engine starts when the old one has ended; who comes waits
+		       */
 	MF_LINK_NO_ENGINE, /* tenant: it has none; the old one is told that no more will come */
-	MF_LINK_ROUTES,	   /* struct mf_link_route, then its texts; as often as `id` says */
+	MF_LINK_ROUTES,    /* struct mf_link_route, then its texts; as often as `id` says */
 };
 
 struct mf_router_link {

@@ -15,8 +15,8 @@
 #define ENGINE_MS 2000
 
 /*
- * Commands come on the control socket's thread and are done on the loop's: the thread puts one down,
- * wakes the loop and waits. There is one at a time.
+ * Commands come on the control socket's thread and are done on the loop's: the thread puts one
+ * down, wakes the loop and waits. There is one at a time.
  */
 struct mf_plane {
 	struct mf_supervisor *supervisor;
@@ -147,9 +147,8 @@ static char *do_limits(struct mf_plane *plane, struct mf_error *why)
 	const struct mf_tenant *tenant = tenant_of(plane, why);
 	struct mf_config *config;
 
-	if (!tenant ||
-	    mf_config_change(&config, tenant->config,
-			     plane->request->text ? plane->request->text : "", why))
+	if (!tenant || mf_config_change(&config, tenant->config,
+					plane->request->text ? plane->request->text : "", why))
 		return NULL;
 	return mf_tenant_change(plane->supervisor, config, why) ? NULL : accept_text();
 }

@@ -20,10 +20,9 @@ static int check_fixed(const struct mf_supervisor *supervisor, const struct mf_c
 		const struct mf_setting *now = mf_settings_find(&config->settings, option);
 
 		if (!before != !now || (now && strcmp(before->text, now->text)))
-			return mf_error_set(err, -EINVAL,
-					    "%s:%u: %s cannot change while mayflyd runs",
-					    now ? now->file : config->path, now ? now->line : 1,
-					    *name);
+			return mf_error_set(
+				err, -EINVAL, "%s:%u: %s cannot change while mayflyd runs",
+				now ? now->file : config->path, now ? now->line : 1, *name);
 	}
 	return 0;
 }

@@ -95,7 +95,7 @@ static struct router_tenant *tenant_of(struct router *router, uint32_t id)
 }
 
 /* `fd` is the socket to its new engine; -1: it has none. */
-static void set_engine(struct router *router, uint32_t id, int fd)
+static void set_engine(struct router *router, uint32_t id, int fd, bool holds)
 {
 	struct router_tenant *tenant = tenant_of(router, id);
 	struct router_engine *old = tenant ? tenant->engine : NULL;
@@ -108,6 +108,9 @@ static void set_engine(struct router *router, uint32_t id, int fd)
 	tenant->engine = fd >= 0 ? new_engine(router, fd) : NULL;
 	if (tenant->engine)
 		tenant->engine->tenant = tenant;
+	tenant->holds = holds;
+	if (!holds)
+		router_release(router);
 	if (old) {
 		/* It reads to the end of what was sent; what it gives back comes still. */
 		old->tenant = NULL;
@@ -160,8 +163,8 @@ static void on_connection(uv_poll_t *poll, int status, int events)
 	for (taken = 0; taken < AT_A_TIME; taken++) {
 		int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
-			       errno == ENOBUFS)) {
+		if (fd < 0 &&
+		    (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
 			router_evict(router);
 			pause_listening(router);
 		}
@@ -224,10 +227,13 @@ static void obey(struct router *router, int fd)
 		unlisten(router, link->id);
 		break;
 	case MF_LINK_ENGINE:
-		set_engine(router, link->tenant, fd);
+		set_engine(router, link->tenant, fd, false);
 		return;
 	case MF_LINK_NO_ENGINE:
-		set_engine(router, link->tenant, -1);
+		set_engine(router, link->tenant, -1, false);
+		break;
+	case MF_LINK_HOLD:
+		set_engine(router, link->tenant, -1, true);
 		break;
 	case MF_LINK_ROUTES:
 		mf_routes_read(&router->routes, bytes, link->bytes, link->id);

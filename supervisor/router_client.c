@@ -90,8 +90,8 @@ static void answer_client(struct router_client *client, int status)
 {
 	struct router *router = client->router;
 
-	answer(client->fd, status, asks_for_head(client->head ? client->head : "",
-						 client->head_bytes));
+	answer(client->fd, status,
+	       asks_for_head(client->head ? client->head : "", client->head_bytes));
 	client->lingers = true;
 	client->until_ms = uv_now(&router->loop) + LINGER_MS;
 	if (uv_timer_get_due_in(&router->clock) > LINGER_MS)
@@ -121,27 +121,29 @@ static void on_clock(uv_timer_t *timer)
 		next = TAILQ_NEXT(client, all);
 		if (client->until_ms > now)
 			continue;
-		if (client->lingers || !client->head_bytes)
+		if (client->lingers || (!client->head_bytes && !client->held))
 			drop(client);
 		else
-			answer_client(client, 408);
+			answer_client(client, client->held ? 503 : 408);
 	}
 	set_clock(router);
 }
 
 /* ---- where to ---- */
 
-/* 0: passed on, and `fd` can be closed; else what to answer. */
+/* 0: passed on, and `fd` can be closed; -EBUSY: it has to wait; else what to answer. */
 static int pass(struct router *router, uint32_t id, int fd, const struct mf_handoff *handoff)
 {
 	struct router_tenant *tenant = router_tenant(router, id);
 
+	if (tenant && tenant->holds)
+		return -EBUSY;
 	if (!tenant || !tenant->engine)
 		return 503;
 	return mf_handoff_send(tenant->engine->fd, fd, handoff) ? 503 : 0;
 }
 
-/* By its head. 0, what to answer, or -EAGAIN: the head is not complete. */
+/* By its head. 0, what to answer, -EAGAIN: the head is not complete, or -EBUSY. */
 static int route(struct router *router, const struct router_listener *listener, int fd,
 		 const char *bytes, size_t size)
 {
@@ -181,6 +183,16 @@ static bool keep(struct router_client *client, const char *bytes, size_t size)
 	return true;
 }
 
+/* What route() said of a client that stays. */
+static void settle(struct router_client *client, int status)
+{
+	client->held = status == -EBUSY;
+	if (client->held)
+		uv_poll_stop(&client->poll); /* what it sends is the engine's to read */
+	else if (status != -EAGAIN)
+		answer_client(client, status);
+}
+
 static void judge(struct router_client *client)
 {
 	int status = route(client->router, client->listener, client->fd, client->head,
@@ -188,8 +200,8 @@ static void judge(struct router_client *client)
 
 	if (!status)
 		drop(client);
-	else if (status != -EAGAIN)
-		answer_client(client, status);
+	else
+		settle(client, status);
 }
 
 static void on_bytes(uv_poll_t *poll, int code, int events)
@@ -251,8 +263,21 @@ static void begin(struct router *router, struct router_listener *listener, int f
 		return;
 	}
 	client = await(router, listener, fd, bytes, size);
-	if (client && status != -EAGAIN)
-		answer_client(client, status);
+	if (client)
+		settle(client, status);
+}
+
+void router_release(struct router *router)
+{
+	struct router_client *client, *next;
+
+	for (client = TAILQ_FIRST(&router->clients); client; client = next) {
+		next = TAILQ_NEXT(client, all);
+		if (!client->held)
+			continue;
+		uv_poll_start(&client->poll, UV_READABLE, on_bytes);
+		judge(client);
+	}
 }
 
 void router_accept(struct router *router, struct router_listener *listener, int fd)
@@ -280,7 +305,7 @@ void router_take_back(struct router *router, int fd, const struct mf_handoff *ha
 		listener = listener->next;
 	tenant = listener && listener->tenant ? router_tenant(router, listener->tenant) : NULL;
 	/* Nobody asked anything: it may be closed like any connection that idles. */
-	if (!listener || (!handoff->first_bytes && tenant && !tenant->engine)) {
+	if (!listener || (!handoff->first_bytes && tenant && !tenant->engine && !tenant->holds)) {
 		close(fd);
 		return;
 	}

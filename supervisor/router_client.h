@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The router's state, for its two halves: what it is told (router.c), and clients (router_client.c).
+/* The router's state, for its two halves: what it is told (router.c), and clients
+ * (router_client.c).
  */
 #ifndef MF_SUPERVISOR_ROUTER_CLIENT_H
 #define MF_SUPERVISOR_ROUTER_CLIENT_H
@@ -15,6 +16,7 @@ struct router_tenant {
 	struct router_tenant *next;
 	uint32_t id;
 	struct router_engine *engine; /* NULL: none */
+	bool holds;                   /* there will be one soon: clients wait */
 };
 
 struct router_engine {
@@ -44,6 +46,7 @@ struct router_client {
 	uint64_t until_ms;
 	char *head; /* what has come of it; owned */
 	size_t head_bytes;
+	bool held; /* its head is complete, its tenant's next engine starts */
 	bool lingers;
 };
 TAILQ_HEAD(router_clients, router_client);
@@ -78,6 +81,9 @@ void router_take_back(struct router *router, int fd, const struct mf_handoff *ha
 
 /* The address is gone: so are those who came by it and have not been passed on. */
 void router_forget_listener(struct router *router, const struct router_listener *listener);
+
+/* There is an engine, or there will be none: who was held goes on. */
+void router_release(struct router *router);
 
 /* Let the oldest one go. */
 void router_evict(struct router *router);

@@ -32,7 +32,8 @@ struct mf_engine {
 	struct mf_supervisor *supervisor;
 	struct mf_tenant *tenant;
 	enum mf_engine_state state;
-	bool killed; /* it was told to end at once */
+	bool has_store;
+	bool killed;     /* it was told to end at once */
 	uint32_t number; /* of all engines */
 	pid_t pid;
 	int pidfd;
@@ -55,12 +56,13 @@ struct mf_tenant {
 	TAILQ_ENTRY(mf_tenant) all;
 	struct mf_supervisor *supervisor;
 	char name[MF_TENANT_NAME_MAX + 1];
-	uint32_t id; /* never given twice; 0 is nobody */
+	uint32_t id;              /* never given twice; 0 is nobody */
 	struct mf_config *source; /* a reference; `config` is in it */
 	const struct mf_config_tenant *config;
-	bool from_file;           /* of the configuration file; else added by command */
-	bool removed;             /* gone when its last engine is */
-	bool drained;             /* by command: nothing is started until it is reloaded */
+	bool from_file;            /* of the configuration file; else added by command */
+	bool removed;              /* gone when its last engine is */
+	bool swapping;             /* the next engine waits for the end of the last one */
+	bool drained;              /* by command: nothing is started until it is reloaded */
 	struct mf_engine *current; /* gets the connections; NULL: 503 */
 	struct mf_engine *next;    /* starting */
 	unsigned int engines;      /* all, the ending ones included */
@@ -77,7 +79,7 @@ struct mf_address {
 	TAILQ_ENTRY(mf_address) all;
 	struct mf_listener listener;
 	char text[MF_PATH_ROOM + 8]; /* as it stands in the configuration */
-	unsigned int part; /* of "systemd": which of its sockets, from 1; else 0 */
+	unsigned int part;           /* of "systemd": which of its sockets, from 1; else 0 */
 	uint32_t id;
 	uint32_t tenant; /* 0: shared */
 	bool wanted;     /* while a configuration is looked through, and by whom */

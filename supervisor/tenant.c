@@ -26,6 +26,8 @@ const char *mf_tenant_state(const struct mf_tenant *tenant)
 		return tenant->engines ? "draining" : "drained";
 	if (tenant->current)
 		return tenant->next ? "replacing" : "serving";
+	if (tenant->swapping)
+		return "replacing";
 	return tenant->next ? "starting" : "waiting";
 }
 
@@ -81,6 +83,35 @@ static void on_again(uv_timer_t *timer)
 		start_later(tenant);
 }
 
+/*
+ * A store's folder is one engine's at a time: the old one ends first. Until the next one is ready
+ * the router lets clients wait.
+ */
+static bool swap(struct mf_tenant *tenant)
+{
+	struct mf_engine *old = tenant->current;
+
+	if (!old || !old->has_store || !tenant->config->values.serve.store.folder)
+		return false;
+	tenant->swapping = true;
+	tenant->current = NULL;
+	mf_front_tell_engine(tenant->supervisor, tenant);
+	mf_log(tenant->supervisor, MF_LOG_INFO, "swapping", tenant, old,
+	       "ends, for another to have its store");
+	mf_engine_drain(old);
+	return true;
+}
+
+/* It did not work out: clients wait no longer. */
+static void end_swap(struct mf_tenant *tenant)
+{
+	if (!tenant->swapping)
+		return;
+	tenant->swapping = false;
+	if (!tenant->current)
+		mf_front_tell_engine(tenant->supervisor, tenant);
+}
+
 void mf_tenant_replace(struct mf_tenant *tenant)
 {
 	tenant->drained = false;
@@ -95,6 +126,8 @@ void mf_tenant_replace(struct mf_tenant *tenant)
 		stale->state = MF_ENGINE_DRAINING;
 		mf_engine_kill(stale);
 	}
+	if (swap(tenant) || tenant->swapping)
+		return; /* goes on in mf_tenant_engine_ended() */
 	start_next(tenant);
 	if (!tenant->next && !tenant->current)
 		start_later(tenant);
@@ -111,6 +144,7 @@ void mf_tenant_engine_ready(struct mf_engine *engine)
 		return;
 	tenant->next = NULL;
 	tenant->current = engine;
+	tenant->swapping = false;
 	mf_front_tell_engine(tenant->supervisor, tenant);
 	mf_log(tenant->supervisor, MF_LOG_INFO, old ? "replaced" : "ready", tenant, engine,
 	       old ? "has taken the place of process %d" : "serves", old ? (int)old->pid : 0);
@@ -157,6 +191,9 @@ void mf_tenant_engine_ended(struct mf_engine *engine, int status)
 	describe_end(engine, status, how);
 	if (!was_next && !was_current) {
 		mf_log(supervisor, MF_LOG_INFO, "drained", tenant, engine, "%s", how);
+		/* This one is counted still. */
+		if (tenant->swapping && tenant->engines == 1)
+			start_next(tenant);
 		return;
 	}
 	snprintf(tenant->trouble, sizeof(tenant->trouble), "%s", how);
@@ -174,6 +211,7 @@ void mf_tenant_engine_ended(struct mf_engine *engine, int status)
 		return;
 	}
 	mf_log(supervisor, MF_LOG_ERROR, "died", tenant, engine, "%s", how);
+	end_swap(tenant);
 	if (!tenant->next && !tenant->removed && !tenant->drained && !supervisor->stopping)
 		start_later(tenant);
 }
@@ -189,6 +227,8 @@ static void end_engines(struct mf_tenant *tenant)
 	uv_timer_stop(&tenant->again);
 	tenant->waits = false;
 	tenant->current = NULL;
+	had |= tenant->swapping;
+	tenant->swapping = false;
 	if (had)
 		mf_front_tell_engine(supervisor, tenant);
 	tenant->next = NULL;

@@ -18,8 +18,8 @@ struct mf_events {
 
 static int fail(int code, const char *path, struct mf_error *err)
 {
-	return mf_error_set(err, code == NNG_ENOMEM ? -ENOMEM : -EIO, "cannot tell events at %s: %s",
-			    path, nng_strerror(code));
+	return mf_error_set(err, code == NNG_ENOMEM ? -ENOMEM : -EIO,
+			    "cannot tell events at %s: %s", path, nng_strerror(code));
 }
 
 static int listen_privately(struct mf_events *events, const char *path)

@@ -11,11 +11,10 @@
 
 static json_t *make_tenant(const struct mf_control_tenant *tenant)
 {
-	json_t *made = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "name", tenant->name, "state",
-				 tenant->state, "pid", (json_int_t)tenant->pid, "uptime_ms",
-				 (json_int_t)tenant->uptime_ms, "restarts",
-				 (json_int_t)tenant->restarts, "engines",
-				 (json_int_t)tenant->engines);
+	json_t *made = json_pack(
+		"{s:s, s:s, s:I, s:I, s:I, s:I}", "name", tenant->name, "state", tenant->state,
+		"pid", (json_int_t)tenant->pid, "uptime_ms", (json_int_t)tenant->uptime_ms,
+		"restarts", (json_int_t)tenant->restarts, "engines", (json_int_t)tenant->engines);
 
 	if (made && (json_object_set_new(made, "program", mf_control_json_text(tenant->program)) ||
 		     json_object_set_new(made, "trouble", mf_control_json_text(tenant->trouble)))) {

@@ -14,15 +14,15 @@ struct mf_control_tenant {
 	char state[16];
 	char program[256];
 	char trouble[160]; /* the last one; "" */
-	uint64_t pid;	   /* 0: no process */
+	uint64_t pid;      /* 0: no process */
 	uint64_t uptime_ms;
 	uint64_t restarts;
 	uint64_t engines; /* processes, the ending ones included */
 };
 
 struct mf_control_event {
-	char event[24]; /* "ready", "died", ...: docs/operations.md has them all */
-	char level[12]; /* "info", "warning", "error" */
+	char event[24];  /* "ready", "died", ...: docs/operations.md has them all */
+	char level[12];  /* "info", "warning", "error" */
 	char tenant[40]; /* "": none */
 	char text[1200];
 	uint64_t pid; /* 0: none */

@@ -219,13 +219,35 @@ def every_flag_stands_in_the_manual_and_in_help():
     with open(f"{BUILD}/docs/mayfly.1", encoding="utf-8") as file:
         manual = file.read().replace("\\-", "-")
     check("@OPTIONS" not in manual, "every group was filled in")
-    for verb in ("run", "serve", "ctl", "stat", "image build", "config"):
+    for verb in ("run", "serve", "ctl", "stat", "image build", "config", "doctor"):
         shown = expect(command([MAYFLY, *verb.split(), "--help"]), 0, verb).out.decode()
         flags = complete("mayfly", verb.split()[0], "--")
         check(len(flags) > 1, f"{verb} has flags")
         for flag in flags:
             check(flag.rstrip("=") in shown, f"{flag} is told by mayfly {verb} --help", shown)
             check(f"\\fB{flag.rstrip('=')}\\fR" in manual or flag == "--help", f"{flag} of {verb} stands in the manual")
+
+
+@claim
+def doctor_tells_facts_and_how_to_mend_them():
+    done = command([MAYFLY, "doctor", "--json"])
+    facts = {fact["name"]: fact for fact in json.loads(done.out)}
+    check({"/dev/kvm", "Landlock ABI", "file descriptors"} <= set(facts), "facts", done.out)
+    same(done.status, 0 if facts["/dev/kvm"]["value"] == "can be used" else FAILED, "exit status")
+    lines = command([MAYFLY, "doctor"]).out.decode()
+    for name, fact in facts.items():
+        check(name in lines and ("mend" not in fact or fact["mend"] in lines), name, lines)
+
+
+@claim
+def every_key_stands_in_the_manual_of_mayflyd():
+    with open(f"{BUILD}/docs/mayflyd.8", encoding="utf-8") as file:
+        manual = file.read().replace("\\-", "-")
+    check("@OPTIONS" not in manual, "every group was filled in")
+    shown = json.loads(expect(config("show", "--json"), 0, "show").out)
+    serve = expect(command([MAYFLY, "serve", "--help"]), 0, "serve --help").out.decode()
+    for key in [*(key for key in shown if key != "tenant"), *shown["tenant"]]:
+        check(f"\\fB--{key}\\fR" in manual or f"\\fB{key}\\fR" in manual or f"--{key}" in serve, f"{key} stands in a manual")
 
 
 if __name__ == "__main__":

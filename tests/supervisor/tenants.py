@@ -18,6 +18,7 @@ from mayfly import BUILD, MAYFLY, SLOWER, command, end, expect  # noqa: E402
 from claims import check, fail, same  # noqa: E402
 
 MAYFLYD = os.path.join(BUILD, "supervisor/mayflyd")
+CACHE = os.path.join(BUILD, "examples/cache")
 HELLO = os.path.join(BUILD, "examples/hello")
 
 

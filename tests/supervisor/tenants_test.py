@@ -7,12 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
-from tenants import BUILD, GUEST, HELLO, MAYFLYD, Daemon, Load, alive, tenant, wait_until  # noqa: E402
+from tenants import BUILD, CACHE, GUEST, HELLO, MAYFLYD, Daemon, Load, alive, tenant, wait_until  # noqa: E402
 from mayfly import FAILED, SLOWER, command, expect  # noqa: E402
 from claims import LONG, check, claim, main, matches, same  # noqa: E402
 
@@ -176,6 +177,24 @@ def an_engine_is_replaced_under_load_without_a_failed_request():
         same(kept.failures + fresh.failures, [], "failed requests")
         same(daemon.list()["two"]["restarts"], 0, "the other tenant")
         same(len(daemon.events("died")), 0, "no engine died")
+
+
+@claim
+def a_tenant_with_a_store_is_replaced_and_clients_wait():
+    """Its folder is one engine's at a time: who asks meanwhile is answered by the next one."""
+    with tempfile.TemporaryDirectory(prefix="mayfly-store-") as store:
+        with Daemon(tenant("kept", CACHE, host="kept", store=store, vms=2)) as daemon:
+            same(daemon.ask("kept", "/table/a", body="value", method="PUT").status // 100, 2, "something is kept")
+            with Load(daemon, "kept", "/table/a", clients=2) as kept, Load(daemon, "kept", "/table/a", clients=2, keep=False) as fresh:
+                for change in range(3):
+                    before = daemon.list()["kept"]["pid"]
+                    expect(daemon.ctl("reload", "kept"), 0, "reload")
+                    wait_until(lambda: daemon.list()["kept"]["pid"] not in (0, before) and daemon.states()["kept"] == "serving",
+                               "another engine", 60)
+                    kept.wait_served(5)
+                    fresh.wait_served(5)
+            same(kept.failures + fresh.failures, [], "failed requests")
+            same(daemon.ask("kept", "/table/a").body, b"value", "what was kept")
 
 
 @claim

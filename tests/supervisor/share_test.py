@@ -1,0 +1,133 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Fair sharing: everything that the configuration says has an effect; a noisy tenant does not silence its neighbour."""
+import json
+import os
+import socket
+import sys
+import tempfile
+import threading
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+from tenants import HELLO, Daemon, Load, tenant, wait_until  # noqa: E402
+from mayfly import SLOWER, status_line  # noqa: E402
+from claims import check, claim, main, matches, same  # noqa: E402
+
+
+def nice_of(pid):
+    """Of its main thread and of all the others."""
+    found = set()
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/stat") as file:
+            found.add(int(file.read().rpartition(")")[2].split()[16]))
+    return found
+
+
+@claim
+def a_smaller_share_is_a_lower_priority():
+    with Daemon(tenant("large", host="large", cpu_share=400), tenant("usual", host="usual"), tenant("small", host="small", cpu_share=25)) as daemon:
+        rows = daemon.list()
+        same([nice_of(rows[name]["pid"]) for name in ("large", "usual", "small")], [{0}, {6}, {12}], "nice of all threads")
+
+
+@claim
+def a_delegated_cgroup_gets_the_shares():
+    """A folder stands in for the kernel's where there is none that may be used."""
+    with tempfile.TemporaryDirectory(prefix="mayfly-cgroup-") as fake:
+        for name in ("one", "two"):
+            os.mkdir(f"{fake}/{name}")
+            for file in ("cpu.weight", "cpu.shares", "memory.max", "cgroup.procs"):
+                open(f"{fake}/{name}/{file}", "w").close()
+        with Daemon(tenant("one", host="one", cpu_share=300, memory_limit="1G"), tenant("two", host="two"),
+                    top=f'cgroup = "{fake}"\n') as daemon:
+            def read(path):
+                with open(f"{fake}/{path}") as file:
+                    return file.read()
+            same((read("one/cpu.weight"), read("one/cpu.shares"), read("one/memory.max")), ("300", "3072", str(1 << 30)), "one")
+            same((read("two/cpu.weight"), read("two/memory.max")), ("100", ""), "two")
+            same(read("one/cgroup.procs"), "0", "its engine enters by itself")
+            same(nice_of(daemon.list()["two"]["pid"]), {0}, "then its priority is left alone")
+
+
+@claim
+def a_real_cgroup_holds_the_engine():
+    root = "/sys/fs/cgroup/cpu"
+    if not os.access(f"{root}/cgroup.procs", os.W_OK):
+        root = "/sys/fs/cgroup"
+    group = f"{root}/mayfly-test-{os.getpid()}"
+    try:
+        os.mkdir(group)
+    except OSError as error:
+        print(f"    SKIP no cgroup can be made here: {error.strerror}")
+        return
+    try:
+        with Daemon(tenant("one", host="one", cpu_share=50), top=f'cgroup = "{group}"\n') as daemon:
+            with open(f"/proc/{daemon.list()['one']['pid']}/cgroup") as file:
+                check(f"{os.path.basename(group)}/one" in file.read(), "the engine is in its group")
+            for name, value in (("cpu.shares", "512"), ("cpu.weight", "50")):
+                if os.path.exists(f"{group}/one/{name}"):
+                    with open(f"{group}/one/{name}") as file:
+                        same(file.read().strip(), value, name)
+            expect_gone = daemon.stop()
+            same(expect_gone, 0, "exit status")
+            check(not os.path.exists(f"{group}/one"), "its group is removed")
+    finally:
+        for inner in ("one", "mayflyd"):
+            if os.path.isdir(f"{group}/{inner}"):
+                os.rmdir(f"{group}/{inner}")
+        os.rmdir(group)
+
+
+@claim
+def rate_queue_and_vms_are_each_tenants_own():
+    with Daemon(tenant("slow", host="slow", rate="1/m", burst=2), tenant("full", host="full", vms=1, queue=1, deadline="3s"),
+                tenant("free", HELLO, host="free")) as daemon:
+        statuses = [daemon.ask("slow", "/count").status for _ in range(4)]
+        same(statuses[:2] + statuses[-1:], [200, 200, 429], "over its rate")
+        answers = []
+        threads = [threading.Thread(target=lambda: answers.append(daemon.ask("full", "/sleep").status)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        same((answers.count(503) >= 2, answers.count(504) >= 1, len(answers)), (True, True, 4), f"one runs, one waits: {answers}")
+        same([daemon.ask("free", "/").status for _ in range(5)], [200] * 5, "the neighbour")
+        same(json.loads(daemon.ctl("status", "full", "--json").out)["vms"]["total"], 1, "VMs")
+
+
+@claim
+def noise_of_a_tenant_fails_no_request_of_its_neighbour():
+    """It computes without end, fills its memory, prints, opens connections: the neighbour is slower perhaps, and loses nothing."""
+    with Daemon(tenant("noisy", host="noisy", vms=4, deadline="500ms", connections=64, queue=8, cpu_share=10),
+                tenant("calm", HELLO, host="calm", deadline="60s")) as daemon:
+        with Load(daemon, "calm", "/", clients=2) as calm:
+            socks = []
+            for _ in range(200):
+                sock = socket.socket(socket.AF_UNIX)
+                sock.settimeout(30 * SLOWER)
+                sock.connect(daemon.path)
+                sock.sendall(b"GET /count HTTP/1.1\r\nHost: noisy\r\n\r\n")
+                socks.append(sock)
+            for target in ("/busy", "/eat", "/logs", "/crash?0", "/large"):
+                with Load(daemon, "noisy", target, clients=3, again=True, keep=False):
+                    calm.wait_served(15)
+            calm.wait_served(10)
+            for sock in socks:
+                sock.close()
+        same(calm.failures, [], "what the neighbour lost")
+        rows = daemon.list()
+        same((rows["calm"]["restarts"], rows["noisy"]["restarts"]), (0, 0), "no engine died of it")
+
+
+@claim
+def an_engine_may_do_no_more_than_one_by_itself():
+    with Daemon(tenant("one", host="one")) as daemon:
+        pids = daemon.children()
+        check(len(pids) == 2, "an engine and the router", pids)
+        for pid in pids:
+            same((status_line(pid, "NoNewPrivs"), status_line(pid, "Seccomp")), ("1", "2"), f"process {pid} is confined")
+
+
+if __name__ == "__main__":
+    main()
