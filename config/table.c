@@ -135,6 +135,9 @@ const struct mf_option mf_options[] = {
 	 .value = "N",
 	 .initial = "512",
 	 .help = "clients at once, per worker",
+	 .more = "Each needs a file descriptor (ulimit -Hn), and some 1.3 KiB while it idles; "
+		 "beyond, "
+		 "the one that has idled longest makes room.",
 	 .places = SERVE,
 	 .take = mf_take_uint,
 	 FIELD(serve.connections),

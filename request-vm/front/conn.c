@@ -293,19 +293,6 @@ static void on_ready(struct conn *conn, size_t rest)
 		submit_pieces(conn);
 }
 
-static void refuse(struct conn *conn, int status)
-{
-	take_back(conn);
-	conn->linger_after = true;
-	conn_send_error(conn, status, NULL, true);
-}
-
-/* May the parser have more of what the client sends? */
-static bool is_fed(const struct conn *conn)
-{
-	return conn->state == CONN_READING || (exchange_wants(conn) && !conn->exchange->passes);
-}
-
 /* Counts what the parser holds of a request. False: all connections together hold too much. */
 static bool count_held(struct conn *conn)
 {
@@ -318,6 +305,21 @@ static bool count_held(struct conn *conn)
 	conn->held_bytes = held;
 	return (!held && !conn->exchange) ||
 	       front->stats.waiting_bytes <= front->settings.waiting_bytes;
+}
+
+static void refuse(struct conn *conn, int status)
+{
+	take_back(conn);
+	mf_http_parser_finish(&conn->parser);
+	(void)count_held(conn);
+	conn->linger_after = true;
+	conn_send_error(conn, status, NULL, true);
+}
+
+/* May the parser have more of what the client sends? */
+static bool is_fed(const struct conn *conn)
+{
+	return conn->state == CONN_READING || (exchange_wants(conn) && !conn->exchange->passes);
 }
 
 /* What is to be done when the parser has had all that it wants. */

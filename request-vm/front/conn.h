@@ -87,7 +87,8 @@ struct mf_front {
 		ended;
 	void (*done)(void *arg);
 	void *done_arg;
-	struct conn *pool; /* max_connections of them */
+	struct conn *pool;  /* max_connections of them; memory of those never used is not touched */
+	uint32_t pool_used; /* that were ever used */
 	struct conn_list spare, conns, resuming;
 	long long date_second;
 	char date[MF_HTTP_DATE_BYTES];

@@ -70,7 +70,10 @@ struct conn *front_conn_get(struct mf_front *front)
 {
 	struct conn *conn = TAILQ_FIRST(&front->spare);
 
-	TAILQ_REMOVE(&front->spare, conn, all);
+	if (conn)
+		TAILQ_REMOVE(&front->spare, conn, all);
+	else
+		conn = &front->pool[front->pool_used++];
 	*conn = (struct conn){.front = front, .open_handles = 2};
 	/* neither can fail: they make no descriptor */
 	(void)init_stream(front, &conn->io.handle);
@@ -100,7 +103,8 @@ static void evict(struct mf_front *front)
 bool front_has_room(struct mf_front *front)
 {
 	/* libuv stops accepting until uv_accept is called */
-	front->accept_waits = TAILQ_EMPTY(&front->spare);
+	front->accept_waits = TAILQ_EMPTY(&front->spare) &&
+			      front->pool_used == front->settings.max_connections;
 	if (front->accept_waits)
 		evict(front);
 	return !front->accept_waits;
@@ -210,8 +214,6 @@ static struct mf_front *front_new(uv_loop_t *loop, const struct mf_front_setting
 	TAILQ_INIT(&front->spare);
 	TAILQ_INIT(&front->conns);
 	TAILQ_INIT(&front->resuming);
-	for (uint32_t i = 0; i < settings->max_connections; i++)
-		TAILQ_INSERT_TAIL(&front->spare, &front->pool[i], all);
 	return front;
 }
 

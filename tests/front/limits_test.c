@@ -293,3 +293,45 @@ Test(limits, chaos_leaves_nothing_behind)
 			close(fds[i]);
 	cr_assert(final_stats.requests > 0 && final_stats.partial_writes > 0);
 }
+
+Test(limits, bodies_that_arrive_are_bounded_in_all)
+{
+	static const char *const heads[] = {
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n7530\r\n",
+	};
+	static char part[20000];
+	struct pollfd polls[10];
+	int other, answered = 0;
+
+	memset(part, 'x', sizeof(part));
+	settings.waiting_bytes = 105000; /* room for five */
+	start();
+	for (int i = 0; i < 10; i++) {
+		polls[i] = (struct pollfd){.fd = dial(), .events = POLLIN};
+		say(polls[i].fd, heads[i % 2]);
+		say_bytes(polls[i].fd, part, sizeof(part));
+	}
+	/* who has no body is served all the same */
+	other = dial();
+	say(other, "GET /other" TAIL);
+	hear_until(other, "/other");
+	HEARD("HTTP/1.1 200 ");
+	close(other);
+	for (int turn = 0; turn < 500 && answered < 5; turn++) {
+		usleep(10000);
+		answered = poll(polls, 10, 0);
+	}
+	cr_expect_eq(answered, 5);
+	for (int i = 0; i < 10; i++) {
+		if (polls[i].revents) {
+			hear_until(polls[i].fd, "later.\n");
+			HEARD("HTTP/1.1 503 ");
+			HEARD("\r\nConnection: close\r\n");
+		}
+		close(polls[i].fd);
+	}
+	stop();
+	cr_expect_eq(final_stats.unavailable, 5, "%lu", (unsigned long)final_stats.unavailable);
+	cr_expect_eq(final_stats.waiting_bytes, 0);
+}

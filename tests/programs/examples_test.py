@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The examples do in a VM what they do natively, each by its one command."""
+"""The examples do in a VM what they do natively, and proxies before Mayfly pass on, each by its one command."""
 import os
 import subprocess
 import sys
@@ -29,6 +29,16 @@ def example(language):
     claim(the_example)
 
 
+def front(proxy):
+    def the_proxy():
+        same(output(f"{proxy}-front"), b"hello\nHTTP/2 200\n", proxy)
+
+    the_proxy.__name__ = f"{proxy}_takes_tls_and_http2_and_passes_on"
+    claim(the_proxy)
+
+
+for name in ("nginx", "haproxy"):
+    front(name)
 for name in ("python", "node", "lua", "go", "rust", "c"):
     example(name)
 main()

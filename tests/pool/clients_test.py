@@ -1,0 +1,173 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Many clients and bad ones: an idle connection costs little and no VM, and nobody else notices the bad ones."""
+import os
+import random
+import resource
+import socket
+import threading
+import time
+
+from serving import LONG, Server
+from claims import check, claim, main, same
+
+CROWD = 10000 if LONG else 100
+EACH = 8 << 10  # bytes of an idle connection, at most
+NOISE = 1 << 20
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmRSS"))
+
+
+def dial(server):
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(20)
+    sock.connect(server.path)
+    return sock
+
+
+def one_answer(sock):
+    """Its status, of an answer with a length."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = sock.recv(65536)
+        if not more:
+            return None
+        data += more
+    head, body = data.split(b"\r\n\r\n", 1)
+    length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    while len(body) < length:
+        more = sock.recv(65536)
+        check(more, "cut in the middle of an answer")
+        body += more
+    return int(head.split()[1])
+
+
+@claim
+def idle_connections_cost_little_and_hold_no_vm():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    crowd = min(CROWD, hard - 1000)
+    if crowd < CROWD:
+        print(f"this machine allows {hard} descriptors: {crowd} connections instead of {CROWD}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    os.environ.pop("MALLOC_PERTURB_", None)  # would write to memory that is merely set aside
+    with Server("--connections", str(crowd + 10), "--workers", "1", vms=2) as server:
+        same(server.ask("/count").status, 200)
+        before = resident(server.process.pid)
+        idle = []
+        for _ in range(crowd):
+            sock = dial(server)
+            sock.sendall(b"GET /count HTTP/1.1\r\nHost: a\r\n\r\n")
+            same(one_answer(sock), 200, "each is served before it idles")
+            idle.append(sock)
+        grown = resident(server.process.pid) - before
+        print(f"{crowd} idle connections: {grown >> 10} KiB, {grown / crowd:.0f} bytes each")
+        check(grown < EACH * crowd + NOISE, f"{crowd} idle connections take {grown} bytes")
+        began = time.monotonic()
+        for _ in range(20):
+            same(server.ask("/count").body, b"1", "a VM is there for whoever asks")
+        print(f"a request beside them: {(time.monotonic() - began) / 20 * 1e6:.0f} us")
+        for sock in idle[::97]:
+            sock.sendall(b"GET /count HTTP/1.1\r\nHost: a\r\n\r\n")
+            same(one_answer(sock), 200, "an idle connection can be used again")
+        for sock in idle:
+            sock.close()
+
+
+BAD = [b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
+       b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+       b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+       b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\nx\n0\n\n",
+       b"GET / HTTP/1.1\nHost: a\n\n", b"\x16\x03\x01\x02\x00\x01", b"GET /" + b"a" * 20000, b"\0" * 100]
+
+
+def refused(server, turn):
+    with dial(server) as sock:
+        sock.sendall(BAD[turn % len(BAD)])
+        status = one_answer(sock)
+        check(status in (400, 414, 431), f"{BAD[turn % len(BAD)][:60]} got {status}")
+
+
+def half(server, turn):
+    with dial(server) as sock:
+        sock.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n"[:10 + turn % 60])
+        time.sleep(0.02)
+
+
+def reset(server, turn):
+    with dial(server) as sock:
+        sock.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel")
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def drip(server, turn):
+    with dial(server) as sock:
+        for byte in b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n":
+            sock.sendall(bytes([byte]))
+        same(one_answer(sock), 200, "byte by byte")
+
+
+def pipeline(server, turn):
+    with dial(server) as sock:
+        sock.sendall(b"GET /count HTTP/1.1\r\nHost: a\r\n\r\n" * 300 + b"GET /count HTTP/1.0\r\n\r\n")
+        data = b""
+        while more := sock.recv(65536):
+            data += more
+        same(data.count(b"HTTP/1.1 200 "), 301, "pipelined requests, each answered")
+
+
+def deaf(server, turn):
+    """Asks for much and reads nothing."""
+    with dial(server) as sock:
+        sock.sendall(b"GET /large?8000000 HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
+        time.sleep(0.05)
+
+
+@claim
+def bad_clients_are_noticed_by_nobody_else():
+    seed = int(os.environ.get("MAYFLY_TEST_SEED", random.randrange(1 << 30)))
+    print(f"MAYFLY_TEST_SEED={seed}")
+    turns = 100 if LONG else 5
+    errors = []
+    with Server("--queue", "10000", vms=4) as server:
+        def run(kind, rng):
+            try:
+                for _ in range(turns):
+                    kind(server, rng.randrange(1000))
+            except Exception as error:  # told below, on the test's own thread
+                errors.append(f"{kind.__name__}: {error!r}")
+
+        threads = [threading.Thread(target=run, args=(kind, random.Random(seed + i)))
+                   for i, kind in enumerate((refused, half, reset, drip, pipeline, deaf, refused, half))]
+        for thread in threads:
+            thread.start()
+        honest = 0
+        client = server.client()
+        while any(thread.is_alive() for thread in threads) or honest < 20:
+            body = b"x" * (honest * 37 % 5000) or b"y"
+            same(client.ask("/echo", body).body, body, "an honest client's answer")
+            honest += 1
+        for thread in threads:
+            thread.join()
+        same(errors, [], "bad clients that were served otherwise than they should")
+        print(f"{honest} honest requests beside them")
+        same(server.ask("/count").body, b"1", "afterwards")
+
+
+@claim
+def what_is_slow_to_arrive_stops_nobody():
+    """More half requests than there are VMs and places in the queue: whoever sends a whole one is served at once."""
+    with Server("--queue", "1", "--workers", "1", vms=1) as server:
+        slow = [dial(server) for _ in range(60)]
+        for i, sock in enumerate(slow):
+            sock.sendall((b"GET /count HTTP/1.1\r\nHos", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx",
+                          b"G")[i % 3])
+        for _ in range(10):
+            same(server.ask("/count").status, 200, "beside them")
+        for sock in slow:
+            sock.close()
+
+
+main()
