@@ -31,7 +31,7 @@ struct bench_options {
 extern struct bench_options bench;
 
 uint64_t bench_now_ns(void);
-void bench_pin(int cpu);
+void bench_pin(int cpu); /* -1: anywhere */
 
 struct bench_samples {
 	double *at;

@@ -17,6 +17,10 @@
 /* Beside what its own limits allow it. */
 #define GRACE_MS 5000
 
+/* Of connections on their way to an engine; the kernel gives less where net.core.wmem_max says so.
+ */
+#define HANDOFFS_BYTES (1 << 20)
+
 /* An engine that has said nothing for so long is stuck; it speaks twice in this time. */
 #define SILENCE_MS 60000
 
@@ -249,6 +253,8 @@ static int open_pipes(struct mf_engine *engine, int *router_fd, int *output)
 	}
 	/* The engine's end waits for nobody either: its printing gives up by itself. */
 	fcntl(pipes[0], F_SETFL, O_NONBLOCK);
+	/* A burst of new clients waits here for the engine's workers. */
+	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &(int){HANDOFFS_BYTES}, sizeof(int));
 	engine->router_end = pair[0];
 	*router_fd = pair[1];
 	engine->log_fd = pipes[0];

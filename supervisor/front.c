@@ -6,6 +6,7 @@
 #include "ipc/socket/scope.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -239,7 +240,7 @@ int mf_front_start(struct mf_supervisor *supervisor, struct mf_error *err)
 
 void mf_front_stop(struct mf_supervisor *supervisor)
 {
-	/* It ends when nobody tells it anything any more. */
-	if (supervisor->link_fd >= 0)
-		shutdown(supervisor->link_fd, SHUT_RDWR);
+	/* It has nothing left to route. */
+	if (supervisor->router_pid)
+		syscall(SYS_pidfd_send_signal, supervisor->router_pidfd, SIGKILL, NULL, 0);
 }

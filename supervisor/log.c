@@ -4,21 +4,51 @@
 
 #include "ipc/control/tenants.h"
 
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-/* To whoever reads the standard error, line by line. */
-static void print(const struct mf_supervisor *supervisor, const struct mf_control_event *event,
+/*
+ * To whoever reads the standard error, line by line. A pipe that can be written takes a line; who
+ * does not read must not stop this process: then lines are lost, and counted.
+ */
+static bool put(const char *line, size_t bytes)
+{
+	struct pollfd log = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	if (bytes > PIPE_BUF)
+		bytes = PIPE_BUF;
+	return poll(&log, 1, 0) > 0 && write(STDERR_FILENO, line, bytes) >= 0;
+}
+
+static void print(struct mf_supervisor *supervisor, const struct mf_control_event *event,
 		  const char *json)
 {
+	char line[PIPE_BUF] = "";
+	char lost[80];
+	FILE *text = fmemopen(line, sizeof(line) - 1, "w");
+	size_t bytes;
+
+	if (!text)
+		return;
 	if (supervisor->log_json && json)
-		fprintf(stderr, "%s\n", json);
+		fprintf(text, "%s\n", json);
 	else
-		mf_control_event_print(event, stderr);
-	fflush(stderr);
+		mf_control_event_print(event, text);
+	fclose(text);
+	if (supervisor->lost_lines) {
+		snprintf(lost, sizeof(lost), "mayflyd: %llu lines were lost\n",
+			 (unsigned long long)supervisor->lost_lines);
+		if (put(lost, strlen(lost)))
+			supervisor->lost_lines = 0;
+	}
+	bytes = strlen(line);
+	supervisor->lost_lines += !put(line, bytes);
 }
 
 void mf_log(struct mf_supervisor *supervisor, enum mf_level level, const char *event,

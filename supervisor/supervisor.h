@@ -47,7 +47,7 @@ struct mf_engine {
 	uint64_t ready_ms;
 	uint64_t heard_ms; /* of it, last */
 	char control[MF_PATH_ROOM];
-	char line[1024]; /* the begun one of its log */
+	char line[608]; /* the begun one of its log; escaped, it fits into a pipe at once */
 	size_t line_bytes;
 };
 TAILQ_HEAD(mf_engines, mf_engine);
@@ -96,6 +96,7 @@ struct mf_supervisor {
 	char runtime[MF_PATH_ROOM];
 	bool runtime_made; /* removed at the end */
 	bool log_json;
+	uint64_t lost_lines; /* of the log, since one was last printed */
 	bool stopping;
 	bool hurried;
 	bool ended;

@@ -17,7 +17,7 @@ from serving import GUEST, Client, wait_until  # noqa: E402
 from mayfly import BUILD, MAYFLY, SLOWER, command, end, expect  # noqa: E402
 from claims import check, fail, same  # noqa: E402
 
-MAYFLYD = os.path.join(BUILD, "supervisor/mayflyd")
+MAYFLYD = os.environ.get("MAYFLYD_PROGRAM", os.path.join(BUILD, "supervisor/mayflyd"))
 CACHE = os.path.join(BUILD, "examples/cache")
 HELLO = os.path.join(BUILD, "examples/hello")
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """mayflyd: tenants by host, path and address; engines that die, are replaced, drained and removed; nothing is left behind."""
+import fcntl
 import os
 import random
 import signal
@@ -13,7 +14,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
-from tenants import BUILD, CACHE, GUEST, HELLO, MAYFLYD, Daemon, Load, alive, tenant, wait_until  # noqa: E402
+from tenants import (BUILD, CACHE, GUEST, HELLO, MAYFLY, MAYFLYD, Client, Daemon, Load, alive, tenant,  # noqa: E402
+                     wait_until)
 from mayfly import FAILED, SLOWER, command, expect  # noqa: E402
 from claims import LONG, check, claim, main, matches, same  # noqa: E402
 
@@ -195,6 +197,71 @@ def a_tenant_with_a_store_is_replaced_and_clients_wait():
                     fresh.wait_served(5)
             same(kept.failures + fresh.failures, [], "failed requests")
             same(daemon.ask("kept", "/table/a").body, b"value", "what was kept")
+
+
+@claim
+def programs_that_know_nothing_of_mayfly_are_tenants_too():
+    with tempfile.TemporaryDirectory(prefix="mayfly-site-") as site:
+        with open(f"{site}/index.html", "w") as file:
+            file.write("an ordinary server")
+        python = ["/usr/bin/python3", "-m", "http.server", "--bind", "127.0.0.1", "8000", "--directory", site]
+        with Daemon(tenant("python", python, host="python", allow_read=["/usr/lib/python3.11", "/usr/lib/python3", site, "/etc"]),
+                    tenant("hello", HELLO, host="hello")) as daemon:
+            client = daemon.client()
+            for _ in range(3):
+                answer = client.ask("/index.html", headers={"Host": "python"})
+                same((answer.status, answer.body), (200, b"an ordinary server"), "its answer")
+            client.close()
+            with Load(daemon, "python", "/index.html") as load:
+                before = daemon.list()["python"]["pid"]
+                expect(daemon.ctl("reload", "python"), 0, "reload")
+                wait_until(lambda: daemon.list()["python"]["pid"] not in (0, before) and daemon.states()["python"] == "serving",
+                           "another engine", 60)
+                load.wait_served(10)
+            same(load.failures, [], "failed requests")
+            same(daemon.ask("hello", "/").status, 200, "the neighbour")
+
+
+@claim
+def a_log_that_nobody_reads_stops_nothing():
+    read, write = os.pipe()
+    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+    with tempfile.TemporaryDirectory(prefix="mayflyd-") as folder:
+        path, control = f"{folder}/web", f"{folder}/control"
+        with open(f"{folder}/mayfly.conf", "w") as file:
+            file.write(f'listen = "unix:{path}"; control = "unix:{control}";\ntenants = {{{tenant("one", host="one", deadline="300ms")}}};\n')
+        process = subprocess.Popen([MAYFLYD, "--config", f"{folder}/mayfly.conf"], stderr=write, stdin=subprocess.DEVNULL)
+        try:
+            def ask(target):
+                client = Client(path, 20)
+                try:
+                    return client.ask(target, headers={"Host": "one"}).status
+                except OSError:
+                    return None
+                finally:
+                    client.close()
+            wait_until(lambda: ask("/count") == 200, "it to serve", 60)
+            for _ in range(4):
+                same(ask("/logs"), 504, "a request that prints without end")
+            reload = [MAYFLY, "ctl", "--control", f"unix:{control}", "reload", "one"]
+            for _ in range(20):
+                expect(command(reload), 0, "a command")
+            same(ask("/count"), 200, "it serves")
+            os.set_blocking(read, False)
+            check(len(os.read(read, 1 << 20)) > 0, "there was a log")
+        finally:
+            process.terminate()
+            same(process.wait(60 * SLOWER), 0, "exit status")
+            os.close(read)
+            os.close(write)
+
+
+@claim
+def the_example_does_what_it_says():
+    example = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../examples/tenants/run")
+    done = expect(command(["bash", example, BUILD], seconds=60), 0, "the example")
+    for pattern in ("hello: +hello", "cache: +PUT 204", "private: +hello", "nobody: +404", "cache serving"):
+        matches(pattern, done.out)
 
 
 @claim

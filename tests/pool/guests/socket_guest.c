@@ -261,7 +261,7 @@ static void serve(void)
 		{"/pairs", use_pairs},      {"/close", close_pair},     {"/halve", halve_pair},
 		{"/connect", connect_here}, {"/spoil", spoil_listener}, {"/leak", leak},
 		{"/wait", wait_for_ever},   {"/fresh", use_fresh},      {"/clock", tell_clock},
-		{"/timer", wait_for_timer}, {"/shared", use_shared}, {"/first", take_first},
+		{"/timer", wait_for_timer}, {"/shared", use_shared},    {"/first", take_first},
 	};
 	const struct mf_request *request;
 	size_t i;
