@@ -448,6 +448,13 @@ const struct mf_option mf_options[] = {
 	 .places = PROGRAM,
 	 .take = mf_take_flag,
 	 FIELD(program.trust_image)},
+	{.name = "no-patch",
+	 .help = "leave its machine code as it is when it is frozen",
+	 .more = "Otherwise, on software KVM, its system calls become jumps to code that answers "
+		 "them without leaving the guest, in its own copy of its text.",
+	 .places = MF_IN_SERVE | MF_IN_IMAGE | MF_IN_TENANT,
+	 .take = mf_take_flag,
+	 FIELD(program.no_patch)},
 	{.name = "trace-syscalls",
 	 .help = "print its system calls on stderr, as strace would",
 	 .places = PROGRAM,

@@ -147,6 +147,7 @@ int mf_program_open(struct mf_program *program, const struct mf_program_options 
 		.explain = program->explain,
 		.stdin_fd = -1,
 		.trace = options->trace ? stderr : NULL,
+		.no_patch = options->no_patch,
 		.output_limit = options->output_bytes,
 		.cpu_limit_ns = options->cpu_ns,
 		.files_limit = (uint32_t)options->files,

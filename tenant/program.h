@@ -32,6 +32,7 @@ struct mf_program_options {
 	struct mf_net_rules listen;
 	bool explain; /* say of each refused access which option would allow it */
 	bool trace;
+	bool no_patch;            /* see struct mf_policy */
 	uint64_t output_bytes;    /* limit; 0 = none */
 	uint64_t cpu_ns;          /* CPU time of a run or request; 0 = no limit */
 	uint64_t files;           /* descriptors, at most MF_FDS; 0 = the usual */

@@ -87,7 +87,8 @@ static const char *check_engine_page(const struct mf_mem *mem, const struct mf_m
 
 	if (!mf_pt_alike(mem, blank, MF_GVA(va)))
 		return "the engine's pages are not where they belong";
-	if (!mf_pt_lookup(blank, MF_GVA(va), &there) || va == MF_VA_STACK)
+	if (!mf_pt_lookup(blank, MF_GVA(va), &there) || va == MF_VA_STACK ||
+	    va - MF_VA_AREA < MF_FAST_AREA_PAGES * MF_PAGE)
 		return NULL;
 	if (!mf_pt_lookup(mem, MF_GVA(va), &here))
 		return "the engine's pages are not where they belong";

@@ -5,6 +5,7 @@
 #include "engine/kvm/cpu.h"
 #include "engine/mem/frames.h"
 #include "engine/mem/pt.h"
+#include "guest/fast/blob.h"
 #include "guest/stub/stub.h"
 #include "guest/vdso/blob.h"
 
@@ -57,6 +58,19 @@ static void patch(uint8_t *code, size_t bytes, uint32_t placeholder, uint32_t va
 			memcpy(code + i, &value, 4);
 }
 
+/* Without SMAP the CPU does not know these two; three bytes each. */
+static void patch_smap(uint8_t *code, size_t bytes)
+{
+	static const uint8_t stac[3] = {0x0f, 0x01, 0xcb};
+	static const uint8_t clac[3] = {0x0f, 0x01, 0xca};
+	static const uint8_t nop[3] = {0x0f, 0x1f, 0x00};
+	size_t i;
+
+	for (i = 0; i + 3 <= bytes; i++)
+		if (!memcmp(code + i, stac, 3) || !memcmp(code + i, clac, 3))
+			memcpy(code + i, nop, 3);
+}
+
 static int install_entry(struct mf_vm *vm)
 {
 	bool hardware = vm->kvm.kvm->traits.family == MF_FAMILY_HARDWARE;
@@ -71,14 +85,32 @@ static int install_entry(struct mf_vm *vm)
 	patch(at, (size_t)(to - from), MF_STUB_PATCH_PID, MF_GUEST_PID);
 	patch(at, (size_t)(to - from), MF_STUB_PATCH_UID, getuid());
 	patch(at, (size_t)(to - from), MF_STUB_PATCH_GID, getgid());
+	if (!(vm->kvm.kvm->traits.cr4_extra & MF_CR4_SMAP))
+		patch_smap(at, (size_t)(to - from));
 	return 0;
+}
+
+struct mf_fast_area *mf_guest_fast(const struct mf_vm *vm)
+{
+	struct mf_gpa gpa;
+
+	if (!mf_pt_lookup(&vm->mem, MF_GVA(MF_VA_AREA), &gpa))
+		return NULL;
+	return mf_mem_at(&vm->mem, gpa, sizeof(struct mf_fast_area));
 }
 
 void mf_guest_set_thread(struct mf_vm *vm, uint32_t tid, bool others)
 {
 	struct mf_stub_thread now = {tid, others};
+	struct mf_fast_area *area = mf_guest_fast(vm);
 	struct mf_gpa gpa;
 	uint8_t *at;
+
+	if (area && (area->state.tid != tid || area->state.others != others)) {
+		mf_mem_mark(&vm->mem, area, sizeof(area->state));
+		area->state.tid = tid;
+		area->state.others = others;
+	}
 
 	if (!mf_pt_lookup(&vm->mem, MF_GVA(MF_VA_ENTRY), &gpa))
 		return;
@@ -87,6 +119,23 @@ void mf_guest_set_thread(struct mf_vm *vm, uint32_t tid, bool others)
 		return;
 	mf_mem_mark(&vm->mem, at, sizeof(now));
 	memcpy(at, &now, sizeof(now));
+}
+
+/* What ring 3 answers calls with. */
+static int install_fast(struct mf_vm *vm)
+{
+	struct mf_fast_state state = {
+		.tid = MF_GUEST_PID, .pid = MF_GUEST_PID, .uid = getuid(), .gid = getgid()};
+	int ret = engine_blob(vm, MF_VA_FAST, MF_READ | MF_EXEC, mf_fast_start, mf_fast_end);
+	struct mf_gpa gpa;
+
+	if (ret)
+		return ret;
+	if (mf_frames_take(&vm->mem, MF_FAST_AREA_PAGES, &gpa) != MF_FAST_AREA_PAGES)
+		return -ENOMEM;
+	memcpy(vm->mem.guest + gpa.at, &state, sizeof(state));
+	return mf_pt_map(&vm->mem, MF_GVA(MF_VA_AREA), gpa, MF_FAST_AREA_PAGES,
+			 MF_READ | MF_WRITE | MF_ENGINE);
 }
 
 static int install_tables(struct mf_vm *vm)
@@ -158,6 +207,8 @@ int mf_guest_install(struct mf_vm *vm)
 		ret = install_clock(vm);
 	if (!ret)
 		ret = engine_blob(vm, MF_VA_VDSO, MF_READ | MF_EXEC, mf_vdso_start, mf_vdso_end);
+	if (!ret)
+		ret = install_fast(vm);
 	if (!ret)
 		ret = install_tables(vm);
 	return ret ? ret : mf_guest_initial_cpu(vm);

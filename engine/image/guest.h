@@ -6,7 +6,19 @@
 
 #include "engine/image/vm.h"
 
+#include <mayfly/abi/fast.h>
+
 #define MF_GUEST_PID 100u
+
+/* The fast area, in which nothing is to be believed; NULL: the guest's tables are damaged. Writing
+ * there is announced by mf_mem_mark(). */
+struct mf_fast_area *mf_guest_fast(const struct mf_vm *vm);
+
+/* Does ring 3 stand in the code that answers calls there? */
+static inline bool mf_guest_in_fast(uint64_t rip)
+{
+	return rip - MF_FAST_CODE_VA < MF_FAST_CODE_PAGES * MF_PAGE;
+}
 
 /* Put the engine's pages into blank memory and set the vCPU up to run ring 3 at rip 0. */
 int mf_guest_install(struct mf_vm *vm);

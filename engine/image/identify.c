@@ -2,6 +2,7 @@
 /* What must be the same where an image is made and where it runs. */
 #include "engine/image/file_parts.h"
 #include "engine/layout_digest.h"
+#include "guest/fast/blob.h"
 #include "guest/stub/stub.h"
 #include "guest/vdso/blob.h"
 
@@ -74,6 +75,7 @@ static int identify_engine(uint8_t out[MF_DIGEST_BYTES])
 	mf_digest_add(digest, mf_stub_hardware, (size_t)(mf_stub_hardware_end - mf_stub_hardware));
 	mf_digest_add(digest, mf_stub_user, (size_t)(mf_stub_user_end - mf_stub_user));
 	mf_digest_add(digest, mf_stub_handlers, (size_t)(mf_stub_handlers_end - mf_stub_handlers));
+	mf_digest_add(digest, mf_fast_start, (size_t)(mf_fast_end - mf_fast_start));
 	mf_digest_add(digest, mf_vdso_start, (size_t)(mf_vdso_end - mf_vdso_start));
 	return mf_digest_end(digest, out);
 }

@@ -162,7 +162,8 @@ static void settle_call(struct mf_vm *vm)
 {
 	struct kvm_regs *regs;
 
-	if (vm->kvm.run->s.regs.sregs.cs.dpl == 3 && mf_vm_regs(vm)->rip - MF_VA_ENTRY >= MF_PAGE) {
+	if (vm->kvm.run->s.regs.sregs.cs.dpl == 3 && mf_vm_regs(vm)->rip - MF_VA_ENTRY >= MF_PAGE &&
+	    !mf_guest_in_fast(mf_vm_regs(vm)->rip)) {
 		mf_guest_step_over_out(vm);
 		return;
 	}
@@ -201,12 +202,15 @@ bool mf_vm_settle(struct mf_vm *vm)
 		settle_call(vm);
 		break;
 	case MF_VM_FAULT:
+		if (mf_guest_in_fast(vm->last.rip))
+			return false;
 		settle_fault(vm);
 		break;
 	case MF_VM_KICKED:
-		/* In ring 0, or (software KVM) in the entry stub: both are left soon. */
+		/* In ring 0, or in a call that is answered in ring 3: both are left soon. */
 		if (sync->sregs.cs.dpl != 3 || has_event(&sync->events) ||
-		    mf_vm_regs(vm)->rip - MF_VA_ENTRY < MF_PAGE)
+		    mf_vm_regs(vm)->rip - MF_VA_ENTRY < MF_PAGE ||
+		    mf_guest_in_fast(mf_vm_regs(vm)->rip))
 			return false;
 		break;
 	default:
@@ -214,6 +218,13 @@ bool mf_vm_settle(struct mf_vm *vm)
 	}
 	vm->at_exit = false;
 	return true;
+}
+
+void mf_vm_bail(struct mf_vm *vm)
+{
+	settle_fault(vm);
+	mf_vm_regs_rw(vm)->rip = MF_VA_FAST + MF_FAST_BAIL;
+	vm->at_exit = false;
 }
 
 void mf_vm_load_user(struct mf_vm *vm, const struct kvm_regs *regs, uint64_t fs_base,

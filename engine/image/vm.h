@@ -96,6 +96,10 @@ void mf_vm_run(struct mf_vm *vm, struct mf_vm_exit *exit);
  */
 bool mf_vm_settle(struct mf_vm *vm);
 
+/* After a FAULT exit in the code that answers calls in ring 3 (guest/fast): the call there is given
+ * up, and leaves by the call port as if nothing had been tried. */
+void mf_vm_bail(struct mf_vm *vm);
+
 /* Ring 3's segments, where the last exit left those of ring 0. */
 void mf_vm_enter_ring_3(struct mf_vm *vm);
 

@@ -18,7 +18,6 @@
 
 #define CR4_FSGSBASE (1ull << 16)
 #define CR4_SMEP     (1ull << 20)
-#define CR4_SMAP     (1ull << 21)
 
 static uint64_t host_xcr0(void)
 {
@@ -103,7 +102,7 @@ static int read_cpuid(struct mf_kvm *kvm)
 		if (entry->function == 7 && entry->index == 0)
 			kvm->traits.cr4_extra = (entry->ebx & 1u ? CR4_FSGSBASE : 0) |
 						(entry->ebx & 1u << 7 ? CR4_SMEP : 0) |
-						(entry->ebx & 1u << 20 ? CR4_SMAP : 0);
+						(entry->ebx & 1u << 20 ? MF_CR4_SMAP : 0);
 	}
 	/* A wider component without the narrower ones is not a state that XCR0 can take. */
 	if ((kvm->traits.xcr0 & 0xe0) != 0xe0 || !(kvm->traits.xcr0 & 4))
@@ -167,7 +166,7 @@ static int check_version(struct mf_kvm *kvm, const char *path, struct mf_error *
 
 int mf_kvm_open(struct mf_kvm *kvm, const char *path, struct mf_error *err)
 {
-	uint64_t protect = CR4_SMEP | CR4_SMAP;
+	uint64_t protect = CR4_SMEP | MF_CR4_SMAP;
 	uint64_t extra;
 	int ret;
 

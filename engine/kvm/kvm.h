@@ -20,6 +20,8 @@ enum mf_family {
 	MF_FAMILY_SOFTWARE, /* PVM: shadow paging, ring 0 emulated, SYSCALL stays in ring 3 */
 };
 
+#define MF_CR4_SMAP (1ull << 21)
+
 /* What the probe guest found out (traits.c). */
 struct mf_traits {
 	enum mf_family family;

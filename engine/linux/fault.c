@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Exceptions of ring 3 as signals (arch/x86/kernel/traps.c, arch/x86/mm/fault.c). */
+#include "engine/image/guest.h"
 #include "engine/image/layout.h"
 #include "engine/linux/signal.h"
 #include "engine/mem/pt.h"
@@ -125,7 +126,7 @@ static bool is_step_of_stub(const struct mf_process *process, uint64_t rip)
 	static const uint8_t syscall[2] = {0x0f, 0x05};
 	uint8_t code[sizeof(syscall)];
 
-	return rip - MF_VA_ENTRY < MF_PAGE ||
+	return rip - MF_VA_ENTRY < MF_PAGE || mf_guest_in_fast(rip) ||
 	       (!mf_pt_read(&process->vm.mem, MF_GVA(rip - sizeof(code)), code, sizeof(code)) &&
 		!memcmp(code, syscall, sizeof(code)));
 }

@@ -28,8 +28,8 @@ static const char *check_vma(const struct mf_linux *lx, const struct mf_vma *vma
 			   mf_fd_of(lx, vma->file - 1u)->kind != MF_FD_FILE)) ||
 	    vma->slot > MF_FILE_MAPS)
 		return "the file of a range of its memory";
-	if (vma->kind < MF_VMA_PROGRAM || vma->kind > MF_VMA_WINDOW || vma->prot & ~PROT_BITS ||
-	    vma->flags & ~MF_VMA_FLAGS)
+	if (vma->kind < MF_VMA_PROGRAM || vma->kind > MF_VMA_TRAMPOLINES ||
+	    vma->prot & ~PROT_BITS || vma->flags & ~MF_VMA_FLAGS)
 		return "what a range of its memory is";
 	return NULL;
 }

@@ -2,11 +2,13 @@
 #include "engine/linux/process.h"
 #include "engine/image/watchdog.h"
 #include "engine/linux/alarm.h"
+#include "engine/linux/fast.h"
 #include "engine/linux/filemap.h"
 #include "engine/linux/futex.h"
 #include "engine/linux/hosts.h"
 #include "engine/linux/filelock.h"
 #include "engine/linux/memory.h"
+#include "engine/linux/patch.h"
 #include "engine/linux/renew.h"
 #include "engine/linux/sched.h"
 #include "engine/linux/signal.h"
@@ -148,6 +150,8 @@ static bool on_fault(struct mf_process *process, const struct mf_vm_exit *vm_exi
 			return false;
 		}
 	}
+	if (mf_fast_bail(process, vm_exit))
+		return true;
 	if (mf_signal_fault(process, vm_exit, touch) != MF_SYS_EXIT)
 		return true;
 	signo = (int)mf_linux(process)->exit_signal;
@@ -187,7 +191,7 @@ static bool go_back(struct mf_process *process, struct mf_exit *exit)
 {
 	if (mf_thread(process)->call_pending && !linux_call(process, exit))
 		return false;
-	if (!mf_sched_runs(process) || !mf_signal_due(process) || !mf_vm_settle(&process->vm) ||
+	if (!mf_sched_runs(process) || !mf_signal_due(process) || !mf_fast_settle(process) ||
 	    mf_signal_deliver(process) != MF_SYS_EXIT)
 		return true;
 	ended(process, exit);
@@ -222,6 +226,7 @@ static bool enter(struct mf_process *process, struct mf_exit *exit)
 
 	mf_sched_arm(process);
 	arm_alarms(process);
+	mf_fast_publish(process);
 	mf_vm_run(&process->vm, &vm_exit);
 	switch (vm_exit.kind) {
 	case MF_VM_CALL:
@@ -284,6 +289,15 @@ void mf_process_run(struct mf_process *process, struct mf_exit *exit)
 	process->cpu_ns += mf_now_ns() - process->entered_ns;
 }
 
+/* On hardware KVM a system call costs little, and the program's text stays as it is. */
+static bool wants_patches(const struct mf_process *process)
+{
+	const struct mf_policy *policy = process->policy;
+
+	return !policy->no_patch &&
+	       (policy->patch || process->vm.kvm.kvm->traits.family == MF_FAMILY_SOFTWARE);
+}
+
 int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct mf_error *err)
 {
 	int ret;
@@ -298,6 +312,8 @@ int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct
 	}
 	mf_lock_drop_all(process); /* as with fork(2): the locks are not the child's */
 	mf_memory_settle(process);
+	if (wants_patches(process))
+		mf_patch_program(process);
 	mf_fd_settle(process);
 	mf_watch_host_close(process);
 	mf_hosts_finish(process);

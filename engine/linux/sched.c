@@ -3,6 +3,7 @@
 #include "engine/image/guest.h"
 #include "engine/image/watchdog.h"
 #include "engine/linux/alarm.h"
+#include "engine/linux/fast.h"
 #include "engine/linux/hosts.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/wait.h"
@@ -225,7 +226,7 @@ static int load(struct mf_process *process, uint32_t i)
 /* False, with nothing changed: not now, the vCPU is on its way into or out of ring 0. */
 static bool switch_to(struct mf_process *process, uint32_t thread)
 {
-	if (!mf_vm_settle(&process->vm))
+	if (!mf_fast_settle(process))
 		return false;
 	if ((mf_thread(process)->state != MF_THREAD_FREE && save(process)) || load(process, thread))
 		process->vm.lost = true; /* the host failed: mf_vm_run says so */

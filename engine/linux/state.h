@@ -48,11 +48,12 @@ struct mf_vma {
 enum mf_vma_kind {
 	MF_VMA_PROGRAM = 1,
 	MF_VMA_HEAP,
-	MF_VMA_STACK,  /* grows down by faults */
-	MF_VMA_MMAP,   /* pages come at the first touch, of zeros or of its file's bytes */
-	MF_VMA_FILE,   /* read-only, straight from a file's page cache */
-	MF_VMA_SHARED, /* a file's own pages, for reading and writing */
-	MF_VMA_WINDOW, /* shared with somebody outside; stays where it is */
+	MF_VMA_STACK,       /* grows down by faults */
+	MF_VMA_MMAP,        /* pages come at the first touch, of zeros or of its file's bytes */
+	MF_VMA_FILE,        /* read-only, straight from a file's page cache */
+	MF_VMA_SHARED,      /* a file's own pages, for reading and writing */
+	MF_VMA_WINDOW,      /* shared with somebody outside; stays where it is */
+	MF_VMA_TRAMPOLINES, /* where system calls of an image's program jump to: patch.h */
 };
 
 enum mf_fd_kind {

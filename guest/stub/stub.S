@@ -5,10 +5,12 @@
  *
  * System calls: LSTAR points at mf_stub_software or mf_stub_hardware. RCX = return address, R11 =
  * flags, no stack may be used (red zone). A few answers are given here, all else leaves by the call
- * port with every register as the program set it. At the end of that page stands what the engine
- * keeps true about the thread on the vCPU (struct mf_stub_thread).
+ * port with every register as the program set it; but calls in the table go to the code of guest/fast
+ * first, in ring 3. At the end of that page stands what the engine keeps true about the thread on the
+ * vCPU (struct mf_stub_thread).
  */
 #include <mayfly/abi/call.h>
+#include <mayfly/abi/fast.h>
 
 #include "stub.h"
 
@@ -20,7 +22,45 @@
 	je	\label
 	.endm
 
-	.macro answers
+	/* The numbers that guest/fast may answer, one bit each. */
+	.set	bits, 0
+	.macro number n, from
+	.if \n >= \from && \n < \from + 64
+	.set	bits, bits | 1 << (\n - \from)
+	.endif
+	.endm
+
+	.macro numbers from
+	.set	bits, 0
+	.irp	n, 202
+	number	\n, \from
+	.endr
+	.quad	bits
+	.endm
+
+	.macro table page
+	.org	\page + MF_STUB_THREAD - MF_FAST_NUMBERS / 8
+	numbers	0
+	numbers	64
+	numbers	128
+	numbers	192
+	numbers	256
+	.endm
+
+	/* By the code that stays in ring 3 a jump; from ring 0 RCX goes another way. */
+	.macro enter_software page
+	jmp	\page + MF_FAST_CODE_VA - MF_FAST_STUB_VA + MF_FAST_CALL
+	.endm
+
+	.macro enter_hardware page
+	stac				/* a nop without SMAP: mf_stub_patch_* */
+	mov	%rcx, \page + MF_FAST_AREA_VA - MF_FAST_STUB_VA + MF_FAST_KEPT_RCX(%rip)
+	clac
+	lea	\page + MF_FAST_CODE_VA - MF_FAST_STUB_VA + MF_FAST_KEPT(%rip), %rcx
+	sysretq
+	.endm
+
+	.macro answers enter, page
 	answer	39, 1f			/* getpid */
 	answer	186, 5f			/* gettid */
 	answer	102, 2f			/* getuid */
@@ -28,6 +68,11 @@
 	answer	104, 3f			/* getgid */
 	answer	108, 3f			/* getegid */
 	answer	24, 4f			/* sched_yield */
+	cmp	$MF_FAST_NUMBERS, %rax
+	jae	6f
+	bt	%rax, \page + MF_STUB_THREAD - MF_FAST_NUMBERS / 8(%rip)
+	jnc	6f
+	\enter	\page
 6:	out	%eax, $MF_ABI_PORT
 	.endm
 
@@ -63,8 +108,9 @@
 /* Software KVM: SYSCALL stays in ring 3, and so does this. */
 	.globl	mf_stub_software, mf_stub_software_end
 mf_stub_software:
-	answers
+	answers	enter_software, mf_stub_software
 	constants leave_software, mf_stub_software
+	table	mf_stub_software
 	thread	mf_stub_software
 mf_stub_software_end:
 
@@ -72,8 +118,9 @@ mf_stub_software_end:
 	.globl	mf_stub_hardware, mf_stub_hardware_end
 	.balign 4096
 mf_stub_hardware:
-	answers
+	answers	enter_hardware, mf_stub_hardware
 	constants leave_hardware, mf_stub_hardware
+	table	mf_stub_hardware
 	thread	mf_stub_hardware
 mf_stub_hardware_end:
 

@@ -131,7 +131,9 @@ void lab_open(struct lab *lab, const char *name, const struct lab_options *optio
 	uint8_t *elf;
 
 	options = options ? options : &none;
-	*lab = (struct lab){.policy.stdin_fd = -1};
+	*lab = (struct lab){.policy = {.stdin_fd = -1,
+				       .patch = options->patched,
+				       .no_patch = options->plain_text}};
 	open_kvm(lab);
 	if (options->watched && mf_watchdog_create(&lab->dog, 1, &err))
 		cr_assert_fail("%s", err.text);

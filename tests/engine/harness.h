@@ -34,6 +34,8 @@ struct lab_options {
 	uint64_t memory_bytes;
 	uint64_t private_pages; /* see struct mf_policy */
 	const char *argument;   /* argv[1] */
+	bool patched;           /* its system calls are jumps on hardware KVM, too */
+	bool plain_text;        /* they are jumps nowhere */
 	bool watched;           /* by a watchdog, as a role's are: threads take turns */
 };
 

@@ -14,7 +14,7 @@ from claims import check, claim, fail, main, same
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PRODUCT = ("cli", "supervisor", "lib", "config", "tenant", "request-vm", "storage-vm", "engine", "ipc", "bpf", "guest", "include")
 ENGINE = ["engine/kvm", "engine/mem", "engine/image", "engine/linux"]  # each may include those before it
-ENGINE_BLOBS = re.compile(r"guest/(stub|vdso)/\w+\.h$")
+ENGINE_BLOBS = re.compile(r"guest/(stub|vdso|fast)/\w+\.h$")
 TENANT_BLOBS = re.compile(r"guest/store/blob\.h$")
 
 # folder -> what its files may include besides their own folder
