@@ -4,6 +4,7 @@
  * the descriptions when somebody waits, as Linux' fs/eventpoll.c does. Level-triggered items go
  * back to the end of the list after each event, so that none starves.
  */
+#include "engine/linux/fast.h"
 #include "engine/linux/guestmem.h"
 #include "engine/linux/poll.h"
 #include "engine/linux/signal.h"
@@ -207,6 +208,18 @@ int64_t mf_sys_epoll_ctl(struct mf_process *process, const uint64_t arg[6])
 	}
 }
 
+/* Its event was given: disarmed, or to the end of the list, if it does not wait for the next one.
+ */
+static void told(struct mf_process *process, uint32_t item)
+{
+	const struct mf_epoll_item *it = mf_watch_item(process, item);
+
+	if (it->events & EPOLLONESHOT)
+		MF_DIRTY(process, items[item].events) &= HOW;
+	else if (!(it->events & EPOLLET))
+		mf_watch_queue(process, item);
+}
+
 /* Give one item's event, if it is ready: 1, 0 or -EFAULT. The item is out of the list. */
 static int give(struct mf_process *process, uint32_t item, uint64_t to)
 {
@@ -219,10 +232,27 @@ static int give(struct mf_process *process, uint32_t item, uint64_t to)
 		mf_watch_queue(process, item);
 		return -EFAULT;
 	}
-	if (it->events & EPOLLONESHOT)
-		MF_DIRTY(process, items[item].events) &= HOW;
-	else if (!(it->events & EPOLLET))
-		mf_watch_queue(process, item);
+	told(process, item);
+	return 1;
+}
+
+int64_t mf_epoll_told(struct mf_process *process, uint64_t epoll, uint64_t fd)
+{
+	const struct mf_fd *target = mf_fd_get(process, fd);
+	const struct mf_fd *entry;
+	int64_t ret;
+	uint32_t item;
+
+	entry = epoll_fd(process, epoll, &ret);
+	if (!entry || !target)
+		return -EBADF;
+	item = mf_watch_find(process, mf_fd_index(process, entry), target, (int32_t)fd);
+	if (item == MF_NO_ITEM || !mf_watch_item(process, item)->is_ready)
+		return -ENOENT;
+	mf_watch_unqueue(process, item);
+	if (!ready_of(process, item))
+		return 0;
+	told(process, item);
 	return 1;
 }
 

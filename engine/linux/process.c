@@ -228,6 +228,8 @@ static bool enter(struct mf_process *process, struct mf_exit *exit)
 	arm_alarms(process);
 	mf_fast_publish(process);
 	mf_vm_run(&process->vm, &vm_exit);
+	if (!mf_fast_make_up(process, exit))
+		return false;
 	switch (vm_exit.kind) {
 	case MF_VM_CALL:
 		return on_call(process, exit);

@@ -77,6 +77,7 @@ struct mf_policy {
 	int host_fd_end;  /* programs get no host descriptor from this number on; 0 = no bound */
 	uint32_t threads; /* that a program may have; 0 = MF_THREADS */
 	bool no_patch;    /* system calls of an image's program stay as they are: patch.h */
+	bool no_fast;     /* every call is the engine's; tests only */
 	bool patch;       /* they become jumps, also where that gains little */
 	uint64_t private_pages;          /* pages that a fork may hold privately; 0 = no limit */
 	const struct mf_file_door *door; /* NULL: the host's calls */

@@ -32,11 +32,38 @@ mf_fast_code:
 
 	/* The frame is where 1: put it, whatever was going on. */
 	.org	MF_FAST_BAIL
-	lea	mf_fast_area + MF_FAST_STACK_TOP - 9 * 8(%rip), %rsp
+	lea	mf_fast_area + MF_FAST_STACK_TOP - 15 * 8(%rip), %rsp
 	jmp	leave
 
+	.macro	restore number
+	pop	%r9
+	pop	%r8
+	pop	%r10
+	pop	%rdx
+	pop	%rsi
+	pop	%rdi
+	pop	\number
+	pop	%rcx
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
+	mov	(%rsp), %r11
+	popfq
+	mov	mf_fast_area + 8(%rip), %rsp
+	.endm
+
+	/* All of them: who bails out stands anywhere in the C code. */
 	.org	0x80
 1:	cld
+	push	%rbx
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
 	push	%rcx
 	push	%rax
 	push	%rdi
@@ -46,36 +73,16 @@ mf_fast_code:
 	push	%r8
 	push	%r9
 	mov	%rsp, %rdi
-	sub	$8, %rsp		/* nine words are there: to a multiple of 16 */
+	sub	$8, %rsp		/* 15 words are there: to a multiple of 16 */
 	call	mf_fast_call
 	add	$8, %rsp
 	movabs	$MF_FAST_NOT_HERE, %rcx
 	cmp	%rcx, %rax
 	je	leave
-	pop	%r9
-	pop	%r8
-	pop	%r10
-	pop	%rdx
-	pop	%rsi
-	pop	%rdi
-	pop	%r11			/* the number: RAX is the answer */
-	pop	%rcx
-	mov	(%rsp), %r11
-	popfq
-	mov	mf_fast_area + 8(%rip), %rsp
+	restore	%r11			/* RAX is the answer */
 	jmp	*%rcx
 
-leave:	pop	%r9
-	pop	%r8
-	pop	%r10
-	pop	%rdx
-	pop	%rsi
-	pop	%rdi
-	pop	%rax
-	pop	%rcx
-	mov	(%rsp), %r11
-	popfq
-	mov	mf_fast_area + 8(%rip), %rsp
+leave:	restore	%rax
 	out	%eax, $MF_ABI_PORT
 	jmp	*%rcx
 

@@ -32,7 +32,7 @@
 
 	.macro numbers from
 	.set	bits, 0
-	.irp	n, 202
+	.irp	n, 0, 1, 3, 7, 16, 19, 20, 43, 44, 45, 46, 47, 48, 51, 52, 54, 72, 202, 232, 233, 281, 288
 	number	\n, \from
 	.endr
 	.quad	bits

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/engine/harness.h"
 
+#include "engine/linux/connection.h"
+
 #include "engine/linux/exec.h"
 #include "engine/image/watchdog.h"
 #include "engine/linux/permit.h"
@@ -109,6 +111,8 @@ static void boot(struct lab *lab, struct mf_process *process)
 
 	run_watched(lab, process, &exit);
 	while (exit.kind == MF_EXIT_WAIT) {
+		if (mf_listener_waits(process))
+			return;
 		wait_for(&exit);
 		run_watched(lab, process, &exit);
 	}
@@ -133,6 +137,7 @@ void lab_open(struct lab *lab, const char *name, const struct lab_options *optio
 	options = options ? options : &none;
 	*lab = (struct lab){.policy = {.stdin_fd = -1,
 				       .patch = options->patched,
+				       .listens_within = options->listens,
 				       .no_patch = options->plain_text}};
 	open_kvm(lab);
 	if (options->watched && mf_watchdog_create(&lab->dog, 1, &err))

@@ -35,6 +35,7 @@ struct lab_options {
 	uint64_t private_pages; /* see struct mf_policy */
 	const char *argument;   /* argv[1] */
 	bool patched;           /* its system calls are jumps on hardware KVM, too */
+	bool listens;           /* within the VM; frozen where it waits for a client */
 	bool plain_text;        /* they are jumps nowhere */
 	bool watched;           /* by a watchdog, as a role's are: threads take turns */
 };

@@ -35,6 +35,7 @@
 #define MF_FAST_FREE  8
 #define MF_FAST_ITEMS 8
 #define MF_FAST_LOG   64
+#define MF_FAST_LOOKS 16 /* then the engine looks */
 #define MF_FAST_IN    8192
 #define MF_FAST_OUT   16384
 
@@ -51,12 +52,10 @@ enum mf_fast_kind {
 enum mf_fast_flag {
 	MF_FAST_NONBLOCK = 1,
 	MF_FAST_CLOEXEC = 2,
-	MF_FAST_END = 4,     /* behind the input is the end of the stream */
-	MF_FAST_MORE = 8,    /* behind the input is more, which the engine has */
-	MF_FAST_SHARED = 16, /* there is another descriptor for it: closing is the engine's */
-	MF_FAST_MUTE = 32,   /* writing is the engine's */
-	MF_FAST_ALONE = 64,  /* EPOLL: it watches nothing else than what is in the area */
-	MF_FAST_INET = 128,  /* TCP options make sense */
+	MF_FAST_END = 4,    /* behind the input is the end of the stream */
+	MF_FAST_MORE = 8,   /* behind the input is more, which the engine has */
+	MF_FAST_MUTE = 32,  /* writing is the engine's */
+	MF_FAST_INET = 128, /* TCP options make sense */
 };
 
 /* A descriptor, or (fd -1) a connection that waits to be accepted. */
@@ -72,6 +71,8 @@ struct mf_fast_fd {
 	uint32_t room;       /* CONNECTION: bytes that may be written still */
 	uint32_t name_bytes; /* CONNECTION: the client's address */
 	uint8_t name[112];
+	uint32_t own_bytes; /* and the program's */
+	uint8_t own[112];
 };
 
 /* A descriptor that an epoll watches; both are in fds[]. */
@@ -116,7 +117,7 @@ struct mf_fast_state {
 	uint32_t log_count;
 	uint32_t free_count;
 	int32_t free[MF_FAST_FREE]; /* numbers that new descriptors get, the lowest first */
-	uint32_t reserved;
+	uint32_t looks; /* times that nothing was found ready, and nobody but the area was asked */
 	struct mf_fast_fd fds[MF_FAST_FDS];
 	struct mf_fast_item items[MF_FAST_ITEMS];
 };
@@ -131,7 +132,7 @@ struct mf_fast_area {
 	uint8_t out[MF_FAST_OUT];
 };
 
-_Static_assert(sizeof(struct mf_fast_fd) == 144, "ABI");
+_Static_assert(sizeof(struct mf_fast_fd) == 260, "ABI");
 _Static_assert(sizeof(struct mf_fast_item) == 24, "ABI");
 _Static_assert(sizeof(struct mf_fast_entry) == 64, "ABI");
 _Static_assert(sizeof(struct mf_fast_state) + MF_FAST_STACK <= MF_FAST_STACK_TOP, "ABI");
