@@ -45,7 +45,7 @@ const struct mf_option mf_options[] = {
 	 .value = "WHAT",
 	 .help = "METHOD:PATH[*N], or a file of recorded HTTP/1 requests: answered before it is "
 		 "frozen; may be repeated",
-	 .places = MF_IN_IMAGE,
+	 .places = MF_IN_IMAGE | MF_IN_SERVE | MF_IN_TENANT,
 	 .take = mf_take_warmup,
 	 .list = true},
 	{.name = "boot-deadline",

@@ -37,6 +37,14 @@ def front(proxy):
     claim(the_proxy)
 
 
+@claim
+def react_renders_each_page_in_a_fresh_vm():
+    page = "<h1>Hello, {}</h1>\nvisit {}\n50 rows\n"
+    names = ("Ada", "Grace", "Edsger")
+    same(output("react-ssr"), "".join(page.format(name, 21) for name in names).encode(), "20 visits of the image's and one")
+    same(output("react-ssr", "--native"), "".join(page.format(name, i + 2) for i, name in enumerate(names)).encode(), "natively")
+
+
 for name in ("nginx", "haproxy"):
     front(name)
 for name in ("python", "node", "lua", "go", "rust", "c"):
