@@ -417,7 +417,10 @@ static int build_and_serve(struct server *server, struct mf_error *err)
 		ret = mf_program_build(&server->program, mf_watchdog_worker(server->watchdog, 0),
 				       &server->image, &server->ready, err);
 	if (!ret) {
-		ret = serve(server, err);
+		ret = mf_program_learn(&server->program, mf_watchdog_worker(server->watchdog, 0),
+				       &server->image, &server->ready, err);
+		if (!ret)
+			ret = serve(server, err);
 		mf_process_image_finish(&server->image);
 	}
 	mf_tenant_store_stop(&server->store);

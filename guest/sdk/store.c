@@ -16,17 +16,37 @@
 
 static struct mf_abi_channel *const window = (void *)MF_CHANNEL_VA;
 
+/* Of a program that never waits in mf_wait(): it has a listening socket. */
+static struct hot_channel own;
+
+/*
+ * The channel of the request that is being served, or NULL. Who listens is told of no request:
+ * there is one unless this is an image that is being built, and it is a new one when its channel
+ * was wiped.
+ */
+static struct hot_channel *find_channel(void)
+{
+	if (mf_sdk_hot)
+		return mf_sdk_hot->state == RESPONSE_IMPOSSIBLE ? NULL : &mf_sdk_hot->channel;
+	if (!mf_generation())
+		return NULL;
+	if (!__atomic_load_n(&window->request_tail.at, __ATOMIC_RELAXED))
+		own.open = false;
+	return &own;
+}
+
 /* The engine maps no more than the header says, and says no more than it maps. */
 static int open_channel(struct hot_channel **out)
 {
 	struct hot_channel *channel;
 	int ret;
 
-	if (!mf_inside() || !mf_sdk_hot || mf_sdk_hot->state == RESPONSE_IMPOSSIBLE ||
-	    !(getauxval(MF_AUX_TYPE) & MF_AUX_CHANNEL))
+	if (!mf_inside() || !(getauxval(MF_AUX_TYPE) & MF_AUX_CHANNEL))
 		return -ENOTCONN;
-	channel = &mf_sdk_hot->channel;
+	channel = find_channel();
 	*out = channel;
+	if (!channel)
+		return -ENOTCONN;
 	if (channel->open)
 		return 0;
 	ret = mf_channel_open(window, mf_channel_bytes(MF_RING_BYTES_MAX), &channel->requests,

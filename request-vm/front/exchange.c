@@ -166,8 +166,7 @@ void exchange_has_room(struct conn *conn)
 	struct exchange *exchange = conn->exchange;
 
 	exchange_settle(conn);
-	if (!exchange || !exchange->full ||
-	    conn->unsent_bytes > front->settings.window_bytes / 2)
+	if (!exchange || !exchange->full || conn->unsent_bytes > front->settings.window_bytes / 2)
 		return;
 	exchange->full = false;
 	front->ops->go_on(front->backend, &conn->request);

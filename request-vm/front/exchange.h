@@ -12,8 +12,8 @@
 
 struct exchange {
 	struct mf_http_answer answer;
-	size_t head_at;  /* of conn->message.wire, taken */
-	char *in;        /* what comes behind it: bytes [in_at, in_end) */
+	size_t head_at; /* of conn->message.wire, taken */
+	char *in;       /* what comes behind it: bytes [in_at, in_end) */
 	size_t in_at, in_end, in_room;
 	bool submitted;  /* the backend has it */
 	bool news;       /* something came in that the backend was not told of */
@@ -59,8 +59,8 @@ void exchange_settle(struct conn *conn);
 void exchange_has_room(struct conn *conn);
 
 /*
- * Throws it away; the connection will be closed when not all of the request has come. False: nothing
- * that is HTTP can be said to the client any more.
+ * Throws it away; the connection will be closed when not all of the request has come. False:
+ * nothing that is HTTP can be said to the client any more.
  */
 bool exchange_drop(struct conn *conn);
 

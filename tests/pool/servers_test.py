@@ -95,7 +95,11 @@ def what_becomes_of_bad_requests_is_told_and_the_next_is_served():
             same(server.ask("/count").body, b"1", f"after {what}")
         server.stop()
         matches(r" 0 unclean", server.log(), "audits")
-    with serving("epoll", "--deadline", f"{2 * SLOWER}s", "--audit", vms=2) as server:
+
+
+@claim
+def what_takes_too_long_is_504():
+    with serving("epoll", "--deadline", "2s", "--audit", vms=2) as server:
         for what in ("sleep", "spin"):
             refused(server.ask(f"/bad/{what}"), 504, None, what)
             same(server.ask("/count").body, b"1", f"after {what}")
@@ -171,6 +175,18 @@ def reset_never_lets_a_server_go_on():
             same(server.ask("/count").body, b"5", f"{mode}: over the next one")
             refused(server.ask("/bad/abort"), 502, "crash", "a crash")
             same(server.ask("/count").body, b"1", f"{mode}: after a crash: the image")
+
+
+@claim(emulated=True)
+def the_store_keeps_what_a_server_writes():
+    program = os.path.join(BUILD, "tests/pool/store-server")
+    for options in ((), ("--reset", "never")):
+        with tempfile.TemporaryDirectory(prefix="mayfly-servers-") as folder:
+            with Server("--store", f"{folder}/store", "--workers", "1", *options, guest=program, vms=1) as server:
+                for number in range(1, 4):
+                    served = number if options else 1
+                    same(server.ask("/").body, b"%d 0 0 %d -107" % (served, 2 * number),
+                         "its own counter, two additions, the store's (-107: no store before the first request)")
 
 
 @claim

@@ -1,0 +1,77 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Servers in the languages that Debian ships, as anybody writes them: each of their requests meets the program as it was
+when it waited first, behind the requests that warmed it up."""
+import os
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "pool"))
+sys.dont_write_bytecode = True
+from serving import Server  # noqa: E402
+from claims import claim, main, same  # noqa: E402
+
+PYTHON, NODE = "/usr/bin/python3", "/usr/bin/node"
+
+
+def server(name):
+    return os.path.join(HERE, "servers", name)
+
+
+def serves_fresh(program, *args, warmed=3):
+    options = ["--allow-read", "--memory", "1G", "--request-memory", "256M", "--deadline", "100s"]
+    if warmed:
+        options += ["--warmup", f"GET:/*{warmed}"]
+    with Server(*options, guest=program, args=args, vms=2) as running:
+        name = f"{os.path.basename(program)} {' '.join(os.path.basename(arg) for arg in args)}"
+        client = running.client(100)
+        for _ in range(3):
+            same(client.ask("/").body, b"%d" % (warmed + 1), f"{name}: the counter")
+        client.close()
+        for answer in running.ask_all(["/"] * 4):
+            same(getattr(answer, "body", answer), b"%d" % (warmed + 1), f"{name}: the counter, of several at once")
+
+
+@claim
+def pythons_servers_serve_fresh():
+    serves_fresh(PYTHON, server("http_server.py"))
+    serves_fresh(PYTHON, server("http_server.py"), "threads")
+    serves_fresh(PYTHON, server("wsgi.py"), warmed=0)
+    serves_fresh(PYTHON, server("streams.py"))
+
+
+@claim
+def node_serves_fresh():
+    serves_fresh(NODE, server("server.js"))
+    serves_fresh(NODE, server("server.js"), warmed=0)
+
+
+@claim
+def ruby_and_perl_serve_fresh():
+    serves_fresh("/usr/bin/ruby", server("accept.rb"))
+    serves_fresh("/usr/bin/perl", server("select.pl"))
+
+
+@claim
+def php_serves():
+    with Server("--allow-read", guest="/usr/bin/php", args=("-n", "-S", "127.0.0.1:8000", server("index.php")),
+                vms=2) as running:
+        for _ in range(3):
+            same(running.ask("/").body, b"1", "a page")
+        same(running.ask("/", b"x" * 8000).body, b"8000", "a body that was posted")
+
+
+@claim(long=True)
+def go_serves_fresh():
+    with tempfile.TemporaryDirectory(prefix="mayfly-go-") as folder:
+        done = subprocess.run(["/usr/bin/go", "build", "-o", f"{folder}/server", server("server.go")], cwd=folder,
+                              env={"PATH": "/usr/bin:/bin", "HOME": folder, "GO111MODULE": "off"},
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+        same(done.returncode, 0, "building it", done.stdout)
+        serves_fresh(f"{folder}/server")
+        serves_fresh(f"{folder}/server", warmed=0)
+
+
+main()
