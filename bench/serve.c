@@ -171,12 +171,16 @@ static void count_requests(struct world *world, struct bench_report *report)
 	struct bench_server *server = &world->servers[MAYFLY];
 	double exits = status_of(world, "user_exits");
 	double faults = status_of(world, "page_faults");
+	double pages = status_of(world, "pages_copied");
+	double time = status_of(world, "time_us");
 	double done = COUNTED * server->client_count;
 
 	if (exits < 0 || !bench_burst(server, COUNTED, false))
 		return;
 	bench_count(report, "user_exits", (status_of(world, "user_exits") - exits) / done);
 	bench_count(report, "page_faults", (status_of(world, "page_faults") - faults) / done);
+	bench_count(report, "reset_pages", (status_of(world, "pages_copied") - pages) / done);
+	bench_count(report, "reset_us", (status_of(world, "time_us") - time) / done);
 	bench_count(report, "private_kib_of_all_vms", private_kib(server->pid));
 }
 

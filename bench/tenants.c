@@ -134,16 +134,15 @@ static int run_connect(const struct bench_case *self)
 	char serve[4096], guest[4096];
 	struct bench_server direct;
 	struct world world;
-	bool good = start(&world, 100) &&
-		    bench_server_connect(&world.server, CALM_CLIENTS, true) &&
+	bool good = start(&world, 100) && bench_server_connect(&world.server, CALM_CLIENTS, true) &&
 		    measure(&world, &report.samples);
 
 	stop(&world);
 	snprintf(serve, sizeof(serve), "%s", bench_path("../cli/mayfly"));
 	snprintf(guest, sizeof(guest), "%s", bench_path("../examples/hello"));
 	if (good) {
-		char *argv[] = {serve,	 "serve", "--listen", "unix:/tmp/mayfly-bench-direct",
-				"--vms", "4",	  "--",	      guest,
+		char *argv[] = {serve,   "serve", "--listen", "unix:/tmp/mayfly-bench-direct",
+				"--vms", "4",     "--",       guest,
 				NULL};
 
 		good = bench_server_start(&direct, "unix:/tmp/mayfly-bench-direct", argv, -1,

@@ -48,6 +48,8 @@ static void add_pool(struct mf_control_status *status, const struct mf_pool_stat
 	status->resets += pool->resets;
 	status->audits += pool->audits;
 	status->audit_failures += pool->audit_failures;
+	status->pages_copied += pool->pages_copied;
+	status->reset_us += pool->reset_ns / 1000;
 	status->user_exits += pool->user_exits;
 	status->page_faults += pool->page_faults;
 }

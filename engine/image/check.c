@@ -82,9 +82,8 @@ static const char *check_area_page(const struct mf_mem *mem, uint64_t va)
 	struct mf_gpa first;
 	struct mf_gpa here;
 
-	if (mf_pt_lookup(mem, MF_GVA(MF_VA_AREA), &first) &&
-	    mf_pt_lookup(mem, MF_GVA(va), &here) && !mf_mem_is_file(mem, here) &&
-	    here.at - first.at == va - MF_VA_AREA)
+	if (mf_pt_lookup(mem, MF_GVA(MF_VA_AREA), &first) && mf_pt_lookup(mem, MF_GVA(va), &here) &&
+	    !mf_mem_is_file(mem, here) && here.at - first.at == va - MF_VA_AREA)
 		return NULL;
 	return "the engine's pages are not where they belong";
 }

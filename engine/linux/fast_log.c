@@ -40,7 +40,8 @@ static bool is_output(const struct mf_process *process, const struct mf_fast_ent
 	       at <= MF_FAST_OUT - entry->arg[2];
 }
 
-static int64_t make(struct mf_process *process, const struct mf_fast_entry *entry, uint64_t bytes_at)
+static int64_t make(struct mf_process *process, const struct mf_fast_entry *entry,
+		    uint64_t bytes_at)
 {
 	uint64_t arg[6] = {entry->arg[0], entry->arg[1], entry->arg[2], entry->arg[3]};
 
@@ -81,10 +82,10 @@ static bool make_up(struct mf_process *process, const struct mf_fast_entry *entr
 
 	process->syscalls++;
 	if (process->policy->trace)
-		mf_trace_call(process, entry->number,
-			      (uint64_t[6]){entry->arg[0], entry->arg[1], entry->arg[2],
-					    entry->arg[3]},
-			      entry->result);
+		mf_trace_call(
+			process, entry->number,
+			(uint64_t[6]){entry->arg[0], entry->arg[1], entry->arg[2], entry->arg[3]},
+			entry->result);
 	return result == entry->result;
 }
 

@@ -32,7 +32,8 @@ static struct mf_fast_fd *add_fd(struct telling *telling, int32_t number, enum m
 	return fd;
 }
 
-static uint16_t flags_of(const struct mf_process *process, const struct mf_fd *entry, uint32_t number)
+static uint16_t flags_of(const struct mf_process *process, const struct mf_fd *entry,
+			 uint32_t number)
 {
 	return (uint16_t)((entry->flags & O_NONBLOCK ? MF_FAST_NONBLOCK : 0) |
 			  (mf_fd_cloexec(process, number) ? MF_FAST_CLOEXEC : 0));
@@ -69,7 +70,8 @@ static uint32_t room_of(const struct mf_connection *connection)
 	return room > MF_STREAM_BYTES / 3 ? (uint32_t)(room - MF_STREAM_BYTES / 3) : 0;
 }
 
-/* Nothing but bytes can come and go: no error to be told, no other end in this VM, no time limit. */
+/* Nothing but bytes can come and go: no error to be told, no other end in this VM, no time limit.
+ */
 static bool is_plain(const struct mf_connection *connection)
 {
 	return connection->of_role && !connection->peer && !connection->error &&
@@ -107,9 +109,8 @@ static void tell_waiting(struct telling *telling, const struct mf_guest_listener
 
 	for (; at; at = lx->connections[at - 1].next) {
 		const struct mf_connection *connection = &lx->connections[at - 1];
-		struct mf_fast_fd *fd = is_plain(connection)
-						? add_fd(telling, -1, MF_FAST_CONNECTION)
-						: NULL;
+		struct mf_fast_fd *fd =
+			is_plain(connection) ? add_fd(telling, -1, MF_FAST_CONNECTION) : NULL;
 
 		if (!fd) {
 			of->flags |= MF_FAST_MORE;
@@ -215,8 +216,7 @@ static void tell_epoll(struct telling *telling, uint32_t number, const struct mf
 			return;
 		}
 	}
-	if (!tell_ready(telling, before, epoll) ||
-	    !add_fd(telling, (int32_t)number, MF_FAST_EPOLL))
+	if (!tell_ready(telling, before, epoll) || !add_fd(telling, (int32_t)number, MF_FAST_EPOLL))
 		telling->items = before;
 }
 

@@ -216,8 +216,8 @@ static int64_t transmit(uint64_t number, const struct pieces *pieces, uint32_t f
 	}
 	area->out_bytes = at;
 	fd->room -= at - from;
-	fast_logged(entry, SYS_write, at - from, number, MF_FAST_AREA_VA + offsetof(struct mf_fast_area, out) + from,
-		    at - from, 0);
+	fast_logged(entry, SYS_write, at - from, number,
+		    MF_FAST_AREA_VA + offsetof(struct mf_fast_area, out) + from, at - from, 0);
 	return at - from;
 }
 

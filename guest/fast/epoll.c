@@ -155,7 +155,8 @@ static uint32_t tell_events(int32_t epoll, uint64_t to, uint32_t max)
 	return count;
 }
 
-/* The engine's list is to be the same afterwards: what it has of an item is logged, ready or not. */
+/* The engine's list is to be the same afterwards: what it has of an item is logged, ready or not.
+ */
 static void take_events(int32_t epoll, uint32_t max)
 {
 	uint32_t last = area->order;
@@ -183,7 +184,8 @@ int64_t fast_epoll_wait(const struct call *call)
 	uint32_t max = (uint32_t)call->rdx;
 	uint32_t count;
 
-	if (!epoll || !max || call->rsi >= USER_TOP || max > INT32_MAX / sizeof(struct mf_fast_event) ||
+	if (!epoll || !max || call->rsi >= USER_TOP ||
+	    max > INT32_MAX / sizeof(struct mf_fast_event) ||
 	    (call->rax == SYS_epoll_pwait && call->r8) ||
 	    area->log_count > MF_FAST_LOG - MF_FAST_ITEMS)
 		return MF_FAST_NOT_HERE;

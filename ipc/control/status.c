@@ -49,6 +49,8 @@ const struct mf_control_field mf_control_fields[] = {
 	COUNT("resets", "total", "total", resets),
 	COUNT("resets", "audits", "audited", audits),
 	COUNT("resets", "audit_failures", "unclean", audit_failures),
+	COUNT("resets", "pages_copied", "pages copied", pages_copied),
+	COUNT("resets", "time_us", "microseconds", reset_us),
 	COUNT("costs", "user_exits", "user exits", user_exits),
 	COUNT("costs", "page_faults", "page faults", page_faults),
 	COUNT("front", "accepted", "accepted", accepted),

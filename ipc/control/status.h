@@ -44,6 +44,8 @@ struct mf_control_status {
 	uint64_t resets;
 	uint64_t audits;
 	uint64_t audit_failures;
+	uint64_t pages_copied;
+	uint64_t reset_us; /* of all of them */
 	/* costs of finished requests */
 	uint64_t user_exits;
 	uint64_t page_faults;

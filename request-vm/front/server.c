@@ -103,8 +103,8 @@ static void evict(struct mf_front *front)
 bool front_has_room(struct mf_front *front)
 {
 	/* libuv stops accepting until uv_accept is called */
-	front->accept_waits = TAILQ_EMPTY(&front->spare) &&
-			      front->pool_used == front->settings.max_connections;
+	front->accept_waits =
+		TAILQ_EMPTY(&front->spare) && front->pool_used == front->settings.max_connections;
 	if (front->accept_waits)
 		evict(front);
 	return !front->accept_waits;

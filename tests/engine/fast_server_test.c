@@ -27,9 +27,9 @@ static struct outcome outcomes[2];
 
 static void take(struct guest *guest, uint32_t number, struct outcome *outcome)
 {
-	outcome->bytes += mf_connection_take(&guest->process, number,
-					     outcome->output + outcome->bytes,
-					     OUTPUT_BYTES - outcome->bytes);
+	outcome->bytes +=
+		mf_connection_take(&guest->process, number, outcome->output + outcome->bytes,
+				   OUTPUT_BYTES - outcome->bytes);
 }
 
 /* Run until it waits for the next client, or ends. */
@@ -60,7 +60,8 @@ static uint32_t connect_with(struct guest *guest, char command, uint64_t seed, s
 	bytes[0] = command;
 	memcpy(bytes + 1, &seed, 8);
 	cr_assert_eq(mf_connection_open(&guest->process, NULL, &number), 0);
-	cr_assert_eq(mf_connection_put(&guest->process, number, bytes, 9 + more), 9 + (int64_t)more);
+	cr_assert_eq(mf_connection_put(&guest->process, number, bytes, 9 + more),
+		     9 + (int64_t)more);
 	return number;
 }
 

@@ -130,7 +130,8 @@ static void some_write(int fd)
 
 static void some_watch(int fd)
 {
-	static const uint32_t what[] = {EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLOUT, EPOLLIN | EPOLLRDHUP};
+	static const uint32_t what[] = {EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLOUT,
+					EPOLLIN | EPOLLRDHUP};
 	static const uint32_t how[] = {0, EPOLLET, EPOLLONESHOT, EPOLLET | EPOLLONESHOT};
 	static const int ops[] = {EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL, 7};
 	struct epoll_event event = {.events = what[below(4)] | how[below(4)],
@@ -143,8 +144,8 @@ static void some_wait(void)
 {
 	struct epoll_event events[4];
 	int max = (int)below(5);
-	long got = below(15) ? epoll_wait(epoll, events, max, 0)
-			     : epoll_wait(epoll, wild(), max, 0);
+	long got =
+		below(15) ? epoll_wait(epoll, events, max, 0) : epoll_wait(epoll, wild(), max, 0);
 	long i;
 
 	say("epoll_wait", got);
@@ -156,7 +157,8 @@ static void some_wait(void)
 
 static void some_poll(int fd)
 {
-	struct pollfd list[3] = {{fd, POLLIN | POLLOUT, 0}, {listener, POLLIN, 0}, {fd, POLLRDHUP, 0}};
+	struct pollfd list[3] = {
+		{fd, POLLIN | POLLOUT, 0}, {listener, POLLIN, 0}, {fd, POLLRDHUP, 0}};
 	unsigned int count = 1 + below(3);
 
 	say("poll", poll(list, count, 0));
@@ -285,9 +287,10 @@ static void random_calls(int fd)
 
 static void forge(int fd)
 {
-	static const uint32_t numbers[] = {SYS_read, SYS_write, SYS_close, SYS_accept4, SYS_shutdown,
-					   SYS_fcntl, SYS_setsockopt, SYS_epoll_ctl, SYS_epoll_wait,
-					   SYS_exit_group, SYS_mmap, SYS_clone};
+	static const uint32_t numbers[] = {SYS_read,       SYS_write,     SYS_close,
+					   SYS_accept4,    SYS_shutdown,  SYS_fcntl,
+					   SYS_setsockopt, SYS_epoll_ctl, SYS_epoll_wait,
+					   SYS_exit_group, SYS_mmap,      SYS_clone};
 	struct mf_fast_area *area = (struct mf_fast_area *)MF_FAST_AREA_VA;
 	uint32_t count = below(MF_FAST_LOG + 2);
 	uint32_t i;

@@ -69,13 +69,14 @@ Test(routes, the_host_counts_more_than_the_path_and_the_longest_path_most)
 Test(routes, a_scope_says_what_the_table_says)
 {
 	static const char *const hosts[] = {"a", "b", "c", ""};
-	static const char *const paths[] = {"/", "/x", "/x/y", "/x/y/z", "/xy", "/only", "/only/x", "/o"};
+	static const char *const paths[] = {"/",   "/x",    "/x/y",    "/x/y/z",
+					    "/xy", "/only", "/only/x", "/o"};
 	char scope[256];
 
 	for (size_t h = 0; h < 4; h++)
 		for (uint32_t tenant = 1; tenant <= 6; tenant++) {
-			size_t bytes = mf_routes_scope(&routes, hosts[h], tenant, scope,
-						       sizeof(scope));
+			size_t bytes =
+				mf_routes_scope(&routes, hosts[h], tenant, scope, sizeof(scope));
 
 			for (size_t p = 0; p < 8; p++) {
 				struct mf_asked asked = {.path = paths[p],
@@ -96,7 +97,8 @@ Test(routes, a_broken_table_changes_nothing)
 	char bad[sizeof(table)];
 
 	for (size_t cut = 1; cut < table_bytes; cut++)
-		cr_expect_eq(mf_routes_read(&routes, table, table_bytes - cut, table_count), -EPROTO);
+		cr_expect_eq(mf_routes_read(&routes, table, table_bytes - cut, table_count),
+			     -EPROTO);
 	memcpy(bad, table, table_bytes);
 	bad[sizeof(struct mf_link_route) + 1] = 'x'; /* a host without its end */
 	cr_expect_eq(mf_routes_read(&routes, bad, table_bytes, table_count), -EPROTO);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A server of its own that uses the store: it tells what it has counted itself, and what the store has. */
+/* A server of its own that uses the store: it tells what it has counted itself, and what the store
+ * has. */
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
