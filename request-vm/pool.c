@@ -360,6 +360,8 @@ static void enqueue(struct mf_pool *pool, struct mf_job *job)
 {
 	job->next = NULL;
 	job->slot = NULL;
+	job->vm = -1;
+	job->exits = 0;
 	if (pool->queue_head)
 		pool->queue_tail->next = job;
 	else

@@ -66,6 +66,9 @@ struct mf_job {
 	/* Whether this client's last request needed more than one slice: then others go first. Set
 	 * before done() to whether this one did. */
 	bool slow;
+	/* set before done() */
+	int vm;         /* that served it; -1: none did */
+	uint64_t exits; /* user exits until the answer */
 	/* the pool's */
 	struct mf_slot *slot; /* NULL: waits in the queue */
 	uint64_t deadline_ns;

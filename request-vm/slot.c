@@ -87,6 +87,8 @@ static void answer(struct mf_slot *slot, enum mf_outcome outcome,
 	MF_STATS_ADD(requests[outcome], 1);
 	job->slot = NULL;
 	job->slow = slot->yielded;
+	job->vm = (int)slot->waiter.channel;
+	job->exits = slot->process.vm.kvm.user_exits - slot->exits_before;
 	job->done(job, outcome, response);
 }
 

@@ -125,7 +125,7 @@ static int build(const struct mf_image_options *options, int fd, struct mf_error
 	if (options->program.stores)
 		program.policy.windows[0] = (struct mf_window){
 			MF_CHANNEL_VA, mf_channel_bytes(MF_RING_BYTES_DEFAULT), -1, 0};
-	ret = mf_program_confine(&program, NULL, NULL, err);
+	ret = mf_program_confine(&program, NULL, NULL, NULL, err);
 	if (!ret)
 		ret = build_confined(&program, fd, err);
 	mf_program_close(&program);

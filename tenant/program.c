@@ -240,10 +240,10 @@ static int add_permit(struct landlock_paths *paths, const struct mf_permit *perm
 }
 
 static int confine(const struct mf_program *program, const struct mf_permit *also,
-		   const char *const *unlink_dirs, struct landlock_paths *paths,
+		   const char *const *unlink_dirs, bool log, struct landlock_paths *paths,
 		   struct mf_error *err)
 {
-	bool files = program->permit || also;
+	bool files = program->permit || also || log;
 	struct mf_confine_report report = {0};
 	uint32_t ioctls[64];
 	int ret;
@@ -274,17 +274,19 @@ static int confine(const struct mf_program *program, const struct mf_permit *als
 }
 
 int mf_program_confine(const struct mf_program *program, const struct mf_permit *also,
-		       const char *const *unlink_dirs, struct mf_error *err)
+		       const char *const *unlink_dirs, const char *log_folder, struct mf_error *err)
 {
 	struct landlock_paths paths = {0};
 	int ret = add_permit(&paths, program->permit);
 
 	if (!ret)
 		ret = add_permit(&paths, also);
+	if (!ret && log_folder)
+		ret = add_paths(&paths.writes, &log_folder, 1);
 	if (ret)
 		mf_error_set(err, ret, "not enough memory for the list of paths");
 	else
-		ret = confine(program, also, unlink_dirs, &paths, err);
+		ret = confine(program, also, unlink_dirs, log_folder != NULL, &paths, err);
 	free(paths.reads.at);
 	free(paths.writes.at);
 	free(paths.starts.at);

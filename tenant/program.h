@@ -77,11 +77,13 @@ void mf_program_close(struct mf_program *program);
 
 /*
  * Lock the process in for this program, and for what else `also` permits (NULL: nothing).
- * unlink_dirs: where Unix sockets are to be removed at the end, NULL-ended; NULL = none. After this
- * no guest instruction runs unconfined. Single-threaded.
+ * unlink_dirs: where Unix sockets are to be removed at the end, NULL-ended; NULL = none.
+ * log_folder: where a log is opened again by its name; NULL = nowhere. After this no guest
+ * instruction runs unconfined. Single-threaded.
  */
 int mf_program_confine(const struct mf_program *program, const struct mf_permit *also,
-		       const char *const *unlink_dirs, struct mf_error *err);
+		       const char *const *unlink_dirs, const char *log_folder,
+		       struct mf_error *err);
 
 /* A guest's writes must not end the engine: ignore SIGPIPE and SIGXFSZ. */
 void mf_program_calm_host(void);

@@ -150,7 +150,7 @@ int mf_run(const struct mf_run_options *options, struct mf_error *err)
 	program.policy.ignored = ignored;
 	program.policy.umask = (uint32_t)umask(0) + 1;
 	program.plain = true;
-	if (!mf_program_confine(&program, NULL, NULL, err))
+	if (!mf_program_confine(&program, NULL, NULL, NULL, err))
 		status = run_confined(&program, options, err);
 	mf_program_close(&program);
 	return status;

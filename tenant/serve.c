@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,8 @@ struct server {
 	struct mf_ready_point ready;
 	uv_loop_t loop; /* of the main thread: signals, health, shutdown */
 	uv_signal_t signals[2];
+	uv_signal_t hang_up; /* with a log */
+	struct mf_journal *access_log;
 	uv_timer_t patience;
 	uv_async_t joined;
 	struct mf_health *health;
@@ -124,6 +127,7 @@ static void end_loop(struct server *server)
 	hold_signals(SIG_BLOCK);
 	for (i = 0; i < 2; i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
+	uv_close((uv_handle_t *)&server->hang_up, NULL);
 	uv_close((uv_handle_t *)&server->patience, NULL);
 	uv_close((uv_handle_t *)&server->heartbeat, NULL);
 	if (server->health)
@@ -281,6 +285,8 @@ static int open_workers(struct server *server, struct mf_error *err)
 		mf_front_settings_default(&worker->front_settings);
 		worker->front_settings.max_connections = options->connections;
 		worker->front_settings.forwarded = options->forwarded;
+		worker->access_log = server->access_log;
+		worker->access_form = options->access_form;
 		worker->front_settings.http.body_bytes = body_limit(server);
 		worker->image = &server->image;
 		worker->ready = &server->ready;
@@ -303,6 +309,15 @@ static int open_workers(struct server *server, struct mf_error *err)
 	return ret;
 }
 
+/* The log was moved away. */
+static void on_hang_up(uv_signal_t *handle, int signo)
+{
+	struct server *server = handle->data;
+
+	(void)signo;
+	mf_journal_reopen(server->access_log);
+}
+
 static void init_main_loop(struct server *server)
 {
 	static const int signals[2] = {SIGTERM, SIGINT};
@@ -313,6 +328,10 @@ static void init_main_loop(struct server *server)
 		server->signals[i].data = server;
 		uv_signal_start(&server->signals[i], on_signal, signals[i]);
 	}
+	uv_signal_init(&server->loop, &server->hang_up);
+	server->hang_up.data = server;
+	if (server->access_log)
+		uv_signal_start(&server->hang_up, on_hang_up, SIGHUP);
 	uv_timer_init(&server->loop, &server->patience);
 	server->patience.data = server;
 	uv_timer_init(&server->loop, &server->heartbeat);
@@ -458,9 +477,9 @@ static int open_sockets(struct server *server, struct mf_error *err)
 }
 
 /* The folder of a Unix socket is one of those where the confined process may remove files. */
-static const char *socket_folder(const char *path, char buffer[128])
+static const char *folder_of(const char *path, char *buffer, size_t room)
 {
-	snprintf(buffer, 128, "%s", path);
+	snprintf(buffer, room, "%s", path);
 	return dirname(buffer);
 }
 
@@ -497,6 +516,8 @@ static int confine(struct server *server, struct mf_error *err)
 	const struct mf_listener *listeners[2] = {&server->listener, &server->health_listener};
 	char buffers[3][128];
 	const char *folders[4] = {NULL};
+	char log_buffer[PATH_MAX];
+	const char *log_folder = NULL;
 	size_t count = 0;
 	unsigned int i;
 
@@ -504,15 +525,18 @@ static int confine(struct server *server, struct mf_error *err)
 		if (listeners[i]->is_unix) {
 			const char *path = listeners[i]->file.address.sun_path;
 
-			folders[count++] = socket_folder(path, buffers[i]);
+			folders[count++] = folder_of(path, buffers[i], sizeof(buffers[i]));
 			add_own_socket(server, path);
 		}
 	if (server->control) {
-		folders[count++] = socket_folder(server->options->control, buffers[2]);
+		folders[count++] =
+			folder_of(server->options->control, buffers[2], sizeof(buffers[2]));
 		add_own_socket(server, server->options->control);
 	}
 	add_supervisors_sockets(server);
-	return mf_program_confine(&server->program, server->store.permit, folders, err);
+	if (server->options->access_log && strcmp(server->options->access_log, "-") != 0)
+		log_folder = folder_of(server->options->access_log, log_buffer, sizeof(log_buffer));
+	return mf_program_confine(&server->program, server->store.permit, folders, log_folder, err);
 }
 
 /* What the control thread needs before it is there. */
@@ -543,6 +567,8 @@ static int confine_and_serve(struct server *server, struct mf_error *err)
 	ret = confine(server, err);
 	if (!ret && server->control)
 		ret = mf_control_start(server->control, err);
+	if (!ret && server->access_log)
+		ret = mf_journal_start(server->access_log, err);
 	if (!ret)
 		ret = build_and_serve(server, err);
 	/* The control thread uses the handle. */
@@ -570,8 +596,11 @@ static int set_up(struct server *server, struct mf_error *err)
 		server->program.policy.windows[0] = (struct mf_window){
 			MF_CHANNEL_VA, mf_store_window_bytes(server->store.store), -1, 0};
 	ret = open_sockets(server, err);
+	if (!ret && server->options->access_log)
+		ret = mf_journal_open(&server->access_log, server->options->access_log, err);
 	if (!ret)
 		ret = confine_and_serve(server, err);
+	mf_journal_close(server->access_log);
 	mf_tenant_store_close(&server->store);
 	mf_program_close(&server->program);
 	return ret;

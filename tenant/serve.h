@@ -4,7 +4,7 @@
 #ifndef MF_TENANT_SERVE_H
 #define MF_TENANT_SERVE_H
 
-#include "request-vm/front/server.h"
+#include "request-vm/access.h"
 #include "request-vm/pool.h"
 #include "tenant/program.h"
 #include "tenant/rate.h"
@@ -21,6 +21,8 @@ struct mf_serve_options {
 	const char *version;          /* of this program */
 	unsigned int workers;         /* 0 = one a core, no more than VMs */
 	enum mf_front_forwarded forwarded;
+	const char *access_log; /* a file, "-": standard output; NULL: none */
+	enum mf_access_form access_form;
 	unsigned int connections; /* at once */
 	struct mf_rate rate;      /* of all requests; each_ns 0: no limit */
 	uint64_t drain_ns;        /* how long a shutdown waits for running requests */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct job {
@@ -44,6 +45,9 @@ static void on_done(struct mf_job *base, enum mf_outcome outcome,
 	struct job *job = (struct job *)base;
 
 	*job->request->slow = base->slow;
+	job->request->vm = base->vm;
+	job->request->exits = base->exits;
+	job->request->outcome = mf_outcome_name(outcome);
 	answer(job->request, outcome, response);
 	free(job);
 }
@@ -83,7 +87,22 @@ static void on_cancel(void *backend, struct mf_front_request *request)
 	free(job);
 }
 
+static void on_record(void *backend, const struct mf_front_record *record)
+{
+	struct mf_worker *worker = backend;
+	char line[MF_ACCESS_LINE_BYTES];
+	struct timespec now;
+	size_t bytes;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	bytes = mf_access_line(line, worker->access_form, record,
+			       (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec);
+	mf_journal_put(worker->access_log, line, bytes);
+}
+
 static const struct mf_front_backend_ops backend_ops = {.submit = on_submit, .cancel = on_cancel};
+static const struct mf_front_backend_ops logging_ops = {
+	.submit = on_submit, .cancel = on_cancel, .record = on_record};
 
 /* With the lock held. What is closed already has left its numbers behind. */
 static void tell(struct mf_worker *worker)
@@ -152,7 +171,7 @@ static int open_front(struct mf_worker *worker, struct mf_error *err)
 
 	worker->listen_fd = -1;
 	ret = mf_front_open(&worker->front, &worker->loop, &listener, &worker->front_settings,
-			    &backend_ops, worker, err);
+			    worker->access_log ? &logging_ops : &backend_ops, worker, err);
 	if (ret)
 		mf_pool_close(worker->pool, on_pool_closed, worker);
 	return ret;

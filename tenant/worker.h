@@ -5,7 +5,9 @@
 
 #include <pthread.h>
 
+#include "request-vm/access.h"
 #include "request-vm/front/server.h"
+#include "request-vm/journal.h"
 #include "request-vm/pool.h"
 #include "tenant/rate.h"
 
@@ -24,6 +26,8 @@ struct mf_worker {
 	const struct mf_ready_point *ready;
 	const struct mf_policy *policy;
 	struct mf_watchdog *watchdog;
+	struct mf_journal *access_log; /* NULL: none */
+	enum mf_access_form access_form;
 	int listen_fd;        /* the worker's own copy */
 	bool is_router;       /* listen_fd is a router's socket */
 	struct mf_rate *rate; /* of all workers */

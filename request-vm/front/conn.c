@@ -57,6 +57,9 @@ static void take_back(struct conn *conn)
 
 void conn_abort(struct conn *conn)
 {
+	if (conn->state == CONN_RUNNING)
+		conn_record(conn, MF_FRONT_STATUS_GONE,
+			    conn->exchange ? conn->exchange->answer.body_bytes : 0, "cancelled");
 	take_back(conn);
 	conn_close(conn);
 }
@@ -172,7 +175,10 @@ static void submit(struct conn *conn)
 	conn->request = (struct mf_front_request){.abi = abi,
 						  .size_bytes = abi ? abi->size_bytes : 0,
 						  .slow = &conn->slow,
-						  .name = conn->message.id};
+						  .name = conn->message.id,
+						  .vm = -1};
+	if (front->ops->record)
+		conn->began_ns = uv_hrtime();
 	if (abi)
 		abi->id = front->next_id++;
 	conn->state = CONN_RUNNING;
@@ -496,6 +502,9 @@ void conn_written(struct conn *conn, int code)
 			conn_close(conn);
 		return;
 	}
+	conn->request = (struct mf_front_request){.vm = -1};
+	conn->recorded = false;
+	conn->began_ns = 0;
 	conn_await(conn, WAIT_IDLE);
 	TAILQ_REMOVE(&front->conns, conn, all);
 	TAILQ_INSERT_TAIL(&front->conns, conn, all);
@@ -542,11 +551,13 @@ void conn_start(struct conn *conn)
 	struct mf_http_limits limits = front->settings.http;
 
 	limits.edge = NULL;
+	conn->request.vm = -1;
+	if (front->settings.forwarded || front->ops->record)
+		name_client(conn);
 	if (front->settings.forwarded) {
 		conn->edge.trust = front->settings.forwarded == MF_FRONT_FORWARDED_TRUST;
 		conn->edge.seed = front->id_seed;
 		conn->edge.made = &front->ids_made;
-		name_client(conn);
 		limits.edge = &conn->edge;
 	}
 	limits.form = front->settings.form == MF_FRONT_CALLS ? MF_HTTP_FORM_ABI : MF_HTTP_FORM_WIRE;

@@ -50,6 +50,8 @@ struct conn {
 	bool eof;          /* the client sends no more */
 	bool close_after;  /* close when the response is written */
 	bool linger_after; /* but read on for a while */
+	bool recorded;     /* the request that ends, or ended last */
+	uint64_t began_ns; /* when the backend got it; with ops->record alone */
 	struct mf_http_parser parser;
 	struct mf_http_edge edge;
 	struct mf_http_message message; /* while CONN_RUNNING */
@@ -159,6 +161,9 @@ int conn_put(struct conn *conn, const uv_buf_t *bufs, unsigned int count);
 
 /* write.c: the request ends: what the connection has to know for its next one. */
 void conn_end_request(struct conn *conn);
+
+/* write.c: the record of a request, unless it was made. */
+void conn_record(struct conn *conn, int status, uint64_t bytes, const char *outcome);
 
 /* write.c: what a head says of this connection. */
 struct mf_http_response_frame conn_frame(struct conn *conn);

@@ -172,6 +172,11 @@ void exchange_has_room(struct conn *conn)
 	front->ops->go_on(front->backend, &conn->request);
 }
 
+bool exchange_may_refuse(const struct conn *conn)
+{
+	return !conn->exchange->sent && !conn->exchange->passes;
+}
+
 bool exchange_drop(struct conn *conn)
 {
 	struct exchange *exchange = conn->exchange;
@@ -179,7 +184,7 @@ bool exchange_drop(struct conn *conn)
 
 	if (!exchange)
 		return true;
-	silent = !exchange->sent && !exchange->passes;
+	silent = exchange_may_refuse(conn);
 	if (!exchange->in_ended) {
 		conn->close_after = true;
 		conn->linger_after = true;
@@ -284,6 +289,7 @@ static enum mf_front_took gone(struct conn *conn)
 	struct mf_front *front = conn->front;
 
 	front->stats.cancelled++;
+	conn_record(conn, MF_FRONT_STATUS_GONE, conn->exchange->answer.body_bytes, "cancelled");
 	conn_end_request(conn);
 	conn->state = CONN_WRITING;
 	conn_cut(conn);
@@ -294,7 +300,10 @@ static enum mf_front_took gone(struct conn *conn)
 static enum mf_front_took over(struct conn *conn)
 {
 	bool passed = conn->exchange->passes, close_too = conn->close_after;
+	const struct mf_http_answer *answer = &conn->exchange->answer;
 
+	conn_record(conn, answer->status,
+		    passed ? conn->exchange->passed_bytes : answer->body_bytes, "ok");
 	conn_end_request(conn);
 	conn->close_after |= close_too;
 	if (passed) {

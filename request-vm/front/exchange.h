@@ -58,6 +58,9 @@ void exchange_settle(struct conn *conn);
 /* A block was written: tells the backend if it waited for that. */
 void exchange_has_room(struct conn *conn);
 
+/* Can something of our own still be said to the client, in HTTP? */
+bool exchange_may_refuse(const struct conn *conn);
+
 /*
  * Throws it away; the connection will be closed when not all of the request has come. False:
  * nothing that is HTTP can be said to the client any more.

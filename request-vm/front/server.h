@@ -49,6 +49,24 @@ struct mf_front_request {
 	bool lasting;    /* a tunnel, or an endless answer: no deadline of the backend's counts any
 			  * more, but those of the front door (tunnel_*) */
 	const char *why; /* with MF_FRONT_BROKEN: what was wrong with the answer */
+	/* for the record, the backend's: set before it answers */
+	int vm;              /* that served it; -1 (at first): none */
+	uint64_t exits;      /* user exits that it took */
+	const char *outcome; /* a word; NULL: the front door finds one; static */
+};
+
+#define MF_FRONT_STATUS_GONE 499 /* in records: the client went away before its answer */
+
+/* What became of a request. Gone when the call returns. */
+struct mf_front_record {
+	const struct mf_http_message *message; /* all zero: it had no valid head */
+	const struct mf_front_request *request;
+	const char *client;   /* its address, "": not known */
+	int status;           /* that the client was told; 0: none, no HTTP */
+	uint64_t bytes;       /* of the answer's body; of a tunnel: both ways */
+	uint64_t duration_ns; /* from the whole request (of one in pieces: from where the backend
+			       * got it) to the end of its answer; 0: it never was whole */
+	const char *outcome;  /* "ok", "refused", "cancelled", "broken" or the backend's word */
 };
 
 /* What became of bytes of a program. */
@@ -76,6 +94,8 @@ struct mf_front_backend_ops {
 	 * inside the functions below.
 	 */
 	void (*go_on)(void *backend, struct mf_front_request *request);
+	/* Every request once, at its end; NULL: nobody wants to know. Must not call back. */
+	void (*record)(void *backend, const struct mf_front_record *record);
 };
 
 /* What a program is told of its client, see edge.h. */

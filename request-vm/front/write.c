@@ -117,6 +117,34 @@ void conn_send(struct conn *conn, size_t head_bytes, const void *body, size_t bo
 		conn_written(conn, code < 0 ? code : 0);
 }
 
+void conn_record(struct conn *conn, int status, uint64_t bytes, const char *outcome)
+{
+	struct mf_front *front = conn->front;
+	struct mf_front_record record = {
+		.message = &conn->message,
+		.request = &conn->request,
+		.client = conn->edge.client,
+		.status = status,
+		.bytes = bytes,
+		.outcome = conn->request.outcome ? conn->request.outcome : outcome,
+	};
+
+	if (!front->ops->record || conn->recorded)
+		return;
+	conn->recorded = true;
+	if (conn->began_ns)
+		record.duration_ns = uv_hrtime() - conn->began_ns;
+	front->ops->record(front->backend, &record);
+}
+
+/* One whose answer breaks off. */
+static void record_broken(struct conn *conn)
+{
+	const struct mf_http_answer *answer = &conn->exchange->answer;
+
+	conn_record(conn, answer->status, answer->body_bytes, "broken");
+}
+
 struct mf_http_response_frame conn_frame(struct conn *conn)
 {
 	return (struct mf_http_response_frame){
@@ -127,12 +155,22 @@ struct mf_http_response_frame conn_frame(struct conn *conn)
 	};
 }
 
+/* Of a whole response of our own: what is behind its head. */
+static size_t error_body_bytes(const char *text, size_t bytes)
+{
+	const char *end = memmem(text, bytes, "\r\n\r\n", 4);
+
+	return end ? bytes - (size_t)(end - text) - 4 : 0;
+}
+
 void conn_send_error(struct conn *conn, int status, const char *mayfly_error, bool close)
 {
 	struct mf_front *front = conn->front;
 	struct mf_http_response_frame frame;
 	ssize_t bytes;
 
+	if (conn->exchange && !exchange_may_refuse(conn))
+		record_broken(conn);
 	if (conn->exchange && !exchange_drop(conn)) {
 		conn_cut(conn); /* it has something else of an answer, or speaks no HTTP */
 		return;
@@ -141,6 +179,8 @@ void conn_send_error(struct conn *conn, int status, const char *mayfly_error, bo
 	frame = conn_frame(conn);
 	bytes = mf_http_response_error(front->head_buffer, sizeof(front->head_buffer), status,
 				       mayfly_error, &frame);
+	conn_record(conn, status, error_body_bytes(front->head_buffer, (size_t)bytes),
+		    mayfly_error ? mayfly_error : "refused");
 	mf_http_message_finish(&conn->message);
 	conn_send(conn, (size_t)bytes, NULL, 0);
 }
@@ -172,6 +212,8 @@ void mf_front_respond(struct mf_front_request *request, const struct mf_http_res
 
 	if (!conn)
 		return;
+	if (conn->exchange && !exchange_may_refuse(conn))
+		record_broken(conn);
 	if (conn->exchange && !exchange_drop(conn)) {
 		conn_cut(conn);
 		return;
@@ -185,6 +227,7 @@ void mf_front_respond(struct mf_front_request *request, const struct mf_http_res
 		conn_send_error(conn, 502, "response", false);
 		return;
 	}
+	conn_record(conn, response->status, body_bytes, "ok");
 	/* the body may be part of the request: send first, drop the request then */
 	message = conn->message;
 	conn->message = (struct mf_http_message){0};

@@ -80,7 +80,7 @@ static int lock_in(void)
 	if (!ret)
 		ret = mf_tenant_store_open(&store, &with, &program.kvm, 1, &err);
 	if (!ret)
-		ret = mf_program_confine(&program, store.permit, NULL, &err);
+		ret = mf_program_confine(&program, store.permit, NULL, NULL, &err);
 	if (ret)
 		dprintf(STDERR_FILENO, "%s\n", err.text);
 	return ret;

@@ -23,7 +23,7 @@ bool lab_open(struct lab *lab, const char *program)
 	};
 	rc = mf_program_open(&lab->program, &lab->options, &err);
 	if (rc == 0)
-		rc = mf_program_confine(&lab->program, NULL, NULL, &err);
+		rc = mf_program_confine(&lab->program, NULL, NULL, NULL, &err);
 	if (rc == 0)
 		rc = mf_watchdog_create(&lab->watchdog, 1, &err);
 	if (rc == 0) {
