@@ -438,6 +438,16 @@ const struct mf_option mf_options[] = {
 	 .take = mf_take_rules,
 	 FIELD(program.connect),
 	 .list = true},
+	{.name = "http-proxy",
+	 .value = "URL",
+	 .help = "the one proxy through which it reaches the web: http://HOST:PORT",
+	 .more = "It may connect to that address, and http_proxy, https_proxy, HTTP_PROXY and "
+		 "HTTPS_PROXY say so in its environment, the name resolved; --env replaces them. "
+		 "Which places are reached is up to that proxy; Mayfly has none.",
+	 .places = PROGRAM,
+	 .take = mf_take_proxy,
+	 .fixed = "its program has its environment already; --allow-connect lets it reach a proxy "
+		  "that it knows"},
 	{.name = "allow-listen",
 	 .value = "[=HOSTS]",
 	 .help = "addresses it may listen on; alone: all",

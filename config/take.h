@@ -33,6 +33,7 @@ MF_TAKE(prefix);     /* struct mf_texts: a path's beginning */
 /* These know where they belong. */
 MF_TAKE(env);
 MF_TAKE(env_names);
+MF_TAKE(proxy);
 MF_TAKE(volume);
 MF_TAKE(all);
 MF_TAKE(warmup);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/values.h"
+#include "config/proxy.h"
 #include "config/take.h"
 
 #include <stdlib.h>
@@ -96,6 +97,8 @@ static int complete_env(struct mf_values *values, char *const *host, struct mf_e
 	for (; !ret && *host; host++)
 		if (strchr(*host, '=') && is_allowed(values, *host))
 			ret = mf_texts_add(&values->env, *host, err);
+	if (!ret && values->http_proxy)
+		ret = mf_proxy_complete(values, err);
 	for (i = 0; !ret && i < given.count; i++)
 		ret = mf_texts_add(&values->env, given.texts[i], err);
 	free(given.texts);

@@ -69,7 +69,8 @@ struct mf_values {
 	int router_link; /* 0: not the router */
 	bool help;
 	/* of the program's environment */
-	struct mf_texts env; /* --env, then what --allow-env lets in */
+	struct mf_texts env;    /* --env, then what --allow-env lets in */
+	const char *http_proxy; /* NULL: none */
 	bool env_all;
 	struct mf_texts env_names; /* --allow-env=NAMES */
 	/* what was made of the text of options */
