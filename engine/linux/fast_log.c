@@ -30,14 +30,14 @@ static int64_t take_input(struct mf_process *process, const struct mf_fast_entry
 	return mf_connection_receive(process, fd, &cursor, MSG_TRUNC | MSG_DONTWAIT);
 }
 
-/* Its bytes are in the area: of a connection, and no more than there can be. */
+/* Its bytes are in the area, and go where they may. */
 static bool is_output(const struct mf_process *process, const struct mf_fast_entry *entry)
 {
 	const struct mf_fd *fd = mf_fd_get(process, entry->arg[0]);
 	uint64_t at = entry->arg[1] - (MF_FAST_AREA_VA + offsetof(struct mf_fast_area, out));
 
-	return fd && fd->kind == MF_FD_CONNECTION && entry->arg[2] <= MF_FAST_OUT &&
-	       at <= MF_FAST_OUT - entry->arg[2];
+	return fd && (fd->kind == MF_FD_CONNECTION || fd->kind == MF_FD_STDIO) &&
+	       entry->arg[2] <= MF_FAST_OUT && at <= MF_FAST_OUT - entry->arg[2];
 }
 
 static int64_t make(struct mf_process *process, const struct mf_fast_entry *entry,

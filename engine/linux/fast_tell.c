@@ -153,12 +153,35 @@ static void tell_fd(struct telling *telling, uint32_t number, const struct mf_fd
 	}
 }
 
+/* What it prints goes to the role, which takes it at once; no more than may be printed still. */
+static bool takes_output(const struct mf_process *process, const struct mf_fd *entry)
+{
+	const struct mf_policy *policy = process->policy;
+
+	return entry->kind == MF_FD_STDIO && entry->host && policy->listens_within &&
+	       !policy->stdio_is_host &&
+	       (!policy->output_limit ||
+		(process->output_bytes < policy->output_limit &&
+		 policy->output_limit - process->output_bytes >= MF_FAST_OUT));
+}
+
+static void tell_output(struct telling *telling, uint32_t number, const struct mf_fd *entry)
+{
+	struct mf_fast_fd *fd = takes_output(telling->process, entry)
+					? add_fd(telling, (int32_t)number, MF_FAST_OUTPUT)
+					: NULL;
+
+	if (fd)
+		fd->room = MF_FAST_OUT;
+}
+
 static bool is_told(const struct telling *telling, int32_t number)
 {
 	uint32_t i;
 
 	for (i = 0; i < telling->fds; i++)
-		if (telling->state.fds[i].fd == number)
+		if (telling->state.fds[i].fd == number &&
+		    telling->state.fds[i].kind != MF_FAST_OUTPUT)
 			return true;
 	return false;
 }
@@ -244,6 +267,9 @@ static void tell_descriptors(struct telling *telling)
 	     number = mf_fd_next(process, number + 1))
 		if (mf_fd_get(process, number)->kind == MF_FD_EPOLL)
 			tell_epoll(telling, number, mf_fd_get(process, number));
+	for (number = 1; number <= 2 && telling->fds; number++)
+		if (mf_fd_get(process, number))
+			tell_output(telling, number, mf_fd_get(process, number));
 	for (i = telling->items; i < MF_FAST_ITEMS; i++)
 		telling->state.items[i] = (struct mf_fast_item){.epoll = -1};
 	tell_numbers(telling);

@@ -20,7 +20,8 @@ struct mf_permit;     /* engine/linux/permit.h */
 struct mf_permit_net; /* engine/linux/permit_net.h */
 
 /* Where the program's standard output goes; fd is 1 or 2. Returns bytes taken or negative errno;
- * -EAGAIN parks the program until the host descriptor of that number can be written. */
+ * -EAGAIN parks the program until the host descriptor of that number can be written; but what it
+ * gets of a served program (listens_within) in pieces of up to 16 KiB it takes whole. */
 typedef ssize_t mf_output_fn(void *cookie, int fd, const void *bytes, size_t count);
 
 /*

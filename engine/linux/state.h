@@ -349,8 +349,9 @@ struct mf_limit {
 
 /* An address of a socket that has no host's, as the program is told it. */
 struct mf_listener_name {
-	uint16_t bytes; /* 0: none */
+	uint64_t bytes; /* 0: none. Wide for what is behind it: aligned as an address is */
 	uint8_t address[110];
+	uint8_t reserved[2];
 };
 
 /* What was set of its options: of those never set, the usual value is told. */

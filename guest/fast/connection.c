@@ -196,9 +196,8 @@ static int64_t receive(uint64_t number, const struct pieces *pieces, uint32_t fl
 	return (int64_t)done;
 }
 
-static int64_t transmit(uint64_t number, const struct pieces *pieces, uint32_t flags)
+static int64_t transmit(struct mf_fast_fd *fd, const struct pieces *pieces, uint32_t flags)
 {
-	struct mf_fast_fd *fd = fast_find(number, MF_FAST_CONNECTION);
 	struct mf_fast_entry *entry = fast_entry();
 	uint32_t at = area->out_bytes;
 	uint32_t from = at;
@@ -216,9 +215,17 @@ static int64_t transmit(uint64_t number, const struct pieces *pieces, uint32_t f
 	}
 	area->out_bytes = at;
 	fd->room -= at - from;
-	fast_logged(entry, SYS_write, at - from, number,
+	fast_logged(entry, SYS_write, at - from, (uint64_t)(uint32_t)fd->fd,
 		    MF_FAST_AREA_VA + offsetof(struct mf_fast_area, out) + from, at - from, 0);
 	return at - from;
+}
+
+/* What write() takes: standard streams as well. */
+static struct mf_fast_fd *writable(const struct call *call)
+{
+	struct mf_fast_fd *fd = fast_find(call->rdi, MF_FAST_CONNECTION);
+
+	return fd ? fd : fast_find(call->rdi, MF_FAST_OUTPUT);
 }
 
 int64_t fast_read(const struct call *call)
@@ -250,7 +257,7 @@ int64_t fast_write(const struct call *call)
 {
 	struct pieces pieces;
 
-	return one_piece(&pieces, call->rsi, call->rdx) ? transmit(call->rdi, &pieces, 0)
+	return one_piece(&pieces, call->rsi, call->rdx) ? transmit(writable(call), &pieces, 0)
 							: MF_FAST_NOT_HERE;
 }
 
@@ -258,7 +265,7 @@ int64_t fast_writev(const struct call *call)
 {
 	struct pieces pieces;
 
-	return take_pieces(&pieces, call->rsi, call->rdx) ? transmit(call->rdi, &pieces, 0)
+	return take_pieces(&pieces, call->rsi, call->rdx) ? transmit(writable(call), &pieces, 0)
 							  : MF_FAST_NOT_HERE;
 }
 
@@ -268,7 +275,7 @@ int64_t fast_sendto(const struct call *call)
 
 	if (call->r8 || !one_piece(&pieces, call->rsi, call->rdx))
 		return MF_FAST_NOT_HERE;
-	return transmit(call->rdi, &pieces, (uint32_t)call->r10);
+	return transmit(fast_find(call->rdi, MF_FAST_CONNECTION), &pieces, (uint32_t)call->r10);
 }
 
 /* With neither name nor control data. */
@@ -287,9 +294,11 @@ int64_t fast_sendmsg(const struct call *call)
 {
 	struct pieces pieces;
 
-	if (!fast_find(call->rdi, MF_FAST_CONNECTION) || !take_message(call, &pieces))
+	struct mf_fast_fd *fd = fast_find(call->rdi, MF_FAST_CONNECTION);
+
+	if (!fd || !take_message(call, &pieces))
 		return MF_FAST_NOT_HERE;
-	return transmit(call->rdi, &pieces, (uint32_t)call->rdx);
+	return transmit(fd, &pieces, (uint32_t)call->rdx);
 }
 
 /* It writes what the kernel writes: that the message has no flags and no name. */

@@ -15,13 +15,14 @@
 
 #define POLLS 16u
 
-/* Any descriptor of the area but one that waits to be accepted. */
+/* Any descriptor of the area that is watched; not one that waits to be accepted. */
 static struct mf_fast_fd *find_any(int32_t fd)
 {
 	uint32_t i;
 
 	for (i = 0; fd >= 0 && i < MF_FAST_FDS; i++)
-		if (area->fds[i].kind != MF_FAST_NONE && area->fds[i].fd == fd)
+		if (area->fds[i].kind != MF_FAST_NONE && area->fds[i].kind != MF_FAST_OUTPUT &&
+		    area->fds[i].fd == fd)
 			return &area->fds[i];
 	return NULL;
 }

@@ -85,6 +85,16 @@ static void is_answered(const struct outcome *outcome)
 	cr_assert_arr_eq(outcome->output, "answer\n", 7);
 }
 
+static size_t printed;
+
+static ssize_t count_output(void *cookie, int fd, const void *bytes, size_t count)
+{
+	cr_assert(fd == 2 && count == 7 && !memcmp(bytes, "a line\n", 7), "%.*s", (int)count,
+		  (const char *)bytes);
+	printed++;
+	return (ssize_t)count;
+}
+
 static void begin(const char *mode)
 {
 	struct lab_options options = {.argument = mode, .patched = true, .listens = true};
@@ -131,6 +141,27 @@ Test(fast_server, request_by_poll_is_one_exit_and_no_fault, .timeout = 100)
 Test(fast_server, request_by_accept_is_one_exit_and_no_fault, .timeout = 100)
 {
 	costs_one_exit("accept");
+}
+
+Test(fast_server, what_a_request_prints_costs_no_exit, .timeout = 100)
+{
+	unsigned int i;
+
+	begin("epoll");
+	lab.policy.output = count_output;
+	for (i = 0; i < 20; i++) {
+		is_answered(ask(&fast, 'w', 1));
+		cr_assert_eq(printed, i + 1, "request %u: %zu lines", i, printed);
+		cr_assert(i < 4 || (fast.user_exits == 1 && !fast.faults),
+			  "request %u: %lu user exits, %lu page faults", i,
+			  (unsigned long)fast.user_exits, (unsigned long)fast.faults);
+		guest_reset(&fast);
+	}
+	lab.policy.output_limit = 10;
+	printed = 0;
+	is_answered(ask(&fast, 'w', 1));
+	cr_assert_eq(printed, 1);
+	end();
 }
 
 /* The VM goes on, request by request on one connection. */

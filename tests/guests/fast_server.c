@@ -2,8 +2,9 @@
 /*
  * The program of fast_server_test: it listens, and waits as its argument says (epoll, poll,
  * accept). The first byte of what a client sends is a command, the next eight a seed:
- * 'a' answer and close; 'k' answer and keep the connection; 'r' make random calls and answer with
- * what came of each; 'f' forge the log of calls that were answered in ring 3.
+ * 'a' answer and close; 'w' print a line, too; 'k' answer and keep the connection; 'r' make random
+ * calls and answer with what came of each; 'w' print a line, too; 'f' forge the log of calls that
+ * were answered in ring 3.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -327,9 +328,11 @@ static int command(int fd, const char *bytes, ssize_t count)
 		random_calls(fd);
 	else if (*bytes == 'f')
 		forge(fd);
-	else if (write(fd, "answer\n", 7) == 7 && *bytes == 'k')
+	if (*bytes == 'w' && write(2, "a line\n", 7) != 7)
+		return 0;
+	if (*bytes != 'r' && *bytes != 'f' && write(fd, "answer\n", 7) == 7 && *bytes == 'k')
 		return 1;
-	if (*bytes == 'a')
+	if (*bytes == 'a' || *bytes == 'w')
 		close(fd);
 	return 0;
 }

@@ -47,6 +47,7 @@ enum mf_fast_kind {
 	MF_FAST_LISTENER,
 	MF_FAST_CONNECTION,
 	MF_FAST_EPOLL,
+	MF_FAST_OUTPUT, /* a standard stream that takes whatever is written */
 };
 
 enum mf_fast_flag {
