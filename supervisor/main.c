@@ -96,7 +96,8 @@ void mf_supervisor_ended(struct mf_supervisor *supervisor)
 	supervisor->ended = true;
 	mf_front_stop(supervisor);
 	mf_plane_close(supervisor);
-	uv_close((uv_handle_t *)&supervisor->notify, NULL);
+	if (supervisor->notify_fd >= 0)
+		uv_close((uv_handle_t *)&supervisor->notify, NULL);
 	uv_close((uv_handle_t *)&supervisor->watch, NULL);
 	uv_close((uv_handle_t *)&supervisor->heartbeat, NULL);
 	uv_close((uv_handle_t *)&supervisor->router_again, NULL);
@@ -205,15 +206,16 @@ static void raise_limits(void)
 static int start(struct mf_supervisor *supervisor, struct mf_error *err)
 {
 	const char *control = supervisor->config->values.daemon.control;
-	int ret = find_engine(supervisor, err);
+	int ret;
 
+	start_timers(supervisor);
+	ret = find_engine(supervisor, err);
 	if (!ret)
 		ret = make_runtime(supervisor, err);
 	if (!ret)
 		ret = open_notify(supervisor, err);
 	if (ret)
 		return ret;
-	start_timers(supervisor);
 	mf_share_prepare(supervisor);
 	ret = mf_front_start(supervisor, err);
 	if (!ret && control)
@@ -227,15 +229,18 @@ static int serve(struct mf_supervisor *supervisor, struct mf_error *err)
 {
 	int ret = start(supervisor, err);
 
-	if (ret)
-		return ret;
-	mf_log(supervisor, MF_LOG_INFO, "started", NULL, NULL, "mayflyd %s: %zu tenants",
-	       MF_VERSION, supervisor->config->tenant_count);
-	/* Addresses listen and clients are answered, be it by 503, from now on. */
-	mf_notify_say(supervisor->parent_fd, "READY=1");
+	if (ret) {
+		mf_supervisor_stop(supervisor, err->text);
+	} else {
+		mf_log(supervisor, MF_LOG_INFO, "started", NULL, NULL, "mayflyd %s: %zu tenants",
+		       MF_VERSION, supervisor->config->tenant_count);
+		/* Addresses listen and clients are answered, be it by 503, from now on. */
+		mf_notify_say(supervisor->parent_fd, "READY=1");
+	}
 	uv_run(&supervisor->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&supervisor->loop);
 	mf_log(supervisor, MF_LOG_INFO, "ended", NULL, NULL, "nothing is left");
-	return 0;
+	return ret;
 }
 
 static void tidy_up(struct mf_supervisor *supervisor)
@@ -244,6 +249,19 @@ static void tidy_up(struct mf_supervisor *supervisor)
 		unlink(supervisor->notify_path);
 	if (supervisor->runtime_made)
 		rmdir(supervisor->runtime);
+	if (supervisor->notify_fd >= 0)
+		close(supervisor->notify_fd);
+	if (supervisor->parent_fd >= 0)
+		close(supervisor->parent_fd);
+}
+
+static void destroy(struct mf_supervisor *supervisor)
+{
+	if (!supervisor)
+		return;
+	mf_config_put(supervisor->config);
+	free(supervisor->path);
+	free(supervisor);
 }
 
 /* Relative names in the file begin at its folder. */
@@ -270,13 +288,11 @@ static int run(const char *path, bool check_only)
 		ret = mf_config_load(&supervisor->config, supervisor->path, &err);
 	if (!ret && check_only) {
 		printf("%s is good: %zu tenants\n", path, supervisor->config->tenant_count);
-		return 0;
-	}
-	if (!ret) {
+	} else if (!ret) {
 		TAILQ_INIT(&supervisor->tenants);
 		TAILQ_INIT(&supervisor->engines);
 		TAILQ_INIT(&supervisor->addresses);
-		supervisor->link_fd = supervisor->router_pidfd = -1;
+		supervisor->link_fd = supervisor->router_pidfd = supervisor->notify_fd = -1;
 		supervisor->log_json = supervisor->config->values.daemon.log_json;
 		supervisor->parent_fd = mf_notify_open();
 		if (getrandom(&supervisor->random, sizeof(supervisor->random), GRND_NONBLOCK) < 0)
@@ -288,7 +304,7 @@ static int run(const char *path, bool check_only)
 	}
 	if (ret)
 		fprintf(stderr, "mayflyd: %s\n", err.text);
-	/* What was started dies with this process. */
+	destroy(supervisor);
 	return !ret ? 0 : ret == -EINVAL ? STATUS_BAD_FILE : MF_STATUS_FAILED;
 }
 
@@ -297,6 +313,7 @@ int main(int argc, char **argv)
 	const struct mf_verb *verb = mf_verb_find("mayflyd");
 	struct mf_values values;
 	struct mf_error err = {0};
+	int status = 0;
 	int fd;
 
 	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
@@ -315,8 +332,9 @@ int main(int argc, char **argv)
 	else if (values.version)
 		puts("mayflyd " MF_VERSION);
 	else if (values.router_link)
-		return mf_router_run(values.router_link);
+		status = mf_router_run(values.router_link);
 	else
-		return run(values.config_file, values.check_only);
-	return 0;
+		status = run(values.config_file, values.check_only);
+	mf_values_finish(&values);
+	return status;
 }
