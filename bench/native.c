@@ -65,6 +65,8 @@ static const struct job jobs[] = {
 	 .units = 4 * 64 * 256,
 	 .small_pages = true},
 	{.name = "native/call", .args = {"call", "5000"}, .units = 5000},
+	{.name = "native/swap", .args = {"swap", "2000"}, .units = 2000},
+	{.name = "native/protect", .args = {"protect", "500"}, .units = 500},
 };
 
 /* Where it is: ours beside us, others in PATH. */
@@ -266,5 +268,7 @@ const struct bench_case bench_cases[] = {
 	{.name = "native/fault/64M/huge", .run = run_job, .arg = 10},
 	{.name = "native/fault/64M/small", .run = run_job, .arg = 11},
 	{.name = "native/call", .run = run_job, .arg = 12},
+	{.name = "native/swap", .run = run_job, .arg = 13},
+	{.name = "native/protect", .run = run_job, .arg = 14},
 	{0},
 };

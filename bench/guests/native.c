@@ -9,6 +9,8 @@
  *   chase   one load that depends on the last, anywhere in MIB
  *   fault   map, touch each page, unmap, 1 MiB at a time
  *   large   the same, MIB at a time
+ *   swap    of 512 pieces of 16 KiB that are in use, unmap one and map another in its place
+ *   protect take the right to write from one page of 2 MiB, give it back, write all of them
  *   call    a system call that the kernel refuses at once
  */
 #include <stdint.h>
@@ -206,6 +208,47 @@ static uint64_t fault(size_t bytes)
 	return 0;
 }
 
+#define PIECES      512
+#define PIECE_BYTES (16 * 1024)
+
+/* As a heap that maps what it gives out; a few of its neighbours are written in between. */
+static uint64_t swap(void)
+{
+	static uint8_t *pieces[PIECES];
+	size_t at = random_u64() % PIECES;
+	size_t i;
+
+	if (pieces[at])
+		munmap(pieces[at], PIECE_BYTES);
+	pieces[at] =
+		mmap(NULL, PIECE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (pieces[at] == MAP_FAILED)
+		exit(2);
+	memset(pieces[at], 1, PIECE_BYTES);
+	for (i = 0; i < 16; i++) {
+		uint8_t *piece = pieces[random_u64() % PIECES];
+
+		if (piece)
+			piece[0]++;
+	}
+	return 0;
+}
+
+static uint64_t protect(void)
+{
+	static uint8_t *memory;
+	size_t i;
+
+	if (!memory)
+		memory = map(2 << 20);
+	if (mprotect(memory + 7 * PAGE, PAGE, PROT_READ) ||
+	    mprotect(memory + 7 * PAGE, PAGE, PROT_READ | PROT_WRITE))
+		exit(2);
+	for (i = 0; i < 2 << 20; i += PAGE)
+		memory[i]++;
+	return 0;
+}
+
 static uint64_t call(void)
 {
 	return (uint64_t)lseek(-1, 0, SEEK_SET);
@@ -218,12 +261,14 @@ static uint64_t work(const char *kind, size_t times, size_t bytes, uint8_t *memo
 	if (!strcmp(kind, "chase"))
 		return chase(memory, bytes, times);
 	for (; times; times--)
-		sum += !strcmp(kind, "int")     ? integers()
-		       : !strcmp(kind, "float") ? floats()
-		       : !strcmp(kind, "hash")  ? hash()
-		       : !strcmp(kind, "fault") ? fault(1 << 20)
-		       : !strcmp(kind, "large") ? fault(bytes)
-						: call();
+		sum += !strcmp(kind, "int")       ? integers()
+		       : !strcmp(kind, "float")   ? floats()
+		       : !strcmp(kind, "hash")    ? hash()
+		       : !strcmp(kind, "fault")   ? fault(1 << 20)
+		       : !strcmp(kind, "large")   ? fault(bytes)
+		       : !strcmp(kind, "swap")    ? swap()
+		       : !strcmp(kind, "protect") ? protect()
+						  : call();
 	return sum;
 }
 

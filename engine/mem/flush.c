@@ -16,6 +16,21 @@ static bool is_hardware(const struct mf_mem *mem)
 	return mem->vm->kvm->traits.family == MF_FAMILY_HARDWARE;
 }
 
+/*
+ * At an end of what mprotect() cuts out of a mapping Linux tells KVM of all the aligned 2 MiB
+ * there, huge page or not, unless the mapping ends within them (split_huge_pmd_if_needed() of
+ * mm/huge_memory.c): 511 pages that nobody asked for would fault again. So it ends there from now
+ * on: what differs is whether it would be in a core dump. Forks have none: it would double the
+ * mappings of a process with thousands of them.
+ */
+static void keep_neighbours(const struct mf_mem *mem, const uint8_t *at)
+{
+	size_t inside = (uintptr_t)at & (MF_HUGE - 1);
+
+	if (inside && !mem->backing)
+		madvise((void *)(at - inside + MF_HUGE / 2), MF_HUGE / 2, MADV_DONTDUMP);
+}
+
 /* KVM hears of the flip through its MMU notifier and drops the shadow entries of those pages. */
 static void flip(struct mf_flush *flush, struct mf_mem *mem)
 {
@@ -25,12 +40,18 @@ static void flip(struct mf_flush *flush, struct mf_mem *mem)
 	/* A file that is mapped read-only by the host. */
 	bool file = !mf_mem_is_writable(mem, MF_GPA(flush->first));
 
-	if (flush->first + bytes > mem->reserved_bytes - mem->arena_bytes)
-		flush->all = true; /* no address of ours: never touch what lies there */
-	else if (flush->pages && (mprotect(at, bytes, file ? PROT_NONE : PROT_READ) ||
-				  mprotect(at, bytes, file ? PROT_READ : PROT_READ | PROT_WRITE)))
-		flush->all = true;
+	if (!flush->pages)
+		return;
 	flush->pages = 0;
+	if (flush->first + bytes > mem->reserved_bytes - mem->arena_bytes) {
+		flush->all = true; /* no address of ours: never touch what lies there */
+		return;
+	}
+	keep_neighbours(mem, at);
+	keep_neighbours(mem, at + bytes);
+	if (mprotect(at, bytes, file ? PROT_NONE : PROT_READ) ||
+	    mprotect(at, bytes, file ? PROT_READ : PROT_READ | PROT_WRITE))
+		flush->all = true;
 }
 
 void mf_flush_add(struct mf_flush *flush, struct mf_mem *mem, struct mf_gpa gpa, size_t pages)

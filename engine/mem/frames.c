@@ -150,8 +150,14 @@ static void soil_run(void *cookie, size_t first, size_t count)
 /* Give freed frames of a blank VM back to the host: they read as zero then. */
 static int drop(struct mf_mem *mem, uint64_t frame, size_t count)
 {
-	if (mem->memfd < 0)
-		return madvise(mem->guest + frame * MF_PAGE, count * MF_PAGE, MADV_DONTNEED);
+	uint8_t *at = mem->guest + frame * MF_PAGE;
+
+	if (mem->memfd < 0) {
+		/* There may be huge pages again: see engine/mem/flush.c. */
+		if (count >= MF_HUGE_PAGES)
+			madvise(at, count * MF_PAGE, MADV_DODUMP);
+		return madvise(at, count * MF_PAGE, MADV_DONTNEED);
+	}
 	return fallocate(mem->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			 (off_t)(mem->arena_bytes + frame * MF_PAGE), (off_t)(count * MF_PAGE));
 }

@@ -493,3 +493,37 @@ Test(pages, split_needs_no_memory, .timeout = 60)
 	mf_vm_finish(&vm);
 	mf_kvm_close(&kvm);
 }
+
+static uint64_t faults_of_a_turn(struct mf_vm *vm)
+{
+	uint64_t before = mf_kvm_vm_stat(&vm->kvm, kvm.stat_pf_taken);
+	size_t page;
+
+	mf_pt_protect(&vm->mem, at(7), 1, MF_READ);
+	mf_pt_protect(&vm->mem, at(7), 1, MF_READ | MF_WRITE);
+	for (page = 7; page < 400; page += 56)
+		cr_assert_eq(run(vm, store, at(page).at, 9), 0);
+	return mf_kvm_vm_stat(&vm->kvm, kvm.stat_pf_taken) - before;
+}
+
+/* A page loses a right and has it back: its neighbours meet no fault. */
+Test(pages, edits_leave_the_neighbours_their_translations, .timeout = 60)
+{
+	int plain;
+
+	open_kvm();
+	for (plain = 0; plain < 2; plain++) {
+		struct mf_gpa gpa;
+		struct mf_vm vm;
+		int turn;
+
+		create(&vm, plain);
+		cr_assert_eq(mf_frames_take(&vm.mem, 400, &gpa), 400);
+		cr_assert_eq(mf_pt_map(&vm.mem, at(0), gpa, 400, MF_READ | MF_WRITE), 0);
+		faults_of_a_turn(&vm);
+		for (turn = 0; turn < 10; turn++)
+			cr_expect_leq(faults_of_a_turn(&vm), 1, "turn %d", turn);
+		mf_vm_finish(&vm);
+	}
+	mf_kvm_close(&kvm);
+}
