@@ -14,6 +14,8 @@
 
 static const char *const reset_words[] = {
 	[MF_END_RESET] = "request", [MF_END_KEEP] = "never", NULL};
+static const char *const protocol_words[] = {
+	[MF_SERVE_HTTP] = "http", [MF_SERVE_RAW] = "raw", NULL};
 static const char *const wait_words[] = {[MF_STORE_AUTO] = "auto",
 					 [MF_STORE_POLL] = "poll",
 					 [MF_STORE_HAND_OFF] = "hand-off",
@@ -271,6 +273,16 @@ const struct mf_option mf_options[] = {
 	 .places = SERVE,
 	 .take = mf_take_flag,
 	 FIELD(serve.quiet)},
+	{.name = "protocol",
+	 .value = "http|raw",
+	 .initial = "http",
+	 .help = "what clients speak: raw is whatever PROG does, with a connection as a request",
+	 .more = "raw: for a program that listens. Each connection has a VM of its own until it "
+		 "ends.",
+	 .places = SERVE,
+	 .take = mf_take_word,
+	 .words = protocol_words,
+	 FIELD(serve.protocol)},
 	{.name = "guest-listen",
 	 .value = "ADDR",
 	 .help = "of the addresses where PROG listens, the one that gets the requests (the first)",

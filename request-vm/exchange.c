@@ -71,6 +71,43 @@ int mf_exchange_begin(struct mf_exchange *exchange, struct mf_process *process,
 	return 0;
 }
 
+/* Pieces of the request, as far as there is room. True: some. */
+static bool put_pieces(struct mf_exchange *exchange, struct mf_process *process)
+{
+	bool any = false;
+	size_t bytes;
+	int64_t put;
+	bool ended;
+
+	do {
+		const char *piece = mf_front_input(exchange->front, &bytes, &ended);
+
+		put = bytes ? mf_connection_put(process, exchange->connection, piece, bytes) : 0;
+		if (put > 0)
+			mf_front_taken(exchange->front, (size_t)put);
+		any |= put > 0;
+	} while (put > 0);
+	if (ended && !exchange->in_ended) {
+		mf_connection_end(process, exchange->connection);
+		exchange->in_ended = any = true;
+	}
+	return any;
+}
+
+int mf_exchange_begin_pieces(struct mf_exchange *exchange, struct mf_process *process,
+			     struct mf_front_request *front, const struct sockaddr *from)
+{
+	int ret = open_connection(exchange, process, from);
+
+	if (ret)
+		return ret;
+	exchange->front = front;
+	exchange->in_ended = exchange->spoke = false;
+	exchange->state = MF_EXCHANGE_RUNS;
+	put_pieces(exchange, process);
+	return 0;
+}
+
 static void fail(struct mf_exchange *exchange, const char *why)
 {
 	exchange->state = MF_EXCHANGE_BAD;
@@ -188,6 +225,58 @@ static bool take_answer(struct mf_exchange *exchange, struct mf_process *process
 	return any;
 }
 
+/* What the front door says of the answer. */
+static void judge(struct mf_exchange *exchange, enum mf_front_took took)
+{
+	switch (took) {
+	case MF_FRONT_MORE:
+	case MF_FRONT_FULL:
+		return;
+	case MF_FRONT_OVER:
+		exchange->state = MF_EXCHANGE_DONE;
+		break;
+	case MF_FRONT_GONE:
+		exchange->state = MF_EXCHANGE_GONE;
+		break;
+	default:
+		fail(exchange, exchange->front->why);
+	}
+	exchange->front = NULL;
+}
+
+/* What has come out, as far as the client takes it. True: something. */
+static bool give_pieces(struct mf_exchange *exchange, struct mf_process *process)
+{
+	char part[PART_BYTES];
+	bool any = false;
+	size_t count, used = 0;
+
+	do {
+		count = mf_connection_peek(process, exchange->connection, part, sizeof(part));
+		if (!count)
+			break;
+		judge(exchange, mf_front_output(exchange->front, part, count, &used));
+		explicit_bzero(part, count);
+		mf_connection_taken(process, exchange->connection, used);
+		any |= used > 0;
+		exchange->spoke |= any;
+	} while (exchange->front && used == count);
+	return any;
+}
+
+static bool move_pieces(struct mf_exchange *exchange, struct mf_process *process)
+{
+	struct mf_connection_state state;
+	bool moved = give_pieces(exchange, process);
+
+	mf_connection_look(process, exchange->connection, &state);
+	if (exchange->front && state.ended && (!state.output || state.aborted))
+		judge(exchange, mf_front_output_end(exchange->front));
+	if (exchange->front)
+		moved |= put_pieces(exchange, process);
+	return moved;
+}
+
 static void closed(struct mf_exchange *exchange)
 {
 	if (exchange->state != MF_EXCHANGE_RUNS)
@@ -205,6 +294,8 @@ bool mf_exchange_move(struct mf_exchange *exchange, struct mf_process *process)
 
 	if (!exchange->open)
 		return false;
+	if (exchange->front)
+		return move_pieces(exchange, process);
 	mf_connection_look(process, exchange->connection, &state);
 	moved = take_answer(exchange, process);
 	if (state.aborted && exchange->state == MF_EXCHANGE_RUNS)
@@ -220,6 +311,12 @@ void mf_exchange_exited(struct mf_exchange *exchange, struct mf_process *process
 {
 	if (!exchange->open)
 		return;
+	if (exchange->front) {
+		give_pieces(exchange, process);
+		if (exchange->front && exchange->spoke)
+			judge(exchange, mf_front_output_end(exchange->front));
+		return;
+	}
 	take_answer(exchange, process);
 	closed(exchange);
 }
@@ -230,6 +327,7 @@ void mf_exchange_finish(struct mf_exchange *exchange)
 	mf_http_answer_finish(&exchange->answer);
 	mf_function_response_finish(&exchange->response);
 	exchange->body_room = 0;
+	exchange->front = NULL;
 	exchange->state = MF_EXCHANGE_NONE;
 	exchange->why = NULL;
 }

@@ -2,21 +2,25 @@
 /*
  * A request and its answer over a connection within the VM (engine/linux/connection.h), for
  * programs that listen: the request's bytes go in as far as there is room, what comes out is read
- * as an HTTP/1 answer. Called by who runs the VM, after each MF_EXIT_CONNECTION and MF_EXIT_WAIT.
+ * as an HTTP/1 answer. In pieces both ways between the front door and the program; or a whole
+ * request, whose answer is collected. Called by who runs the VM, after each MF_EXIT_CONNECTION and
+ * MF_EXIT_WAIT.
  */
 #ifndef MF_REQUEST_VM_EXCHANGE_H
 #define MF_REQUEST_VM_EXCHANGE_H
 
 #include "engine/linux/connection.h"
 #include "request-vm/front/answer.h"
+#include "request-vm/front/server.h"
 #include "request-vm/function.h"
 #include "request-vm/wire.h"
 
 enum mf_exchange_state {
 	MF_EXCHANGE_NONE,
 	MF_EXCHANGE_RUNS,
-	MF_EXCHANGE_DONE, /* `response` is complete */
+	MF_EXCHANGE_DONE, /* the answer is complete: in `response`, or with the front door */
 	MF_EXCHANGE_BAD,  /* the program gave none that is valid: `why` */
+	MF_EXCHANGE_GONE, /* the client went away: the front door knows */
 };
 
 struct mf_exchange {
@@ -24,7 +28,10 @@ struct mf_exchange {
 	const char *why; /* with BAD; static */
 	struct mf_function_response response;
 	/* its own */
-	bool open; /* `connection` is one */
+	struct mf_front_request *front; /* in pieces; NULL: whole, or over */
+	bool in_ended;                  /* the client of a tunnel sends no more */
+	bool spoke;                     /* some of the answer has come */
+	bool open;                      /* `connection` is one */
 	uint32_t connection;
 	struct mf_wire wire;
 	size_t sent; /* of wire */
@@ -39,6 +46,17 @@ struct mf_exchange {
  */
 int mf_exchange_begin(struct mf_exchange *exchange, struct mf_process *process,
 		      const struct mf_abi_request *request, const struct sockaddr *from);
+
+/* The same of a request in pieces. `front` is used until the exchange is not MF_EXCHANGE_RUNS any
+ * more: then the front door has answered. */
+int mf_exchange_begin_pieces(struct mf_exchange *exchange, struct mf_process *process,
+			     struct mf_front_request *front, const struct sockaddr *from);
+
+/* A tunnel, or an answer without end: the front door's limits hold, and no deadline. */
+static inline bool mf_exchange_lasts(const struct mf_exchange *exchange)
+{
+	return exchange->front && exchange->front->lasting;
+}
 
 /* Move bytes as far as they go. True: something has moved, and the program may go on with it. */
 bool mf_exchange_move(struct mf_exchange *exchange, struct mf_process *process);

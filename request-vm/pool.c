@@ -379,6 +379,7 @@ int mf_pool_submit(struct mf_pool *pool, struct mf_job *job)
 		return -ESHUTDOWN;
 	pool->stats.requests++;
 	job->deadline_ns = deadline ? mf_now_ns() + deadline : 0;
+	job->over = false;
 	slot = pool->queue_head ? NULL : take_clean(pool);
 	if (slot) {
 		begin(pool, slot, job);
@@ -407,6 +408,13 @@ static void unlink_slot(struct mf_slot **head, struct mf_slot **tail, struct mf_
 	*at = slot->next;
 	if (*tail == slot)
 		*tail = last;
+}
+
+void mf_pool_go_on(struct mf_pool *pool, struct mf_job *job)
+{
+	(void)pool;
+	if (job->slot)
+		mf_slot_pieces(job->slot);
 }
 
 static void cancel_queued(struct mf_pool *pool, struct mf_job *job)

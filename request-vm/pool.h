@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "ipc/ring/peer.h"
+#include "request-vm/front/server.h"
 #include "request-vm/function.h"
 #include "engine/image/watchdog.h"
 
@@ -58,6 +59,11 @@ struct mf_job {
 	const void *request; /* ABI form; the submitter's until done or cancelled */
 	size_t request_bytes;
 	const struct sockaddr *from; /* the client's address; NULL: it has none */
+	/* A request in pieces, of a program that listens, in place of `request`; NULL: whole. */
+	struct mf_front_request *pieces;
+	/* Set before done(): the front door has answered in pieces, or knows that the client is
+	 * gone; `pieces` is no more, and there is no `response`. */
+	bool over;
 	/* Called once, on the loop's thread; `response` only with MF_OUTCOME_OK, gone afterwards.
 	 */
 	void (*done)(struct mf_job *job, enum mf_outcome outcome,
@@ -106,6 +112,9 @@ int mf_pool_create(struct mf_pool **out, uv_loop_t *loop, struct mf_image *image
 
 /* 0: done() will be called, possibly before this returns. -EAGAIN: the queue is full. */
 int mf_pool_submit(struct mf_pool *pool, struct mf_job *job);
+
+/* A request in pieces: more of it has come, or there is room for more of its answer. */
+void mf_pool_go_on(struct mf_pool *pool, struct mf_job *job);
 
 /* The client is gone: done() is not called, the VM is reset. */
 void mf_pool_cancel(struct mf_pool *pool, struct mf_job *job);

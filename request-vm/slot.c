@@ -43,6 +43,36 @@ static struct mf_peer *peer_of(const struct mf_slot *slot)
 	return slot->pool->settings.peer;
 }
 
+/* Bytes over the connection; who records the request is told what it has cost so far. */
+static bool move(struct mf_slot *slot)
+{
+	struct mf_front_request *front = slot->exchange.front;
+
+	if (front) {
+		front->vm = (int)slot->waiter.channel;
+		front->exits = slot->process.vm.kvm.user_exits - slot->exits_before;
+	}
+	return mf_exchange_move(&slot->exchange, &slot->process);
+}
+
+/* Of a tunnel the front door says how long it may last. */
+static void forget_deadline(struct mf_slot *slot)
+{
+	if (mf_exchange_lasts(&slot->exchange))
+		slot->deadline_ns = 0;
+}
+
+static int deliver(struct mf_slot *slot, struct mf_job *job)
+{
+	if (!mf_slot_listens(slot))
+		return mf_function_deliver(&slot->process, &slot->ready, job->request,
+					   job->request_bytes);
+	if (job->pieces)
+		return mf_exchange_begin_pieces(&slot->exchange, &slot->process, job->pieces,
+						job->from);
+	return mf_exchange_begin(&slot->exchange, &slot->process, job->request, job->from);
+}
+
 int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
 {
 	int ret;
@@ -62,12 +92,10 @@ int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
 	slot->process.cpu_from_ns = slot->process.cpu_ns;
 	slot->process.output_bytes = 0;
 	slot->kept_ready = false;
-	ret = mf_slot_listens(slot)
-		      ? mf_exchange_begin(&slot->exchange, &slot->process, job->request, job->from)
-		      : mf_function_deliver(&slot->process, &slot->ready, job->request,
-					    job->request_bytes);
+	ret = deliver(slot, job);
 	if (ret)
 		return ret;
+	forget_deadline(slot);
 	slot->state = MF_SLOT_RUNNABLE;
 	if (peer_of(slot))
 		peer_of(slot)->begin(peer_of(slot), slot->waiter.channel);
@@ -124,25 +152,61 @@ static void respond(struct mf_slot *slot, const struct mf_exit *exit, bool last)
 	mf_function_response_finish(&response);
 }
 
+/* Work behind the answer has a deadline again, if a tunnel had none. */
+static void answered(struct mf_slot *slot)
+{
+	uint64_t limit = slot->pool->settings.deadline_ns;
+
+	answer(slot, MF_OUTCOME_OK, &slot->exchange.response);
+	if (!slot->deadline_ns && limit)
+		slot->deadline_ns = mf_now_ns() + limit;
+}
+
+/* What became of the exchange. True: the program may go on. */
+static bool on_exchange(struct mf_slot *slot)
+{
+	const struct mf_exchange *exchange = &slot->exchange;
+	char text[160];
+
+	if (exchange->state == MF_EXCHANGE_RUNS)
+		return true;
+	if (slot->job && slot->job->pieces)
+		slot->job->over = true;
+	if (exchange->state == MF_EXCHANGE_DONE) {
+		answered(slot);
+		return true;
+	}
+	if (exchange->state == MF_EXCHANGE_GONE) {
+		mf_slot_end(slot, MF_OUTCOME_DEADLINE, NULL);
+		return false;
+	}
+	snprintf(text, sizeof(text), "request ended: its answer is not valid: %s", exchange->why);
+	mf_output_note(&slot->output, text);
+	mf_slot_end(slot, MF_OUTCOME_RESPONSE, NULL);
+	return false;
+}
+
+static void on_wait_over(struct mf_slot *slot);
+
 /* What came over the connection. True: the program may go on. */
 static bool on_connection(struct mf_slot *slot)
 {
-	struct mf_exchange *exchange = &slot->exchange;
-	char text[160];
+	move(slot);
+	forget_deadline(slot);
+	return slot->answered || on_exchange(slot);
+}
 
-	mf_exchange_move(exchange, &slot->process);
-	if (slot->answered)
-		return true;
-	if (exchange->state == MF_EXCHANGE_DONE) {
-		answer(slot, MF_OUTCOME_OK, &exchange->response);
-	} else if (exchange->state == MF_EXCHANGE_BAD) {
-		snprintf(text, sizeof(text), "request ended: its answer is not valid: %s",
-			 exchange->why);
-		mf_output_note(&slot->output, text);
-		mf_slot_end(slot, MF_OUTCOME_RESPONSE, NULL);
-		return false;
-	}
-	return true;
+void mf_slot_pieces(struct mf_slot *slot)
+{
+	/* One that is to run looks before it does; one at its channel, behind its call. */
+	if (slot->state != MF_SLOT_PARKED || slot->at_channel || slot->answered ||
+	    (!move(slot) &&
+	     slot->exchange.state == MF_EXCHANGE_RUNS))
+		return;
+	if (on_connection(slot))
+		on_wait_over(slot);
+	else
+		mf_pool_wake(slot);
 }
 
 static void on_wait_over(struct mf_slot *slot)
@@ -298,7 +362,7 @@ static void on_kick(struct mf_slot *slot, uint32_t kicks)
 static bool on_wait(struct mf_slot *slot, const struct mf_exit *exit)
 {
 	if (mf_slot_listens(slot) && !slot->answered) {
-		if (mf_exchange_move(&slot->exchange, &slot->process) ||
+		if (move(slot) ||
 		    slot->exchange.state != MF_EXCHANGE_RUNS)
 			return on_connection(slot);
 	} else if (mf_slot_listens(slot)) {
@@ -318,8 +382,10 @@ static bool on_wait(struct mf_slot *slot, const struct mf_exit *exit)
 static void last_words(struct mf_slot *slot)
 {
 	mf_exchange_exited(&slot->exchange, &slot->process);
+	if (slot->job && slot->job->pieces)
+		slot->job->over = slot->exchange.state != MF_EXCHANGE_RUNS;
 	if (slot->exchange.state == MF_EXCHANGE_DONE)
-		answer(slot, MF_OUTCOME_OK, &slot->exchange.response);
+		answered(slot);
 }
 
 static void on_end(struct mf_slot *slot, const struct mf_exit *exit)
@@ -387,11 +453,12 @@ static bool on_exit_of(struct mf_slot *slot, const struct mf_exit *exit)
 void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
 {
 	uint64_t end_ns = mf_now_ns() + slice_ns;
-	struct mf_watch_limits limits = {.deadline_ns = slot->deadline_ns,
-					 .slice_ns = slice_ns,
-					 .faults_max = slot->faults_max};
+	struct mf_watch_limits limits = {.slice_ns = slice_ns, .faults_max = slot->faults_max};
 	struct mf_exit exit;
 
+	if (slot->exchange.front && !on_connection(slot))
+		return;
+	limits.deadline_ns = slot->deadline_ns;
 	mf_watch_enter(slot->pool->watch, &slot->process.vm, &limits);
 	/* The watch is let go of where a request may end, or another VM run on this thread. */
 	for (;;) {
@@ -408,6 +475,7 @@ void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
 			yield(slot);
 			return;
 		}
+		limits.deadline_ns = slot->deadline_ns;
 		mf_watch_enter(slot->pool->watch, &slot->process.vm, &limits);
 	}
 }

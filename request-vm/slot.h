@@ -76,6 +76,9 @@ void mf_slot_prepare(struct mf_slot *slot);
 /* The storage VM has answered, or was started anew: any thread. */
 void mf_pool_wake_later(struct mf_slot *slot);
 
+/* On the loop: its client has sent more, or taken more. */
+void mf_slot_pieces(struct mf_slot *slot);
+
 /* On the loop: a slot that waits at its channel may go on. */
 void mf_slot_go_on(struct mf_slot *slot);
 

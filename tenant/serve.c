@@ -22,9 +22,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* A program that listens reads a body piece by piece; the front door has the whole of it. */
-#define LISTENER_BODY_MAX (64u << 20)
-
 /* VM, vCPU and statistics. */
 #define FILES_A_VM 3u
 
@@ -259,7 +256,7 @@ static uint32_t body_limit(const struct server *server)
 	uint64_t room = server->ready.buffer_bytes;
 
 	if (server->ready.kind == MF_READY_LISTENER)
-		return LISTENER_BODY_MAX;
+		return MF_HTTP_BODY_MAX;
 	return (uint32_t)(room < MF_HTTP_BODY_MAX ? room : MF_HTTP_BODY_MAX);
 }
 
@@ -288,6 +285,9 @@ static int open_workers(struct server *server, struct mf_error *err)
 		worker->access_log = server->access_log;
 		worker->access_form = options->access_form;
 		worker->front_settings.http.body_bytes = body_limit(server);
+		if (server->ready.kind == MF_READY_LISTENER)
+			worker->front_settings.form =
+				options->protocol == MF_SERVE_RAW ? MF_FRONT_RAW : MF_FRONT_WIRE;
 		worker->image = &server->image;
 		worker->ready = &server->ready;
 		worker->policy = &server->program.policy;

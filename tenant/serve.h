@@ -10,7 +10,13 @@
 #include "tenant/rate.h"
 #include "tenant/store.h"
 
+enum mf_serve_protocol {
+	MF_SERVE_HTTP,
+	MF_SERVE_RAW, /* whatever the program speaks: a connection is a request */
+};
+
 struct mf_serve_options {
+	enum mf_serve_protocol protocol;
 	struct mf_program_options program;
 	struct mf_tenant_store_options store;
 	struct mf_pool_settings pool; /* vms and queue are for all workers together */

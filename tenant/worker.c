@@ -12,7 +12,8 @@
 
 struct job {
 	struct mf_job base;
-	struct mf_front_request *request;
+	struct mf_front_request *request; /* no more once base.over */
+	bool *slow;                       /* of the client's connection */
 };
 
 /* What a client is told: the status table of docs/design.md. */
@@ -44,11 +45,13 @@ static void on_done(struct mf_job *base, enum mf_outcome outcome,
 {
 	struct job *job = (struct job *)base;
 
-	*job->request->slow = base->slow;
-	job->request->vm = base->vm;
-	job->request->exits = base->exits;
-	job->request->outcome = mf_outcome_name(outcome);
-	answer(job->request, outcome, response);
+	*job->slow = base->slow;
+	if (!base->over) {
+		job->request->vm = base->vm;
+		job->request->exits = base->exits;
+		job->request->outcome = mf_outcome_name(outcome);
+		answer(job->request, outcome, response);
+	}
 	free(job);
 }
 
@@ -68,6 +71,8 @@ static int on_submit(void *backend, struct mf_front_request *request)
 	}
 	job->base.request = request->abi;
 	job->base.request_bytes = request->size_bytes;
+	job->base.pieces = request->abi ? NULL : request;
+	job->slow = request->slow;
 	job->base.done = on_done;
 	job->base.slow = *request->slow;
 	job->request = request;
@@ -100,9 +105,18 @@ static void on_record(void *backend, const struct mf_front_record *record)
 	mf_journal_put(worker->access_log, line, bytes);
 }
 
-static const struct mf_front_backend_ops backend_ops = {.submit = on_submit, .cancel = on_cancel};
+static void on_pieces(void *backend, struct mf_front_request *request)
+{
+	struct mf_worker *worker = backend;
+	struct job *job = request->data;
+
+	mf_pool_go_on(worker->pool, &job->base);
+}
+
+static const struct mf_front_backend_ops backend_ops = {
+	.submit = on_submit, .cancel = on_cancel, .go_on = on_pieces};
 static const struct mf_front_backend_ops logging_ops = {
-	.submit = on_submit, .cancel = on_cancel, .record = on_record};
+	.submit = on_submit, .cancel = on_cancel, .go_on = on_pieces, .record = on_record};
 
 /* With the lock held. What is closed already has left its numbers behind. */
 static void tell(struct mf_worker *worker)

@@ -40,6 +40,10 @@ void mf_connection_reset(struct mf_process *process, uint32_t number);
 /* Take what the program has sent: how many bytes. */
 size_t mf_connection_take(struct mf_process *process, uint32_t number, void *to, size_t room);
 
+/* The same in two steps: copy it, and take as much of it as was of use. */
+size_t mf_connection_peek(struct mf_process *process, uint32_t number, void *to, size_t room);
+void mf_connection_taken(struct mf_process *process, uint32_t number, size_t bytes);
+
 struct mf_connection_state {
 	bool accepted;   /* the program has it, or has had it */
 	bool ended;      /* the program sends no more; what it has sent may still be there */

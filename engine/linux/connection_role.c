@@ -70,17 +70,30 @@ void mf_connection_reset(struct mf_process *process, uint32_t number)
 	mf_connection_notify(process, connection, POLLIN | POLLOUT | POLLRDHUP | POLLHUP | POLLERR);
 }
 
-size_t mf_connection_take(struct mf_process *process, uint32_t number, void *to, size_t room)
+size_t mf_connection_peek(struct mf_process *process, uint32_t number, void *to, size_t room)
 {
-	const struct mf_connection *connection = at(process, number);
 	struct mf_cursor cursor;
-	int64_t taken;
+	int64_t bytes;
 
 	mf_cursor_host(&cursor, process, to, room, MF_WRITE);
-	taken = mf_stream_take(process, &connection->output, &cursor, false);
-	if (taken > 0)
-		mf_connection_has_room(process, connection);
-	return taken > 0 ? (size_t)taken : 0;
+	bytes = mf_stream_take(process, &at(process, number)->output, &cursor, true);
+	return bytes > 0 ? (size_t)bytes : 0;
+}
+
+void mf_connection_taken(struct mf_process *process, uint32_t number, size_t bytes)
+{
+	if (!bytes)
+		return;
+	mf_stream_drop(process, &at(process, number)->output, bytes);
+	mf_connection_has_room(process, at(process, number));
+}
+
+size_t mf_connection_take(struct mf_process *process, uint32_t number, void *to, size_t room)
+{
+	size_t bytes = mf_connection_peek(process, number, to, room);
+
+	mf_connection_taken(process, number, bytes);
+	return bytes;
 }
 
 void mf_connection_look(const struct mf_process *process, uint32_t number,

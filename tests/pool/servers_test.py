@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: MIT
 """Programs that know nothing of Mayfly and serve HTTP as they would anywhere: each request in a VM of its own, whatever
 they wait with."""
+import http.client
 import os
 import re
+import socket
 import tempfile
 
 from serving import BUILD, EMULATED, SLOWER, Server, wait_until
 from mayfly import MAYFLY, command, expect
-from claims import check, claim, main, matches, same
+from claims import check, claim, fail, main, matches, same
 
 GUEST = os.environ.get("MAYFLY_SERVER", os.path.join(BUILD, "tests/pool/server-guest"))
 MODES = ("epoll", "edge", "poll", "select", "accept", "threads")
@@ -90,11 +92,71 @@ def nothing_of_a_request_is_visible_to_the_next():
 def what_becomes_of_bad_requests_is_told_and_the_next_is_served():
     with serving("epoll", "--deadline", "60s", "--audit", vms=2) as server:
         for what, error in (("abort", "crash"), ("exit", "crash"), ("memory", "memory"), ("nothing", "response"),
-                            ("short", "response"), ("garbage", "response"), ("flood", "response")):
+                            ("garbage", "response")):
             refused(server.ask(f"/bad/{what}"), 502, error, what)
             same(server.ask("/count").body, b"1", f"after {what}")
         server.stop()
         matches(r" 0 unclean", server.log(), "audits")
+
+
+@claim(emulated=True)
+def an_answer_that_is_cut_short_is_seen_to_be():
+    with serving("epoll", "--deadline", "60s", vms=1) as server:
+        try:
+            fail("an answer that its program cut short", server.ask("/bad/short"))
+        except http.client.IncompleteRead as error:
+            same(error.partial, b"short", "what came of it")
+        same(server.ask("/count").body, b"1", "afterwards")
+
+
+def read_until(sock, wanted):
+    got = b""
+    while wanted not in got:
+        part = sock.recv(65536)
+        check(part, f"it ended before {wanted[:20]}", got[:500])
+        got += part
+    return got
+
+
+@claim(emulated=True)
+def answers_without_end_reach_their_clients_as_they_are_written():
+    with serving("epoll", "--workers", "1", "--deadline", "60s", vms=1) as server:
+        for target, wanted in (("/events", b"data: event"), ("/bad/flood", b"\0" * 1000)):
+            sock = server.send_only(target)
+            read_until(sock, wanted)
+            sock.close()
+            wait_until(lambda: server.ask("/count").body == b"1", f"the VM, once the client of {target} is gone", 10)
+
+
+@claim(emulated=True)
+def another_protocol_goes_both_ways():
+    with serving("accept", "--workers", "1", vms=1) as server:
+        for _ in range(2):
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(20 * SLOWER)
+            sock.connect(server.path)
+            sock.sendall(b"GET /upgrade HTTP/1.1\r\nHost: x\r\nUpgrade: shout\r\nConnection: Upgrade\r\n\r\n")
+            matches(r"^HTTP/1.1 101 ", read_until(sock, b"\r\n\r\n"), "the answer")
+            for word in (b"first", b"second"):
+                sock.sendall(word)
+                same(read_until(sock, word.upper()), word.upper(), "an echo")
+            sock.shutdown(socket.SHUT_WR)
+            same(sock.recv(10), b"", "the end")
+            sock.close()
+        same(server.ask("/count").body, b"1", "HTTP, afterwards")
+
+
+@claim(emulated=True)
+def a_connection_without_http_is_a_request():
+    with serving("lines", "--protocol", "raw", "--workers", "1", vms=2) as server:
+        for _ in range(3):
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(20 * SLOWER)
+            sock.connect(server.path)
+            for number in range(1, 4):
+                sock.sendall(b"hello\n")
+                same(read_until(sock, b"\n"), b"%d hello\n" % number, "a line, with the number of this connection's")
+            sock.close()
 
 
 @claim

@@ -56,6 +56,11 @@ static void put_all(int fd, const char *bytes, size_t count)
 	}
 }
 
+static void put_text(int fd, const char *text)
+{
+	put_all(fd, text, strlen(text));
+}
+
 static void answer(int fd, const char *body, size_t count)
 {
 	char head[128];
@@ -131,6 +136,38 @@ static void answer_large(int fd, size_t bytes)
 	memset(body, 'b', bytes);
 	answer(fd, body, bytes);
 	free(body);
+}
+
+/* Events without end, each when its time has come. */
+static int answer_events(int fd)
+{
+	const struct timespec pause = {.tv_nsec = 2000000};
+	int count;
+
+	put_text(fd, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+	for (count = 0; count < 100000; count++) {
+		put_all(fd, "data: event\n\n", 13);
+		nanosleep(&pause, NULL);
+	}
+	return -1;
+}
+
+/* Another protocol from here on: what comes goes back, in capitals. */
+static int answer_upgrade(int fd)
+{
+	char bytes[512];
+	ssize_t got, i;
+
+	fcntl(fd, F_SETFL, 0);
+	put_text(fd, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: shout\r\nConnection: "
+		     "Upgrade\r\n\r\n");
+	while ((got = read(fd, bytes, sizeof(bytes))) > 0) {
+		for (i = 0; i < got; i++)
+			bytes[i] = (char)(bytes[i] >= 'a' && bytes[i] <= 'z' ? bytes[i] - 32
+									     : bytes[i]);
+		put_all(fd, bytes, (size_t)got);
+	}
+	return -1;
 }
 
 static void answer_file(int fd)
@@ -273,6 +310,10 @@ static int serve(int fd, char *request, const char *body, size_t body_bytes)
 		return answer_until_close(fd);
 	} else if (asks(request, "/chunks", &rest)) {
 		return answer_chunks(fd);
+	} else if (asks(request, "/events", &rest)) {
+		return answer_events(fd);
+	} else if (asks(request, "/upgrade", &rest)) {
+		return answer_upgrade(fd);
 	} else if (asks(request, "/slow", &rest)) {
 		answer_slowly(fd);
 	} else if (asks(request, "/file", &rest)) {
@@ -451,6 +492,23 @@ static void run_accept(int threads)
 	}
 }
 
+/* No HTTP: each line is answered with a number. */
+static void run_lines(void)
+{
+	char line[512], text[32];
+	ssize_t got;
+	int fd;
+
+	while ((fd = accept(listener, NULL, NULL)) >= 0) {
+		while ((got = read(fd, line, sizeof(line))) > 0) {
+			snprintf(text, sizeof(text), "%u ", ++served);
+			put_all(fd, text, strlen(text));
+			put_all(fd, line, (size_t)got);
+		}
+		close(fd);
+	}
+}
+
 static void listen_at(const char *where)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET};
@@ -482,7 +540,9 @@ int main(int argc, char **argv)
 		pause();
 	if (!strcmp(mode, "second"))
 		listen_at("81"); /* the first one is never waited at */
-	if (!strcmp(mode, "poll"))
+	if (!strcmp(mode, "lines"))
+		run_lines();
+	else if (!strcmp(mode, "poll"))
 		run_poll();
 	else if (!strcmp(mode, "select"))
 		run_select();
