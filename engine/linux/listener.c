@@ -74,6 +74,24 @@ static bool shares(const struct mf_guest_listener *a, const struct mf_guest_list
 	       mf_settings_number(&b->settings, SOL_SOCKET, option);
 }
 
+static int family_of(const struct mf_listener_name *name)
+{
+	sa_family_t family;
+
+	memcpy(&family, name->address, sizeof(family));
+	return family;
+}
+
+/* Of IPv4 and IPv6, and the one of IPv6 is for that alone (IPV6_V6ONLY)? */
+static bool is_apart(const struct mf_guest_listener *a, int a_family,
+		     const struct mf_guest_listener *b, int b_family)
+{
+	const struct mf_guest_listener *six = a_family == AF_INET6 ? a : b;
+
+	return a_family != b_family &&
+	       mf_settings_number(&six->settings, IPPROTO_IPV6, IPV6_V6ONLY);
+}
+
 /* Has another socket this name for itself? */
 static bool is_taken(const struct mf_process *process, const struct mf_guest_listener *listener,
 		     const struct mf_listener_name *name)
@@ -85,7 +103,9 @@ static bool is_taken(const struct mf_process *process, const struct mf_guest_lis
 		const struct mf_guest_listener *other = &lx->listeners[i];
 
 		if (other == listener || !other->state || !other->name.bytes ||
-		    !mf_names_meet(&other->name, name) || shares(other, listener, SO_REUSEPORT))
+		    !mf_names_meet(&other->name, name) ||
+		    is_apart(other, family_of(&other->name), listener, family_of(name)) ||
+		    shares(other, listener, SO_REUSEPORT))
 			continue;
 		if (listens(other) || !shares(other, listener, SO_REUSEADDR))
 			return true;
@@ -111,10 +131,7 @@ static bool choose_port(struct mf_process *process, const struct mf_guest_listen
 
 static bool is_internet(const struct mf_listener_name *name)
 {
-	sa_family_t family;
-
-	memcpy(&family, name->address, sizeof(family));
-	return family != AF_UNIX;
+	return family_of(name) != AF_UNIX;
 }
 
 static int take_name(struct mf_process *process, const struct mf_guest_listener *listener,

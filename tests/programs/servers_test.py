@@ -3,6 +3,7 @@
 """Servers in the languages that Debian ships, as anybody writes them: each of their requests meets the program as it was
 when it waited first, behind the requests that warmed it up."""
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -61,6 +62,21 @@ def php_serves():
         for _ in range(3):
             same(running.ask("/").body, b"1", "a page")
         same(running.ask("/", b"x" * 8000).body, b"8000", "a body that was posted")
+
+
+@claim
+def redis_is_each_connections_own():
+    with Server("--protocol", "raw", "--memory", "512M", "--allow-read", guest="/usr/bin/redis-server",
+                args=("--save", "", "--appendonly", "no"), vms=2) as running:
+        for _ in range(3):
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(100)
+            sock.connect(running.path)
+            for command, answer in ((b"PING", b"+PONG\r\n"), (b"DBSIZE", b":0\r\n"), (b"SET a 41", b"+OK\r\n"),
+                                    (b"INCR a", b":42\r\n"), (b"DBSIZE", b":1\r\n")):
+                sock.sendall(command + b"\r\n")
+                same(sock.recv(100), answer, command)
+            sock.close()
 
 
 @claim(long=True)
