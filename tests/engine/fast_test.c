@@ -68,6 +68,14 @@ Test(fast, interrupted_calls_are_made_again, .timeout = 60)
 	end("signals");
 }
 
+Test(fast, a_thread_that_does_nothing_but_call_leaves_others_their_turn, .timeout = 120)
+{
+	run_max_us = 60000000;
+	begin(true);
+	is_answered("/spin", "done");
+	end("spin");
+}
+
 /* Whatever it does to the area or to the code, the VM ends clean and serves the next request. */
 Test(fast, abuse_stays_inside, .timeout = 600)
 {

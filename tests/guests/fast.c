@@ -2,6 +2,7 @@
 /*
  * The program of fast_test. "/calls": system calls with every register looked at; "/many": a
  * thousand that need no exit; "/signals": interrupted calls, made again behind their handlers;
+ * "/spin": one thread does nothing but call, others get on;
  * "/scribble" and "/jump" (with eight random bytes as their body) are hostile.
  */
 #include <errno.h>
@@ -151,6 +152,38 @@ static void signals(void)
 		 *answer ? "" : "done");
 }
 
+static volatile int stop;
+
+static void *stop_later(void *unused)
+{
+	while (alarms < 3)
+		;
+	stop = 1;
+	return unused;
+}
+
+/* Nearly always in a call that is answered in the guest; timers and another thread get their turn.
+ */
+static void spin(void)
+{
+	struct sigaction action = {.sa_handler = on_alarm};
+	struct itimerval often = {{0, 3000}, {0, 3000}};
+	struct itimerval never = {0};
+	pthread_t thread;
+
+	alarms = 0;
+	stop = 0;
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	expect("thread", pthread_create(&thread, NULL, stop_later, NULL), 0);
+	while (!stop)
+		getpid();
+	setitimer(ITIMER_REAL, &never, NULL);
+	pthread_join(thread, NULL);
+	snprintf(answer + strlen(answer), sizeof(answer) - strlen(answer), "%s",
+		 *answer ? "" : "done");
+}
+
 static uint64_t seed;
 
 static uint64_t random_word(void)
@@ -201,6 +234,8 @@ int main(void)
 			many();
 		else if (!strcmp(target.data, "/signals"))
 			signals();
+		else if (!strcmp(target.data, "/spin"))
+			spin();
 		else if (!strcmp(target.data, "/scribble"))
 			scribble();
 		else
