@@ -11,6 +11,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+/* So many options may be set in ring 3 (guest/fast/option.c). */
+#define SETTINGS_ROOM 7u
+
 /* An area in the making. */
 struct telling {
 	struct mf_process *process;
@@ -95,6 +98,8 @@ static void tell_connection(struct telling *telling, const struct mf_connection 
 		fd->flags |= MF_FAST_END;
 	if (connection->marks & MF_CONNECTION_SHUT_WRITE)
 		fd->flags |= MF_FAST_MUTE;
+	if (connection->settings.count + SETTINGS_ROOM <= MF_SOCKET_SETTINGS)
+		fd->flags |= MF_FAST_SETS;
 	fd->room = room_of(connection);
 	tell_names(connection, fd);
 	tell_input(telling, connection, fd);

@@ -73,10 +73,14 @@ int64_t fast_ioctl(const struct call *call)
 /* Those that say how, and are taken whatever their value is. */
 static bool is_harmless(const struct mf_fast_fd *fd, uint64_t level, uint64_t option)
 {
+	if (!(fd->flags & MF_FAST_SETS))
+		return false;
 	if (level == SOL_SOCKET)
 		return option == SO_KEEPALIVE || option == SO_REUSEADDR;
-	return level == IPPROTO_TCP && fd->flags & MF_FAST_INET &&
-	       (option == TCP_NODELAY || option == TCP_QUICKACK);
+	if (level != IPPROTO_TCP || !(fd->flags & MF_FAST_INET))
+		return false;
+	return option == TCP_NODELAY || option == TCP_QUICKACK || option == TCP_KEEPIDLE ||
+	       option == TCP_KEEPINTVL || option == TCP_KEEPCNT;
 }
 
 int64_t fast_setsockopt(const struct call *call)

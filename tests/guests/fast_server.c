@@ -173,7 +173,20 @@ static void some_option(int fd)
 	socklen_t bytes = (socklen_t)below(20);
 	int on = (int)below(2);
 
-	switch (below(7)) {
+	switch (below(9)) {
+	case 7:
+		on = (int)below(100);
+		say("keepidle",
+		    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE + (int)below(3), &on, sizeof(on)));
+		break;
+	case 8:
+		on = (int)below(20);
+		say("another option",
+		    setsockopt(fd, on % 2 ? SOL_SOCKET : IPPROTO_IP, on, &on, sizeof(on)));
+		bytes = sizeof(on);
+		say("keepidle", getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &on, &bytes));
+		say("  is", on);
+		break;
 	case 0:
 		say("F_GETFL", fcntl(fd, F_GETFL));
 		break;

@@ -53,10 +53,11 @@ enum mf_fast_kind {
 enum mf_fast_flag {
 	MF_FAST_NONBLOCK = 1,
 	MF_FAST_CLOEXEC = 2,
-	MF_FAST_END = 4,    /* behind the input is the end of the stream */
-	MF_FAST_MORE = 8,   /* behind the input is more, which the engine has */
-	MF_FAST_MUTE = 32,  /* writing is the engine's */
-	MF_FAST_INET = 128, /* TCP options make sense */
+	MF_FAST_END = 4,   /* behind the input is the end of the stream */
+	MF_FAST_MORE = 8,  /* behind the input is more, which the engine has */
+	MF_FAST_MUTE = 16, /* writing is the engine's */
+	MF_FAST_INET = 32, /* TCP options make sense */
+	MF_FAST_SETS = 64, /* there is room for what is set of it */
 };
 
 /* A descriptor, or (fd -1) a connection that waits to be accepted. */
