@@ -23,6 +23,8 @@ struct mf_plane {
 	struct mf_control *control;
 	struct mf_events *events;
 	uv_async_t asked;
+	uv_poll_t followers;
+	unsigned int handles;
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 	const struct mf_control_request *request; /* NULL: none, or it is done */
@@ -278,6 +280,15 @@ static void on_stop(void *arg)
 
 static const struct mf_control_ops ops = {.ask = on_ask, .stop = on_stop};
 
+static void on_follower(uv_poll_t *poll, int status, int events)
+{
+	const struct mf_plane *plane = poll->data;
+
+	(void)status;
+	(void)events;
+	mf_events_accept(plane->events);
+}
+
 static int open_sockets(struct mf_plane *plane, const char *path, struct mf_error *err)
 {
 	char events[MF_PATH_ROOM + 8];
@@ -287,6 +298,13 @@ static int open_sockets(struct mf_plane *plane, const char *path, struct mf_erro
 	code = mf_control_open(&plane->control, path, &ops, plane, err);
 	if (!code)
 		code = mf_events_open(&plane->events, events, err);
+	if (!code) {
+		uv_poll_init(&plane->supervisor->loop, &plane->followers,
+			     mf_events_fd(plane->events));
+		plane->followers.data = plane;
+		plane->handles++;
+		uv_poll_start(&plane->followers, UV_READABLE, on_follower);
+	}
 	return code ? code : mf_control_start(plane->control, err);
 }
 
@@ -302,6 +320,7 @@ int mf_plane_open(struct mf_supervisor *supervisor, const char *path, struct mf_
 	pthread_cond_init(&plane->done, NULL);
 	uv_async_init(&supervisor->loop, &plane->asked, on_asked);
 	plane->asked.data = plane;
+	plane->handles = 1;
 	supervisor->plane = plane;
 	code = open_sockets(plane, path, err);
 	if (code)
@@ -311,7 +330,10 @@ int mf_plane_open(struct mf_supervisor *supervisor, const char *path, struct mf_
 
 static void on_closed(uv_handle_t *handle)
 {
-	free(handle->data);
+	struct mf_plane *plane = handle->data;
+
+	if (!--plane->handles)
+		free(plane);
 }
 
 void mf_plane_close(struct mf_supervisor *supervisor)
@@ -326,12 +348,14 @@ void mf_plane_close(struct mf_supervisor *supervisor)
 	pthread_cond_signal(&plane->done);
 	pthread_mutex_unlock(&plane->lock);
 	mf_control_close(plane->control);
+	if (plane->handles > 1)
+		uv_close((uv_handle_t *)&plane->followers, on_closed);
 	mf_events_close(plane->events);
 	uv_close((uv_handle_t *)&plane->asked, on_closed);
 }
 
 void mf_plane_tell(struct mf_plane *plane, const char *json)
 {
-	if (plane)
+	if (plane && plane->events)
 		mf_events_send(plane->events, json);
 }

@@ -40,11 +40,16 @@ char *mf_control_event_text(const struct mf_control_event *event);
 int mf_control_event_read(struct mf_control_event *event, const char *text, size_t bytes);
 void mf_control_event_print(const struct mf_control_event *event, FILE *to);
 
-/* Events are told on a socket of their own, by nng's PUB: who is slow misses some. */
+/* Events are told on a socket of their own, as nng's PUB does: who is slow misses some. One thread.
+ */
 struct mf_events;
 
 /* Set-up: the path is claimed and made 0600. 0, or with a sentence and *out NULL. */
 int mf_events_open(struct mf_events **out, const char *path, struct mf_error *err);
+/* To be watched: readable when somebody new wants to follow. */
+int mf_events_fd(const struct mf_events *events);
+void mf_events_accept(struct mf_events *events);
+/* Never waits. */
 void mf_events_send(struct mf_events *events, const char *text);
 void mf_events_close(struct mf_events *events);
 
