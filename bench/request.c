@@ -21,7 +21,7 @@ static void address_of(char *to, size_t room, bool tcp, unsigned int index)
 {
 	if (tcp)
 		snprintf(to, room, "127.0.0.1:%u",
-			 20000 + (unsigned int)getpid() % 10000 * 3 + index);
+			 20000 + (unsigned int)getpid() % 4000 * 3 + index);
 	else
 		snprintf(to, room, "unix:/tmp/bench-%d-%u.sock", (int)getpid(), index);
 }

@@ -19,6 +19,8 @@
 #define HERE    "{here}"    /* the folder of this build's benchmarks */
 #define SCRIPTS "{scripts}" /* the folder of the servers in other languages */
 
+#define WARM_UP "GET:/hello*50"
+
 #define ARGS_MAX 6u
 
 struct program {
@@ -102,13 +104,13 @@ static bool start(struct world *world, int kind)
 	size_t count = 0;
 	bool good;
 
-	snprintf(address, sizeof(address), "127.0.0.1:%d", 20000 + getpid() % 10000 * 3 + kind);
+	snprintf(address, sizeof(address), "127.0.0.1:%d", 20000 + getpid() % 4000 * 3 + kind);
 	if (kind == MAYFLY) {
 		const char *const front[] = {HERE "/../cli/mayfly", "serve", "--listen", address,
 					     "--workers",           "1"};
 		const char *const more[] = {"--vms",         "16",        "--memory",
 					    program->memory, "--control", world->control};
-		const char *const last[ARGS_MAX] = {"--allow-read", "--"};
+		const char *const last[ARGS_MAX] = {"--allow-read", "--warmup", WARM_UP, "--"};
 
 		count = append(all, count, front, address);
 		count = append(all, count, more, address);

@@ -23,5 +23,9 @@ class Hello(BaseHTTPRequestHandler):
         pass
 
 
+class Server(HTTPServer):
+    request_queue_size = 64  # of five, connections are dropped
+
+
 host, port = sys.argv[1].rsplit(":", 1)
-HTTPServer((host, int(port)), Hello).serve_forever()
+Server((host, int(port)), Hello).serve_forever()

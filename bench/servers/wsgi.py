@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A WSGI application on wsgiref's server. Argument: HOST:PORT."""
 import sys
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 served = 0
+
+
+class Server(WSGIServer):
+    request_queue_size = 64  # of five, connections are dropped
 
 
 class Quiet(WSGIRequestHandler):
@@ -19,4 +23,4 @@ def hello(environ, start_response):
 
 
 host, port = sys.argv[1].rsplit(":", 1)
-make_server(host, int(port), hello, handler_class=Quiet).serve_forever()
+make_server(host, int(port), hello, server_class=Server, handler_class=Quiet).serve_forever()
