@@ -9,17 +9,55 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 _Static_assert(MF_OUTPUT_LINE + 64 <= PIPE_BUF, "a pipe that can be written takes a whole line");
 
-/* A write after poll() blocks only if another thread took the room in between: they take turns. */
-static int put_line(const char *text, size_t bytes, int patience_ms)
+static bool as_json; /* set before there are threads */
+
+void mf_output_set_json(bool json)
 {
+	as_json = json;
+}
+
+/* A line as an object; `text` loses its LF. As much of it as fits into what a pipe takes at once.
+ */
+static size_t make_object(char out[PIPE_BUF], const char *source, const char *text, size_t bytes)
+{
+	struct timespec now;
+	size_t at, i;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	at = (size_t)snprintf(out, PIPE_BUF,
+			      "{\"time\":%lld.%06ld,\"source\":\"%.32s\",\"text\":\"",
+			      (long long)now.tv_sec, now.tv_nsec / 1000, source);
+	for (i = 0; i < bytes && at < PIPE_BUF - 16; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (c == '\n' && i + 1 == bytes)
+			break;
+		if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f)
+			at += (size_t)snprintf(out + at, PIPE_BUF - at, "\\u%04x", c);
+		else
+			out[at++] = (char)c;
+	}
+	memcpy(out + at, "\"}\n", 3);
+	return at + 3;
+}
+
+/* A write after poll() blocks only if another thread took the room in between: they take turns. */
+static int put_line(const char *source, const char *text, size_t bytes, int patience_ms)
+{
+	char object[PIPE_BUF];
 	static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 	struct pollfd log = {.fd = STDERR_FILENO, .events = POLLOUT};
 	int put = 0;
 
+	if (as_json) {
+		bytes = make_object(object, source, text, bytes);
+		text = object;
+	}
 	pthread_mutex_lock(&turn);
 	if (poll(&log, 1, patience_ms) > 0)
 		put = write(STDERR_FILENO, text, bytes) >= 0;
@@ -37,7 +75,8 @@ void mf_output_say(int patience_ms, const char *format, ...)
 	length = vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	if (length > 0)
-		put_line(text, length < (int)sizeof(text) ? (size_t)length : sizeof(text) - 1,
+		put_line("mayfly", text,
+			 length < (int)sizeof(text) ? (size_t)length : sizeof(text) - 1,
 			 patience_ms);
 }
 
@@ -50,7 +89,7 @@ static void new_second(struct mf_output_meter *meter, uint64_t second)
 		length = snprintf(text, sizeof(text),
 				  "mayfly: %u lines of guest output were dropped\n",
 				  meter->swallowed);
-		put_line(text, (size_t)length, 0);
+		put_line("mayfly", text, (size_t)length, 0);
 	}
 	*meter = (struct mf_output_meter){.second = second};
 }
@@ -76,8 +115,10 @@ void mf_output_note(struct mf_output *output, const char *text)
 
 	if (!may_print(output->meter))
 		return;
-	length = snprintf(line, sizeof(line), "[%s] %s\n", output->tag, text);
-	if (!put_line(line, length < (int)sizeof(line) ? (size_t)length : sizeof(line) - 1, 0))
+	length = as_json ? snprintf(line, sizeof(line), "%s", text)
+			 : snprintf(line, sizeof(line), "[%s] %s\n", output->tag, text);
+	if (!put_line(output->tag, line,
+		      length < (int)sizeof(line) ? (size_t)length : sizeof(line) - 1, 0))
 		output->meter->swallowed++;
 }
 

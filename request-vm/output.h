@@ -7,6 +7,7 @@
 #ifndef MF_REQUEST_VM_OUTPUT_H
 #define MF_REQUEST_VM_OUTPUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -30,6 +31,9 @@ struct mf_output {
 
 /* An mf_output_fn (engine/linux/process.h) over struct mf_output. Takes 64 KiB at the most. */
 ssize_t mf_output_write(void *output, int fd, const void *bytes, size_t count);
+
+/* Each line from now on is an object of JSON (time, source, text). Before threads are started. */
+void mf_output_set_json(bool json);
 
 /* Print a begun line, forget it. At the end of a request. */
 void mf_output_flush(struct mf_output *output);

@@ -618,6 +618,7 @@ int mf_serve(const struct mf_serve_options *options, struct mf_error *err)
 	};
 	int ret;
 
+	mf_output_set_json(options->log_json);
 	mf_program_calm_host();
 	server.status.workers = calloc(server.status.worker_count, sizeof(*server.status.workers));
 	ret = check_files(options, server.status.worker_count, &server.guests_end, err);

@@ -97,6 +97,19 @@ def a_log_that_was_moved_away_is_opened_again():
 
 
 @claim
+def what_is_logged_can_be_objects():
+    with Server("--log-format", "json") as server:
+        server.ask("/print?3")
+        server.ask("/crash")
+        server.stop()
+        found = [json.loads(line) for line in server.log().splitlines()]
+    same([line["text"] for line in found if line["source"].startswith("vm ")][:3],
+         [f"line {i} of the guest" for i in range(3)], "what the program printed", *found)
+    check(any("request ended: " in line["text"] for line in found), "why the request ended", *found)
+    check(all(line["time"] > 1e9 and line["text"] and "\n" not in line["text"] for line in found), "each", *found)
+
+
+@claim
 def a_log_that_nobody_reads_holds_nobody_up():
     """Standard output is a pipe without a reader: a megabyte and a pipe of lines wait, the others are dropped."""
     reader, writer = os.pipe()
