@@ -115,7 +115,7 @@ static void costs_one_exit(const char *mode)
 	unsigned int i;
 
 	begin(mode);
-	for (i = 0; i < 40; i++) {
+	for (i = 0; i < rounds(8, 40, 400); i++) {
 		is_answered(ask(&fast, 'a', 1));
 		if (i >= 4) {
 			cr_assert_eq(fast.user_exits, 1, "%s, request %u: %lu user exits", mode, i,
@@ -149,7 +149,7 @@ Test(fast_server, what_a_request_prints_costs_no_exit, .timeout = 100)
 
 	begin("epoll");
 	lab.policy.output = count_output;
-	for (i = 0; i < 20; i++) {
+	for (i = 0; i < rounds(6, 20, 20); i++) {
 		is_answered(ask(&fast, 'w', 1));
 		cr_assert_eq(printed, i + 1, "request %u: %zu lines", i, printed);
 		cr_assert(i < 4 || (fast.user_exits == 1 && !fast.faults),
@@ -204,7 +204,7 @@ static void compare(const struct outcome *one, const struct outcome *two, const 
 /* The same calls in a VM where the engine answers each of them. */
 static void come_to_the_same(const char *mode)
 {
-	unsigned int count = rounds(20, 300, 20000);
+	unsigned int count = rounds(6, 300, 20000);
 	struct mf_policy slow;
 	unsigned int i;
 
@@ -241,7 +241,7 @@ Test(fast_server, random_calls_on_blocking_sockets_come_to_the_same, .timeout = 
 
 Test(fast_server, a_forged_log_hurts_the_forger_alone, .timeout = 300)
 {
-	unsigned int count = rounds(40, 400, 20000);
+	unsigned int count = rounds(10, 400, 20000);
 	unsigned int i;
 
 	run_max_us = 50000;

@@ -79,7 +79,7 @@ Test(fast, a_thread_that_does_nothing_but_call_leaves_others_their_turn, .timeou
 /* Whatever it does to the area or to the code, the VM ends clean and serves the next request. */
 Test(fast, abuse_stays_inside, .timeout = 600)
 {
-	unsigned int count = rounds(40, 400, 20000);
+	unsigned int count = rounds(16, 400, 20000);
 	unsigned int i;
 
 	run_max_us = 20000;
