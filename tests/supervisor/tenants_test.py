@@ -148,20 +148,21 @@ def an_engine_that_dies_is_started_again_and_the_neighbour_sees_nothing():
     with Daemon(tenant("victim", host="victim"), tenant("neighbour", HELLO, host="neighbour"),
                 top='restart-max = "200ms"\n') as daemon:
         with Load(daemon, "neighbour", "/") as neighbour, Load(daemon, "victim", again=True) as victim:
-            until, kills = time.monotonic() + seconds, 0
-            while time.monotonic() < until or kills < 3:
+            until, killed = time.monotonic() + seconds, set()
+            while time.monotonic() < until or len(killed) < 3:
                 victim.wait_served(rng.randrange(1, 20))
-                pid = daemon.list()["victim"]["pid"]
-                if pid and daemon.states()["victim"] == "serving":
-                    os.kill(pid, rng.choice([signal.SIGKILL, signal.SIGSEGV, signal.SIGKILL]))
-                    kills += 1
+                row = daemon.list()["victim"]
+                # one that was killed already may be listed for a moment still
+                if row["state"] == "serving" and row["pid"] not in killed:
+                    os.kill(row["pid"], rng.choice([signal.SIGKILL, signal.SIGSEGV, signal.SIGKILL]))
+                    killed.add(row["pid"])
             daemon.wait_serving()
             victim.wait_served(5)
             neighbour.wait_served(5)
-        same(neighbour.failures, [], f"what the neighbour lost over {kills} kills")
+        same(neighbour.failures, [], f"what the neighbour lost over {len(killed)} kills")
         check(victim.served > 0, "the victim served")
         same(daemon.list()["neighbour"]["restarts"], 0, "the neighbour's restarts")
-        check(daemon.list()["victim"]["restarts"] >= kills - 1, "the victim's restarts")
+        wait_until(lambda: daemon.list()["victim"]["restarts"] >= len(killed), "each death to be seen", 20)
 
 
 @claim
@@ -275,7 +276,7 @@ def a_log_that_nobody_reads_stops_nothing():
             reload = [MAYFLY, "ctl", "--control", f"unix:{control}", "reload", "one"]
             for _ in range(20):
                 expect(command(reload), 0, "a command")
-            same(ask("/count"), 200, "it serves")
+            wait_until(lambda: ask("/count") == 200, "it to serve still", 60)
             os.set_blocking(read, False)
             check(len(os.read(read, 1 << 20)) > 0, "there was a log")
         finally:
@@ -347,7 +348,7 @@ def tenants_come_and_go_with_the_file():
 
 @claim
 def it_ends_in_order_and_leaves_nothing():
-    with Daemon(tenant("one", host="one", deadline="3s"), tenant("two", HELLO, host="two"), tenant("bad", "/nowhere", host="bad"),
+    with Daemon(tenant("one", host="one", deadline="5s"), tenant("two", HELLO, host="two"), tenant("bad", "/nowhere", host="bad"),
                 wait=False) as daemon:
         daemon.wait_serving("one", "two")
         started = daemon.children()
@@ -362,6 +363,21 @@ def it_ends_in_order_and_leaves_nothing():
         same([pid for pid in started if alive(pid)], [], "processes that are left")
         check(not os.path.exists(daemon.path) and not os.path.exists(daemon.control), "sockets are removed")
         same(os.listdir(f"{daemon.folder.name}/run"), [], "what is left of its folder")
+
+
+@claim
+def a_second_signal_does_not_wait():
+    with Daemon(tenant("one", host="one", deadline="10m", drain="10m")) as daemon:
+        started = daemon.children()
+        client = daemon.client(seconds=600)
+        client.request("GET", "/sleep", headers={"Host": "one"})
+        wait_until(lambda: daemon.ctl("status", "one").out.decode().split("busy")[1].split()[0] == "1", "the request to run", 30)
+        daemon.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: daemon.events("stopping"), "it to end", 30)
+        same(daemon.process.poll(), None, "it waits for what runs")
+        same(daemon.stop(), 0, "exit status")
+        same([pid for pid in started if alive(pid)], [], "processes that are left")
+        client.close()
 
 
 @claim
