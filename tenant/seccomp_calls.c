@@ -112,11 +112,16 @@ static const int base[] = {
 	SYS_geteuid,
 	SYS_getgid,
 	SYS_getegid,
+	SYS_getgroups,
 	SYS_getrlimit,
 	SYS_getrusage,
 	SYS_times,
 	SYS_uname,
 	SYS_sysinfo,
+	/* as whom a thread reaches files; without privilege nothing comes of them */
+	SYS_setfsuid,
+	SYS_setfsgid,
+	SYS_setgroups,
 };
 
 static const int open_files[] = {
@@ -148,9 +153,9 @@ static const int open_files[] = {
 
 /* Landlock does not know chmod, chown, utime and xattr: only their descriptor forms are here. */
 static const int change_files[] = {
-	SYS_mkdir,    SYS_mkdirat,   SYS_rmdir, SYS_unlink,    SYS_unlinkat,     SYS_rename,
-	SYS_renameat, SYS_renameat2, SYS_link,  SYS_linkat,    SYS_symlink,      SYS_symlinkat,
-	SYS_truncate, SYS_fchmod,    SYS_creat, SYS_fsetxattr, SYS_fremovexattr,
+	SYS_mkdir,    SYS_mkdirat,   SYS_rmdir,  SYS_unlink, SYS_unlinkat,  SYS_rename,
+	SYS_renameat, SYS_renameat2, SYS_link,   SYS_linkat, SYS_symlink,   SYS_symlinkat,
+	SYS_truncate, SYS_fchmod,    SYS_fchown, SYS_creat,  SYS_fsetxattr, SYS_fremovexattr,
 };
 
 static const int unlink_only[] = {SYS_unlink, SYS_unlinkat};

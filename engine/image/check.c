@@ -107,11 +107,11 @@ static const char *check_engine_page(const struct mf_mem *mem, const struct mf_m
 		return "the engine's pages are not where they belong";
 	if (va == MF_VA_CLOCK)
 		return mf_mem_is_file(mem, here) ? NULL : "its clock is not the engine's";
-	/* The entry stub's page ends with what it answers about the thread. */
+	/* The entry stub's page ends with what it answers about the thread and its user. */
 	bytes = va == MF_VA_ENTRY ? MF_STUB_THREAD : MF_PAGE;
 	if (mf_mem_is_file(mem, here) ||
 	    memcmp(mem->guest + here.at, blank->guest + there.at, bytes))
-		return "the engine's pages were changed, or it was built by another user";
+		return "the engine's pages were changed";
 	return NULL;
 }
 

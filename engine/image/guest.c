@@ -83,8 +83,6 @@ static int install_entry(struct mf_vm *vm)
 		return ret;
 	memcpy(at, from, (size_t)(to - from));
 	patch(at, (size_t)(to - from), MF_STUB_PATCH_PID, MF_GUEST_PID);
-	patch(at, (size_t)(to - from), MF_STUB_PATCH_UID, getuid());
-	patch(at, (size_t)(to - from), MF_STUB_PATCH_GID, getgid());
 	if (!(vm->kvm.kvm->traits.cr4_extra & MF_CR4_SMAP))
 		patch_smap(at, (size_t)(to - from));
 	return 0;
@@ -99,33 +97,54 @@ struct mf_fast_area *mf_guest_fast(const struct mf_vm *vm)
 	return mf_mem_at(&vm->mem, gpa, sizeof(struct mf_fast_area));
 }
 
+/* What the stub answers with. */
+static void tell_stub(struct mf_vm *vm, uint32_t offset, const void *now, size_t bytes)
+{
+	struct mf_gpa gpa;
+	uint8_t *at;
+
+	if (!mf_pt_lookup(&vm->mem, MF_GVA(MF_VA_ENTRY), &gpa))
+		return;
+	at = vm->mem.guest + gpa.at + offset;
+	if (!memcmp(at, now, bytes))
+		return;
+	mf_mem_mark(&vm->mem, at, bytes);
+	memcpy(at, now, bytes);
+}
+
 void mf_guest_set_thread(struct mf_vm *vm, uint32_t tid, bool others)
 {
 	struct mf_stub_thread now = {tid, others};
 	struct mf_fast_area *area = mf_guest_fast(vm);
-	struct mf_gpa gpa;
-	uint8_t *at;
 
 	if (area && (area->state.tid != tid || area->state.others != others)) {
 		mf_mem_mark(&vm->mem, area, sizeof(area->state));
 		area->state.tid = tid;
 		area->state.others = others;
 	}
+	tell_stub(vm, MF_STUB_THREAD, &now, sizeof(now));
+}
 
-	if (!mf_pt_lookup(&vm->mem, MF_GVA(MF_VA_ENTRY), &gpa))
-		return;
-	at = vm->mem.guest + gpa.at + MF_STUB_THREAD;
-	if (!memcmp(at, &now, sizeof(now)))
-		return;
-	mf_mem_mark(&vm->mem, at, sizeof(now));
-	memcpy(at, &now, sizeof(now));
+void mf_guest_set_ids(struct mf_vm *vm, const struct mf_stub_ids *ids)
+{
+	struct mf_fast_area *area = mf_guest_fast(vm);
+
+	if (area && (area->state.uid != ids->uid || area->state.euid != ids->euid ||
+		     area->state.gid != ids->gid || area->state.egid != ids->egid)) {
+		mf_mem_mark(&vm->mem, area, sizeof(area->state));
+		area->state.uid = ids->uid;
+		area->state.euid = ids->euid;
+		area->state.gid = ids->gid;
+		area->state.egid = ids->egid;
+	}
+	tell_stub(vm, MF_STUB_IDS, ids, sizeof(*ids));
 }
 
 /* What ring 3 answers calls with. */
 static int install_fast(struct mf_vm *vm)
 {
 	struct mf_fast_state state = {
-		.tid = MF_GUEST_PID, .pid = MF_GUEST_PID, .uid = getuid(), .gid = getgid()};
+		.tid = MF_GUEST_PID, .pid = MF_GUEST_PID};
 	int ret = engine_blob(vm, MF_VA_FAST, MF_READ | MF_EXEC, mf_fast_start, mf_fast_end);
 	struct mf_gpa gpa;
 

@@ -38,6 +38,10 @@ void mf_guest_step_over_out(struct mf_vm *vm);
 /* What the entry stub says of the thread on the vCPU; `others`: it is not the only one. */
 void mf_guest_set_thread(struct mf_vm *vm, uint32_t tid, bool others);
 
+/* What it says of who the program is. */
+struct mf_stub_ids;
+void mf_guest_set_ids(struct mf_vm *vm, const struct mf_stub_ids *ids);
+
 /* Redirect a vCPU on hardware KVM through the CR3 reload; registers stay as they are. */
 void mf_guest_reload_cr3(struct mf_vm *vm);
 

@@ -4,10 +4,12 @@
  * write. They are made on a descriptor that was opened under permission, for the host's calls by
  * name would follow a link that is put there in between.
  */
+#include "engine/linux/credentials.h"
 #include "engine/linux/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -192,18 +194,32 @@ int64_t mf_sys_futimesat(struct mf_process *process, const uint64_t arg[6])
 	return set_timevals(process, arg[0], arg[1], arg[2]);
 }
 
-/* Without privilege an owner can only be set to what it is, and by the owner. */
-static int64_t check_owner(int fd, uint64_t uid, uint64_t gid)
+/* An owner can always be set to what it is, by the owner. */
+static int64_t check_owner(const struct mf_process *process, int fd, uint64_t uid, uint64_t gid)
 {
 	struct stat st;
+	bool owner;
 
 	if (fstat(fd, &st))
 		return -errno;
-	if ((uint32_t)uid != UINT32_MAX && (st.st_uid != getuid() || (uint32_t)uid != st.st_uid))
+	owner = mf_linux(process)->ids.uid[MF_ID_FILES] == st.st_uid ||
+		mf_ids_can(process, CAP_CHOWN);
+	if ((uint32_t)uid != UINT32_MAX && (!owner || (uint32_t)uid != st.st_uid))
 		return -EPERM;
-	if ((uint32_t)gid != UINT32_MAX && (st.st_uid != getuid() || (uint32_t)gid != st.st_gid))
+	if ((uint32_t)gid != UINT32_MAX && (!owner || (uint32_t)gid != st.st_gid))
 		return -EPERM;
 	return 0;
+}
+
+/* Another owner: the host says who may. The engine's own groups are none of the program's unless it
+ * has begun as root. */
+static int64_t change_owner(const struct mf_process *process, int fd, uint64_t uid, uint64_t gid)
+{
+	const struct mf_ids *ids = &mf_linux(process)->ids;
+
+	if (!ids->changed && !mf_ids_can(process, CAP_CHOWN))
+		return -EPERM;
+	return fchown(fd, (uid_t)uid, (gid_t)gid) ? -errno : 0;
 }
 
 static int64_t set_owner(struct mf_process *process, uint64_t dirfd, uint64_t va, uint64_t uid,
@@ -217,8 +233,37 @@ static int64_t set_owner(struct mf_process *process, uint64_t dirfd, uint64_t va
 		fd = mf_name_open(process, &name, MF_PERMIT_WRITE, O_PATH | nofollow, 0);
 	if (fd < 0)
 		return fd;
-	ret = check_owner(fd, uid, gid);
+	ret = check_owner(process, fd, uid, gid);
 	close(fd);
+	if (ret != -EPERM)
+		return ret;
+	fd = open_to_change(process, &name, nofollow);
+	if (fd < 0)
+		return fd == -ELOOP ? -EPERM : fd; /* a link itself */
+	ret = change_owner(process, fd, uid, gid);
+	close(fd);
+	return ret;
+}
+
+/* Of what a descriptor of the program refers to. */
+static int64_t set_owner_of(struct mf_process *process, const struct mf_fd *entry,
+			    const uint64_t arg[6], uint64_t uid, uint64_t gid)
+{
+	int64_t ret;
+	bool ours;
+	int fd;
+
+	if (entry->host < 0 || !(mf_fd_ops(entry)->traits & MF_FD_HAS_HOST))
+		return -EPERM;
+	ret = check_owner(process, entry->host, uid, gid);
+	if (ret != -EPERM)
+		return ret;
+	fd = fd_to_change(process, arg[0], &ours);
+	if (fd < 0)
+		return fd == -EBADF ? -EPERM : fd;
+	ret = change_owner(process, fd, uid, gid);
+	if (ours)
+		close(fd);
 	return ret;
 }
 
@@ -238,9 +283,7 @@ int64_t mf_sys_fchown(struct mf_process *process, const uint64_t arg[6])
 
 	if (!entry || entry->flags & O_PATH)
 		return -EBADF;
-	if (entry->host < 0 || !(mf_fd_ops(entry)->traits & MF_FD_HAS_HOST))
-		return -EPERM;
-	return check_owner(entry->host, arg[1], arg[2]);
+	return set_owner_of(process, entry, arg, arg[1], arg[2]);
 }
 
 int64_t mf_sys_fchownat(struct mf_process *process, const uint64_t arg[6])
@@ -256,9 +299,7 @@ int64_t mf_sys_fchownat(struct mf_process *process, const uint64_t arg[6])
 	if (!first && (int)arg[0] != AT_FDCWD) {
 		if (!entry)
 			return -EBADF;
-		return entry->kind == MF_FD_FILE || (entry->kind == MF_FD_DIR && entry->host >= 0)
-			       ? check_owner(entry->host, arg[2], arg[3])
-			       : -EPERM;
+		return set_owner_of(process, entry, arg, arg[2], arg[3]);
 	}
 	return set_owner(process, arg[0], arg[1], arg[2], arg[3],
 			 arg[4] & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0);

@@ -3,6 +3,7 @@
 #include "engine/image/elf.h"
 #include "engine/image/guest.h"
 #include "engine/image/layout.h"
+#include "engine/linux/credentials.h"
 #include "engine/linux/exec.h"
 #include "engine/linux/fd.h"
 #include "engine/linux/filemap.h"
@@ -275,6 +276,7 @@ static int load(struct mf_process *process, const struct mf_exec *exec, struct p
 
 	if (ret)
 		return ret;
+	mf_ids_begin(process);
 	MF_DIRTY(process, umask) = process->policy->umask ? process->policy->umask - 1 : 022;
 	mf_limit_init(process);
 	ignore_signals(process);

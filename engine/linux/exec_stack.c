@@ -3,6 +3,7 @@
  * fs/binfmt_elf.c. */
 #include "engine/image/elf.h"
 #include "engine/image/layout.h"
+#include "engine/linux/credentials.h"
 #include "engine/linux/exec.h"
 #include "engine/linux/memory.h"
 #include "engine/linux/renew.h"
@@ -122,7 +123,7 @@ static void aux_machine(const struct mf_process *process, struct aux *aux)
 	aux_add(aux, AT_CLKTCK, 100);
 }
 
-static void aux_program(struct aux *aux, const struct mf_elf *elf,
+static void aux_program(const struct mf_process *process, struct aux *aux, const struct mf_elf *elf,
 			const struct mf_exec_places *places)
 {
 	aux_add(aux, AT_PHDR, elf->phdr_vaddr ? places->base + elf->phdr_vaddr : 0);
@@ -131,10 +132,10 @@ static void aux_program(struct aux *aux, const struct mf_elf *elf,
 	aux_add(aux, AT_BASE, places->interp_base);
 	aux_add(aux, AT_FLAGS, 0);
 	aux_add(aux, AT_ENTRY, places->base + elf->entry);
-	aux_add(aux, AT_UID, getuid());
-	aux_add(aux, AT_EUID, getuid());
-	aux_add(aux, AT_GID, getgid());
-	aux_add(aux, AT_EGID, getgid());
+	aux_add(aux, AT_UID, mf_uid(process));
+	aux_add(aux, AT_EUID, mf_uid(process));
+	aux_add(aux, AT_GID, mf_gid(process));
+	aux_add(aux, AT_EGID, mf_gid(process));
 	aux_add(aux, AT_SECURE, 0);
 }
 
@@ -188,7 +189,7 @@ static int fill(struct mf_process *process, struct stack *stack, const struct mf
 	align(stack, MF_RENEWED_ALIGN);
 	MF_DIRTY(process, random_at) = push(stack, &renewed, sizeof(renewed));
 	aux_machine(process, &aux);
-	aux_program(&aux, elf, places);
+	aux_program(process, &aux, elf, places);
 	aux_rest(process, &aux, name, platform);
 	/* argc, argv, NULL, envp, NULL and the pairs must end on a 16-byte boundary. */
 	if ((1 + args->count + 1 + envs->count + 1) % 2)

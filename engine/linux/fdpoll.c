@@ -61,13 +61,14 @@ int64_t mf_fd_block(struct mf_process *process, const struct mf_fd *entry, const
 
 void mf_fd_stat_anon(const struct mf_process *process, struct stat *st)
 {
-	(void)process;
+	const struct mf_ids *ids = &mf_linux(process)->ids;
+
 	*st = (struct stat){.st_mode = 0600,
 			    .st_nlink = 1,
 			    .st_blksize = MF_PAGE,
 			    .st_ino = ANON_INODE,
-			    .st_uid = getuid(),
-			    .st_gid = getgid()};
+			    .st_uid = ids->uid[MF_ID_FILES],
+			    .st_gid = ids->gid[MF_ID_FILES]};
 }
 
 int64_t mf_fd_broken_pipe(struct mf_process *process)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who the program is: users, groups, capabilities, its session. The ids are those of the engine's
- * user and stay; there is no privilege, whoever that user is. The program leads a session and a
- * process group of its own, without a terminal, and has no children.
+ * What else says who the program is: capabilities, its session, the machine's name. It leads a
+ * session and a process group of its own, without a terminal, and has no children.
  */
 #include "engine/linux/identity.h"
 #include "engine/linux/guestmem.h"
@@ -13,97 +12,8 @@
 #include <linux/capability.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "engine/image/guest.h"
-
-#define UNCHANGED ((uint32_t)-1)
-
-/* Setting the first `count` ids: each may stay or be what it is. */
-static int64_t set_ids(const uint64_t arg[6], int count, uint32_t own)
-{
-	int i;
-
-	for (i = 0; i < count; i++) {
-		if ((uint32_t)arg[i] != UNCHANGED && (uint32_t)arg[i] != own)
-			return -EPERM;
-	}
-	return 0;
-}
-
-static int64_t set_id(const uint64_t arg[6], uint32_t own)
-{
-	return (uint32_t)arg[0] == UNCHANGED ? -EINVAL : set_ids(arg, 1, own);
-}
-
-static int64_t get_ids(struct mf_process *process, const uint64_t arg[6], uint32_t own)
-{
-	int i;
-
-	for (i = 0; i < 3; i++) {
-		if (mf_guest_write(process, arg[i], &own, sizeof(own)))
-			return -EFAULT;
-	}
-	return 0;
-}
-
-int64_t mf_sys_setuid(struct mf_process *process, const uint64_t arg[6])
-{
-	return set_id(arg, getuid());
-}
-
-int64_t mf_sys_setgid(struct mf_process *process, const uint64_t arg[6])
-{
-	return set_id(arg, getgid());
-}
-
-/* None is what it has; one that believes to be root gives them up as its first step down. */
-int64_t mf_sys_setgroups(struct mf_process *process, const uint64_t arg[6])
-{
-	(void)process;
-	return getuid() || (int)arg[0] ? -EPERM : 0;
-}
-
-int64_t mf_sys_setreuid(struct mf_process *process, const uint64_t arg[6])
-{
-	return set_ids(arg, 2, getuid());
-}
-
-int64_t mf_sys_setregid(struct mf_process *process, const uint64_t arg[6])
-{
-	return set_ids(arg, 2, getgid());
-}
-
-int64_t mf_sys_setresuid(struct mf_process *process, const uint64_t arg[6])
-{
-	return set_ids(arg, 3, getuid());
-}
-
-int64_t mf_sys_setresgid(struct mf_process *process, const uint64_t arg[6])
-{
-	return set_ids(arg, 3, getgid());
-}
-
-int64_t mf_sys_getresuid(struct mf_process *process, const uint64_t arg[6])
-{
-	return get_ids(process, arg, getuid());
-}
-
-int64_t mf_sys_getresgid(struct mf_process *process, const uint64_t arg[6])
-{
-	return get_ids(process, arg, getgid());
-}
-
-/* These return the id that was in force, also when the new one is refused (setfsuid(2)). */
-int64_t mf_sys_setfsuid(struct mf_process *process, const uint64_t arg[6])
-{
-	return getuid();
-}
-
-int64_t mf_sys_setfsgid(struct mf_process *process, const uint64_t arg[6])
-{
-	return getgid();
-}
 
 void mf_identity_name(struct utsname *name)
 {
@@ -151,7 +61,7 @@ int64_t mf_sys_setsid(struct mf_process *process, const uint64_t arg[6])
 	return -EPERM;
 }
 
-/* Capabilities: none (capget(2)). */
+/* Capabilities: see credentials.c. */
 static int64_t capability_words(struct mf_process *process, uint64_t va,
 				struct __user_cap_header_struct *header)
 {
@@ -168,7 +78,9 @@ static int64_t capability_words(struct mf_process *process, uint64_t va,
 
 int64_t mf_sys_capget(struct mf_process *process, const uint64_t arg[6])
 {
-	struct __user_cap_data_struct none[2] = {{0}};
+	const struct mf_ids *ids = &mf_linux(process)->ids;
+	struct __user_cap_data_struct data[2] = {
+		{.effective = ids->effective, .permitted = ids->permitted}};
 	struct __user_cap_header_struct header;
 	int64_t words = capability_words(process, arg[0], &header);
 
@@ -180,11 +92,13 @@ int64_t mf_sys_capget(struct mf_process *process, const uint64_t arg[6])
 		return -ESRCH;
 	if (!arg[1])
 		return 0;
-	return mf_guest_write(process, arg[1], none, (size_t)words * sizeof(none[0]));
+	return mf_guest_write(process, arg[1], data, (size_t)words * sizeof(data[0]));
 }
 
+/* They can only become fewer; what a new program would inherit is none. */
 int64_t mf_sys_capset(struct mf_process *process, const uint64_t arg[6])
 {
+	const struct mf_ids *ids = &mf_linux(process)->ids;
 	struct __user_cap_data_struct data[2] = {{0}};
 	struct __user_cap_header_struct header;
 	int64_t words = capability_words(process, arg[0], &header);
@@ -195,10 +109,12 @@ int64_t mf_sys_capset(struct mf_process *process, const uint64_t arg[6])
 		return -EPERM;
 	if (mf_guest_read(process, arg[1], data, (size_t)words * sizeof(data[0])))
 		return -EFAULT;
-	return data[0].effective || data[0].permitted || data[0].inheritable || data[1].effective ||
-			       data[1].permitted || data[1].inheritable
-		       ? -EPERM
-		       : 0;
+	if (data[0].inheritable || data[1].effective || data[1].permitted || data[1].inheritable ||
+	    data[0].permitted & ~ids->permitted || data[0].effective & ~data[0].permitted)
+		return -EPERM;
+	MF_DIRTY(process, ids.permitted) = data[0].permitted;
+	MF_DIRTY(process, ids.effective) = data[0].effective;
+	return 0;
 }
 
 /* There are no children. */

@@ -3,6 +3,7 @@
  * The Linux state of an image file, before anything believes it: no index leads out of its table,
  * no list runs in a circle, no count is of something else.
  */
+#include "engine/linux/credentials.h"
 #include "engine/linux/image_check.h"
 #include "engine/image/check.h"
 #include "engine/image/layout.h"
@@ -203,6 +204,8 @@ const char *mf_linux_check(const struct mf_image *image, uint64_t *owned)
 
 	if (check.lx->exited || check.lx->exit_signal || check.lx->umask > 0777)
 		wrong = "its program has ended";
+	if (!wrong && !mf_ids_are_sound(&check.lx->ids))
+		wrong = "who it is, or it was built by another user";
 	if (!wrong)
 		wrong = check_threads(&check);
 	if (!wrong)

@@ -2,6 +2,7 @@
 /* System calls about the process itself: identity, limits, machine, end. */
 #include "engine/image/clock.h"
 #include "engine/image/guest.h"
+#include "engine/linux/credentials.h"
 #include "engine/linux/guestmem.h"
 #include "engine/linux/sched.h"
 #include "engine/linux/syscall.h"
@@ -55,17 +56,12 @@ int64_t mf_sys_getppid(struct mf_process *process, const uint64_t arg[6])
 
 int64_t mf_sys_getuid(struct mf_process *process, const uint64_t arg[6])
 {
-	return getuid();
+	return mf_uid(process);
 }
 
 int64_t mf_sys_getgid(struct mf_process *process, const uint64_t arg[6])
 {
-	return getgid();
-}
-
-int64_t mf_sys_getgroups(struct mf_process *process, const uint64_t arg[6])
-{
-	return (int32_t)arg[0] < 0 ? -EINVAL : 0; /* no supplementary groups */
+	return mf_gid(process);
 }
 
 int64_t mf_sys_umask(struct mf_process *process, const uint64_t arg[6])
@@ -138,16 +134,6 @@ static int64_t set_name(struct mf_process *process, uint64_t va)
 	return 0;
 }
 
-/* What prctl sets of the process and only tells: nobody is there who would act by it. */
-enum {
-	NOT_DUMPABLE = 1,
-	KEEPS_CAPS = 2,
-	IS_SUBREAPER = 4,
-	NO_NEW_PRIVS = 8,
-	NO_HUGE_PAGES = 16,
-	DEATH_SIGNAL_SHIFT = 8,
-};
-
 static int64_t set_told(struct mf_process *process, uint32_t what, bool value)
 {
 	uint32_t told = mf_linux(process)->told;
@@ -169,11 +155,11 @@ static int64_t put_int(struct mf_process *process, uint64_t va, int value)
 
 static int64_t set_death_signal(struct mf_process *process, uint64_t signo)
 {
-	uint32_t told = mf_linux(process)->told & ((1u << DEATH_SIGNAL_SHIFT) - 1);
+	uint32_t told = mf_linux(process)->told & ((1u << MF_TOLD_DEATH_SIGNAL_SHIFT) - 1);
 
 	if (signo >= MF_SIGNALS)
 		return -EINVAL;
-	MF_DIRTY(process, told) = told | (uint32_t)signo << DEATH_SIGNAL_SHIFT;
+	MF_DIRTY(process, told) = told | (uint32_t)signo << MF_TOLD_DEATH_SIGNAL_SHIFT;
 	return 0;
 }
 
@@ -228,15 +214,16 @@ static int64_t set_option(struct mf_process *process, const uint64_t arg[6])
 	case PR_SET_PDEATHSIG:
 		return set_death_signal(process, arg[1]);
 	case PR_SET_DUMPABLE:
-		return arg[1] > 1 ? -EINVAL : set_told(process, NOT_DUMPABLE, !arg[1]);
+		return arg[1] > 1 ? -EINVAL : set_told(process, MF_TOLD_NOT_DUMPABLE, !arg[1]);
 	case PR_SET_KEEPCAPS:
-		return arg[1] > 1 ? -EINVAL : set_told(process, KEEPS_CAPS, arg[1]);
+		return arg[1] > 1 ? -EINVAL : set_told(process, MF_TOLD_KEEPS_CAPS, arg[1]);
 	case PR_SET_CHILD_SUBREAPER:
-		return set_told(process, IS_SUBREAPER, arg[1]);
+		return set_told(process, MF_TOLD_IS_SUBREAPER, arg[1]);
 	case PR_SET_NO_NEW_PRIVS: /* there are none to gain */
-		return arg[1] != 1 || !no_more ? -EINVAL : set_told(process, NO_NEW_PRIVS, true);
+		return arg[1] != 1 || !no_more ? -EINVAL
+					       : set_told(process, MF_TOLD_NO_NEW_PRIVS, true);
 	case PR_SET_THP_DISABLE:
-		return no_more ? set_told(process, NO_HUGE_PAGES, arg[1]) : -EINVAL;
+		return no_more ? set_told(process, MF_TOLD_NO_HUGE_PAGES, arg[1]) : -EINVAL;
 	default:
 		return set_nothing(arg);
 	}
@@ -251,23 +238,23 @@ int64_t mf_sys_prctl(struct mf_process *process, const uint64_t arg[6])
 	case PR_GET_NAME:
 		return mf_guest_write(process, arg[1], mf_thread(process)->name, 16);
 	case PR_GET_PDEATHSIG:
-		return put_int(process, arg[1], (int)(told >> DEATH_SIGNAL_SHIFT));
+		return put_int(process, arg[1], (int)(told >> MF_TOLD_DEATH_SIGNAL_SHIFT));
 	case PR_GET_DUMPABLE:
-		return !get_told(process, NOT_DUMPABLE);
+		return !get_told(process, MF_TOLD_NOT_DUMPABLE);
 	case PR_GET_KEEPCAPS:
-		return get_told(process, KEEPS_CAPS);
+		return get_told(process, MF_TOLD_KEEPS_CAPS);
 	case PR_GET_CHILD_SUBREAPER:
-		return put_int(process, arg[1], (int)get_told(process, IS_SUBREAPER));
+		return put_int(process, arg[1], (int)get_told(process, MF_TOLD_IS_SUBREAPER));
 	case PR_GET_NO_NEW_PRIVS:
-		return alone ? get_told(process, NO_NEW_PRIVS) : -EINVAL;
+		return alone ? get_told(process, MF_TOLD_NO_NEW_PRIVS) : -EINVAL;
 	case PR_GET_THP_DISABLE:
-		return alone ? get_told(process, NO_HUGE_PAGES) : -EINVAL;
+		return alone ? get_told(process, MF_TOLD_NO_HUGE_PAGES) : -EINVAL;
 	case PR_GET_TSC:
 		return put_int(process, arg[1], PR_TSC_ENABLE);
 	case PR_GET_SECCOMP:
 		return 0;
 	case PR_GET_SECUREBITS:
-		return get_told(process, KEEPS_CAPS) ? SECBIT_KEEP_CAPS : 0;
+		return get_told(process, MF_TOLD_KEEPS_CAPS) ? SECBIT_KEEP_CAPS : 0;
 	default:
 		return set_option(process, arg);
 	}

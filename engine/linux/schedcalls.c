@@ -161,7 +161,8 @@ static bool is_meant(const struct mf_process *process, uint64_t which, uint64_t 
 		return false;
 	if ((uint32_t)which == PRIO_PROCESS)
 		return (int)i == mf_thread_find(process, id);
-	return !id || id == ((uint32_t)which == PRIO_USER ? getuid() : MF_GUEST_PID);
+	return !id || id == ((uint32_t)which == PRIO_USER ? mf_linux(process)->ids.uid[MF_ID_REAL]
+							  : MF_GUEST_PID);
 }
 
 int64_t mf_sys_getpriority(struct mf_process *process, const uint64_t arg[6])

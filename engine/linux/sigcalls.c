@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls about signals. */
 #include "engine/image/guest.h"
+#include "engine/linux/credentials.h"
 #include "engine/linux/guestmem.h"
 #include "engine/linux/signal.h"
 #include "engine/linux/syscall.h"
@@ -105,10 +106,11 @@ int64_t mf_sys_sigaltstack(struct mf_process *process, const uint64_t arg[6])
 	return !ret && arg[1] ? mf_guest_write(process, arg[1], &old, sizeof(old)) : ret;
 }
 
-static struct mf_siginfo sent_by_us(int signo, int code)
+static struct mf_siginfo sent_by_us(const struct mf_process *process, int signo, int code)
 {
-	return (struct mf_siginfo){
-		.signo = signo, .code = code, .sent = {.pid = MF_GUEST_PID, .uid = getuid()}};
+	return (struct mf_siginfo){.signo = signo,
+				   .code = code,
+				   .sent = {.pid = MF_GUEST_PID, .uid = mf_uid(process)}};
 }
 
 /* A process is its own group; another one there is not. */
@@ -120,7 +122,7 @@ static bool is_us(const struct mf_process *process, int pid)
 
 int64_t mf_sys_kill(struct mf_process *process, const uint64_t arg[6])
 {
-	struct mf_siginfo info = sent_by_us((int)arg[1], SI_USER);
+	struct mf_siginfo info = sent_by_us(process, (int)arg[1], SI_USER);
 
 	if (!is_us(process, (int)arg[0]))
 		return -ESRCH;
@@ -145,14 +147,14 @@ static int64_t send_to_thread(struct mf_process *process, int pid, int tid,
 
 int64_t mf_sys_tkill(struct mf_process *process, const uint64_t arg[6])
 {
-	struct mf_siginfo info = sent_by_us((int)arg[1], SI_TKILL);
+	struct mf_siginfo info = sent_by_us(process, (int)arg[1], SI_TKILL);
 
 	return send_to_thread(process, MF_GUEST_PID, (int)arg[0], &info);
 }
 
 int64_t mf_sys_tgkill(struct mf_process *process, const uint64_t arg[6])
 {
-	struct mf_siginfo info = sent_by_us((int)arg[2], SI_TKILL);
+	struct mf_siginfo info = sent_by_us(process, (int)arg[2], SI_TKILL);
 
 	return send_to_thread(process, (int)arg[0], (int)arg[1], &info);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Signals on their way: sending, waiting, taking. */
+#include "engine/linux/credentials.h"
 #include "engine/linux/rlimit.h"
 #include "engine/linux/signal.h"
 #include "engine/image/guest.h"
@@ -415,8 +416,9 @@ uint32_t mf_signal_find_thread(const struct mf_process *process, int tid)
 
 int64_t mf_process_signal(struct mf_process *process, int signo)
 {
-	struct mf_siginfo info = {
-		.signo = signo, .code = SI_USER, .sent = {.pid = MF_GUEST_PID, .uid = getuid()}};
+	struct mf_siginfo info = {.signo = signo,
+				  .code = SI_USER,
+				  .sent = {.pid = MF_GUEST_PID, .uid = mf_uid(process)}};
 
 	return mf_signal_send(process, mf_linux(process)->current % MF_THREADS, &info);
 }

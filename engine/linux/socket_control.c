@@ -4,6 +4,7 @@
  * regular file or a socket. What is received and is neither is closed, and told as cut off. A
  * file's position goes with it; it is not shared afterwards. Within the VM all kinds can be sent.
  */
+#include "engine/linux/credentials.h"
 #include "engine/linux/listener.h"
 
 #include "engine/image/guest.h"
@@ -105,14 +106,15 @@ static int rights_to_host(struct mf_process *process, const struct mf_fd *socket
 }
 
 /* A program may say who it is, and nobody else. */
-static int credentials_to_host(struct cmsghdr *message)
+static int credentials_to_host(const struct mf_process *process, struct cmsghdr *message)
 {
 	struct ucred cred;
 
 	if (data_bytes(message) != sizeof(cred))
 		return -EINVAL;
 	memcpy(&cred, CMSG_DATA(message), sizeof(cred));
-	if (cred.pid != (pid_t)MF_GUEST_PID || cred.uid != getuid() || cred.gid != getgid())
+	if (cred.pid != (pid_t)MF_GUEST_PID || !mf_ids_has_uid(process, cred.uid) ||
+	    !mf_ids_has_gid(process, cred.gid))
 		return -EPERM;
 	cred.pid = getpid();
 	memcpy(CMSG_DATA(message), &cred, sizeof(cred));
@@ -130,7 +132,7 @@ static int unix_to_host(struct mf_process *process, const struct mf_fd *socket,
 			return -EOPNOTSUPP; /* nobody at the other end could take them */
 		return rights_to_host(process, socket, message, head);
 	case SCM_CREDENTIALS:
-		return credentials_to_host(head);
+		return credentials_to_host(process, head);
 	default:
 		return -EINVAL;
 	}

@@ -21,6 +21,7 @@
 /* Of them real-time ones (RLIMIT_SIGPENDING); the rest is for those that must not fail. */
 #define MF_SIGQUEUE_MAX 1024u
 #define MF_LIMITS       16u  /* RLIM_NLIMITS */
+#define MF_GROUPS       64u  /* supplementary groups */
 #define MF_ALARMS       128u /* timers that send signals: three intervals, then timer_create's */
 
 /* A mapped range. The list is sorted from the top down, for new ranges come at the bottom: adding
@@ -426,6 +427,27 @@ struct mf_guest_listener {
 
 #define MF_LISTENERS 256u
 
+enum mf_id {
+	MF_ID_REAL,
+	MF_ID_EFFECTIVE,
+	MF_ID_SAVED,
+	MF_ID_FILES, /* as whom files are reached */
+	MF_IDS,
+};
+
+/* Who the program is (engine/linux/credentials.h). */
+struct mf_ids {
+	uint32_t uid[MF_IDS];
+	uint32_t gid[MF_IDS];
+	uint32_t permitted; /* capabilities, a bit each: of CAP_CHOWN, CAP_SETGID, CAP_SETUID */
+	uint32_t effective;
+	uint32_t engine_uid; /* as whom the engine ran that started it */
+	uint32_t engine_gid;
+	uint32_t changed; /* is not what it began as: file calls are made as who it is now */
+	uint32_t group_count;
+	uint32_t groups[MF_GROUPS]; /* sorted */
+};
+
 struct mf_linux {
 	/* memory */
 	uint64_t brk_start;
@@ -436,6 +458,7 @@ struct mf_linux {
 	uint32_t lock_future; /* mlockall(MCL_FUTURE) */
 	/* process */
 	uint32_t umask;
+	struct mf_ids ids;
 	uint64_t sigpending; /* sent to the process, and not taken yet: any thread's */
 	uint32_t exited;     /* exit_group was called */
 	int32_t exit_status;

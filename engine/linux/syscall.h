@@ -64,11 +64,13 @@ mf_syscall_fn mf_sys_signalfd, mf_sys_signalfd4;
 mf_syscall_fn mf_sys_rt_sigpending, mf_sys_rt_sigqueueinfo, mf_sys_rt_tgsigqueueinfo;
 mf_syscall_fn mf_sys_rt_sigtimedwait, mf_sys_rt_sigsuspend, mf_sys_rt_sigreturn, mf_sys_pause;
 mf_syscall_fn mf_sys_umask, mf_sys_prctl;
-/* identity.c */
+/* credentials.c */
+mf_syscall_fn mf_sys_geteuid, mf_sys_getegid;
 mf_syscall_fn mf_sys_setuid, mf_sys_setgid, mf_sys_setreuid, mf_sys_setgroups, mf_sys_setregid,
 	mf_sys_setresuid;
 mf_syscall_fn mf_sys_setresgid, mf_sys_getresuid, mf_sys_getresgid, mf_sys_setfsuid,
 	mf_sys_setfsgid;
+/* identity.c */
 mf_syscall_fn mf_sys_getpgrp, mf_sys_getpgid, mf_sys_setpgid, mf_sys_setsid, mf_sys_capget;
 mf_syscall_fn mf_sys_capset, mf_sys_wait4, mf_sys_waitid;
 mf_syscall_fn mf_sys_personality;

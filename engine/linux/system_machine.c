@@ -30,7 +30,7 @@ NUMBER(threads_max, "1024")
 NUMBER(entropy, "256")
 NUMBER(poolsize, "256")
 NUMBER(cap_last, "40")
-NUMBER(ngroups, "65536")
+NUMBER(ngroups, "64") /* MF_GROUPS */
 NUMBER(core_pattern, "core")
 NUMBER(map_count, "16384")
 NUMBER(mmap_min, "65536")

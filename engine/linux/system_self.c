@@ -251,22 +251,35 @@ static void print_set(FILE *out, const char *name, uint64_t set)
 	fprintf(out, "%s:\t%016llx\n", name, (unsigned long long)set);
 }
 
+static void print_ids(FILE *out, const struct mf_ids *ids)
+{
+	uint32_t i;
+
+	fprintf(out, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", ids->uid[MF_ID_REAL],
+		ids->uid[MF_ID_EFFECTIVE], ids->uid[MF_ID_SAVED], ids->uid[MF_ID_FILES],
+		ids->gid[MF_ID_REAL], ids->gid[MF_ID_EFFECTIVE], ids->gid[MF_ID_SAVED],
+		ids->gid[MF_ID_FILES]);
+	fprintf(out, "FDSize:\t%u\nGroups:\t", 64u);
+	for (i = 0; i < ids->group_count; i++)
+		fprintf(out, "%u ", ids->groups[i]);
+	fputs(ids->group_count ? "\n" : " \n", out);
+}
+
 void mf_text_status(struct mf_process *process, FILE *out, uint32_t number)
 {
 	const struct mf_linux *lx = mf_linux(process);
 	const struct mf_thread *thread = thread_of(process, number);
 	char state = state_of(process, thread);
-	unsigned int uid = getuid(), gid = getgid();
+	const struct mf_ids *ids = &lx->ids;
 	char comm[16];
 
 	comm_of(process, thread->tid, comm);
 	fprintf(out, "Name:\t%s\nUmask:\t%04o\nState:\t%c (%s)\nTgid:\t%u\nNgid:\t0\n", comm,
 		lx->umask, state, state == 'R' ? "running" : "sleeping", MF_GUEST_PID);
 	fprintf(out, "Pid:\t%u\nPPid:\t1\nTracerPid:\t0\n", thread->tid);
-	fprintf(out, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", uid, uid, uid, uid, gid, gid,
-		gid, gid);
-	fprintf(out, "FDSize:\t%u\nGroups:\t \nNStgid:\t%u\nNSpid:\t%u\nNSpgid:\t%u\nNSsid:\t%u\n",
-		64u, MF_GUEST_PID, thread->tid, MF_GUEST_PID, MF_GUEST_PID);
+	print_ids(out, &lx->ids);
+	fprintf(out, "NStgid:\t%u\nNSpid:\t%u\nNSpgid:\t%u\nNSsid:\t%u\n", MF_GUEST_PID,
+		thread->tid, MF_GUEST_PID, MF_GUEST_PID);
 	print_sizes(process, out);
 	fprintf(out, "CoreDumping:\t0\nTHP_enabled:\t0\nThreads:\t%u\nSigQ:\t0/1024\n",
 		lx->thread_count);
@@ -276,8 +289,8 @@ void mf_text_status(struct mf_process *process, FILE *out, uint32_t number)
 	print_set(out, "SigIgn", dispositions(process, true));
 	print_set(out, "SigCgt", dispositions(process, false));
 	print_set(out, "CapInh", 0);
-	print_set(out, "CapPrm", 0);
-	print_set(out, "CapEff", 0);
+	print_set(out, "CapPrm", ids->permitted);
+	print_set(out, "CapEff", ids->effective);
 	print_set(out, "CapBnd", 0);
 	print_set(out, "CapAmb", 0);
 	fputs("NoNewPrivs:\t1\nSeccomp:\t0\nSeccomp_filters:\t0\nCpus_allowed:\t1\n"

@@ -4,10 +4,12 @@
  * is printed from it by scripts/linux-table: a call that is DONE needs a differential case, and one
  * that is not says in words what is missing or why it is refused.
  */
+#include "engine/linux/credentials.h"
 #include "engine/linux/syscall.h"
 
 #include <asm/unistd_64.h>
 #include <errno.h>
+#include <string.h>
 
 /* What the oldest kernel headers that it is built with do not know. */
 enum {
@@ -169,11 +171,14 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 		fchmod, "do", fchmod,
 		"not of a file that may be neither read nor written; set-id bits are EPERM"),
 	[__NR_chown] = PARTIAL(chown, "sdd", chown,
-			       "to the owner and group that it has; other groups are EPERM"),
+			       "within what the host lets the engine; of a file that may be read "
+			       "or written, and no link"),
 	[__NR_fchown] = PARTIAL(fchown, "ddd", fchown,
-				"to the owner and group that it has; other groups are EPERM"),
+				"within what the host lets the engine; of a file that may be read "
+				"or written, and no link"),
 	[__NR_lchown] = PARTIAL(lchown, "sdd", lchown,
-				"to the owner and group that it has; other groups are EPERM"),
+				"within what the host lets the engine; of a file that may be read "
+				"or written, and no link"),
 	[__NR_umask] = DONE(umask, "o", umask),
 	[__NR_gettimeofday] = DONE(gettimeofday, "pp", gettimeofday),
 	[__NR_getrlimit] = DONE(getrlimit, "dp", getrlimit),
@@ -187,8 +192,8 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_getgid] = DONE(getgid, "", getgid),
 	[__NR_setuid] = DONE(setuid, "u", setuid),
 	[__NR_setgid] = DONE(setgid, "u", setgid),
-	[__NR_geteuid] = DONE(geteuid, "", getuid),
-	[__NR_getegid] = DONE(getegid, "", getgid),
+	[__NR_geteuid] = DONE(geteuid, "", geteuid),
+	[__NR_getegid] = DONE(getegid, "", getegid),
 	[__NR_setpgid] = DONE(setpgid, "dd", setpgid),
 	[__NR_getppid] = DONE(getppid, "", getppid),
 	[__NR_getpgrp] = DONE(getpgrp, "", getpgrp),
@@ -196,8 +201,7 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_setreuid] = DONE(setreuid, "dd", setreuid),
 	[__NR_setregid] = DONE(setregid, "dd", setregid),
 	[__NR_getgroups] = DONE(getgroups, "up", getgroups),
-	[__NR_setgroups] = PARTIAL(setgroups, "dp", setgroups,
-				   "to none, which is what it has, by uid 0; else EPERM"),
+	[__NR_setgroups] = PARTIAL(setgroups, "dp", setgroups, "at most 64"),
 	[__NR_setresuid] = DONE(setresuid, "ddd", setresuid),
 	[__NR_getresuid] = DONE(getresuid, "ppp", getresuid),
 	[__NR_setresgid] = DONE(setresgid, "ddd", setresgid),
@@ -378,7 +382,8 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[__NR_mknodat] =
 		PARTIAL(mknodat, "dsox", mknodat, "regular files; FIFOs and sockets are EPERM"),
 	[__NR_fchownat] = PARTIAL(fchownat, "dsddx", fchownat,
-				  "to the owner and group that it has; other groups are EPERM"),
+				  "within what the host lets the engine; of a file that may be "
+				  "read or written, and no link"),
 	[__NR_futimesat] = DONE(futimesat, "dsp", futimesat),
 	[__NR_newfstatat] = DONE(newfstatat, "dspx", newfstatat),
 	[__NR_unlinkat] = DONE(unlinkat, "dsx", unlinkat),
@@ -530,11 +535,27 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[NR_file_setattr] = ENOSYS_(file_setattr, "newer than Linux 6.1"),
 };
 
+/* The program is somebody else than the engine: see credentials.h. */
+static int64_t call_as_program(struct mf_process *process, const struct mf_syscall *call,
+			       const uint64_t arg[6])
+{
+	bool taken = mf_ids_enter(process);
+	int64_t ret;
+
+	if (!taken && strchr(call->format, 's'))
+		return -EPERM;
+	ret = call->call(process, arg);
+	if (taken)
+		mf_ids_leave();
+	return ret;
+}
+
 int64_t mf_syscall_dispatch(struct mf_process *process, uint64_t number, const uint64_t arg[6])
 {
 	const struct mf_syscall *call = number < MF_SYSCALLS ? &mf_syscalls[number] : NULL;
 
 	if (call && call->call)
-		return call->call(process, arg);
+		return mf_linux(process)->ids.changed ? call_as_program(process, call, arg)
+						      : call->call(process, arg);
 	return call && call->error ? -call->error : -ENOSYS;
 }

@@ -49,11 +49,13 @@ static int64_t constant(const struct call *call)
 	case SYS_gettid:
 		return area->tid;
 	case SYS_getuid:
-	case SYS_geteuid:
 		return area->uid;
+	case SYS_geteuid:
+		return area->euid;
 	case SYS_getgid:
-	case SYS_getegid:
 		return area->gid;
+	case SYS_getegid:
+		return area->egid;
 	case SYS_sched_yield:
 		return area->others ? MF_FAST_NOT_HERE : 0;
 	case SYS_futex:

@@ -7,7 +7,7 @@
  * flags, no stack may be used (red zone). A few answers are given here, all else leaves by the call
  * port with every register as the program set it; but calls in the table go to the code of guest/fast
  * first, in ring 3. At the end of that page stands what the engine keeps true about the thread on the
- * vCPU (struct mf_stub_thread).
+ * vCPU (struct mf_stub_thread) and the program (struct mf_stub_ids).
  */
 #include <mayfly/abi/call.h>
 #include <mayfly/abi/fast.h>
@@ -64,9 +64,9 @@
 	answer	39, 1f			/* getpid */
 	answer	186, 5f			/* gettid */
 	answer	102, 2f			/* getuid */
-	answer	107, 2f			/* geteuid */
-	answer	104, 3f			/* getgid */
-	answer	108, 3f			/* getegid */
+	answer	107, 3f			/* geteuid */
+	answer	104, 7f			/* getgid */
+	answer	108, 8f			/* getegid */
 	answer	24, 4f			/* sched_yield */
 	cmp	$MF_FAST_NUMBERS, %rax
 	jae	6f
@@ -78,11 +78,15 @@
 
 	.macro constants leave, page
 	\leave
-1:	mov	$0x11111111, %eax	/* the constants are patched: mf_stub_patch_* */
+1:	mov	$0x11111111, %eax	/* patched: MF_STUB_PATCH_PID */
 	\leave
-2:	mov	$0x22222222, %eax
+2:	mov	\page + MF_STUB_IDS(%rip), %eax
 	\leave
-3:	mov	$0x33333333, %eax
+3:	mov	\page + MF_STUB_IDS + 4(%rip), %eax
+	\leave
+7:	mov	\page + MF_STUB_IDS + 8(%rip), %eax
+	\leave
+8:	mov	\page + MF_STUB_IDS + 12(%rip), %eax
 	\leave
 4:	cmpl	$0, \page + MF_STUB_THREAD + 4(%rip)
 	jne	6b			/* somebody else may run */
@@ -95,6 +99,8 @@
 	.macro thread page
 	.org	\page + MF_STUB_THREAD
 	.long	0x11111111, 0
+	.org	\page + MF_STUB_IDS
+	.long	0, 0, 0, 0
 	.endm
 
 	.macro leave_software

@@ -3,7 +3,9 @@
 #ifndef MF_GUEST_STUB_STUB_H
 #define MF_GUEST_STUB_STUB_H
 
-#define MF_STUB_THREAD 0xff8 /* in the page of the entry stub: struct mf_stub_thread */
+/* In the page of the entry stub: */
+#define MF_STUB_THREAD 0xfe8 /* struct mf_stub_thread; from here on it changes */
+#define MF_STUB_IDS    0xff0 /* struct mf_stub_ids */
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>
@@ -14,15 +16,21 @@ struct mf_stub_thread {
 	uint32_t others; /* not 0: there are other threads */
 };
 
+/* Of the program, real and effective. */
+struct mf_stub_ids {
+	uint32_t uid;
+	uint32_t euid;
+	uint32_t gid;
+	uint32_t egid;
+};
+
 extern const uint8_t mf_stub_software[], mf_stub_software_end[];
 extern const uint8_t mf_stub_hardware[], mf_stub_hardware_end[];
 extern const uint8_t mf_stub_user[], mf_stub_user_touch[], mf_stub_user_end[];
 extern const uint8_t mf_stub_handlers[], mf_stub_reload[], mf_stub_handlers_end[];
 
-/* The constants that the stub answers with are first emitted as these words. */
+/* The constant that the stub answers with is first emitted as this word. */
 #define MF_STUB_PATCH_PID 0x11111111u
-#define MF_STUB_PATCH_UID 0x22222222u
-#define MF_STUB_PATCH_GID 0x33333333u
 
 #endif /* __ASSEMBLER__ */
 #endif

@@ -113,6 +113,8 @@ struct mf_fast_state {
 	uint32_t pid;
 	uint32_t uid;
 	uint32_t gid;
+	uint32_t euid;
+	uint32_t egid;
 	uint32_t active;    /* something is known of descriptors */
 	uint32_t order;     /* the last place that was given to an item */
 	uint32_t out_bytes; /* in use */
