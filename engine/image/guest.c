@@ -143,8 +143,7 @@ void mf_guest_set_ids(struct mf_vm *vm, const struct mf_stub_ids *ids)
 /* What ring 3 answers calls with. */
 static int install_fast(struct mf_vm *vm)
 {
-	struct mf_fast_state state = {
-		.tid = MF_GUEST_PID, .pid = MF_GUEST_PID};
+	struct mf_fast_state state = {.tid = MF_GUEST_PID, .pid = MF_GUEST_PID};
 	int ret = engine_blob(vm, MF_VA_FAST, MF_READ | MF_EXEC, mf_fast_start, mf_fast_end);
 	struct mf_gpa gpa;
 

@@ -14,10 +14,10 @@
 #include "engine/image/guest.h"
 #include "guest/stub/stub.h"
 
-#define UNCHANGED   ((uint32_t)-1)
-#define BIT(cap)    (1u << (cap))
-#define OF_ROOT     (BIT(CAP_CHOWN) | BIT(CAP_SETGID) | BIT(CAP_SETUID))
-#define OF_FILES    BIT(CAP_CHOWN)
+#define UNCHANGED ((uint32_t)-1)
+#define BIT(cap)  (1u << (cap))
+#define OF_ROOT   (BIT(CAP_CHOWN) | BIT(CAP_SETGID) | BIT(CAP_SETUID))
+#define OF_FILES  BIT(CAP_CHOWN)
 
 /* Whom the engine itself reaches files as. */
 static struct engine_ids {
@@ -80,8 +80,8 @@ void mf_ids_leave(void)
 
 static void tell_guest(struct mf_process *process, const struct mf_ids *ids)
 {
-	mf_guest_set_ids(&process->vm, &(struct mf_stub_ids){
-					       ids->uid[MF_ID_REAL], ids->uid[MF_ID_EFFECTIVE],
+	mf_guest_set_ids(&process->vm,
+			 &(struct mf_stub_ids){ids->uid[MF_ID_REAL], ids->uid[MF_ID_EFFECTIVE],
 					       ids->gid[MF_ID_REAL], ids->gid[MF_ID_EFFECTIVE]});
 }
 
@@ -147,7 +147,7 @@ static void follow_fsuid(const struct mf_ids *old, struct mf_ids *new)
 	if (!old->uid[MF_ID_FILES] && new->uid[MF_ID_FILES])
 		new->effective &= ~OF_FILES;
 	else if (old->uid[MF_ID_FILES] && !new->uid[MF_ID_FILES])
-		new->effective |= new->permitted & OF_FILES;
+		new->effective |= new->permitted &OF_FILES;
 }
 
 /* Be `new`, if the host lets the engine be that: else -EPERM. */

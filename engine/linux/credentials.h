@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * As whom a program acts: user and group ids, supplementary groups, and the capabilities to change
- * them (credentials(7), capabilities(7)). It begins as the engine's user. Root may step down, as far
- * as the host lets the engine be that user: from then on each of its calls is made with the file
- * system ids and groups that it has taken (setfsuid(2)), so that it is the host's kernel that says
- * what it may open, and whose the files are that it makes. All threads of a program are the same
- * user. Called by the system call table and by whoever tells ids.
+ * them (credentials(7), capabilities(7)). It begins as the engine's user. Root may step down, as
+ * far as the host lets the engine be that user: from then on each of its calls is made with the
+ * file system ids and groups that it has taken (setfsuid(2)), so that it is the host's kernel that
+ * says what it may open, and whose the files are that it makes. All threads of a program are the
+ * same user. Called by the system call table and by whoever tells ids.
  */
 #ifndef MF_ENGINE_LINUX_CREDENTIALS_H
 #define MF_ENGINE_LINUX_CREDENTIALS_H
@@ -30,8 +30,8 @@ void mf_ids_begin(struct mf_process *process);
 bool mf_ids_are_sound(const struct mf_ids *ids);
 
 /*
- * This thread of the engine reaches files as the program from here to mf_ids_leave(), which is to be
- * called on the same thread. False: the host does not let it, and nothing has changed.
+ * This thread of the engine reaches files as the program from here to mf_ids_leave(), which is to
+ * be called on the same thread. False: the host does not let it, and nothing has changed.
  */
 bool mf_ids_enter(const struct mf_process *process);
 void mf_ids_leave(void);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Root that becomes another user: what it says of itself then, what it may open, whose its files are. */
+/* Root that becomes another user: what it says of itself then, what it may open, whose its files
+ * are. */
 #include "case.h"
 
 #include <fcntl.h>
@@ -58,8 +59,8 @@ static void step_down(void)
 	SHOW(SYS(setuid, 44));
 }
 
-CASE(daemons_step_down, linux_as_root, setgroups, setgid, setuid, getgroups, getuid, geteuid, getgid, getegid,
-     getresuid, getresgid)
+CASE(daemons_step_down, linux_as_root, setgroups, setgid, setuid, getgroups, getuid, geteuid,
+     getgid, getegid, getresuid, getresgid)
 {
 	unsigned int many[3];
 
