@@ -200,8 +200,7 @@ void mf_slot_pieces(struct mf_slot *slot)
 {
 	/* One that is to run looks before it does; one at its channel, behind its call. */
 	if (slot->state != MF_SLOT_PARKED || slot->at_channel || slot->answered ||
-	    (!move(slot) &&
-	     slot->exchange.state == MF_EXCHANGE_RUNS))
+	    (!move(slot) && slot->exchange.state == MF_EXCHANGE_RUNS))
 		return;
 	if (on_connection(slot))
 		on_wait_over(slot);
@@ -362,8 +361,7 @@ static void on_kick(struct mf_slot *slot, uint32_t kicks)
 static bool on_wait(struct mf_slot *slot, const struct mf_exit *exit)
 {
 	if (mf_slot_listens(slot) && !slot->answered) {
-		if (move(slot) ||
-		    slot->exchange.state != MF_EXCHANGE_RUNS)
+		if (move(slot) || slot->exchange.state != MF_EXCHANGE_RUNS)
 			return on_connection(slot);
 	} else if (mf_slot_listens(slot)) {
 		if (faulted_enough(slot) && over_memory(slot)) {

@@ -3,6 +3,7 @@
 
 #include "engine/image/clock.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,23 @@ struct job {
 	struct mf_job base;
 	struct mf_front_request *request; /* no more once base.over */
 	bool *slow;                       /* of the client's connection */
+	struct sockaddr_storage from;
 };
+
+/* The client's address, for a program that asks its socket. */
+static const struct sockaddr *address_of(const char *client, struct sockaddr_storage *from)
+{
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)from;
+	struct sockaddr_in *in = (struct sockaddr_in *)from;
+
+	if (client && inet_pton(AF_INET, client, &in->sin_addr) == 1)
+		from->ss_family = AF_INET;
+	else if (client && inet_pton(AF_INET6, client, &in6->sin6_addr) == 1)
+		from->ss_family = AF_INET6;
+	else
+		return NULL;
+	return (const struct sockaddr *)from;
+}
 
 /* What a client is told: the status table of docs/design.md. */
 static void answer(struct mf_front_request *request, enum mf_outcome outcome,
@@ -72,6 +89,7 @@ static int on_submit(void *backend, struct mf_front_request *request)
 	job->base.request = request->abi;
 	job->base.request_bytes = request->size_bytes;
 	job->base.pieces = request->abi ? NULL : request;
+	job->base.from = address_of(request->client, &job->from);
 	job->slow = request->slow;
 	job->base.done = on_done;
 	job->base.slow = *request->slow;

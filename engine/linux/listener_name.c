@@ -194,7 +194,7 @@ void mf_name_of_client(int domain, const struct sockaddr *from, uint32_t serial,
 
 	mf_name_of_any(domain, name);
 	mf_name_set_port(name, (uint16_t)(CLIENT_PORTS + serial % CLIENT_PORTS));
-	if (family == AF_INET || family == AF_INET6)
+	if ((family == AF_INET && in->sin_port) || (family == AF_INET6 && in6->sin6_port))
 		mf_name_set_port(name, ntohs(family == AF_INET ? in->sin_port : in6->sin6_port));
 	put_loopback(name, true);
 	if (domain == AF_INET && family == AF_INET)

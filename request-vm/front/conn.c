@@ -176,6 +176,7 @@ static void submit(struct conn *conn)
 						  .size_bytes = abi ? abi->size_bytes : 0,
 						  .slow = &conn->slow,
 						  .name = conn->message.id,
+						  .client = conn->edge.client,
 						  .vm = -1};
 	if (front->ops->record)
 		conn->began_ns = uv_hrtime();

@@ -46,6 +46,7 @@ struct mf_front_request {
 	void *data;                       /* the backend's, NULL at first */
 	bool *slow;                       /* of the connection, the backend's; false at first */
 	const char *name;                 /* X-Request-Id, "" without: for logs */
+	const char *client;               /* its address, without port; "": not known */
 	bool lasting;    /* a tunnel, or an endless answer: no deadline of the backend's counts any
 			  * more, but those of the front door (tunnel_*) */
 	const char *why; /* with MF_FRONT_BROKEN: what was wrong with the answer */
