@@ -8,12 +8,13 @@ import socket
 import threading
 import time
 
-from serving import LONG, Server
+from serving import LONG, MAYFLY, Server
 from claims import check, claim, main, same
 
 CROWD = 10000 if LONG else 100
 EACH = 8 << 10  # bytes of an idle connection, at most
 NOISE = 1 << 20
+SANITIZED = b"__asan_init" in open(MAYFLY, "rb").read()
 
 
 def resident(pid):
@@ -64,7 +65,8 @@ def idle_connections_cost_little_and_hold_no_vm():
             idle.append(sock)
         grown = resident(server.process.pid) - before
         print(f"{crowd} idle connections: {grown >> 10} KiB, {grown / crowd:.0f} bytes each")
-        check(grown < EACH * crowd + NOISE, f"{crowd} idle connections take {grown} bytes")
+        if not SANITIZED:  # it keeps what was freed
+            check(grown < EACH * crowd + NOISE, f"{crowd} idle connections take {grown} bytes")
         began = time.monotonic()
         for _ in range(20):
             same(server.ask("/count").body, b"1", "a VM is there for whoever asks")
