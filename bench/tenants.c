@@ -84,12 +84,16 @@ static bool make_noise(struct world *world)
 
 static void stop(struct world *world)
 {
+	char run[96];
+
 	if (world->noise > 0) {
 		kill(world->noise, SIGKILL);
 		waitpid(world->noise, NULL, 0);
 	}
 	bench_server_stop(&world->server);
 	unlink(world->config);
+	snprintf(run, sizeof(run), "%s/run", world->folder);
+	rmdir(run);
 	rmdir(world->folder);
 }
 
