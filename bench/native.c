@@ -67,6 +67,7 @@ static const struct job jobs[] = {
 	{.name = "native/call", .args = {"call", "5000"}, .units = 5000},
 	{.name = "native/swap", .args = {"swap", "2000"}, .units = 2000},
 	{.name = "native/protect", .args = {"protect", "500"}, .units = 500},
+	{.name = "native/drop", .args = {"drop", "200"}, .units = 200 * 256},
 };
 
 /* Where it is: ours beside us, others in PATH. */
@@ -270,5 +271,6 @@ const struct bench_case bench_cases[] = {
 	{.name = "native/call", .run = run_job, .arg = 12},
 	{.name = "native/swap", .run = run_job, .arg = 13},
 	{.name = "native/protect", .run = run_job, .arg = 14},
+	{.name = "native/drop", .run = run_job, .arg = 15},
 	{0},
 };

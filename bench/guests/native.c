@@ -11,6 +11,7 @@
  *   large   the same, MIB at a time
  *   swap    of 512 pieces of 16 KiB that are in use, unmap one and map another in its place
  *   protect take the right to write from one page of 2 MiB, give it back, write all of them
+ *   drop    touch each page of 1 MiB, give them back (MADV_DONTNEED)
  *   call    a system call that the kernel refuses at once
  */
 #include <stdint.h>
@@ -249,6 +250,18 @@ static uint64_t protect(void)
 	return 0;
 }
 
+static uint64_t drop(void)
+{
+	static uint8_t *memory;
+	size_t i;
+
+	if (!memory)
+		memory = map(1 << 20);
+	for (i = 0; i < 1 << 20; i += PAGE)
+		memory[i]++;
+	return (uint64_t)madvise(memory, 1 << 20, MADV_DONTNEED);
+}
+
 static uint64_t call(void)
 {
 	return (uint64_t)lseek(-1, 0, SEEK_SET);
@@ -268,6 +281,7 @@ static uint64_t work(const char *kind, size_t times, size_t bytes, uint8_t *memo
 		       : !strcmp(kind, "large")   ? fault(bytes)
 		       : !strcmp(kind, "swap")    ? swap()
 		       : !strcmp(kind, "protect") ? protect()
+		       : !strcmp(kind, "drop")    ? drop()
 						  : call();
 	return sum;
 }

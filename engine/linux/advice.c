@@ -5,6 +5,7 @@
 #include "engine/linux/guestmem.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/vma.h"
+#include "engine/mem/frames.h"
 #include "engine/mem/pt.h"
 
 #include <errno.h>
@@ -17,8 +18,11 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-/* Pages that come back with the same touch that would take them anew are kept and zeroed. */
-#define KEEP_BYTES (64u << 10)
+/* Pages that come back with the same touch that would take them anew are kept and zeroed. Of a
+ * plain VM that has enough, as many as a mapping has from the start: what is used again costs no
+ * exit. */
+#define KEEP_BYTES       (64u << 10)
+#define KEEP_BYTES_PLAIN MF_EAGER_BYTES
 
 /* A part of one range. */
 struct part {
@@ -60,6 +64,14 @@ static int nothing(struct mf_process *process, const struct part *part)
 	return 0;
 }
 
+static bool keeps(const struct mf_mem *mem, uint64_t bytes)
+{
+	bool plain = !mem->backing && mem->memfd < 0;
+
+	return bytes < KEEP_BYTES || (plain && bytes <= KEEP_BYTES_PLAIN &&
+				      mf_frames_left(mem) > mf_mem_arena(mem)->frames_limit / 2);
+}
+
 static int drop_pages(struct mf_process *process, const struct part *part)
 {
 	struct mf_mem *mem = &process->vm.mem;
@@ -70,7 +82,7 @@ static int drop_pages(struct mf_process *process, const struct part *part)
 	/* Shared memory keeps its content: of a file in the file, of others nowhere else. */
 	if (part->vma.flags & MF_VMA_IS_SHARED)
 		return 0;
-	if (part->vma.slot || part->vma.file || part->end - part->start >= KEEP_BYTES)
+	if (part->vma.slot || part->vma.file || !keeps(mem, part->end - part->start))
 		mf_pt_unmap(mem, MF_GVA(part->start), pages);
 	else
 		mf_pt_zero(mem, MF_GVA(part->start), pages);

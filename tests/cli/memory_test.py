@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Memory of a program as the host sees it: the limit, whichever way it is approached; what is freed comes back."""
+import json
 import os
 import re
 import subprocess
+import tempfile
 
 from mayfly import GUESTS, MAYFLY, SLOWER, end, expect, run, status_line
 from claims import EMULATED, check, claim, main, matches
@@ -59,6 +61,16 @@ def what_is_given_back_comes_back_to_the_host():
             check(process.wait(10 * SLOWER) == 0, how)
         finally:
             end(process)
+
+
+@claim
+def what_is_given_back_and_used_again_costs_one_exit():
+    for kib in (32, 256, 1024):
+        with tempfile.NamedTemporaryFile() as counted:
+            subprocess.run([MAYFLY, "stat", "--json", "--output", counted.name, "--",
+                            MAYFLY, "run", "--", GUEST, "again", str(kib)], check=True, timeout=30 * SLOWER)
+            exits = json.load(counted)["engine"]["user_exits"]
+        check(100 <= exits < 200, f"{kib} KiB: {exits} exits")
 
 
 main()

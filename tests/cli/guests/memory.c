@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The program of memory_test.py: "give HOW" takes memory and gives it back, waiting for a line of
- * input between; "limit HOW" asks for memory until it is refused, and says by what. */
+ * input between; "limit HOW" asks for memory until it is refused, and says by what; "again KIB" gives
+ * the same memory back again and again. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -116,11 +117,32 @@ static int touch(void)
 	return 0;
 }
 
+/* Use a mapping, give back what is in it, and use it again: 100 times. */
+static int again(size_t bytes)
+{
+	char *at = mmap(NULL, bytes, RW, ANON, -1, 0);
+	int turn;
+	size_t i;
+
+	for (turn = 0; turn < 100; turn++) {
+		for (i = 0; i < bytes; i += 4096) {
+			if (at[i])
+				return 1;
+			at[i] = 1;
+		}
+		if (madvise(at, bytes, MADV_DONTNEED))
+			return 2;
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "give"))
 		return give(argv[2]);
 	if (argc == 4 && !strcmp(argv[1], "limit"))
 		return limit(argv[2], strtoul(argv[3], NULL, 10) * 1024);
+	if (argc == 3 && !strcmp(argv[1], "again"))
+		return again(strtoul(argv[2], NULL, 10) * 1024);
 	return touch();
 }
