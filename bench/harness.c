@@ -51,6 +51,16 @@ void bench_free(struct bench_samples *samples)
 	*samples = (struct bench_samples){0};
 }
 
+struct bench_samples bench_copy(const struct bench_samples *samples)
+{
+	struct bench_samples copy = {0};
+	size_t i;
+
+	for (i = 0; i < samples->count; i++)
+		bench_add(&copy, samples->at[i]);
+	return copy;
+}
+
 static int compare(const void *a, const void *b)
 {
 	double x = *(const double *)a;

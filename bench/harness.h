@@ -41,6 +41,8 @@ struct bench_samples {
 
 void bench_add(struct bench_samples *samples, double value);
 void bench_free(struct bench_samples *samples);
+/* The caller's to free. */
+struct bench_samples bench_copy(const struct bench_samples *samples);
 /* Sorts. 0 when there are none. */
 double bench_percentile(struct bench_samples *samples, double fraction);
 

@@ -94,23 +94,13 @@ static void count_event(struct bench_report *report, struct bench_server *server
 	bench_counter_close(&counter);
 }
 
-static struct bench_samples copy_of(const struct bench_samples *samples)
-{
-	struct bench_samples copy = {0};
-	size_t i;
-
-	for (i = 0; i < samples->count; i++)
-		bench_add(&copy, samples->at[i]);
-	return copy;
-}
-
 static void print(const char *name, struct bench_server *server, struct bench_server *yard,
 		  bool exits)
 {
 	struct bench_report report = {.name = name, .unit = "ns", .yardstick = "epoll server"};
 
-	report.samples = copy_of(&server->samples);
-	report.yard = copy_of(&yard->samples);
+	report.samples = bench_copy(&server->samples);
+	report.yard = bench_copy(&yard->samples);
 	bench_count(&report, "requests_per_second",
 		    (double)server->samples.count / server->busy_ns * 1e9);
 	bench_count(&report, "yardstick_per_second",

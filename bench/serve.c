@@ -186,16 +186,6 @@ static void count_requests(struct world *world, struct bench_report *report)
 	bench_count(report, "private_kib_of_all_vms", private_kib(server->pid));
 }
 
-static struct bench_samples copy_of(const struct bench_samples *samples)
-{
-	struct bench_samples copy = {0};
-	size_t i;
-
-	for (i = 0; i < samples->count; i++)
-		bench_add(&copy, samples->at[i]);
-	return copy;
-}
-
 static void print(struct world *world, const char *name, int kind)
 {
 	static const char *const suffix[KINDS] = {"", "/native", "/native-fork"};
@@ -206,8 +196,8 @@ static void print(struct world *world, const char *name, int kind)
 
 	snprintf(full, sizeof(full), "%s%s", name, suffix[kind]);
 	report.name = full;
-	report.samples = copy_of(&server->samples);
-	report.yard = copy_of(&native->samples);
+	report.samples = bench_copy(&server->samples);
+	report.yard = bench_copy(&native->samples);
 	bench_count(&report, "requests_per_second",
 		    (double)server->samples.count / server->busy_ns * 1e9);
 	bench_count(&report, "yardstick_per_second",
