@@ -470,6 +470,7 @@ static void init_slot(struct mf_pool *pool, unsigned int i, const struct mf_read
 	slot->policy.stdin_fd = -1;
 	slot->policy.private_pages = pool->settings.private_pages;
 	slot->policy.stdio_is_host = false;
+	slot->policy.fetches = pool->fetcher != NULL;
 }
 
 static void finish_slots(struct mf_pool *pool)
@@ -489,6 +490,11 @@ static void close_own_handles(struct mf_pool *pool, uv_close_cb closed)
 	uv_close((uv_handle_t *)&pool->sweep, closed);
 	uv_close((uv_handle_t *)&pool->retry, closed);
 	uv_close((uv_handle_t *)&pool->wake, closed);
+}
+
+static void on_nothing(void *arg)
+{
+	(void)arg;
 }
 
 int mf_pool_create(struct mf_pool **out, uv_loop_t *loop, struct mf_image *image,
@@ -516,6 +522,9 @@ int mf_pool_create(struct mf_pool **out, uv_loop_t *loop, struct mf_image *image
 	uv_async_init(loop, &pool->wake, on_wake);
 	pthread_mutex_init(&pool->woken_lock, NULL);
 	pool->idle.data = pool->sweep.data = pool->retry.data = pool->wake.data = pool;
+	if (settings->fetches &&
+	    mf_fetcher_create(&pool->fetcher, loop, settings->fetches, pool->policy.net))
+		ret = mf_error_set(err, -ENOMEM, "not enough memory to fetch for programs");
 	for (i = 0; i < settings->vms && !ret; i++) {
 		init_slot(pool, i, ready);
 		ret = mf_slot_fork(&pool->slots[i], err);
@@ -523,9 +532,11 @@ int mf_pool_create(struct mf_pool **out, uv_loop_t *loop, struct mf_image *image
 			push(&pool->clean, &pool->slots[i]);
 	}
 	if (ret) {
-		pool->settings.vms = i - 1;
+		pool->settings.vms = i ? i - 1 : 0;
 		finish_slots(pool);
 		close_own_handles(pool, NULL);
+		if (pool->fetcher)
+			mf_fetcher_close(pool->fetcher, on_nothing, NULL);
 		uv_run(loop, UV_RUN_NOWAIT);
 		pthread_mutex_destroy(&pool->woken_lock);
 		free(pool);
@@ -548,12 +559,17 @@ static void free_pool(struct mf_pool *pool)
 	done(arg);
 }
 
-static void on_own_handle_closed(uv_handle_t *handle)
+static void one_less(void *arg)
 {
-	struct mf_pool *pool = handle->data;
+	struct mf_pool *pool = arg;
 
 	if (!--pool->closing_handles)
 		free_pool(pool);
+}
+
+static void on_own_handle_closed(uv_handle_t *handle)
+{
+	one_less(handle->data);
 }
 
 void mf_pool_close(struct mf_pool *pool, void (*done)(void *arg), void *arg)
@@ -575,6 +591,10 @@ void mf_pool_close(struct mf_pool *pool, void (*done)(void *arg), void *arg)
 		pool->closing_handles += slot->handles != 0;
 	}
 	close_own_handles(pool, on_own_handle_closed);
+	if (pool->fetcher) {
+		pool->closing_handles++;
+		mf_fetcher_close(pool->fetcher, one_less, pool);
+	}
 }
 
 const char *mf_outcome_name(enum mf_outcome outcome)

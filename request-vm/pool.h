@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "ipc/ring/peer.h"
+#include "request-vm/fetch.h"
 #include "request-vm/front/server.h"
 #include "request-vm/function.h"
 #include "engine/image/watchdog.h"
@@ -41,8 +42,9 @@ struct mf_pool_settings {
 	uint64_t private_pages; /* a request may make private; 0 = no limit */
 	enum mf_end end;
 	bool audit; /* check every reset VM against its image; a difference discards it */
-	unsigned int first_vm; /* number of the first VM, for logs and of its channel */
-	struct mf_peer *peer;  /* the storage VM; NULL: there is none */
+	unsigned int first_vm;         /* number of the first VM, for logs and of its channel */
+	struct mf_fetch_host *fetches; /* requests are made for programs; NULL: none are */
+	struct mf_peer *peer;          /* the storage VM; NULL: there is none */
 };
 
 /* How a request ended. Values above MF_OUTCOME_OK are failures of the guest. */

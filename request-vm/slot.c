@@ -198,8 +198,8 @@ static bool on_connection(struct mf_slot *slot)
 
 void mf_slot_pieces(struct mf_slot *slot)
 {
-	/* One that is to run looks before it does; one at its channel, behind its call. */
-	if (slot->state != MF_SLOT_PARKED || slot->at_channel || slot->answered ||
+	/* One that is to run looks before it does; one at its channel or a fetch, behind its call. */
+	if (slot->state != MF_SLOT_PARKED || slot->at_channel || slot->fetch || slot->answered ||
 	    (!move(slot) && slot->exchange.state == MF_EXCHANGE_RUNS))
 		return;
 	if (on_connection(slot))
@@ -231,7 +231,11 @@ static void on_timer(uv_timer_t *handle)
 	struct mf_slot *slot = handle->data;
 
 	if (!slot->deadline_ns || mf_now_ns() < slot->deadline_ns) {
-		on_wait_over(slot);
+		/* A fetch is no call that is made again: a timer that came early waits on. */
+		if (slot->fetch)
+			uv_timer_start(handle, on_timer, 1, 0);
+		else
+			on_wait_over(slot);
 		return;
 	}
 	mf_slot_end(slot, MF_OUTCOME_DEADLINE, NULL);
@@ -256,6 +260,9 @@ static void close_parking(struct mf_slot *slot)
 	if (slot->at_channel)
 		peer_of(slot)->cancel(peer_of(slot), &slot->waiter);
 	slot->at_channel = false;
+	if (slot->fetch)
+		mf_fetch_cancel(slot->fetch);
+	slot->fetch = NULL;
 }
 
 static void start_timer(struct mf_slot *slot, uint64_t until_ns)
@@ -325,6 +332,29 @@ static bool wait_at_channel(struct mf_slot *slot)
 		mf_slot_end(slot, MF_OUTCOME_CRASH, NULL);
 		return false;
 	}
+}
+
+static void on_fetched(void *arg, int result)
+{
+	struct mf_slot *slot = arg;
+
+	slot->fetch = NULL;
+	mf_vm_answer(&slot->process.vm, result);
+	on_wait_over(slot);
+}
+
+/* True: it cannot be, and the program knows. */
+static bool fetch(struct mf_slot *slot, const struct mf_exit *exit)
+{
+	static const struct mf_exit until_then = {.wait_fd = -1, .wait_until_ns = UINT64_MAX};
+	int ret = mf_fetch_begin(slot->pool->fetcher, &slot->process, exit->arg[0], on_fetched,
+				 slot, &slot->fetch);
+
+	if (ret)
+		mf_vm_answer(&slot->process.vm, ret);
+	else
+		park(slot, &until_then);
+	return ret != 0;
 }
 
 static bool over_memory(struct mf_slot *slot)
@@ -434,6 +464,8 @@ static bool on_exit_of(struct mf_slot *slot, const struct mf_exit *exit)
 		return on_wait(slot, exit);
 	case MF_EXIT_CONNECTION:
 		return on_connection(slot);
+	case MF_EXIT_FETCH:
+		return fetch(slot, exit);
 	case MF_EXIT_CHANNEL_WAIT:
 		return wait_at_channel(slot);
 	case MF_EXIT_CHANNEL_WAKE:

@@ -45,6 +45,7 @@ struct mf_slot {
 	unsigned int handles; /* open or closing */
 	bool polling;
 	bool timing;
+	struct mf_fetch *fetch;  /* parked until this is over; NULL: none */
 	bool at_channel;         /* parked there */
 	struct mf_waiter waiter; /* at its channel */
 	struct mf_slot *woken;   /* in the pool's list of those */
@@ -98,6 +99,7 @@ struct mf_pool {
 	struct mf_pool_settings settings;
 	struct mf_pool_load load; /* where the settings give none */
 	struct mf_watch *watch;
+	struct mf_fetcher *fetcher; /* NULL: nothing is fetched for programs */
 	struct mf_output_meter meter;
 	struct mf_pool_stats stats;
 	struct mf_slot *clean; /* last in, first out: the warmest VM serves */

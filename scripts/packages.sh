@@ -4,7 +4,7 @@
 # Reads $root (the checkout) and $yes (1: do not ask).
 
 packages_build=(build-essential meson ninja-build pkg-config musl-tools libuv1-dev libseccomp-dev libssl-dev liblmdb-dev
-	libnng-dev libjansson-dev libconfig-dev clang bpftool libbpf-dev systemtap-sdt-dev)
+	libcurl4-openssl-dev libnng-dev libjansson-dev libconfig-dev clang bpftool libbpf-dev systemtap-sdt-dev)
 packages_demo=(curl)
 packages_bench=(redis-tools)
 packages_test=(libcriterion-dev curl
@@ -46,7 +46,7 @@ need_elsewhere() {
 			for tool in cc meson ninja pkg-config musl-gcc clang; do command -v "$tool" >/dev/null || missing+=("$tool"); done
 			PATH=$PATH:/usr/sbin:/sbin command -v bpftool >/dev/null || missing+=(bpftool)
 			echo '#include <sys/sdt.h>' | cc -E -x c - >/dev/null 2>&1 || missing+=("sys/sdt.h (of SystemTap)")
-			for module in libuv libseccomp libcrypto jansson libconfig libbpf; do
+			for module in libuv libseccomp libcrypto libcurl jansson libconfig libbpf; do
 				pkg-config --exists "$module" 2>/dev/null || missing+=("$module (development files)")
 			done
 			# nng 1.5 has no pkg-config file

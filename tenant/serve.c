@@ -29,6 +29,7 @@ struct server {
 	const struct mf_serve_options *options;
 	struct mf_program program;
 	struct mf_tenant_store store;
+	struct mf_fetch_host *fetches; /* NULL: no address is allowed */
 	struct mf_listener listener;
 	struct mf_listener health_listener;
 	struct mf_watchdog *watchdog;
@@ -67,12 +68,20 @@ static unsigned int choose_workers(const struct mf_serve_options *options)
 	return count < options->pool.vms ? count : options->pool.vms;
 }
 
+static bool may_connect(const struct mf_program_options *program)
+{
+	return program->net.all || program->net.count || program->connect.all ||
+	       program->connect.count;
+}
+
 /* Enough descriptors for VMs and connections, or a sentence. Guests get numbers below *guests_end.
  */
 static int check_files(const struct mf_serve_options *options, unsigned int workers,
 		       int *guests_end, struct mf_error *err)
 {
-	uint64_t clients = (uint64_t)(options->connections + MF_FRONT_SPARE_FILES) * workers +
+	uint64_t clients = (uint64_t)(options->connections + MF_FRONT_SPARE_FILES +
+				      (may_connect(&options->program) ? MF_FETCH_FILES : 0)) *
+				   workers +
 			   (options->control ? MF_CONTROL_FILES : 0);
 	uint64_t need = (uint64_t)options->pool.vms * FILES_A_VM + clients + 64;
 	struct rlimit limit;
@@ -277,6 +286,7 @@ static int open_workers(struct server *server, struct mf_error *err)
 		worker->settings.load = &server->status.load;
 		worker->settings.peer =
 			server->store.store ? mf_store_peer(server->store.store) : NULL;
+		worker->settings.fetches = server->fetches;
 		worker->settings.first_vm = first;
 		first += worker->settings.vms;
 		mf_front_settings_default(&worker->front_settings);
@@ -577,6 +587,17 @@ static int confine_and_serve(struct server *server, struct mf_error *err)
 	return ret;
 }
 
+/* Requests for programs, if there is anywhere that they may go. */
+static int open_fetches(struct server *server, struct mf_error *err)
+{
+	const struct mf_permit_net *net = server->program.net;
+
+	if (!mf_permit_net_has(net, MF_NET_CONNECT, AF_INET) &&
+	    !mf_permit_net_has(net, MF_NET_CONNECT, AF_INET6))
+		return 0;
+	return mf_fetch_host_open(&server->fetches, err);
+}
+
 static int set_up(struct server *server, struct mf_error *err)
 {
 	int ret = mf_program_open(&server->program, &server->options->program, err);
@@ -595,11 +616,14 @@ static int set_up(struct server *server, struct mf_error *err)
 	if (server->store.store)
 		server->program.policy.windows[0] = (struct mf_window){
 			MF_CHANNEL_VA, mf_store_window_bytes(server->store.store), -1, 0};
-	ret = open_sockets(server, err);
+	ret = open_fetches(server, err);
+	if (!ret)
+		ret = open_sockets(server, err);
 	if (!ret && server->options->access_log)
 		ret = mf_journal_open(&server->access_log, server->options->access_log, err);
 	if (!ret)
 		ret = confine_and_serve(server, err);
+	mf_fetch_host_close(server->fetches);
 	mf_journal_close(server->access_log);
 	mf_tenant_store_close(&server->store);
 	mf_program_close(&server->program);

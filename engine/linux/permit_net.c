@@ -24,6 +24,7 @@ struct rule {
 	uint8_t address[16];
 	unsigned int prefix_bits; /* that must be equal */
 	unsigned int ports[2];    /* lowest, highest */
+	char *name;               /* whose address this was, NULL: given as a number */
 	char *path;               /* AF_UNIX: clean name, or "@..." for an abstract one */
 	bool beneath;             /* all beneath path, or that begin with @... */
 	int fd;                   /* of path's directory; -1 for an abstract one */
@@ -52,6 +53,7 @@ static void rules_finish(struct rules *rules)
 
 	for (i = 0; i < rules->count; i++) {
 		free(rules->rule[i].path);
+		free(rules->rule[i].name);
 		if (rules->rule[i].fd >= 0)
 			close(rules->rule[i].fd);
 	}
@@ -254,7 +256,10 @@ static int add_name(const struct maker *maker, struct rule *rule, const char *na
 			continue;
 		set_address(rule, at->ai_addr);
 		rule->prefix_bits = rule->family == AF_INET ? 32 : 128;
-		ret = add(maker, rule);
+		rule->name = strdup(name);
+		ret = rule->name ? add(maker, rule) : no_memory(maker);
+		if (ret)
+			free(rule->name);
 	}
 	freeaddrinfo(list);
 	return ret;
@@ -486,6 +491,24 @@ bool mf_permit_net_allows(const struct mf_permit_net *permit, enum mf_net_use us
 	/* The port stands at the same place in both. */
 	at.ports[0] = ntohs(((const struct sockaddr_in *)address)->sin_port);
 	return allows_inet(&permit->use[use], &at, use == MF_NET_CONNECT);
+}
+
+size_t mf_permit_net_lookup(const struct mf_permit_net *permit, enum mf_net_use use,
+			    const char *name, unsigned int port, char addresses[][INET6_ADDRSTRLEN],
+			    size_t room)
+{
+	size_t count = 0;
+	size_t i;
+
+	for (i = 0; permit && i < permit->use[use].count && count < room; i++) {
+		const struct rule *rule = &permit->use[use].rule[i];
+
+		if (rule->name && !strcasecmp(rule->name, name) && port >= rule->ports[0] &&
+		    port <= rule->ports[1])
+			inet_ntop(rule->family, rule->address, addresses[count++],
+				  INET6_ADDRSTRLEN);
+	}
+	return count;
 }
 
 int mf_permit_net_unix(const struct mf_permit_net *permit, enum mf_net_use use, const char *clean,

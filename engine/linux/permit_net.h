@@ -25,6 +25,7 @@
 #ifndef MF_ENGINE_LINUX_PERMIT_NET_H
 #define MF_ENGINE_LINUX_PERMIT_NET_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
@@ -61,6 +62,14 @@ void mf_permit_net_destroy(struct mf_permit_net *permit); /* NULL is fine */
  */
 bool mf_permit_net_allows(const struct mf_permit_net *permit, enum mf_net_use use,
 			  const struct sockaddr *address, socklen_t bytes);
+
+/*
+ * The addresses that this name had when the rules were made, as numbers, as far as a rule of that
+ * name allows the port: how many, at most `room`. 0 for a name that no rule has.
+ */
+size_t mf_permit_net_lookup(const struct mf_permit_net *permit, enum mf_net_use use,
+			    const char *name, unsigned int port, char addresses[][INET6_ADDRSTRLEN],
+			    size_t room);
 
 /*
  * A Unix socket with a path, cleaned (mf_permit_clean). The descriptor (O_PATH, the permit's) of

@@ -115,6 +115,13 @@ static bool mayfly_call(struct mf_process *process, struct mf_exit *exit)
 		exit->kind = regs->rax == MF_CALL_CHANNEL_WAIT ? MF_EXIT_CHANNEL_WAIT
 							       : MF_EXIT_CHANNEL_WAKE;
 		break;
+	case MF_CALL_FETCH:
+		if (!process->policy->fetches) {
+			mf_vm_answer(&process->vm, -ENOTCONN);
+			return true;
+		}
+		exit->kind = MF_EXIT_FETCH;
+		break;
 	default:
 		mf_vm_answer(&process->vm, -ENOSYS);
 		return true;

@@ -83,6 +83,7 @@ struct mf_policy {
 	uint64_t private_pages;          /* pages that a fork may hold privately; 0 = no limit */
 	const struct mf_file_door *door; /* NULL: the host's calls */
 	struct mf_window windows[MF_WINDOWS];
+	bool fetches;        /* the role makes HTTP requests for it (MF_CALL_FETCH) */
 	bool listens_within; /* what it listens at takes no address of the host: the role hands it
 				its connections (engine/linux/connection.h) */
 	const char *listens_at; /* at this address, "PORT", "HOST:PORT" or "unix:PATH"; NULL: where
@@ -96,6 +97,7 @@ enum mf_exit_kind {
 	MF_EXIT_LOG,          /* MF_CALL_LOG */
 	MF_EXIT_CHANNEL_WAIT, /* MF_CALL_CHANNEL_WAIT, of a program that has windows */
 	MF_EXIT_CHANNEL_WAKE, /* MF_CALL_CHANNEL_WAKE, likewise */
+	MF_EXIT_FETCH,        /* MF_CALL_FETCH, where the policy says so */
 	MF_EXIT_CONNECTION,   /* a connection of the role's has output, or has ended */
 	MF_EXIT_WAIT, /* all threads are parked: wait for wait_fd/wait_events or wait_until_ns, then
 			 run again */

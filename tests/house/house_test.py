@@ -36,6 +36,7 @@ MAY = {
 DOORS = [
     (re.compile(r"(^|/)llhttp\.h$"), "request-vm/front/"),
     (re.compile(r"^seccomp\.h$"), "tenant/"),
+    (re.compile(r"^curl/"), "request-vm/"),
     (re.compile(r"^nng/"), "ipc/control/"),
     (re.compile(r"^jansson\.h$"), "ipc/control/"),
     (re.compile(r"^libconfig\.h$"), "config/"),

@@ -37,6 +37,20 @@
 /* Storage VM: some who wait (mf_abi_store_channel.parked) have their replies. Returns 0. */
 #define MF_CALL_CHANNEL_WAKE (MF_CALL_BASE + 5)
 
+/*
+ * rdi = struct mf_abi_fetch *. The engine makes an HTTP/1.1 request for the program, all of which
+ * stands still until that is over. Returns 0 when an answer is there, of whatever status, else:
+ *   -ENOTCONN      no request is being served, or no address is allowed
+ *   -EINVAL        something is malformed; -EFAULT: a pointer is; -E2BIG: longer than MF_FETCH_*
+ *   -EPROTONOSUPPORT  neither http nor https
+ *   -ENOENT        a name that no rule of --allow-connect has; -EACCES: no rule allows the address
+ *   -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH, -ECONNRESET (the answer broke off)
+ *   -EKEYREJECTED  the certificate is not trusted; -EPROTO: it speaks no HTTP or TLS
+ *   -EMSGSIZE      the answer does not fit; -ETIMEDOUT; -ENOMEM
+ * What is in `answer` after a failure is undefined.
+ */
+#define MF_CALL_FETCH (MF_CALL_BASE + 6)
+
 /* The engine's own entry in the auxiliary vector, and what its value says. */
 #define MF_AUX_TYPE    0x4d460001
 #define MF_AUX_INSIDE  1 /* this is a VM of Mayfly */
@@ -103,6 +117,40 @@ struct mf_abi_ready {
 };
 #define MF_READY_RESPONSE 1u /* `response` answers the request that was served */
 MF_ABI_ASSERT(sizeof(struct mf_abi_ready) == 64, "ABI");
+
+/* Of MF_CALL_FETCH: what the engine takes at the most, in bytes. */
+#define MF_FETCH_METHOD_MAX  32u
+#define MF_FETCH_URL_MAX     8192u
+#define MF_FETCH_HEADERS_MAX 16384u /* either way; MF_ABI_MAX_HEADERS lines of the program's */
+#define MF_FETCH_BODY_MAX    (1ull << 30)   /* and `answer_bytes` */
+#define MF_FETCH_TIMEOUT_NS  30000000000ull /* where timeout_ns is 0 */
+
+/* What is to be fetched; pointers are guest virtual addresses. */
+struct mf_abi_fetch {
+	uint32_t version;    /* MF_ABI_VERSION */
+	uint32_t reserved;   /* 0 */
+	uint64_t timeout_ns; /* of the whole; the end of the served request ends it, too */
+	uint64_t method;     /* a token (RFC 9110), not CONNECT; HEAD without a body */
+	uint64_t method_bytes;
+	uint64_t url; /* absolute, visible ASCII, no user */
+	uint64_t url_bytes;
+	/* Text: "Name: value\r\n" lines, may be 0. Not those that say where a message ends or whom
+	 * it is for: Host, Content-Length, Transfer-Encoding, Connection and their like. */
+	uint64_t headers;
+	uint64_t headers_bytes;
+	uint64_t body;
+	uint64_t body_bytes;
+	uint64_t answer; /* struct mf_abi_fetched, headers and body, one behind the other */
+	uint64_t answer_bytes;
+};
+MF_ABI_ASSERT(sizeof(struct mf_abi_fetch) == 96, "ABI");
+
+struct mf_abi_fetched {
+	uint32_t status;        /* 100..999, as the server says */
+	uint32_t headers_bytes; /* "Name: value\r\n" lines, as they came */
+	uint64_t body_bytes;
+};
+MF_ABI_ASSERT(sizeof(struct mf_abi_fetched) == 16, "ABI");
 
 /* The clock page: mapped read-only into every guest; time without leaving the guest. */
 struct mf_abi_clock {
