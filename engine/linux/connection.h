@@ -24,8 +24,8 @@ bool mf_listener_waits(const struct mf_process *process);
 
 /*
  * A new connection from that address, which waits to be accepted: its number in *number. The
- * address becomes one of the listener's family (port 0: any); NULL: an unknown client. -ENOTCONN: nobody listens;
- * -EMFILE: too many.
+ * address becomes one of the listener's family (port 0: any); NULL: an unknown client. -ENOTCONN:
+ * nobody listens; -EMFILE: too many.
  */
 int mf_connection_open(struct mf_process *process, const struct sockaddr *from, uint32_t *number);
 

@@ -142,7 +142,7 @@ def what_is_no_connection_is_passed_over():
 
 @claim(emulated=True)
 def a_drain_gives_back_what_idles_and_serves_what_came():
-    with Routed("--workers", "2", "--deadline", "2s") as engine:
+    with Routed("--workers", "2", "--vms", "4", "--deadline", "2s") as engine:
         idle = engine.give(get("/count"), origin=7)
         fresh = engine.give(origin=8)
         busy = engine.give(get("/sleep"), origin=9)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The program of memory_test.py: "give HOW" takes memory and gives it back, waiting for a line of
- * input between; "limit HOW" asks for memory until it is refused, and says by what; "again KIB" gives
- * the same memory back again and again. */
+ * input between; "limit HOW" asks for memory until it is refused, and says by what; "again KIB"
+ * gives the same memory back again and again. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
