@@ -16,7 +16,15 @@
 
 uint64_t mf_cpu_ns(const struct mf_process *process)
 {
-	return process->cpu_ns + (mf_now_ns() - process->entered_ns);
+	return process->cpu_ns + (mf_cpu_of_thread_ns() - process->entered_ns);
+}
+
+uint64_t mf_cpu_of_thread_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
 }
 
 /* Clocks of the engine's process and threads are none of the guest's business. */

@@ -9,6 +9,7 @@
 #include "engine/image/layout.h"
 #include "engine/linux/alarm.h"
 #include "engine/linux/fd.h"
+#include "engine/linux/segment.h"
 
 #include <signal.h>
 #include <string.h>
@@ -174,6 +175,8 @@ static const char *check_limits(const struct mf_linux *lx)
 		if (lx->shm[i].name[0])
 			return "a name in /dev/shm";
 
+	if (mf_segment_any(lx))
+		return "a segment of shared memory";
 	for (i = 0; i < MF_LIMITS; i++)
 		if (lx->limits[i].soft > lx->limits[i].hard)
 			return "its limits";

@@ -281,7 +281,7 @@ static void run(struct mf_process *process, struct mf_exit *exit)
 
 void mf_process_run(struct mf_process *process, struct mf_exit *exit)
 {
-	process->entered_ns = mf_now_ns();
+	process->entered_ns = mf_cpu_of_thread_ns();
 	*exit = (struct mf_exit){.wait_fd = -1};
 	if (process->renew && mf_renew(process)) {
 		*exit = (struct mf_exit){.kind = MF_EXIT_CRASHED,
@@ -295,7 +295,7 @@ void mf_process_run(struct mf_process *process, struct mf_exit *exit)
 	run(process, exit);
 	if (exit->kind != MF_EXIT_KICKED)
 		process->turn.over = false;
-	process->cpu_ns += mf_now_ns() - process->entered_ns;
+	process->cpu_ns += mf_cpu_of_thread_ns() - process->entered_ns;
 }
 
 /* On hardware KVM a system call costs little, and the program's text stays as it is. */

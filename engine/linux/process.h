@@ -136,7 +136,7 @@ struct mf_process {
 	uint64_t cpu_ns;       /* time spent in earlier runs since fork or reset: its CPU time */
 	uint64_t
 		cpu_from_ns; /* CPU time when the request began: what is limited counts from here */
-	uint64_t entered_ns; /* when this run began (CLOCK_MONOTONIC: needs no system call) */
+	uint64_t entered_ns; /* when this run began, in CPU time of its thread */
 	uint64_t syscalls;   /* handled by the engine */
 	int host_epoll;      /* see watch.h; + 1, 0: none */
 	bool renew;          /* not entered since fork or reset: see renew.h */

@@ -342,6 +342,26 @@ struct mf_shm {
 
 #define MF_SHM_NAMES 64u
 
+/* A segment of System V shared memory (engine/linux/segment.h). */
+struct mf_segment {
+	uint32_t file; /* index + 1 of its file's description, which it holds; 0: free */
+	uint32_t sequence;
+	int32_t key;
+	uint32_t mode;
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t creator_uid;
+	uint32_t creator_gid;
+	uint32_t removed; /* gone when nothing is attached any more */
+	uint32_t last_pid;
+	uint64_t bytes;
+	int64_t attached_s;
+	int64_t detached_s;
+	int64_t changed_s;
+};
+
+#define MF_SEGMENTS 32u
+
 /* Of a resource (RLIMIT_*); UINT64_MAX: none. */
 struct mf_limit {
 	uint64_t soft;
@@ -490,6 +510,7 @@ struct mf_linux {
 	struct mf_socket_name socket_names[MF_SOCKET_NAMES];
 	struct mf_socket_token socket_tokens[MF_SOCKET_TOKENS];
 	struct mf_shm shm[MF_SHM_NAMES];
+	struct mf_segment segments[MF_SEGMENTS];
 	uint32_t door; /* the listener that gets the role's connections, by index + 1; 0: none */
 	uint32_t ports_given; /* to those that asked for any */
 	struct mf_connection connections[MF_CONNECTIONS];

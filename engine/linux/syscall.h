@@ -70,6 +70,8 @@ mf_syscall_fn mf_sys_setuid, mf_sys_setgid, mf_sys_setreuid, mf_sys_setgroups, m
 	mf_sys_setresuid;
 mf_syscall_fn mf_sys_setresgid, mf_sys_getresuid, mf_sys_getresgid, mf_sys_setfsuid,
 	mf_sys_setfsgid;
+/* segment.c */
+mf_syscall_fn mf_sys_shmget, mf_sys_shmat, mf_sys_shmdt, mf_sys_shmctl;
 /* identity.c */
 mf_syscall_fn mf_sys_getpgrp, mf_sys_getpgid, mf_sys_setpgid, mf_sys_setsid, mf_sys_capget;
 mf_syscall_fn mf_sys_capset, mf_sys_wait4, mf_sys_waitid;
@@ -137,8 +139,11 @@ int64_t mf_socket_messages_done(struct mf_process *process, uint64_t va);
 /* clock.c: sleep for the timespec at va, in steps of MF_SYS_WAIT; 0 when it is over, -EFAULT,
  * -EINVAL. */
 int64_t mf_sleep(struct mf_process *process, uint64_t va, int clock, bool absolute);
-/* CPU time that the program has used since its fork or reset. */
+/* CPU time that the program has used since its fork or reset; to be asked during a run, on its
+ * thread. */
 uint64_t mf_cpu_ns(const struct mf_process *process);
+/* The calling thread's: what the host's scheduler gave to others meanwhile is not in it. */
+uint64_t mf_cpu_of_thread_ns(void);
 
 /* Descriptors (io.c). The entry, or NULL when fd is not open. */
 const struct mf_fd *mf_fd_get(const struct mf_process *process, uint64_t fd);

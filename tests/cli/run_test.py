@@ -5,9 +5,11 @@ import errno
 import os
 import pty
 import random
+import resource
 import select
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -77,6 +79,30 @@ def cpu_time_is_bounded_and_waiting_is_none():
     check(0.27 <= time.monotonic() - began < SOON, "it took another time")
     done = run("nap", options=["--cpu-time", f"{400 * SLOWER}ms", "--deadline", f"{900 * SLOWER}ms"])
     expect(done, DEADLINE, "a sleep until the deadline, past the limit of CPU time")
+
+
+@claim
+def what_others_compute_is_not_its_cpu_time():
+    """On one CPU with somebody else, the program is told of no more than its engine has used."""
+    own = os.sched_getaffinity(0)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    other = None
+    try:
+        os.sched_setaffinity(0, {min(own)})
+        other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        done = expect(command([MAYFLY, "run", "--allow-all", "--", "/bin/bash", "-c",
+                               "for ((i = 0; i < 200000; i++)); do :; done; times"]), 0, "bash")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    finally:
+        os.sched_setaffinity(0, own)
+        if other:
+            other.kill()
+            other.wait()
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    matches(r"^\d+m[\d.]+s", done.out, "times")
+    minutes, seconds = done.out.split()[0].rstrip(b"s").split(b"m")
+    told = int(minutes) * 60 + float(seconds)
+    check(0 < told <= used + 0.01, f"it was told {told} s of CPU time, and all of the engine has used {used} s")
 
 
 @claim(emulated=True)
