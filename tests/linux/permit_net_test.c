@@ -207,6 +207,33 @@ Test(net, a_name_is_all_its_addresses)
 	cr_expect_not(connects("127.0.0.1", 81) || connects("127.0.0.2", 80));
 }
 
+static size_t lookup(const char *name, unsigned int port, size_t room)
+{
+	char found[4][INET6_ADDRSTRLEN];
+	size_t count = mf_permit_net_lookup(permit, MF_NET_CONNECT, name, port, found, room);
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		cr_expect(!strcmp(found[i], "127.0.0.1") || !strcmp(found[i], "::1"), "%s",
+			  found[i]);
+	return count;
+}
+
+Test(net, only_names_of_rules_are_looked_up)
+{
+	permit_rule("localhost:80-82");
+	cr_expect(lookup("localhost", 80, 4) >= 1 && lookup("LOCALHOST", 82, 4) >= 1);
+	cr_expect_eq(lookup("localhost", 82, 1), 1);
+	cr_expect_eq(lookup("localhost", 79, 4) + lookup("localhost", 83, 4), 0);
+	cr_expect_eq(lookup("localhos", 80, 4) + lookup("", 80, 4) + lookup("127.0.0.1", 80, 4), 0);
+	mf_permit_net_destroy(permit);
+	permit_rule("127.0.0.1");
+	cr_expect_eq(lookup("localhost", 80, 4) + lookup("127.0.0.1", 80, 4), 0);
+	mf_permit_net_destroy(permit);
+	permit = NULL;
+	cr_expect_eq(lookup("localhost", 80, 4), 0);
+}
+
 Test(net, abstract_sockets_are_compared_with_every_byte)
 {
 	permit_rule("unix:@name");
