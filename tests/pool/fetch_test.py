@@ -157,6 +157,7 @@ def clean(server):
     server.process.terminate()
     server.process.wait(SOON * 4)
     matches(r"\d+ audits, 0 unclean", server.log(), "audit")
+    same(server.process.returncode, 0, "the server's status", server.log())
 
 
 @claim
