@@ -311,10 +311,15 @@ def an_unusable_kvm_is_told_with_its_mending():
         with folder() as root:
             os.chmod(root, 0o755)
             script = way.format(root) + '"$0" "$@"'
-            for args in (["run", "--", STATIC, "exit", "0"], ["doctor"],
-                         ["serve", "--listen", "127.0.0.1:0", "--", STATIC, "exit", "0"]):
-                done = command(["unshare", "-m", "/bin/sh", "-c", script, *map(reachable, [MAYFLY, *args])])
-                refused(done, pattern, f"{args[0]} ({pattern})")
+
+            def there(*args):
+                return command(["unshare", "-m", "/bin/sh", "-c", script, *map(reachable, [MAYFLY, *args])])
+
+            for args in (["run"], ["serve", "--listen", "127.0.0.1:0"]):
+                refused(there(*args, "--", STATIC, "exit", "0"), pattern, f"{args[0]} ({pattern})")
+            done = there("doctor")
+            expect(done, FAILED, f"doctor ({pattern})")
+            matches(rf"/dev/kvm +cannot be used: .*({pattern})", done.out, "doctor")
 
 
 main()

@@ -42,6 +42,8 @@
 #ifndef __ASSEMBLER__
 #include <stdint.h>
 
+#include <mayfly/abi/call.h>
+
 enum mf_fast_kind {
 	MF_FAST_NONE = 0,
 	MF_FAST_LISTENER,
@@ -136,11 +138,11 @@ struct mf_fast_area {
 	uint8_t out[MF_FAST_OUT];
 };
 
-_Static_assert(sizeof(struct mf_fast_fd) == 260, "ABI");
-_Static_assert(sizeof(struct mf_fast_item) == 24, "ABI");
-_Static_assert(sizeof(struct mf_fast_entry) == 64, "ABI");
-_Static_assert(sizeof(struct mf_fast_state) + MF_FAST_STACK <= MF_FAST_STACK_TOP, "ABI");
-_Static_assert(__builtin_offsetof(struct mf_fast_area, log) == MF_FAST_STACK_TOP, "ABI");
+MF_ABI_ASSERT(sizeof(struct mf_fast_fd) == 260, "ABI");
+MF_ABI_ASSERT(sizeof(struct mf_fast_item) == 24, "ABI");
+MF_ABI_ASSERT(sizeof(struct mf_fast_entry) == 64, "ABI");
+MF_ABI_ASSERT(sizeof(struct mf_fast_state) + MF_FAST_STACK <= MF_FAST_STACK_TOP, "ABI");
+MF_ABI_ASSERT(__builtin_offsetof(struct mf_fast_area, log) == MF_FAST_STACK_TOP, "ABI");
 
 #define MF_FAST_AREA_PAGES ((sizeof(struct mf_fast_area) + 4095) / 4096)
 
