@@ -198,7 +198,8 @@ static bool on_connection(struct mf_slot *slot)
 
 void mf_slot_pieces(struct mf_slot *slot)
 {
-	/* One that is to run looks before it does; one at its channel or a fetch, behind its call. */
+	/* One that is to run looks before it does; one at its channel or a fetch, behind its call.
+	 */
 	if (slot->state != MF_SLOT_PARKED || slot->at_channel || slot->fetch || slot->answered ||
 	    (!move(slot) && slot->exchange.state == MF_EXCHANGE_RUNS))
 		return;
