@@ -93,7 +93,7 @@ SNIPPET(mov_to_cr8, "mov %rax, %cr8; ret");
 SNIPPET(mov_dr, "mov %dr7, %rax; ret");
 SNIPPET(mov_to_dr, "mov $0x401, %eax; mov %rax, %dr7; ret");
 SNIPPET(sysret_insn, "mov %rsi, %rcx; mov $0x202, %r11d; sysretq");
-SNIPPET(sysexit_insn, "sysexit");
+SNIPPET(sysexit_insn, "sysexitl");
 SNIPPET(sysenter_insn, "mov %rsp, %rcx; lea 1f(%rip), %rdx; sysenter; 1: ret");
 SNIPPET(iretq_insn, "push $0x23; push %rsi; push $0x3002; push $0x08; push %rsi; iretq");
 SNIPPET(monitor, "mov %rsi, %rax; xor %ecx, %ecx; xor %edx, %edx; monitor; mwait; ret");
