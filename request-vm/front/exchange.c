@@ -305,7 +305,7 @@ static enum mf_front_took over(struct conn *conn)
 	conn_record(conn, answer->status,
 		    passed ? conn->exchange->passed_bytes : answer->body_bytes, "ok");
 	conn_end_request(conn);
-	conn->close_after |= close_too;
+	conn->close_after = close_too; /* as the head told the client; it may be given back */
 	if (passed) {
 		conn->close_after = true;
 		conn->linger_after = !conn->eof;
