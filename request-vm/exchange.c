@@ -2,9 +2,7 @@
 #include "request-vm/exchange.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define PART_BYTES 65536u
 
@@ -65,7 +63,6 @@ int mf_exchange_begin(struct mf_exchange *exchange, struct mf_process *process,
 	}
 	mf_http_answer_init(&exchange->answer, &asked);
 	exchange->sent = 0;
-	exchange->body_room = 0;
 	exchange->state = MF_EXCHANGE_RUNS;
 	put_request(exchange, process);
 	return 0;
@@ -114,95 +111,21 @@ static void fail(struct mf_exchange *exchange, const char *why)
 	exchange->why = why;
 }
 
-/* Framing was the connection's; the client's is another. */
-static bool is_framing(const char *line, size_t length)
-{
-	static const char *const names[] = {"content-length:", "transfer-encoding:"};
-	size_t i;
-
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (length >= strlen(names[i]) && !strncasecmp(line, names[i], strlen(names[i])))
-			return true;
-	return false;
-}
-
-/* Lines of the head, each with its CR LF; a length is kept where no body comes to be measured. */
-static int take_head(struct mf_exchange *exchange, const struct mf_http_answer *answer)
-{
-	struct mf_function_response *response = &exchange->response;
-	const char *from = answer->headers.at;
-	const char *end = from + answer->headers.bytes;
-	bool foretold = answer->has_length && answer->body == MF_HTTP_BODY_NONE;
-	char *to = malloc(answer->headers.bytes + 1);
-
-	if (!to)
-		return -ENOMEM;
-	response->status = answer->status;
-	response->headers = to;
-	while (from < end) {
-		const char *line_end = memchr(from, '\n', (size_t)(end - from));
-		size_t length = (size_t)((line_end ? line_end + 1 : end) - from);
-
-		if (!is_framing(from, length) || (foretold && (*from | 32) == 'c')) {
-			memcpy(to, from, length);
-			to += length;
-		}
-		from += length;
-	}
-	*to = 0;
-	response->headers_bytes = (size_t)(to - response->headers);
-	return 0;
-}
-
-static int take_piece(struct mf_exchange *exchange, const struct mf_http_piece *piece)
-{
-	struct mf_function_response *response = &exchange->response;
-	size_t need = response->body_bytes + piece->bytes;
-	uint8_t *grown;
-
-	if (need > MF_RESPONSE_MAX_BYTES)
-		return -EMSGSIZE;
-	if (need > exchange->body_room) {
-		size_t room = exchange->body_room ? exchange->body_room * 2 : PART_BYTES;
-
-		room = room > need ? room : need;
-		/* Not realloc: what it leaves behind would not be wiped. */
-		grown = malloc(room);
-		if (!grown)
-			return -ENOMEM;
-		if (response->body_bytes) {
-			memcpy(grown, response->body, response->body_bytes);
-			explicit_bzero(response->body, response->body_bytes);
-		}
-		free(response->body);
-		response->body = grown;
-		exchange->body_room = room;
-	}
-	memcpy(response->body + response->body_bytes, piece->at, piece->bytes);
-	response->body_bytes = need;
-	return 0;
-}
-
+/* Of an answer that nobody wants but for its status. */
 static void feed(struct mf_exchange *exchange, const char *bytes, size_t count)
 {
 	enum mf_http_answer_event event = MF_HTTP_ANSWER_HEAD;
 	struct mf_http_answer *answer = &exchange->answer;
 	struct mf_http_piece piece;
 	size_t used;
-	int ret = 0;
 
-	while (!ret && (event == MF_HTTP_ANSWER_HEAD || event == MF_HTTP_ANSWER_PIECE)) {
+	while (event == MF_HTTP_ANSWER_HEAD || event == MF_HTTP_ANSWER_PIECE) {
 		event = mf_http_answer_feed(answer, bytes, count, &used, &piece);
 		bytes += used;
 		count -= used;
-		if (event == MF_HTTP_ANSWER_HEAD)
-			ret = take_head(exchange, answer);
-		else if (event == MF_HTTP_ANSWER_PIECE)
-			ret = take_piece(exchange, &piece);
 	}
-	if (ret)
-		fail(exchange, ret == -EMSGSIZE ? "its body is larger than 64 MiB"
-						: "there is no memory for it");
+	if (answer->body_bytes > MF_RESPONSE_MAX_BYTES)
+		fail(exchange, "its body is larger than 64 MiB");
 	else if (event == MF_HTTP_ANSWER_DONE)
 		exchange->state = MF_EXCHANGE_DONE;
 	else if (event == MF_HTTP_ANSWER_BAD)
@@ -325,8 +248,6 @@ void mf_exchange_finish(struct mf_exchange *exchange)
 {
 	mf_wire_finish(&exchange->wire);
 	mf_http_answer_finish(&exchange->answer);
-	mf_function_response_finish(&exchange->response);
-	exchange->body_room = 0;
 	exchange->front = NULL;
 	exchange->state = MF_EXCHANGE_NONE;
 	exchange->why = NULL;

@@ -3,8 +3,8 @@
  * A request and its answer over a connection within the VM (engine/linux/connection.h), for
  * programs that listen: the request's bytes go in as far as there is room, what comes out is read
  * as an HTTP/1 answer. In pieces both ways between the front door and the program; or a whole
- * request, whose answer is collected. Called by who runs the VM, after each MF_EXIT_CONNECTION and
- * MF_EXIT_WAIT.
+ * request, of whose answer the status alone is kept (answer.status). Called by who runs the VM,
+ * after each MF_EXIT_CONNECTION and MF_EXIT_WAIT.
  */
 #ifndef MF_REQUEST_VM_EXCHANGE_H
 #define MF_REQUEST_VM_EXCHANGE_H
@@ -18,7 +18,7 @@
 enum mf_exchange_state {
 	MF_EXCHANGE_NONE,
 	MF_EXCHANGE_RUNS,
-	MF_EXCHANGE_DONE, /* the answer is complete: in `response`, or with the front door */
+	MF_EXCHANGE_DONE, /* the answer is complete: read, or with the front door */
 	MF_EXCHANGE_BAD,  /* the program gave none that is valid: `why` */
 	MF_EXCHANGE_GONE, /* the client went away: the front door knows */
 };
@@ -26,7 +26,6 @@ enum mf_exchange_state {
 struct mf_exchange {
 	enum mf_exchange_state state;
 	const char *why; /* with BAD; static */
-	struct mf_function_response response;
 	/* its own */
 	struct mf_front_request *front; /* in pieces; NULL: whole, or over */
 	bool in_ended;                  /* the client of a tunnel sends no more */
@@ -36,7 +35,6 @@ struct mf_exchange {
 	struct mf_wire wire;
 	size_t sent; /* of wire */
 	struct mf_http_answer answer;
-	size_t body_room;
 };
 
 /*

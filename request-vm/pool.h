@@ -61,7 +61,7 @@ struct mf_job {
 	const void *request; /* ABI form; the submitter's until done or cancelled */
 	size_t request_bytes;
 	const struct sockaddr *from; /* the client's address; NULL: it has none */
-	/* A request in pieces, of a program that listens, in place of `request`; NULL: whole. */
+	/* A request in pieces, in place of `request`: of a program that listens, and only so. */
 	struct mf_front_request *pieces;
 	/* Set before done(): the front door has answered in pieces, or knows that the client is
 	 * gone; `pieces` is no more, and there is no `response`. */

@@ -67,10 +67,7 @@ static int deliver(struct mf_slot *slot, struct mf_job *job)
 	if (!mf_slot_listens(slot))
 		return mf_function_deliver(&slot->process, &slot->ready, job->request,
 					   job->request_bytes);
-	if (job->pieces)
-		return mf_exchange_begin_pieces(&slot->exchange, &slot->process, job->pieces,
-						job->from);
-	return mf_exchange_begin(&slot->exchange, &slot->process, job->request, job->from);
+	return mf_exchange_begin_pieces(&slot->exchange, &slot->process, job->pieces, job->from);
 }
 
 int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
@@ -157,7 +154,7 @@ static void answered(struct mf_slot *slot)
 {
 	uint64_t limit = slot->pool->settings.deadline_ns;
 
-	answer(slot, MF_OUTCOME_OK, &slot->exchange.response);
+	answer(slot, MF_OUTCOME_OK, NULL);
 	if (!slot->deadline_ns && limit)
 		slot->deadline_ns = mf_now_ns() + limit;
 }
@@ -170,7 +167,7 @@ static bool on_exchange(struct mf_slot *slot)
 
 	if (exchange->state == MF_EXCHANGE_RUNS)
 		return true;
-	if (slot->job && slot->job->pieces)
+	if (slot->job)
 		slot->job->over = true;
 	if (exchange->state == MF_EXCHANGE_DONE) {
 		answered(slot);
@@ -411,7 +408,7 @@ static bool on_wait(struct mf_slot *slot, const struct mf_exit *exit)
 static void last_words(struct mf_slot *slot)
 {
 	mf_exchange_exited(&slot->exchange, &slot->process);
-	if (slot->job && slot->job->pieces)
+	if (slot->job)
 		slot->job->over = slot->exchange.state != MF_EXCHANGE_RUNS;
 	if (slot->exchange.state == MF_EXCHANGE_DONE)
 		answered(slot);

@@ -207,7 +207,7 @@ static int exchange(struct mf_exchange *exchange, struct mf_process *process,
 				    exit.text[0] ? ": " : "", exit.text);
 	if (exchange->state == MF_EXCHANGE_BAD)
 		return no_answer(exchange->why, err);
-	return check_status(exchange->response.status, err);
+	return check_status(exchange->answer.status, err);
 }
 
 /* Its client hangs up, and it waits for connections again: nothing of this one is left open. */
