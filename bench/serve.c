@@ -66,18 +66,15 @@ struct world {
 /* `text` with its words in braces replaced; malloc'ed. */
 static char *expand(const char *text, const char *address)
 {
-	char here[4096];
-	char scripts[4096];
 	char *out = NULL;
 
-	snprintf(here, sizeof(here), "%s", bench_path("."));
-	snprintf(scripts, sizeof(scripts), "%s", BENCH_SCRIPTS);
 	if (!strcmp(text, ADDRESS))
 		out = strdup(address);
 	else if (!strncmp(text, HERE, strlen(HERE)))
-		out = asprintf(&out, "%s%s", here, text + strlen(HERE)) < 0 ? NULL : out;
+		out = asprintf(&out, "%s%s", bench_path("."), text + strlen(HERE)) < 0 ? NULL : out;
 	else if (!strncmp(text, SCRIPTS, strlen(SCRIPTS)))
-		out = asprintf(&out, "%s%s", scripts, text + strlen(SCRIPTS)) < 0 ? NULL : out;
+		out = asprintf(&out, "%s%s", BENCH_SCRIPTS, text + strlen(SCRIPTS)) < 0 ? NULL
+											: out;
 	else
 		out = strdup(text);
 	if (!out)

@@ -113,7 +113,7 @@ int mf_parse_flags(const struct mf_verb *verb, int argc, char **argv, struct mf_
 	return ret;
 }
 
-void mf_print_options(unsigned int place, FILE *out)
+static void print_options(unsigned int place, FILE *out)
 {
 	const struct mf_option *option;
 
@@ -138,7 +138,7 @@ void mf_print_options(unsigned int place, FILE *out)
 void mf_print_help(const struct mf_verb *verb, FILE *out)
 {
 	fprintf(out, "usage: %s\n\n%s\n", verb->usage, verb->intro);
-	mf_print_options(verb->place, out);
+	print_options(verb->place, out);
 	if (verb->outro)
 		fprintf(out, "\n%s", verb->outro);
 }

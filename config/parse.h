@@ -33,7 +33,4 @@ int mf_parse_flags(const struct mf_verb *verb, int argc, char **argv, struct mf_
 
 void mf_print_help(const struct mf_verb *verb, FILE *out);
 
-/* The lines of a place's options. */
-void mf_print_options(unsigned int place, FILE *out);
-
 #endif

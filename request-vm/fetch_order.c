@@ -2,8 +2,8 @@
 #include "request-vm/fetch_order.h"
 
 #include "engine/linux/guestmem.h"
+#include "request-vm/front/chars.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
@@ -18,18 +18,11 @@ static int take_text(struct mf_process *process, uint64_t at, uint64_t bytes, ch
 	return strlen(to) == bytes ? 0 : -EINVAL;
 }
 
-/* tchar of RFC 9110, 5.6.2. */
-static bool is_token_char(char c)
-{
-	return isascii((unsigned char)c) &&
-	       (isalnum((unsigned char)c) || (c && strchr("!#$%&'*+-.^_`|~", c)));
-}
-
 static size_t token(const char *text)
 {
 	size_t length = 0;
 
-	while (is_token_char(text[length]))
+	while (mf_char_token((unsigned char)text[length]))
 		length++;
 	return length;
 }
@@ -40,11 +33,6 @@ static bool is_visible(const char *text)
 		if (*text <= ' ' || *text > '~')
 			return false;
 	return true;
-}
-
-static bool same_name(const char *header, size_t length, const char *name)
-{
-	return strlen(name) == length && !strncasecmp(header, name, length);
 }
 
 /* They frame a message or belong to a connection: the engine's. */
@@ -58,7 +46,7 @@ static bool is_engines(const char *header, size_t length)
 	size_t i;
 
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (same_name(header, length, names[i]))
+		if (mf_text_is(header, length, names[i]))
 			return true;
 	return length >= 6 && !strncasecmp(header, "proxy-", 6);
 }
@@ -73,7 +61,7 @@ static bool mend_header(char *line)
 	if (!length || line[length] != ':' || is_engines(line, length))
 		return false;
 	for (at = value; *at; at++)
-		if (((unsigned char)*at < ' ' && *at != '\t') || *at == 0x7f)
+		if (!mf_char_value((unsigned char)*at))
 			return false;
 	if (!value[strspn(value, " \t")])
 		strcpy(line + length, ";");
@@ -139,7 +127,7 @@ bool mf_fetch_order_has(const struct mf_fetch_order *order, const char *name)
 	size_t i;
 
 	for (i = 0; i < order->header_count; i++)
-		if (same_name(order->headers[i], token(order->headers[i]), name))
+		if (mf_text_is(order->headers[i], token(order->headers[i]), name))
 			return true;
 	return false;
 }

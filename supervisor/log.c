@@ -57,6 +57,7 @@ void mf_log(struct mf_supervisor *supervisor, enum mf_level level, const char *e
 	static const char *const levels[] = {"info", "warning", "error"};
 	struct mf_control_event told = {0};
 	struct timespec now;
+	bool told_to_all;
 	va_list args;
 	char *json;
 
@@ -71,10 +72,11 @@ void mf_log(struct mf_supervisor *supervisor, enum mf_level level, const char *e
 	va_start(args, format);
 	vsnprintf(told.text, sizeof(told.text), format, args);
 	va_end(args);
-	json = mf_control_event_text(&told);
-	print(supervisor, &told, json);
 	/* What programs print is for the log alone. */
-	if (json && strcmp(event, "output"))
+	told_to_all = supervisor->plane && strcmp(event, "output");
+	json = supervisor->log_json || told_to_all ? mf_control_event_text(&told) : NULL;
+	print(supervisor, &told, json);
+	if (json && told_to_all)
 		mf_plane_tell(supervisor->plane, json);
 	free(json);
 }

@@ -71,7 +71,6 @@ void mf_supervisor_stop(struct mf_supervisor *supervisor, const char *why)
 	struct mf_engine *engine;
 
 	if (supervisor->stopping) {
-		supervisor->hurried = true;
 		TAILQ_FOREACH(engine, &supervisor->engines, all)
 		mf_engine_kill(engine);
 		return;

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -266,12 +265,7 @@ static int confine(void)
 {
 	static const struct mf_confine tightest;
 	struct mf_error err;
-	struct rlimit files;
 
-	if (!getrlimit(RLIMIT_NOFILE, &files)) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
 	if (!mf_confine_enter(&tightest, NULL, &err))
 		return 0;
 	fprintf(stderr, "router: %s\n", err.text);

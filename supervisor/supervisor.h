@@ -98,7 +98,6 @@ struct mf_supervisor {
 	bool log_json;
 	uint64_t lost_lines; /* of the log, since one was last printed */
 	bool stopping;
-	bool hurried;
 	bool ended;
 	uint32_t last_tenant;
 	uint32_t last_engine;

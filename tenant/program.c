@@ -311,8 +311,7 @@ int mf_program_exec(struct mf_program *program, struct mf_process *process, stru
 	return mf_process_exec(process, &program->kvm, &program->policy, &exec, err);
 }
 
-/* Wait for what the program waits for, or a kick. False when the deadline came first. */
-static bool wait_for(const struct mf_process *process, const struct mf_exit *exit,
+bool mf_program_wait(const struct mf_process *process, const struct mf_exit *exit,
 		     uint64_t deadline_ns)
 {
 	sigset_t before;
@@ -352,7 +351,7 @@ void mf_program_drive(struct mf_process *process, struct mf_watch *watch, uint64
 		}
 		if (exit->kind != MF_EXIT_WAIT || (ends && ends(process)))
 			return;
-		if (!wait_for(process, exit, deadline_ns)) {
+		if (!mf_program_wait(process, exit, deadline_ns)) {
 			exit->kind = MF_EXIT_KICKED;
 			exit->kicks = MF_KICK_DEADLINE;
 			return;

@@ -112,6 +112,11 @@ typedef bool mf_program_ends_fn(const struct mf_process *process);
 void mf_program_drive(struct mf_process *process, struct mf_watch *watch, uint64_t deadline_ns,
 		      mf_program_ends_fn *ends, struct mf_exit *exit);
 
+/* Wait for what the program waits for (exit: its MF_EXIT_WAIT), or a kick. False when the deadline
+ * (0 = none) came first. */
+bool mf_program_wait(const struct mf_process *process, const struct mf_exit *exit,
+		     uint64_t deadline_ns);
+
 /* What a program that is served has beyond one that is run: it listens within its VM. */
 void mf_program_set_served(struct mf_program *program);
 

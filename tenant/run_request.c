@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tenant/run_request.h"
+#include "tenant/program.h"
 #include "tenant/relay.h"
 #include "tenant/stdin_request.h"
 
@@ -15,20 +16,10 @@
 static bool wait_for(const struct mf_run_request *run, const struct mf_process *process, int fd,
 		     short events)
 {
-	struct pollfd stream = {.fd = fd, .events = events};
-	uint64_t now = mf_now_ns();
-	struct timespec span = {0};
-	sigset_t before;
+	const struct mf_exit wait = {
+		.wait_fd = fd, .wait_events = events, .wait_until_ns = UINT64_MAX};
 
-	if (run->deadline_ns > now) {
-		span.tv_sec = (time_t)((run->deadline_ns - now) / 1000000000ull);
-		span.tv_nsec = (long)((run->deadline_ns - now) % 1000000000ull);
-	}
-	mf_relay_block(&before);
-	if (!__atomic_load_n(&process->vm.kicked, __ATOMIC_RELAXED))
-		ppoll(&stream, 1, run->deadline_ns ? &span : NULL, &before);
-	mf_relay_unblock(&before);
-	return !run->deadline_ns || mf_now_ns() < run->deadline_ns;
+	return mf_program_wait(process, &wait, run->deadline_ns);
 }
 
 /* A signal from outside: 1 when the program has died of it. */

@@ -18,9 +18,7 @@
 
 #define NOW ((const struct timespec *)0)
 
-/* A file or directory opened to change its mode or times; reading or writing, what the host lets.
- */
-static int open_to_change(const struct mf_process *process, const struct mf_name *name, int flags)
+int mf_name_open_to_change(const struct mf_process *process, const struct mf_name *name, int flags)
 {
 	int fd = mf_name_open(process, name, MF_PERMIT_WRITE, O_RDONLY | flags, 0);
 
@@ -48,7 +46,7 @@ static int fd_to_change(const struct mf_process *process, uint64_t fd, bool *our
 	if (entry->kind != MF_FD_DIR)
 		return -EPERM;
 	strcpy(name.text, mf_linux(process)->dirs[entry->dir]);
-	opened = open_to_change(process, &name, O_DIRECTORY);
+	opened = mf_name_open_to_change(process, &name, O_DIRECTORY);
 	*ours = opened >= 0;
 	return opened;
 }
@@ -73,7 +71,7 @@ static int64_t change_mode(struct mf_process *process, uint64_t dirfd, uint64_t 
 	int fd = mf_name_get(process, dirfd, va, &name);
 
 	if (!fd)
-		fd = open_to_change(process, &name, 0);
+		fd = mf_name_open_to_change(process, &name, 0);
 	return fd < 0 ? fd : set_mode(fd, mode, true);
 }
 
@@ -104,7 +102,7 @@ int64_t mf_sys_fchmodat2(struct mf_process *process, const uint64_t arg[6])
 	if (!(flags & AT_SYMLINK_NOFOLLOW))
 		return change_mode(process, arg[0], arg[1], arg[2]);
 	fd = mf_name_get(process, arg[0], arg[1], &name);
-	fd = fd ? fd : open_to_change(process, &name, O_NOFOLLOW);
+	fd = fd ? fd : mf_name_open_to_change(process, &name, O_NOFOLLOW);
 	return fd < 0 ? (fd == -ELOOP ? -EOPNOTSUPP : fd) : set_mode(fd, arg[2], true);
 }
 
@@ -127,7 +125,7 @@ static int64_t set_times(struct mf_process *process, uint64_t dirfd, uint64_t va
 
 	if (va) {
 		fd = mf_name_get(process, dirfd, va, &name);
-		fd = fd ? fd : open_to_change(process, &name, nofollow);
+		fd = fd ? fd : mf_name_open_to_change(process, &name, nofollow);
 	} else {
 		fd = (int)dirfd == AT_FDCWD ? -EFAULT : fd_to_change(process, dirfd, &ours);
 	}
@@ -237,7 +235,7 @@ static int64_t set_owner(struct mf_process *process, uint64_t dirfd, uint64_t va
 	close(fd);
 	if (ret != -EPERM)
 		return ret;
-	fd = open_to_change(process, &name, nofollow);
+	fd = mf_name_open_to_change(process, &name, nofollow);
 	if (fd < 0)
 		return fd == -ELOOP ? -EPERM : fd; /* a link itself */
 	ret = change_owner(process, fd, uid, gid);

@@ -143,8 +143,7 @@ static short poll_connection(struct mf_process *process, const struct mf_fd *ent
 	return (short)events;
 }
 
-/* SO_ERROR is told once. */
-static int take_error(struct mf_process *process, const struct mf_connection *connection)
+int mf_connection_take_error(struct mf_process *process, const struct mf_connection *connection)
 {
 	int error = connection->error;
 
@@ -175,7 +174,7 @@ static int64_t block(struct mf_process *process, const struct mf_fd *entry, uint
 static int64_t cannot_send(struct mf_process *process, const struct mf_connection *connection,
 			   int flags)
 {
-	int error = take_error(process, connection);
+	int error = mf_connection_take_error(process, connection);
 
 	if (error)
 		return -error;
@@ -274,7 +273,7 @@ int64_t mf_connection_receive(struct mf_process *process, const struct mf_fd *en
 		return -EAGAIN;
 	mf_cursor_skip(cursor, before);
 	if (!mf_stream_bytes(&connection->input) && is_over(connection)) {
-		got = before ? 0 : -take_error(process, connection);
+		got = before ? 0 : -mf_connection_take_error(process, connection);
 		return before ? (int64_t)before : got;
 	}
 	if (!mf_stream_bytes(&connection->input))

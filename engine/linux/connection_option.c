@@ -271,17 +271,6 @@ static bool is_listening(const struct mf_process *process, const struct mf_fd *e
 	       mf_listener_of(process, entry)->state == MF_LISTENER_LISTENS;
 }
 
-static int take_error(struct mf_process *process, const struct mf_fd *entry)
-{
-	int error = 0;
-
-	if (entry->kind == MF_FD_CONNECTION)
-		error = mf_connection_of(process, entry)->error;
-	if (error)
-		mf_connection_rw(process, mf_connection_of(process, entry))->error = 0;
-	return error;
-}
-
 /* One of the numbers that are told and cannot be set. */
 static int told(struct mf_process *process, const struct mf_fd *entry, int name)
 {
@@ -293,7 +282,9 @@ static int told(struct mf_process *process, const struct mf_fd *entry, int name)
 	case SO_PROTOCOL:
 		return mf_socket_domain(entry) == AF_UNIX ? 0 : IPPROTO_TCP;
 	case SO_ERROR:
-		return take_error(process, entry);
+		return entry->kind == MF_FD_CONNECTION
+			       ? mf_connection_take_error(process, mf_connection_of(process, entry))
+			       : 0;
 	case SO_ACCEPTCONN:
 		return is_listening(process, entry);
 	case SO_SNDLOWAT:

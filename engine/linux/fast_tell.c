@@ -250,13 +250,12 @@ static void tell_epoll(struct telling *telling, uint32_t number, const struct mf
 
 static void tell_numbers(struct telling *telling)
 {
-	const struct mf_process *process = telling->process;
-	uint64_t limit = mf_fd_limit(process);
-	uint32_t number;
+	int64_t number = mf_fd_free(telling->process, 0);
 
-	for (number = 0; number < limit && telling->state.free_count < MF_FAST_FREE; number++)
-		if (!mf_fd_get(process, number))
-			telling->state.free[telling->state.free_count++] = (int32_t)number;
+	while (number >= 0 && telling->state.free_count < MF_FAST_FREE) {
+		telling->state.free[telling->state.free_count++] = (int32_t)number;
+		number = mf_fd_free(telling->process, (uint64_t)number + 1);
+	}
 }
 
 static void tell_descriptors(struct telling *telling)
@@ -281,22 +280,31 @@ static void tell_descriptors(struct telling *telling)
 	telling->state.active = telling->fds != 0;
 }
 
-void mf_fast_tell(struct mf_process *process, struct mf_fast_area *area)
+/* What a program that listens within its VM, or did, finds in its area. */
+static void tell_all(struct mf_process *process, struct mf_fast_area *area, bool active)
 {
-	const struct mf_linux *lx = mf_linux(process);
 	struct telling telling = {.process = process, .area = area, .state = area->state};
 
-	bool active = lx->door && !process->policy->no_fast;
-
-	telling.state.sleepers = lx->futex_count;
-	if (active || area->state.active) {
-		memset(&telling.state.active, 0,
-		       sizeof(telling.state) - offsetof(struct mf_fast_state, active));
-		if (active)
-			tell_descriptors(&telling);
-	}
+	telling.state.sleepers = mf_linux(process)->futex_count;
+	memset(&telling.state.active, 0,
+	       sizeof(telling.state) - offsetof(struct mf_fast_state, active));
+	if (active)
+		tell_descriptors(&telling);
 	if (!memcmp(&area->state, &telling.state, sizeof(telling.state)))
 		return;
 	mf_mem_mark(&process->vm.mem, &area->state, sizeof(area->state));
 	area->state = telling.state;
+}
+
+void mf_fast_tell(struct mf_process *process, struct mf_fast_area *area)
+{
+	const struct mf_linux *lx = mf_linux(process);
+	bool active = lx->door && !process->policy->no_fast;
+
+	if (active || area->state.active) {
+		tell_all(process, area, active);
+	} else if (area->state.sleepers != lx->futex_count) {
+		mf_mem_mark(&process->vm.mem, &area->state, sizeof(area->state));
+		area->state.sleepers = lx->futex_count;
+	}
 }

@@ -169,8 +169,7 @@ struct mf_fd *mf_fd_rw(struct mf_process *process, const struct mf_fd *entry)
 	return (struct mf_fd *)entry;
 }
 
-/* The lowest free number >= from, or -EMFILE. */
-static int64_t free_number(const struct mf_process *process, uint64_t from)
+int64_t mf_fd_free(const struct mf_process *process, uint64_t from)
 {
 	uint32_t limit = (uint32_t)mf_fd_limit(process);
 	uint32_t fd =
@@ -182,7 +181,7 @@ static int64_t free_number(const struct mf_process *process, uint64_t from)
 
 bool mf_fd_has_room(const struct mf_process *process)
 {
-	return free_number(process, 0) >= 0;
+	return mf_fd_free(process, 0) >= 0;
 }
 
 static void put_number(struct mf_process *process, uint32_t fd, uint32_t index, bool cloexec)
@@ -193,7 +192,7 @@ static void put_number(struct mf_process *process, uint32_t fd, uint32_t index, 
 
 int64_t mf_fd_install(struct mf_process *process, const struct mf_fd *entry, uint64_t from)
 {
-	int64_t fd = free_number(process, from);
+	int64_t fd = mf_fd_free(process, from);
 	uint32_t index = find_bit(mf_linux(process)->fd_taken, 0, MF_FDS, false);
 	struct mf_fd *to;
 
@@ -253,7 +252,7 @@ void mf_fd_drop(struct mf_process *process, const struct mf_fd *entry)
 int64_t mf_fd_share(struct mf_process *process, const struct mf_fd *entry, uint64_t from,
 		    bool cloexec)
 {
-	int64_t fd = free_number(process, from);
+	int64_t fd = mf_fd_free(process, from);
 
 	if (fd < 0)
 		return fd;

@@ -113,6 +113,9 @@ void mf_fd_set_cloexec(struct mf_process *process, uint64_t fd, bool cloexec);
 /* Does the image hold this host descriptor? Then all its forks have it, and none closes it. */
 bool mf_fd_of_image(const struct mf_process *process, int host);
 
+/* The lowest number >= from that another descriptor can have, or -EMFILE. */
+int64_t mf_fd_free(const struct mf_process *process, uint64_t from);
+
 /* Is there a number for another descriptor? */
 bool mf_fd_has_room(const struct mf_process *process);
 

@@ -26,6 +26,10 @@ int mf_name_cwd(const struct mf_process *process, struct mf_name *name);
 int mf_name_open(const struct mf_process *process, const struct mf_name *name, unsigned int need,
 		 int flags, mode_t mode);
 
+/* A file or directory opened to change what it is told to be (mode, times, attributes) under
+ * permission to write; for reading or writing, what the host lets. */
+int mf_name_open_to_change(const struct mf_process *process, const struct mf_name *name, int flags);
+
 /* A link of the host's that leads to a name that the engine makes up, as /etc/mtab does: that name,
  * instead of what the host has there. False: it is none; the name may be changed all the same. */
 bool mf_name_leads_out(const struct mf_process *process, struct mf_name *name);

@@ -300,10 +300,12 @@ static bool list_is_sane(const struct mf_linux *lx, uint32_t first, size_t link,
 	uint32_t at = first;
 
 	while (at) {
-		const struct mf_epoll_item *item = &lx->items[at - 1];
+		const struct mf_epoll_item *item;
 
-		if (at > lx->items_high || bit(seen, at - 1) ||
-		    LINK_AT(item, link)->prev != before ||
+		if (at > lx->items_high || bit(seen, at - 1))
+			return false;
+		item = &lx->items[at - 1];
+		if (LINK_AT(item, link)->prev != before ||
 		    *(const uint32_t *)((const uint8_t *)item + owner) != who)
 			return false;
 		seen[(at - 1) / 64] |= 1ull << ((at - 1) % 64);

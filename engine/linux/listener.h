@@ -100,6 +100,9 @@ void mf_connection_notify(struct mf_process *process, const struct mf_connection
 /* The other end has taken bytes: the program may write on. */
 void mf_connection_has_room(struct mf_process *process, const struct mf_connection *connection);
 
+/* What went wrong with it, an errno or 0; told once (SO_ERROR, socket(7)). */
+int mf_connection_take_error(struct mf_process *process, const struct mf_connection *connection);
+
 int64_t mf_connection_send(struct mf_process *process, const struct mf_fd *entry,
 			   struct mf_cursor *cursor, int flags);
 int64_t mf_connection_receive(struct mf_process *process, const struct mf_fd *entry,

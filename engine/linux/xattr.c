@@ -46,9 +46,7 @@ static int file_get(struct mf_process *process, uint64_t which, enum way way, bo
 		return fd;
 	if (!writes)
 		return mf_name_open(process, &name, MF_PERMIT_READ, O_RDONLY | flags, 0);
-	fd = mf_name_open(process, &name, MF_PERMIT_WRITE, O_RDONLY | flags, 0);
-	return fd == -EACCES ? mf_name_open(process, &name, MF_PERMIT_WRITE, O_WRONLY | flags, 0)
-			     : fd;
+	return mf_name_open_to_change(process, &name, flags);
 }
 
 static int name_get(struct mf_process *process, uint64_t va, char name[NAME_BYTES])
