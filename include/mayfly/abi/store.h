@@ -36,8 +36,21 @@ struct mf_abi_store_channel {
 	uint32_t broken;       /* storage VM: the request VM broke the ring; not heard again */
 	uint32_t wrote; /* storage VM: 1 from before its first reply on; the engine sets it to
 			 * 0 with the indices */
-	uint32_t reserved[10];
+	/* A request's transaction; the engine sets the first three when the request begins. */
+	uint32_t request; /* engine: counts the channel's requests: of a smaller one nothing counts
+			   * any more, its transaction is dropped */
+	uint32_t bound;   /* engine: 1: all calls are one transaction, which an order ends; 0: each
+			   * call is one of its own */
+	uint32_t order;   /* engine: MF_STORE_ORDER_*, once, when no call will follow */
+	uint32_t pending; /* storage VM: 1 from before the reply of the first call that there is
+			   * something to commit of */
+	uint32_t verdict; /* storage VM: 1 when the order was carried out and `status` says how */
+	int32_t status;   /* storage VM: 0; -EAGAIN: in conflict, nothing was done; another errno */
+	uint32_t reserved[4];
 };
+
+#define MF_STORE_ORDER_NONE   0u
+#define MF_STORE_ORDER_COMMIT 1u /* apply it, or say that it is in conflict */
 MF_ABI_ASSERT(sizeof(struct mf_abi_store_channel) == 64, "ABI");
 
 /* The control area. Little of it changes after the start. */
