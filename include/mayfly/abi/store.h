@@ -49,6 +49,17 @@ struct mf_abi_store_channel {
 	uint32_t reserved[4];
 };
 
+/* When an order is answered: when it is on the disk, by a sync of its own or one shared with others
+ * that came within group_us; or when it is seen by others, and synced later. */
+#define MF_STORE_DURABLE 0u
+#define MF_STORE_GROUP   1u
+#define MF_STORE_ASYNC   2u
+
+/* Whose a store is: all request VMs'; or each has one of its own, empty at first, that goes with
+ * its reset: the engine drops it by a larger `request`. */
+#define MF_STORE_OF_TENANT 0u
+#define MF_STORE_OF_VM     1u
+
 #define MF_STORE_ORDER_NONE   0u
 #define MF_STORE_ORDER_COMMIT 1u /* apply it, or say that it is in conflict */
 MF_ABI_ASSERT(sizeof(struct mf_abi_store_channel) == 64, "ABI");
@@ -65,7 +76,14 @@ struct mf_abi_store_control {
 			   * call done: it is alive */
 	uint64_t calls;   /* storage VM: answered, by all programs since the start */
 	uint64_t commits; /* storage VM: likewise */
-	uint32_t reserved[1012];
+	/* The engine's, before the start. */
+	uint32_t durability;  /* MF_STORE_DURABLE, _GROUP, _ASYNC: when an order is answered */
+	uint32_t group_us;    /* of _GROUP: an order may wait so long for others */
+	uint32_t scope;       /* MF_STORE_OF_TENANT; _OF_VM: nothing is ever committed */
+	uint32_t fenced;      /* engine: 1: another engine has the folder now: -ESTALE, no more
+			       * writes; may change */
+	uint64_t quota_bytes; /* of what is kept; 0: none but the map's size */
+	uint32_t reserved[1006];
 	/* engine: bit i is set while channel i may be looked into */
 	uint64_t active[MF_STORE_CHANNELS_MAX / 64];
 };
