@@ -113,17 +113,33 @@ static void hand_off(struct mf_store *store, struct mf_waiter *waiter, struct mf
 
 	store->running = true;
 	do {
-		store->wanted = false;
+		store->wanted = store->calls = false;
 		store->stats.hand_offs++;
 		pthread_mutex_unlock(&store->lock);
-		end = mf_store_run(store, watch, HAND_OFF_SLICE_NS, store->death);
+		end = mf_store_run(store, watch, HAND_OFF_SLICE_NS, true, waiter, store->death);
 		pthread_mutex_lock(&store->lock);
 		mf_store_notify(store, false);
 	} while (end == STORE_IDLE && store->wanted && ++rounds < HAND_OFF_ROUNDS);
-	store->running = false;
-	store->dead = end == STORE_DEAD;
-	if (end != STORE_IDLE || store->wanted)
+	mf_store_ran(store, end);
+}
+
+/* Lock held: somebody waits who cannot run it himself. */
+static void call(struct mf_store *store)
+{
+	store->calls = true;
+	if (!store->running && store->up) {
 		mf_store_call_thread(store);
+		return;
+	}
+	store->wanted = true;
+	/* Whoever runs it now may be at something else. */
+	if (store->up && mf_process_news(&store->process))
+		mf_watch_kick(store->watchdog, &store->process.vm, MF_KICK_TURN);
+}
+
+bool mf_store_has_answer(struct mf_store *store, const struct mf_waiter *waiter)
+{
+	return has_reply(store, waiter->channel) || is_broken(store, waiter->channel);
 }
 
 static enum mf_peer_state state_of(struct mf_store *store, const struct mf_waiter *waiter)
@@ -160,10 +176,7 @@ static enum mf_peer_state wait_locked(struct mf_store *store, struct mf_waiter *
 		park(store, waiter);
 		if (poll && !store->running)
 			mf_store_set_polling(store, mf_store_poll_span(store));
-		if (store->running || !store->up)
-			store->wanted = true;
-		else
-			mf_store_call_thread(store);
+		call(store);
 	}
 	/* It may have answered before it could see that somebody sleeps. */
 	state = state_of(store, waiter);

@@ -13,17 +13,25 @@
 
 /* What the vCPU came out with. */
 enum store_end {
-	STORE_IDLE,    /* looked everywhere and found nothing */
+	STORE_IDLE,    /* looked everywhere and found nothing; other threads of it may wait for
+			  something */
 	STORE_SLICED,  /* its slice is over, there may be more */
-	STORE_BLOCKED, /* wants something that only the store's thread may do */
+	STORE_BLOCKED, /* waits for something in the middle of its work */
 	STORE_DEAD,
+};
+
+/* What the program waits for while nobody runs it, the channels and the disk left out. */
+struct mf_store_rest {
+	int fd; /* -1: none */
+	short events;
+	uint64_t until_ns; /* UINT64_MAX: for no time */
 };
 
 struct mf_store {
 	struct mf_peer peer; /* first */
 	struct mf_store_settings settings;
 	struct mf_policy policy;
-	struct mf_file_door door;
+	struct mf_disk *disk;
 	struct mf_channels channels;
 	int control_fd;
 	size_t control_bytes;
@@ -32,17 +40,22 @@ struct mf_store {
 	bool has_process; /* the thread's */
 
 	pthread_t thread;
-	pthread_t thread_id; /* atomic; written by the thread itself */
 	struct mf_watchdog *watchdog;
 	unsigned int watch_index;
 	struct mf_watch *watch;
 	bool started;
 	pthread_mutex_t lock;
-	pthread_cond_t work_cond; /* the store's thread waits for work */
+	pthread_cond_t boot_cond;
+	int wake_fd; /* eventfd: the store's thread sleeps on it */
 	/* under the lock */
-	bool running; /* somebody runs the vCPU */
-	bool work;    /* the store's thread is to run it */
-	bool wanted;  /* somebody parked while it ran */
+	bool running;              /* somebody runs the vCPU */
+	bool work;                 /* the store's thread is to run it */
+	bool wanted;               /* somebody parked while it ran */
+	bool calls;                /* somebody waits for an answer: it is to look */
+	bool asleep;               /* the store's thread is, and was not rung for */
+	struct mf_store_rest rest; /* what the program waits for; whoever runs it writes it */
+	struct mf_store_rest watched;
+	bool blocked; /* it rests in the middle of its work, since last_turn_ns at the least */
 	bool up;
 	bool stop;
 	bool dead; /* found by a worker; the store's thread sees to it */
@@ -64,27 +77,30 @@ struct mf_store {
 	unsigned int retry_ms; /* the next pause before a start; 0: the shortest */
 };
 
-/* run.c. The caller has set `running`. Runs until something ends it; answers calls on the way. */
+/*
+ * run.c. The caller has set `running`. Runs until something ends it; answers calls on the way.
+ * `look`: there may be calls. `waiter`: whoever runs it waits for this; NULL: for nothing.
+ */
 enum store_end mf_store_run(struct mf_store *store, struct mf_watch *watch, uint64_t slice_ns,
-			    char text[160]);
+			    bool look, const struct mf_waiter *waiter, char text[160]);
 
 /* channel.c. Lock held: wake whoever has a reply, or all. */
 void mf_store_notify(struct mf_store *store, bool all);
+
+/* channel.c: need it wait no longer? */
+bool mf_store_has_answer(struct mf_store *store, const struct mf_waiter *waiter);
 
 /* channel.c: what died with the program is lost, what it had not begun is not. Returns how many. */
 unsigned int mf_store_lose_calls(struct mf_store *store);
 
 void mf_store_init_peer(struct mf_store *store);
 
-/* store.c. Lock held: the store's thread is to run the vCPU, polling for so long. */
+/* store.c. Lock held: the store's thread is to run the vCPU. */
 void mf_store_call_thread(struct mf_store *store);
+/* store.c. Lock held: somebody has run the vCPU, with this end: `running` no more. */
+void mf_store_ran(struct mf_store *store, enum store_end end);
 void mf_store_set_polling(struct mf_store *store, uint32_t poll_ns);
 /* How long the store's thread polls after a call, when polling pays. */
 uint32_t mf_store_poll_span(const struct mf_store *store);
-/* Is this the store's thread, where things may block? */
-bool mf_store_is_own_thread(const struct mf_store *store);
-
-/* door.c: only on the store's thread may anything block. */
-void mf_store_init_door(struct mf_store *store);
 
 #endif

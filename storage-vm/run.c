@@ -2,26 +2,9 @@
 /* Running the storage VM's vCPU, on whichever thread has it. */
 #include "storage-vm/internal.h"
 
-#include <errno.h>
-#include <poll.h>
+#include "engine/linux/disk.h"
+
 #include <stdio.h>
-#include <string.h>
-#include <time.h>
-
-/* It waits for something of its own (a sleep, a pipe): on the store's thread only, and for a slice
- * at most. Whether it waits too long, or the store is to stop, is the caller's to see; it asks
- * again. */
-static void wait_for(const struct mf_exit *exit, uint64_t slice_ns)
-{
-	struct pollfd fd = {.fd = exit->wait_fd, .events = exit->wait_events};
-	uint64_t now = mf_now_ns();
-	uint64_t left = exit->wait_until_ns > now ? exit->wait_until_ns - now : 0;
-	struct timespec span;
-
-	left = left < slice_ns ? left : slice_ns;
-	span = (struct timespec){(time_t)(left / 1000000000ull), (long)(left % 1000000000ull)};
-	ppoll(&fd, fd.fd >= 0, &span, NULL);
-}
 
 static void say_death(const struct mf_exit *exit, char text[160])
 {
@@ -36,15 +19,42 @@ static void say_death(const struct mf_exit *exit, char text[160])
 			 exit->text[0] ? exit->text : "it did what no program does");
 }
 
+/* What it waits for, but for the disk: that tells by itself. */
+static void note_rest(struct mf_store *store, const struct mf_exit *exit)
+{
+	bool is_disk = exit->wait_fd == mf_disk_fd(store->disk);
+
+	store->rest = (struct mf_store_rest){is_disk ? -1 : exit->wait_fd, exit->wait_events,
+					     exit->wait_until_ns};
+}
+
+static bool is_parked(struct mf_store *store)
+{
+	return __atomic_load_n(&store->process.channel_parked, __ATOMIC_RELAXED);
+}
+
+/* Who waits for calls has none to look at. True: others of its threads run on. */
+static bool on_channel_wait(struct mf_store *store, const struct mf_waiter *waiter,
+			    enum store_end *end)
+{
+	bool has_others = mf_linux(&store->process)->thread_count > 1;
+
+	*end = STORE_IDLE;
+	if (waiter && has_others && mf_process_can_run(&store->process) &&
+	    mf_store_has_answer(store, waiter)) {
+		*end = STORE_SLICED;
+		return false;
+	}
+	return has_others; /* if all of them wait, it is said for what */
+}
+
 /* True when it is to run on. */
-static bool on_exit_of(struct mf_store *store, const struct mf_exit *exit, uint64_t wait_ns,
-		       enum store_end *end, char text[160])
+static bool on_exit_of(struct mf_store *store, const struct mf_exit *exit,
+		       const struct mf_waiter *waiter, enum store_end *end, char text[160])
 {
 	switch (exit->kind) {
 	case MF_EXIT_CHANNEL_WAIT:
-		mf_vm_answer(&store->process.vm, 0);
-		*end = STORE_IDLE;
-		return false;
+		return on_channel_wait(store, waiter, end);
 	case MF_EXIT_CHANNEL_WAKE:
 		mf_vm_answer(&store->process.vm, 0);
 		pthread_mutex_lock(&store->lock);
@@ -58,9 +68,8 @@ static bool on_exit_of(struct mf_store *store, const struct mf_exit *exit, uint6
 		*end = STORE_SLICED;
 		return false;
 	case MF_EXIT_WAIT:
-		*end = STORE_BLOCKED;
-		if (wait_ns)
-			wait_for(exit, wait_ns);
+		note_rest(store, exit);
+		*end = is_parked(store) ? STORE_IDLE : STORE_BLOCKED;
 		return false;
 	default:
 		say_death(exit, text);
@@ -70,17 +79,24 @@ static bool on_exit_of(struct mf_store *store, const struct mf_exit *exit, uint6
 }
 
 enum store_end mf_store_run(struct mf_store *store, struct mf_watch *watch, uint64_t slice_ns,
-			    char text[160])
+			    bool look, const struct mf_waiter *waiter, char text[160])
 {
-	uint64_t wait_ns = mf_store_is_own_thread(store) ? slice_ns : 0;
 	struct mf_watch_limits limits = {.slice_ns = slice_ns};
+	uint64_t end_ns = mf_now_ns() + slice_ns;
 	enum store_end end = STORE_DEAD;
 	struct mf_exit exit;
 
-	do {
+	store->rest = (struct mf_store_rest){.fd = -1, .until_ns = UINT64_MAX};
+	if (look)
+		mf_process_news(&store->process);
+	for (;;) {
 		mf_watch_enter(watch, &store->process.vm, &limits);
 		mf_process_run(&store->process, &exit);
 		mf_watch_leave(watch);
-	} while (on_exit_of(store, &exit, wait_ns, &end, text));
-	return end;
+		if (!on_exit_of(store, &exit, waiter, &end, text))
+			return end;
+		/* Many short calls are no way to a longer turn. */
+		if (waiter && mf_now_ns() >= end_ns)
+			return STORE_SLICED;
+	}
 }

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage-vm/internal.h"
 
+#include "engine/linux/disk.h"
+
 #include <mayfly/abi/barrier.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,11 +27,6 @@
 #define RETRY_MIN_MS        100u
 #define RETRY_MAX_MS        5000u
 #define MEASURE_ROUNDS      16u
-
-bool mf_store_is_own_thread(const struct mf_store *store)
-{
-	return pthread_equal(pthread_self(), __atomic_load_n(&store->thread_id, __ATOMIC_ACQUIRE));
-}
 
 static int make_control(struct mf_store *store, struct mf_error *err)
 {
@@ -60,12 +59,40 @@ static int make_control(struct mf_store *store, struct mf_error *err)
 static void fill_policy(struct mf_store *store)
 {
 	store->policy = store->settings.policy;
-	store->policy.door = &store->door;
+	store->policy.disk = store->disk;
+	store->policy.channel_parks = true;
 	store->policy.windows[0] =
 		(struct mf_window){MF_STORE_CONTROL_VA, store->control_bytes, store->control_fd, 0};
 	store->policy.windows[1] = (struct mf_window){
 		MF_STORE_CHANNELS_VA, store->settings.channels * store->channels.window_bytes,
 		store->channels.memfd, 0};
+}
+
+/* An operation of the disk is over: whose it was goes on. */
+static void on_disk(void *cookie)
+{
+	struct mf_store *store = cookie;
+
+	pthread_mutex_lock(&store->lock);
+	if (store->up && store->running)
+		mf_watch_kick(store->watchdog, &store->process.vm, MF_KICK_TURN);
+	else if (store->up)
+		mf_store_call_thread(store);
+	pthread_mutex_unlock(&store->lock);
+}
+
+static int make_disk(struct mf_store *store, struct mf_error *err)
+{
+	struct mf_disk_settings settings = {.door = store->settings.door,
+					    .all_writes = store->settings.door != NULL,
+					    .done = on_disk,
+					    .cookie = store};
+
+	store->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (store->wake_fd < 0)
+		return mf_error_set(err, -errno, "cannot make the store's thread a descriptor: %s",
+				    strerror(errno));
+	return mf_disk_create(&store->disk, &settings, err);
 }
 
 int mf_store_create(struct mf_store **out, const struct mf_store_settings *settings,
@@ -78,17 +105,19 @@ int mf_store_create(struct mf_store **out, const struct mf_store_settings *setti
 	if (!store)
 		return mf_error_set(err, -ENOMEM, "not enough memory for the store");
 	store->settings = *settings;
-	store->control_fd = -1;
+	store->control_fd = store->wake_fd = -1;
+	store->rest = store->watched = (struct mf_store_rest){.fd = -1, .until_ns = UINT64_MAX};
 	store->channels.memfd = -1;
 	store->cores = cores > 1 ? (unsigned int)cores : 1;
 	store->interval_ns = 1000000000ull;
 	pthread_mutex_init(&store->lock, NULL);
-	pthread_cond_init(&store->work_cond, NULL);
+	pthread_cond_init(&store->boot_cond, NULL);
 	mf_store_init_peer(store);
-	mf_store_init_door(store);
 	ret = mf_channels_create(&store->channels, settings->channels, settings->ring_bytes, err);
 	if (!ret)
 		ret = make_control(store, err);
+	if (!ret)
+		ret = make_disk(store, err);
 	if (ret) {
 		mf_store_destroy(store);
 		return ret;
@@ -102,13 +131,16 @@ void mf_store_destroy(struct mf_store *store)
 {
 	if (!store)
 		return;
+	mf_disk_destroy(store->disk);
+	if (store->wake_fd >= 0)
+		close(store->wake_fd);
 	if (store->control)
 		munmap(store->control, store->control_bytes);
 	if (store->control_fd >= 0)
 		close(store->control_fd);
 	mf_channels_destroy(&store->channels);
 	pthread_mutex_destroy(&store->lock);
-	pthread_cond_destroy(&store->work_cond);
+	pthread_cond_destroy(&store->boot_cond);
 	free(store);
 }
 
@@ -120,11 +152,52 @@ void mf_store_set_polling(struct mf_store *store, uint32_t poll_ns)
 	__atomic_store_n(&store->polling, theirs, __ATOMIC_RELAXED);
 }
 
+/* The store's thread looks again what there is to do. Lock held. */
+static void ring(struct mf_store *store)
+{
+	uint64_t one = 1;
+
+	/* One ring is as good as many. */
+	if (store->asleep && write(store->wake_fd, &one, sizeof(one)) < 0)
+		return;
+	store->asleep = false;
+}
+
 void mf_store_call_thread(struct mf_store *store)
 {
 	store->work = true;
 	store->stats.wakes++;
-	pthread_cond_signal(&store->work_cond);
+	ring(store);
+}
+
+/* Does the store's thread look after what the program waits for? */
+static bool is_watched(const struct mf_store *store)
+{
+	return (store->rest.fd < 0 || (store->watched.fd == store->rest.fd &&
+				       store->watched.events == store->rest.events)) &&
+	       store->watched.until_ns <= store->rest.until_ns && !store->blocked;
+}
+
+/* Is it in the middle of its work, and nothing of the disk's what it waits for? */
+static void note_progress(struct mf_store *store, enum store_end end)
+{
+	bool blocked = end == STORE_BLOCKED && !mf_disk_is_busy(store->disk);
+
+	if (blocked && !store->blocked)
+		store->last_turn_ns = mf_now_ns();
+	store->blocked = blocked;
+}
+
+void mf_store_ran(struct mf_store *store, enum store_end end)
+{
+	store->running = false;
+	store->dead = end == STORE_DEAD;
+	note_progress(store, end);
+	if (end == STORE_SLICED || end == STORE_DEAD || store->wanted ||
+	    mf_disk_has_news(store->disk))
+		mf_store_call_thread(store);
+	else if (!is_watched(store))
+		ring(store);
 }
 
 /* ---- the store's thread ---- */
@@ -154,6 +227,22 @@ static int not_loaded(int code, struct mf_error *err)
 		why.text);
 }
 
+/* Until what the program waits for may have come, and no longer than a slice. Nobody else runs it.
+ */
+static void wait_for(const struct mf_store *store)
+{
+	const struct mf_store_rest *rest = &store->rest;
+	struct pollfd fds[2] = {{.fd = rest->fd, .events = rest->events},
+				{.fd = mf_disk_fd(store->disk), .events = POLLIN}};
+	uint64_t now = mf_now_ns();
+	uint64_t left = rest->until_ns > now ? rest->until_ns - now : 0;
+	struct timespec span;
+
+	left = left < THREAD_SLICE_NS ? left : THREAD_SLICE_NS;
+	span = (struct timespec){(time_t)(left / 1000000000ull), (long)(left % 1000000000ull)};
+	ppoll(fds, 2, &span, NULL);
+}
+
 /* Load the program and run it until it is ready: it has looked at no channel then. */
 static int boot(struct mf_store *store, struct mf_error *err)
 {
@@ -168,7 +257,9 @@ static int boot(struct mf_store *store, struct mf_error *err)
 		return not_loaded(ret, err);
 	store->has_process = true;
 	do {
-		how = mf_store_run(store, store->watch, THREAD_SLICE_NS, text);
+		how = mf_store_run(store, store->watch, THREAD_SLICE_NS, false, NULL, text);
+		if (how == STORE_BLOCKED)
+			wait_for(store);
 	} while ((how == STORE_SLICED || how == STORE_BLOCKED) &&
 		 !__atomic_load_n(&store->stop, __ATOMIC_RELAXED) && (!limit || mf_now_ns() < end));
 	if (how == STORE_IDLE)
@@ -198,7 +289,8 @@ static int measure(struct mf_store *store, struct mf_error *err)
 		uint64_t start = mf_now_ns();
 		uint64_t took;
 
-		if (mf_store_run(store, store->watch, THREAD_SLICE_NS, text) == STORE_DEAD)
+		if (mf_store_run(store, store->watch, THREAD_SLICE_NS, true, NULL, text) ==
+		    STORE_DEAD)
 			return not_ready(text, err);
 		took = mf_now_ns() - start;
 		best = took < best ? took : best;
@@ -236,40 +328,81 @@ static bool is_stuck(struct mf_store *store)
 	       now - store->last_turn_ns > store->settings.call_limit_ns;
 }
 
-/* Run it until it is idle; polling, that takes as long as calls come. False: it is dead. */
-static bool serve(struct mf_store *store, char text[160])
+static void say_stuck(const struct mf_store *store, char text[160])
+{
+	snprintf(text, 160, "a call took longer than %.1f s",
+		 (double)store->settings.call_limit_ns / 1e9);
+}
+
+/* Run it until it rests; polling, that takes as long as calls come. */
+static enum store_end serve(struct mf_store *store, bool look, char text[160])
 {
 	enum store_end end;
 
-	store->last_turn_ns = mf_now_ns();
+	if (!store->blocked)
+		store->last_turn_ns = mf_now_ns();
 	do {
 		store->stats.runs++;
-		end = mf_store_run(store, store->watch, THREAD_SLICE_NS, text);
-		if ((end == STORE_SLICED || end == STORE_BLOCKED) && is_stuck(store)) {
-			snprintf(text, 160, "a call took longer than %.1f s",
-				 (double)store->settings.call_limit_ns / 1e9);
-			return false;
+		end = mf_store_run(store, store->watch, THREAD_SLICE_NS, look, NULL, text);
+		look = false;
+		if (end == STORE_SLICED && is_stuck(store)) {
+			say_stuck(store, text);
+			return STORE_DEAD;
 		}
-	} while ((end == STORE_SLICED || end == STORE_BLOCKED) &&
-		 !__atomic_load_n(&store->stop, __ATOMIC_RELAXED));
-	return end != STORE_DEAD;
+	} while (end == STORE_SLICED && !__atomic_load_n(&store->stop, __ATOMIC_RELAXED));
+	return end;
+}
+
+/* Sleep until rung for, or until what the program waits for may have come; at most until then. Lock
+ * held, let go within. True: the latter. */
+static bool sleep_until(struct mf_store *store, uint64_t until_ns)
+{
+	struct pollfd fds[2] = {{.fd = store->wake_fd, .events = POLLIN},
+				{.fd = store->watched.fd, .events = store->watched.events}};
+	uint64_t now = mf_now_ns();
+	uint64_t left = until_ns > now ? until_ns - now : 0;
+	struct timespec span = {(time_t)(left / 1000000000ull), (long)(left % 1000000000ull)};
+	uint64_t count;
+	int got;
+
+	store->asleep = true;
+	pthread_mutex_unlock(&store->lock);
+	got = ppoll(fds, 2, until_ns == UINT64_MAX ? NULL : &span, NULL);
+	pthread_mutex_lock(&store->lock);
+	store->asleep = false;
+	if (read(store->wake_fd, &count, sizeof(count)) > 0 || got < 0)
+		return false;
+	return !got || fds[1].revents;
+}
+
+/* Nothing to do: sleep, and look after the program if nobody runs it. Lock held. */
+static void rest(struct mf_store *store)
+{
+	static const struct mf_store_rest nothing = {.fd = -1, .until_ns = UINT64_MAX};
+	uint64_t limit = store->settings.call_limit_ns;
+	bool watches = !store->running;
+	uint64_t until;
+
+	store->watched = watches ? store->rest : nothing;
+	until = store->watched.until_ns;
+	if (watches && store->blocked && limit && store->last_turn_ns + limit < until)
+		until = store->last_turn_ns + limit + 1;
+	if (!sleep_until(store, until) || store->running || !watches || store->work)
+		return;
+	store->work = true;
+	if (store->blocked && is_stuck(store)) {
+		store->dead = true;
+		say_stuck(store, store->death);
+	}
 }
 
 /* Waits under the lock; early when the store is to stop. */
 static void pause_ms(struct mf_store *store, unsigned int ms)
 {
-	struct timespec until;
+	uint64_t until = mf_now_ns() + ms * 1000000ull;
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
-	while (!store->stop &&
-	       pthread_cond_timedwait(&store->work_cond, &store->lock, &until) != ETIMEDOUT)
-		;
+	while (!store->stop && mf_now_ns() < until)
+		sleep_until(store, until);
 }
 
 /* A program that died without having served anybody is given longer and longer pauses. Lock held.
@@ -311,27 +444,30 @@ static void restart(struct mf_store *store, const char *why)
 	store->up = !ret;
 	store->stats.starts += !ret;
 	/* Calls that it had not begun are looked for; they may wait without being looked after. */
-	store->work = true;
+	store->work = store->calls = true;
+	store->blocked = false;
 	mf_store_notify(store, true);
 }
 
 static void work(struct mf_store *store)
 {
-	bool alive;
+	enum store_end end = STORE_DEAD;
+	bool look = store->calls;
 
-	store->work = store->wanted = false;
+	store->work = store->wanted = store->calls = false;
 	store->running = true;
 	pthread_mutex_unlock(&store->lock);
-	alive = !store->dead && serve(store, store->death);
+	if (!store->dead)
+		end = serve(store, look, store->death);
 	pthread_mutex_lock(&store->lock);
 	/* Whoever finds it not polling comes by hand-off; so it goes before the last look. */
 	mf_store_set_polling(store, rest_span(store));
-	if (!alive && !store->stop)
+	if (end == STORE_DEAD && !store->stop) {
 		restart(store, store->death);
+		end = STORE_IDLE;
+	}
 	mf_store_notify(store, false);
-	store->running = false;
-	if (store->wanted)
-		store->work = true;
+	mf_store_ran(store, end);
 }
 
 static int first_boot(struct mf_store *store)
@@ -348,7 +484,7 @@ static int first_boot(struct mf_store *store)
 	store->boot_error = err;
 	store->up = !ret;
 	store->stats.starts += !ret;
-	pthread_cond_broadcast(&store->work_cond);
+	pthread_cond_broadcast(&store->boot_cond);
 	pthread_mutex_unlock(&store->lock);
 	return ret;
 }
@@ -358,14 +494,13 @@ static void *thread_main(void *arg)
 	struct mf_store *store = arg;
 
 	store->watch = mf_watchdog_worker(store->watchdog, store->watch_index);
-	__atomic_store_n(&store->thread_id, pthread_self(), __ATOMIC_RELEASE);
 	if (!first_boot(store)) {
 		pthread_mutex_lock(&store->lock);
 		while (!store->stop) {
 			if (store->work && !store->running)
 				work(store);
 			else
-				pthread_cond_wait(&store->work_cond, &store->lock);
+				rest(store);
 		}
 		store->up = false;
 		pthread_mutex_unlock(&store->lock);
@@ -377,8 +512,10 @@ static void *thread_main(void *arg)
 int mf_store_start(struct mf_store *store, struct mf_watchdog *watchdog, unsigned int watch_index,
 		   struct mf_error *err)
 {
-	int ret;
+	int ret = mf_disk_start(store->disk, err);
 
+	if (ret)
+		return ret;
 	store->watchdog = watchdog;
 	store->watch_index = watch_index;
 	ret = pthread_create(&store->thread, NULL, thread_main, store);
@@ -388,7 +525,7 @@ int mf_store_start(struct mf_store *store, struct mf_watchdog *watchdog, unsigne
 				    strerror(ret));
 	pthread_mutex_lock(&store->lock);
 	while (!store->boot_over)
-		pthread_cond_wait(&store->work_cond, &store->lock);
+		pthread_cond_wait(&store->boot_cond, &store->lock);
 	ret = store->boot_code;
 	pthread_mutex_unlock(&store->lock);
 	if (ret) {
@@ -406,7 +543,7 @@ void mf_store_stop(struct mf_store *store)
 	pthread_mutex_lock(&store->lock);
 	__atomic_store_n(&store->stop, true, __ATOMIC_RELAXED);
 	mf_store_set_polling(store, 0);
-	pthread_cond_broadcast(&store->work_cond);
+	ring(store);
 	pthread_mutex_unlock(&store->lock);
 	pthread_join(store->thread, NULL);
 	store->started = false;

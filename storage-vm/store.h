@@ -3,8 +3,9 @@
  * The storage role: one VM that lives as long as the server and answers the calls of the request
  * VMs over their channels. Its vCPU is run by whoever needs it and gets it: a worker whose request
  * waits (hand-off: two exits and no other thread), or the store's own thread, which polls while
- * calls come thick and fast, does everything that blocks (syncs above all), and starts the program
- * again when it has died.
+ * calls come thick and fast, looks after what the program waits for besides, and starts it again
+ * when it has died. What waits for the disk is done by a third thread (engine/linux/disk.h): the
+ * program's other threads go on meanwhile, whoever runs them.
  */
 #ifndef MF_STORAGE_VM_STORE_H
 #define MF_STORAGE_VM_STORE_H
@@ -32,8 +33,8 @@ struct mf_store_settings {
 	struct mf_policy policy; /* copied; windows and door are the store's own */
 	/* Sentences about deaths and restarts, from the store's thread; may be NULL. */
 	void (*say)(const char *text);
-	/* Sees every write, truncation and sync before it is done, and may do it itself; for tests.
-	 * NULL: the host's calls. Only called on the store's thread when it blocks. */
+	/* Sees every write, truncation and sync before it is done, and does it itself; for tests.
+	 * NULL: the host's calls. On the disk's thread alone. */
 	const struct mf_file_door *door;
 };
 

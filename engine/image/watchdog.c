@@ -307,6 +307,22 @@ void mf_watch_turn(struct mf_vm *vm, uint64_t end_ns)
 	wake(watch->dog, end_ns);
 }
 
+void mf_watch_kick(struct mf_watchdog *dog, const struct mf_vm *vm, uint32_t reason)
+{
+	unsigned int i;
+
+	for (i = 0; i < dog->workers; i++) {
+		struct mf_watch *watch = &dog->watches[i];
+
+		pthread_mutex_lock(&watch->lock);
+		if (watch->vm == vm) {
+			mf_vm_kick(watch->vm, reason);
+			pthread_kill(watch->thread, MF_KICK_SIGNAL);
+		}
+		pthread_mutex_unlock(&watch->lock);
+	}
+}
+
 void mf_watch_stop(struct mf_watchdog *dog)
 {
 	unsigned int i;

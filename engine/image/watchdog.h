@@ -53,6 +53,9 @@ void mf_watch_leave(struct mf_watch *watch);
  */
 void mf_watch_turn(struct mf_vm *vm, uint64_t end_ns);
 
+/* Kick that VM, if anybody runs it now: from any other thread. */
+void mf_watch_kick(struct mf_watchdog *watchdog, const struct mf_vm *vm, uint32_t reason);
+
 /* Kick whatever this worker runs now. Any thread. */
 void mf_watch_stop(struct mf_watchdog *watchdog);
 

@@ -60,7 +60,7 @@ int64_t mf_sys_copy_file_range(struct mf_process *process, const uint64_t arg[6]
 		ret = offset_of(process, out, arg[3], &to);
 	if (ret)
 		return ret;
-	if (process->policy->door)
+	if (process->policy->disk)
 		return -EOPNOTSUPP; /* the door knows writes, truncations and syncs */
 	got = copy_file_range(in->host, &from, out->host, &to, bytes, 0);
 	if (got <= 0)
@@ -82,7 +82,7 @@ int64_t mf_sys_sync_file_range(struct mf_process *process, const uint64_t arg[6]
 		return -EINVAL;
 	if (entry->host < 0 || !(mf_fd_ops(entry)->traits & MF_FD_HAS_HOST))
 		return -ESPIPE;
-	if (process->policy->door)
+	if (process->policy->disk)
 		return -ENOSYS;
 	return sync_file_range(entry->host, (off_t)arg[1], (off_t)arg[2], (unsigned int)arg[3])
 		       ? -errno
@@ -108,7 +108,7 @@ static void sync_files(struct mf_process *process)
 	for (fd = mf_fd_next(process, 0); fd < MF_FDS; fd = mf_fd_next(process, fd + 1)) {
 		const struct mf_fd *entry = mf_fd_get(process, fd);
 
-		if (entry->kind == MF_FD_FILE && !process->policy->door)
+		if (entry->kind == MF_FD_FILE && !process->policy->disk)
 			fsync(entry->host);
 	}
 }

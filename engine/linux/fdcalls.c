@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls about descriptors and what they refer to, other than reading, writing and names. */
+#include "engine/linux/disk.h"
 #include "engine/linux/io.h"
 #include "engine/linux/filelock.h"
 #include "engine/linux/memfd.h"
@@ -217,15 +218,14 @@ int64_t mf_sys_ioctl(struct mf_process *process, const uint64_t arg[6])
 	}
 }
 
-/* What a door answers: not on this thread means waiting for another. */
-static int64_t parked(struct mf_process *process, int result_of_door)
+/* What the disk answers: its thread is at it, or the result. */
+static int64_t parked(int result_of_disk)
 {
-	return result_of_door == -EAGAIN ? mf_wait_host(process, -1, 0) : result_of_door;
+	return result_of_disk == -EINPROGRESS ? MF_SYS_WAIT : result_of_disk;
 }
 
 int64_t mf_sys_ftruncate(struct mf_process *process, const uint64_t arg[6])
 {
-	const struct mf_file_door *door = process->policy->door;
 	int64_t ret;
 	const struct mf_fd *entry = regular(process, arg[0], -EINVAL, &ret);
 
@@ -235,8 +235,8 @@ int64_t mf_sys_ftruncate(struct mf_process *process, const uint64_t arg[6])
 		ret = mf_limit_file_size(process, arg[1]);
 	if ((int64_t)arg[1] > 0 && ret)
 		return ret;
-	if (door)
-		return parked(process, door->truncate(door->cookie, entry->host, arg[1]));
+	if (process->policy->disk)
+		return parked(mf_disk_truncate(process, entry->host, arg[1]));
 	ret = (int64_t)arg[1] > 0 ? mf_memfd_grow(process, entry, arg[1]) : 0;
 	if (!ret)
 		ret = result(ftruncate(entry->host, (off_t)arg[1]));
@@ -246,15 +246,14 @@ int64_t mf_sys_ftruncate(struct mf_process *process, const uint64_t arg[6])
 
 static int64_t sync_file(struct mf_process *process, uint64_t fd, bool data_only)
 {
-	const struct mf_file_door *door = process->policy->door;
 	const struct mf_fd *entry = mf_fd_get(process, fd);
 
 	if (!entry)
 		return -EBADF;
 	if (entry->kind != MF_FD_FILE && entry->kind != MF_FD_DIR)
 		return -EINVAL;
-	if (door)
-		return parked(process, door->sync(door->cookie, entry->host, data_only));
+	if (process->policy->disk)
+		return parked(mf_disk_sync(process, entry->host, data_only));
 	return result(data_only ? fdatasync(entry->host) : fsync(entry->host));
 }
 
@@ -283,7 +282,7 @@ int64_t mf_sys_fallocate(struct mf_process *process, const uint64_t arg[6])
 		return -ESPIPE;
 	if (entry->kind != MF_FD_FILE)
 		return -ENODEV;
-	if (process->policy->door)
+	if (process->policy->disk)
 		return -EOPNOTSUPP; /* the door knows writes, truncations and syncs */
 	if (__builtin_add_overflow((int64_t)arg[2], (int64_t)arg[3], &ret))
 		return -EFBIG;

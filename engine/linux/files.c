@@ -4,6 +4,7 @@
  * is looked up relative to it is looked up by that name, under the permissions of that name. A
  * change of directory keeps the name as it was given, as a shell does.
  */
+#include "engine/linux/disk.h"
 #include "engine/linux/explain.h"
 #include "engine/linux/files.h"
 #include "engine/linux/io.h"
@@ -141,7 +142,7 @@ static int64_t reopen_file(struct mf_process *process, const struct mf_fd *entry
 
 	if (flags & O_DIRECTORY)
 		return -ENOTDIR;
-	if (flags & O_TRUNC && process->policy->door)
+	if (flags & O_TRUNC && process->policy->disk)
 		return -EACCES;
 	if (within || flags & O_PATH) {
 		snprintf(link, sizeof(link), "/proc/self/fd/%d", entry->host);
@@ -234,7 +235,7 @@ static int64_t open_name(struct mf_process *process, uint64_t dirfd, uint64_t va
 			 uint64_t mode)
 {
 	const struct mf_permit *permit = process->policy->permit;
-	const struct mf_file_door *door = process->policy->door;
+	bool by_disk = process->policy->disk != NULL;
 	mode_t bits = (mode_t)mode & 0777 & ~(mode_t)mf_linux(process)->umask;
 	struct mf_name name;
 	int64_t made_up;
@@ -255,16 +256,17 @@ static int64_t open_name(struct mf_process *process, uint64_t dirfd, uint64_t va
 	if (is_of_proc(&name))
 		return -ENOENT;
 	ret = permit ? mf_permit_open(permit, "/", name.text,
-				      flags & ~(O_APPEND | O_NONBLOCK | (door ? O_TRUNC : 0)), bits)
+				      flags & ~(O_APPEND | O_NONBLOCK | (by_disk ? O_TRUNC : 0)),
+				      bits)
 		     : -EACCES;
 	if (ret < 0)
 		return not_opened(process, &name, flags, bits, ret);
-	if (door && flags & O_TRUNC) {
-		int cut = door->truncate(door->cookie, ret, 0);
+	if (by_disk && flags & O_TRUNC) {
+		int cut = mf_disk_truncate(process, ret, 0);
 
 		if (cut) {
 			close(ret);
-			return cut == -EAGAIN ? mf_wait_host(process, -1, 0) : cut;
+			return cut == -EINPROGRESS ? MF_SYS_WAIT : cut;
 		}
 	}
 	return mf_fd_install_host(process, ret, flags & ~CREATION_FLAGS, name.text);
@@ -326,7 +328,7 @@ static int64_t open_resolved(struct mf_process *process, uint64_t dirfd, uint64_
 		return -ENOENT;
 	if (!permit)
 		return -EACCES;
-	if (process->policy->door && flags & O_TRUNC)
+	if (process->policy->disk && flags & O_TRUNC)
 		return -EOPNOTSUPP; /* by the door alone */
 	ret = mf_permit_open_in(permit, base, name.given, flags & ~(O_APPEND | O_NONBLOCK), bits,
 				how->resolve);
@@ -585,7 +587,6 @@ int64_t mf_sys_readlinkat(struct mf_process *process, const uint64_t arg[6])
 
 int64_t mf_sys_truncate(struct mf_process *process, const uint64_t arg[6])
 {
-	const struct mf_file_door *door = process->policy->door;
 	struct mf_name name;
 	int ret = mf_name_get(process, (uint64_t)AT_FDCWD, arg[0], &name);
 	int64_t limited;
@@ -601,10 +602,10 @@ int64_t mf_sys_truncate(struct mf_process *process, const uint64_t arg[6])
 		close(fd);
 		return limited;
 	}
-	if (door)
-		ret = door->truncate(door->cookie, fd, arg[1]);
+	if (process->policy->disk)
+		ret = mf_disk_truncate(process, fd, arg[1]);
 	else if (ftruncate(fd, (off_t)arg[1]))
 		ret = -errno;
 	close(fd);
-	return ret == -EAGAIN ? mf_wait_host(process, -1, 0) : ret;
+	return ret == -EINPROGRESS ? MF_SYS_WAIT : ret;
 }

@@ -186,7 +186,7 @@ static int map_file(struct mf_process *process, const struct mf_vma *vma, uint64
 	int ret = -ENOSPC;
 
 	/* What is written must pass the door, if there is one. */
-	if (vma->flags & MF_VMA_IS_SHARED && vma->prot & PROT_WRITE && process->policy->door)
+	if (vma->flags & MF_VMA_IS_SHARED && vma->prot & PROT_WRITE && process->policy->disk)
 		return -ENODEV;
 	if (vma->flags & MF_VMA_IS_SHARED) {
 		ret = mf_filemap_itself(process, *vma);

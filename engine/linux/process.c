@@ -2,6 +2,7 @@
 #include "engine/linux/process.h"
 #include "engine/image/watchdog.h"
 #include "engine/linux/alarm.h"
+#include "engine/linux/disk.h"
 #include "engine/linux/fast.h"
 #include "engine/linux/filemap.h"
 #include "engine/linux/futex.h"
@@ -50,7 +51,7 @@ static void end_call(struct mf_process *process)
 /* A call that waits is made again, unless a signal ends it. */
 static void wait_or_end(struct mf_process *process)
 {
-	if (mf_signal_due(process)) {
+	if (mf_signal_due(process) && !mf_disk_waits(process)) {
 		mf_signal_interrupt(process);
 		mf_futex_leave(process);
 		end_call(process);
@@ -92,8 +93,9 @@ static bool linux_call(struct mf_process *process, struct mf_exit *exit)
 static bool mayfly_call(struct mf_process *process, struct mf_exit *exit)
 {
 	const struct kvm_regs *regs = mf_vm_regs(&process->vm);
+	uint64_t number = regs->rax;
 
-	switch (regs->rax) {
+	switch (number) {
 	case MF_CALL_READY:
 		exit->kind = MF_EXIT_READY;
 		break;
@@ -112,8 +114,11 @@ static bool mayfly_call(struct mf_process *process, struct mf_exit *exit)
 			mf_vm_answer(&process->vm, -ENXIO);
 			return true;
 		}
-		exit->kind = regs->rax == MF_CALL_CHANNEL_WAIT ? MF_EXIT_CHANNEL_WAIT
-							       : MF_EXIT_CHANNEL_WAKE;
+		if (number == MF_CALL_CHANNEL_WAIT && process->policy->channel_parks &&
+		    !mf_sched_park_at_channel(process))
+			return true;
+		exit->kind = number == MF_CALL_CHANNEL_WAIT ? MF_EXIT_CHANNEL_WAIT
+							    : MF_EXIT_CHANNEL_WAKE;
 		break;
 	case MF_CALL_FETCH:
 		if (!process->policy->fetches) {
@@ -371,11 +376,26 @@ int mf_process_reset(struct mf_process *process)
 	process->turn = (struct mf_turn){0};
 	process->renew = true;
 	process->connection_news = false;
+	process->channel_parked = process->channel_news = false;
 	return mf_vm_reset(&process->vm);
+}
+
+bool mf_process_news(struct mf_process *process)
+{
+	__atomic_store_n(&process->channel_news, true, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&process->channel_parked, __ATOMIC_SEQ_CST);
+}
+
+bool mf_process_can_run(const struct mf_process *process)
+{
+	return mf_thread_set_next(&mf_linux(process)->runnable, -1) >= 0;
 }
 
 void mf_process_finish(struct mf_process *process)
 {
+	/* What was begun is done before the memory that it writes from is gone. */
+	if (process->policy && process->policy->disk)
+		mf_disk_drain(process->policy->disk);
 	mf_watch_host_close(process);
 	mf_hosts_finish(process);
 	if (process->vm.mem.base)

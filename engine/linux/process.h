@@ -14,6 +14,7 @@
 #include "engine/image/image.h"
 #include "engine/linux/state.h"
 
+struct mf_disk;       /* engine/linux/disk.h */
 struct mf_explain;    /* engine/linux/explain.h */
 struct mf_hosts;      /* engine/linux/hosts.h */
 struct mf_permit;     /* engine/linux/permit.h */
@@ -25,10 +26,9 @@ struct mf_permit_net; /* engine/linux/permit_net.h */
 typedef ssize_t mf_output_fn(void *cookie, int fd, const void *bytes, size_t count);
 
 /*
- * How the program's files are written: the default is the host's calls. A door may look at, hold
- * back or refuse each of them. They return what the call would, or a negative errno; -EAGAIN: not
- * on this thread, which parks the program (MF_EXIT_WAIT with neither descriptor nor time) until it
- * is run again and asks again. `durable`: the write is to be on the disk before it returns.
+ * How a disk's thread (engine/linux/disk.h) writes files: the default is the host's calls. A door
+ * may look at, hold back or refuse each of them, and block. They return what the call would, or a
+ * negative errno. `durable`: the write is to be on the disk before it returns.
  */
 struct mf_file_door {
 	ssize_t (*write)(void *cookie, int fd, const struct iovec *pieces, int count,
@@ -80,8 +80,10 @@ struct mf_policy {
 	bool no_patch;    /* system calls of an image's program stay as they are: patch.h */
 	bool no_fast;     /* every call is the engine's; tests only */
 	bool patch;       /* they become jumps, also where that gains little */
-	uint64_t private_pages;          /* pages that a fork may hold privately; 0 = no limit */
-	const struct mf_file_door *door; /* NULL: the host's calls */
+	uint64_t private_pages; /* pages that a fork may hold privately; 0 = no limit */
+	struct mf_disk
+		*disk;      /* does what waits for the disk, beside the vCPU; NULL: nothing does */
+	bool channel_parks; /* a thread that waits for its channel leaves the vCPU to others */
 	struct mf_window windows[MF_WINDOWS];
 	bool fetches;        /* the role makes HTTP requests for it (MF_CALL_FETCH) */
 	bool listens_within; /* what it listens at takes no address of the host: the role hands it
@@ -95,7 +97,8 @@ enum mf_exit_kind {
 	MF_EXIT_RESPOND,      /* MF_CALL_RESPOND */
 	MF_EXIT_RETURN,       /* MF_CALL_RETURN; value in RDI */
 	MF_EXIT_LOG,          /* MF_CALL_LOG */
-	MF_EXIT_CHANNEL_WAIT, /* MF_CALL_CHANNEL_WAIT, of a program that has windows */
+	MF_EXIT_CHANNEL_WAIT, /* MF_CALL_CHANNEL_WAIT, of a program that has windows; with
+				 channel_parks it is answered, and others may run on */
 	MF_EXIT_CHANNEL_WAKE, /* MF_CALL_CHANNEL_WAKE, likewise */
 	MF_EXIT_FETCH,        /* MF_CALL_FETCH, where the policy says so */
 	MF_EXIT_CONNECTION,   /* a connection of the role's has output, or has ended */
@@ -143,12 +146,24 @@ struct mf_process {
 	bool out_of_cpu;     /* killed at the limit of its CPU time */
 	bool out_of_memory;  /* a call was refused for want of guest memory */
 	bool connection_news; /* MF_EXIT_CONNECTION is due */
+	bool channel_parked;  /* atomic; a thread waits for the channels: mf_process_news() */
+	bool channel_news;    /* atomic; it is to look */
 	struct mf_turn turn;
 	struct mf_hosts *hosts; /* owned; NULL until threads wait for several descriptors */
 };
 
 /* Run until something happens that the role must know of. */
 void mf_process_run(struct mf_process *process, struct mf_exit *exit);
+
+/*
+ * There may be something in the channels of a program whose policy says channel_parks: who waits
+ * there looks, in this run when it is told of it (true: kick it with MF_KICK_TURN), else in the
+ * next. Any thread.
+ */
+bool mf_process_news(struct mf_process *process);
+
+/* Could a thread run on at once? Only between two runs. */
+bool mf_process_can_run(const struct mf_process *process);
 
 /* A LOG call: one line, with its level, to where the program's stderr goes; the call is answered.
  */

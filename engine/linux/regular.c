@@ -4,6 +4,7 @@
  * which share a host descriptor share no position; appending is a flag of each write for the same
  * reason.
  */
+#include "engine/linux/disk.h"
 #include "engine/linux/io.h"
 #include "engine/linux/memfd.h"
 #include "engine/linux/rlimit.h"
@@ -36,8 +37,27 @@ void mf_file_move(struct mf_process *process, const struct mf_fd *entry, uint64_
 }
 
 /* Bytes moved between those pieces and a file, or a negative errno. */
-typedef ssize_t file_fn(const struct mf_process *process, const struct mf_fd *entry,
+typedef ssize_t file_fn(struct mf_process *process, const struct mf_fd *entry,
 			const struct iovec *pieces, int count, uint64_t offset, uint32_t flags);
+
+static bool by_disk(const struct mf_process *process, uint32_t flags)
+{
+	return mf_disk_takes(process->policy->disk, flags & O_DSYNC);
+}
+
+/* Bytes written, or a negative errno; -EINPROGRESS: the disk is at it. */
+static ssize_t put_file(struct mf_process *process, const struct mf_fd *entry,
+			const struct iovec *pieces, int count, uint64_t offset, uint32_t flags)
+{
+	int rwf = (flags & O_APPEND ? RWF_APPEND : 0) | (flags & O_DSYNC ? RWF_DSYNC : 0);
+	ssize_t got;
+
+	if (by_disk(process, flags))
+		return mf_disk_write(process, entry->host, pieces, count, offset, rwf & RWF_APPEND,
+				     flags & O_DSYNC);
+	got = TEMP_FAILURE_RETRY(pwritev2(entry->host, pieces, count, (off_t)offset, rwf));
+	return got < 0 ? -errno : got;
+}
 
 /* Piece by piece until the cursor or the file ends; *done is what was moved. */
 static int64_t move_file(struct mf_process *process, const struct mf_fd *entry,
@@ -57,15 +77,16 @@ static int64_t move_file(struct mf_process *process, const struct mf_fd *entry,
 		if (!bytes && (*done || cursor->left))
 			break;
 		got = fn(process, entry, pieces, count, offset + *done, io->flags);
-		if (got == -EAGAIN && !*done)
-			return mf_wait_host(process, -1, 0);
+		if (got == -EINPROGRESS)
+			return MF_SYS_WAIT;
 		if (got < 0)
 			error = got;
 		if (got <= 0)
 			break;
 		mf_cursor_advance(cursor, pieces, (size_t)got);
 		*done += (uint64_t)got;
-		if ((size_t)got < bytes)
+		/* What the disk does is done at once, or a part of it. */
+		if ((size_t)got < bytes || (fn == put_file && by_disk(process, io->flags)))
 			break;
 	} while (cursor->left);
 	return mf_io_outcome(cursor, *done, error, !bytes);
@@ -76,7 +97,7 @@ static uint64_t offset_of(const struct mf_fd *entry, const struct mf_io *io)
 	return io->at == MF_OWN_OFFSET ? mf_file_offset(entry) : (uint64_t)io->at;
 }
 
-static ssize_t get_file(const struct mf_process *process, const struct mf_fd *entry,
+static ssize_t get_file(struct mf_process *process, const struct mf_fd *entry,
 			const struct iovec *pieces, int count, uint64_t offset, uint32_t flags)
 {
 	ssize_t got = TEMP_FAILURE_RETRY(preadv(entry->host, pieces, count, (off_t)offset));
@@ -87,7 +108,7 @@ static ssize_t get_file(const struct mf_process *process, const struct mf_fd *en
 }
 
 /* At the position that it shares with others, who may move it at any time. */
-static ssize_t get_stream(const struct mf_process *process, const struct mf_fd *entry,
+static ssize_t get_stream(struct mf_process *process, const struct mf_fd *entry,
 			  const struct iovec *pieces, int count, uint64_t offset, uint32_t flags)
 {
 	ssize_t got = TEMP_FAILURE_RETRY(readv(entry->host, pieces, count));
@@ -112,22 +133,7 @@ static int64_t read_file(struct mf_process *process, const struct mf_fd *entry,
 	return result;
 }
 
-/* Bytes written, or a negative errno. */
-static ssize_t put_file(const struct mf_process *process, const struct mf_fd *entry,
-			const struct iovec *pieces, int count, uint64_t offset, uint32_t flags)
-{
-	const struct mf_file_door *door = process->policy->door;
-	int rwf = (flags & O_APPEND ? RWF_APPEND : 0) | (flags & O_DSYNC ? RWF_DSYNC : 0);
-	ssize_t got;
-
-	if (door)
-		return door->write(door->cookie, entry->host, pieces, count, offset,
-				   rwf & RWF_APPEND, flags & O_DSYNC);
-	got = TEMP_FAILURE_RETRY(pwritev2(entry->host, pieces, count, (off_t)offset, rwf));
-	return got < 0 ? -errno : got;
-}
-
-static ssize_t put_stream(const struct mf_process *process, const struct mf_fd *entry,
+static ssize_t put_stream(struct mf_process *process, const struct mf_fd *entry,
 			  const struct iovec *pieces, int count, uint64_t offset, uint32_t flags)
 {
 	int rwf = (flags & O_APPEND ? RWF_APPEND : 0) | (flags & O_DSYNC ? RWF_DSYNC : 0);

@@ -44,6 +44,9 @@ static void set_state(struct mf_process *process, uint32_t i, enum mf_thread_sta
 	const struct mf_wait *wait = &mf_linux(process)->threads[i].wait;
 	bool parked = state == MF_THREAD_PARKED;
 
+	if (wait->object == MF_WAIT_CHANNEL)
+		__atomic_store_n(&process->channel_parked, parked, __ATOMIC_SEQ_CST);
+
 	MF_DIRTY(process, threads[i].state) = (uint8_t)state;
 	PUT(process, runnable, i, state == MF_THREAD_RUNNABLE);
 	PUT(process, outside, i, parked && is_outside(wait));
@@ -61,6 +64,31 @@ void mf_sched_park(struct mf_process *process)
 	/* The turn of who runs next ends when this one's time has come. */
 	if (process->vm.turn_end_ns && until < process->vm.turn_end_ns)
 		mf_watch_turn(&process->vm, until);
+}
+
+/* Whoever waits for the channels goes first when there are news. */
+static void look_at_channel(struct mf_process *process)
+{
+	const struct mf_linux *lx = mf_linux(process);
+	int i = -1;
+
+	if (!process->channel_parked ||
+	    !__atomic_exchange_n(&process->channel_news, false, __ATOMIC_SEQ_CST))
+		return;
+	while ((i = mf_thread_set_next(&lx->inside, i)) >= 0)
+		if (lx->threads[i].wait.object == MF_WAIT_CHANNEL)
+			mf_sched_wake_by_host(process, (uint32_t)i);
+}
+
+bool mf_sched_park_at_channel(struct mf_process *process)
+{
+	mf_vm_answer(&process->vm, 0);
+	MF_THREAD_DIRTY(process, wait) =
+		(struct mf_wait){.until_ns = MF_FOREVER, .object = MF_WAIT_CHANNEL, .fd = -1};
+	mf_sched_park(process);
+	/* Whoever brings news sees it parked, or is seen here. */
+	look_at_channel(process);
+	return !mf_sched_runs(process);
 }
 
 void mf_sched_wake(struct mf_process *process, uint32_t thread)
@@ -121,9 +149,11 @@ static void look_at_times(struct mf_process *process, bool begin)
 void mf_sched_begin(struct mf_process *process)
 {
 	const struct mf_linux *lx = mf_linux(process);
-	int only = mf_thread_set_next(&lx->outside, -1);
+	int only;
 
 	process->turn.armed = false;
+	look_at_channel(process);
+	only = mf_thread_set_next(&lx->outside, -1);
 	if (only < 0)
 		return;
 	/* Nobody but this one: it looks for itself. */
@@ -143,6 +173,7 @@ void mf_sched_turn_over(struct mf_process *process)
 		return;
 	process->turn.over = true;
 	process->turn.woken = 0;
+	look_at_channel(process);
 	look_at_times(process, false);
 	mf_hosts_look(process);
 }

@@ -30,6 +30,12 @@ void mf_sched_arm(struct mf_process *process);
 /* The vCPU was kicked: look who could run by now, and let the next one. */
 void mf_sched_turn_over(struct mf_process *process);
 
+/*
+ * The thread on the vCPU has asked to wait for its channel: the call is answered, and it is parked
+ * until mf_process_news(). False: there are news, it runs on.
+ */
+bool mf_sched_park_at_channel(struct mf_process *process);
+
 /* The thread on the vCPU can go on / its call waits for what its `wait` says. */
 static inline bool mf_sched_runs(const struct mf_process *process)
 {

@@ -19,6 +19,7 @@
  * made of lie above all addresses. `out`: who waits for room. */
 #define MF_WAIT_FD(index, out)   (2ull << 61 | (uint64_t)(index) << 1 | !!(out))
 #define MF_WAIT_PIPE(index, out) (3ull << 61 | (uint64_t)(index) << 1 | !!(out))
+#define MF_WAIT_CHANNEL          1ull               /* no futex lies there */
 #define MF_WAIT_FDS              ((1ull << 63) - 1) /* any descriptor */
 
 /* Until the host descriptor is ready for `events` (POLL*). */
