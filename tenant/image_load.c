@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From an image file to an image that is run or served. */
 #include "engine/image/check.h"
-#include "engine/image/clock.h"
 #include "engine/linux/image.h"
 #include "tenant/image.h"
 
@@ -83,8 +82,6 @@ static int load(struct mf_program *program, const struct mf_image_file *file, st
 		ret = mf_linux_image_open(&program->image, file, &how, err);
 	if (ret)
 		mf_image_finish(&program->image);
-	else
-		mf_clock_go_on(program->image.frozen_ns);
 	program->is_image = !ret;
 	return ret;
 }

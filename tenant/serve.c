@@ -605,7 +605,7 @@ static int set_up(struct server *server, struct mf_error *err)
 	if (ret)
 		return ret;
 	mf_program_set_served(&server->program);
-	server->status.begun_ns = mf_now_ns(); /* an image file has set the clock */
+	server->status.begun_ns = mf_now_ns();
 	server->program.policy.host_fd_end = server->guests_end;
 	ret = mf_tenant_store_open(&server->store, &server->options->store, &server->program.kvm,
 				   server->options->pool.vms, err);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tenant/worker.h"
 
-#include "engine/image/clock.h"
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -296,9 +294,8 @@ void mf_worker_ask(struct mf_worker *worker)
 
 bool mf_worker_told(struct mf_worker *worker, struct mf_worker_report *report, uint64_t until_ns)
 {
-	uint64_t host_ns = mf_clock_to_host(until_ns);
-	struct timespec until = {.tv_sec = (time_t)(host_ns / 1000000000ull),
-				 .tv_nsec = (long)(host_ns % 1000000000ull)};
+	struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000ull),
+				 .tv_nsec = (long)(until_ns % 1000000000ull)};
 	int late = 0;
 	bool told;
 

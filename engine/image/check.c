@@ -107,6 +107,10 @@ static const char *check_engine_page(const struct mf_mem *mem, const struct mf_m
 		return "the engine's pages are not where they belong";
 	if (va == MF_VA_CLOCK)
 		return mf_mem_is_file(mem, here) ? NULL : "its clock is not the engine's";
+	if (va == MF_VA_CLOCK_OWN)
+		return mf_pt_lookup(mem, MF_GVA(MF_VA_STACK), &there) && here.at == there.at
+			       ? NULL
+			       : "its clock is not the engine's";
 	/* The entry stub's page ends with what it answers about the thread and its user. */
 	bytes = va == MF_VA_ENTRY ? MF_STUB_THREAD : MF_PAGE;
 	if (mf_mem_is_file(mem, here) ||
@@ -130,7 +134,7 @@ static int check_memory(const struct mf_image *image, const struct mf_mem *blank
 		.file_count = backing->file_count,
 		.memfd = -1,
 	};
-	const char *wrong = mf_mem_check(&view, blank, MF_USER_TOP, owned);
+	const char *wrong = mf_mem_check(&view, blank, MF_USER_TOP, MF_VA_CLOCK_OWN, owned);
 	uint64_t va;
 
 	for (va = MF_USER_TOP; va < 1ull << 47 && !wrong; va += MF_PAGE)

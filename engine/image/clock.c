@@ -22,8 +22,6 @@ static struct mf_abi_clock *page;
 static int page_fd = -1;
 static uint64_t nominal_mult;
 
-static int64_t ahead_ns; /* of the host's monotonic clock; set once, before there are threads */
-
 static int64_t host_ns(clockid_t id)
 {
 	struct timespec now;
@@ -36,16 +34,7 @@ uint64_t mf_clock_ns(clockid_t clock)
 {
 	if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_TAI)
 		return (uint64_t)host_ns(clock);
-	return (uint64_t)(host_ns(CLOCK_MONOTONIC) + ahead_ns);
-}
-
-uint64_t mf_clock_to_host(uint64_t monotonic_ns)
-{
-	uint64_t host = monotonic_ns - (uint64_t)ahead_ns;
-
-	if (ahead_ns > 0)
-		return monotonic_ns > (uint64_t)ahead_ns ? host : 0;
-	return host >= monotonic_ns ? host : UINT64_MAX;
+	return (uint64_t)host_ns(CLOCK_MONOTONIC);
 }
 
 /* What a guest would read at this TSC. */
@@ -86,15 +75,17 @@ void mf_clock_update(void)
 	pthread_mutex_unlock(&lock);
 }
 
-void mf_clock_go_on(uint64_t monotonic_ns)
+void mf_clock_bounds(uint64_t *least, uint64_t *most)
 {
+	uint64_t now = mf_clock_ns(CLOCK_MONOTONIC);
+	uint64_t view = now;
+
 	pthread_mutex_lock(&lock);
-	ahead_ns = (int64_t)monotonic_ns - host_ns(CLOCK_MONOTONIC);
-	if (page && page->mult) {
-		page->mult = 0; /* nobody has read it yet: it may step back */
-		update();
-	}
+	if (page && page->mult)
+		view = (uint64_t)guest_view(__rdtsc());
 	pthread_mutex_unlock(&lock);
+	*least = view < now ? view : now;
+	*most = view < now ? now : view;
 }
 
 static int make_page(void)

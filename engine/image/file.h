@@ -26,7 +26,7 @@ enum mf_section_kind {
 	MF_SECTION_DESCRIPTORS, /* engine/linux: files to be opened again */
 	MF_SECTION_READY,       /* the role's: where the program waits */
 	MF_SECTION_INFO,        /* for people: lines of `name: value` */
-	MF_SECTION_CLOCK, /* uint64_t: the guests' monotonic clock, in ns, when it was frozen */
+	MF_SECTION_CLOCK, /* uint64_t: its program's monotonic clock, in ns, when it was frozen */
 	MF_SECTION_KINDS
 };
 

@@ -140,6 +140,18 @@ void mf_guest_set_ids(struct mf_vm *vm, const struct mf_stub_ids *ids)
 	tell_stub(vm, MF_STUB_IDS, ids, sizeof(*ids));
 }
 
+void mf_guest_set_clock(struct mf_vm *vm, uint64_t behind_ns)
+{
+	struct mf_abi_clock_own *own;
+	struct mf_gpa gpa;
+
+	if (!mf_pt_lookup(&vm->mem, MF_GVA(MF_VA_STACK), &gpa))
+		return;
+	own = (struct mf_abi_clock_own *)(vm->mem.guest + gpa.at);
+	mf_mem_mark(&vm->mem, own, sizeof(*own));
+	own->behind_ns = behind_ns;
+}
+
 /* What ring 3 answers calls with. */
 static int install_fast(struct mf_vm *vm)
 {
@@ -173,7 +185,10 @@ static int install_tables(struct mf_vm *vm)
 			  mf_stub_handlers_end);
 	if (!ret)
 		ret = engine_page(vm, MF_VA_STACK, MF_WRITE | MF_SUPERVISOR, &at);
-	return ret;
+	if (ret)
+		return ret;
+	return mf_pt_map(&vm->mem, MF_GVA(MF_VA_CLOCK_OWN), MF_GPA((uint64_t)(at - vm->mem.guest)),
+			 1, MF_READ | MF_ENGINE);
 }
 
 static int install_clock(struct mf_vm *vm)

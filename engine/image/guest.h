@@ -38,6 +38,9 @@ void mf_guest_step_over_out(struct mf_vm *vm);
 /* What the entry stub says of the thread on the vCPU; `others`: it is not the only one. */
 void mf_guest_set_thread(struct mf_vm *vm, uint32_t tid, bool others);
 
+/* How far the monotonic clock of the vDSO is behind that of the clock page. */
+void mf_guest_set_clock(struct mf_vm *vm, uint64_t behind_ns);
+
 /* What it says of who the program is. */
 struct mf_stub_ids;
 void mf_guest_set_ids(struct mf_vm *vm, const struct mf_stub_ids *ids);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/image/image.h"
-#include "engine/image/clock.h"
 #include "engine/image/guest.h"
 #include "engine/image/layout.h"
+#include "engine/image/vm_clock.h"
 #include "engine/mem/frames.h"
 #include "engine/mem/pt.h"
 
@@ -83,7 +83,7 @@ int mf_image_freeze(struct mf_vm *vm, struct mf_image *image, struct mf_error *e
 	int ret;
 
 	*image = (struct mf_image){.kvm = vm->kvm.kvm, .backing.memfd = -1};
-	image->frozen_ns = mf_clock_ns(CLOCK_MONOTONIC);
+	image->frozen_ns = mf_vm_clock_stop_ns(vm);
 	ret = take_cpu(vm, image);
 	if (ret) {
 		mf_vm_finish(vm);

@@ -13,7 +13,7 @@ struct mf_image {
 	const struct mf_kvm *kvm;
 	struct mf_backing backing;
 	struct mf_cpu_state cpu;
-	uint64_t frozen_ns; /* the guests' monotonic clock then (mf_clock_go_on) */
+	uint64_t frozen_ns; /* its program's monotonic clock then: it goes on from there */
 	size_t pages;       /* of the image file */
 	uint8_t *hits;      /* a page's claim to the learned set; atomic */
 	uint64_t *learned;  /* bit a page: worth having private before the first request; atomic */

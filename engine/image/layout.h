@@ -7,6 +7,7 @@
 #ifndef MF_ENGINE_IMAGE_LAYOUT_H
 #define MF_ENGINE_IMAGE_LAYOUT_H
 
+#include <mayfly/abi/call.h>
 #include <mayfly/abi/fast.h>
 
 #define MF_USER_TOP 0x7fffffe00000ull /* programs live below */
@@ -22,6 +23,12 @@
 #define MF_VA_HANDLERS (MF_USER_TOP + 0xa000)
 #define MF_VA_STACK    (MF_USER_TOP + 0xb000) /* IST stack, one page */
 
+/*
+ * struct mf_abi_clock_own, ring 3's to read: the first bytes of the exception stack's page, which
+ * is each VM's own and put back at every reset, mapped a second time.
+ */
+#define MF_VA_CLOCK_OWN (MF_USER_TOP + 0xc000)
+
 #define MF_VA_AREA (MF_USER_TOP + 0x10000) /* struct mf_fast_area, ring 3's to write */
 
 #define MF_VA_END (MF_USER_TOP + (2ull << 20)) /* nothing is mapped in the page below */
@@ -29,7 +36,8 @@
 #define MF_VDSO_PAGES 2
 
 _Static_assert(MF_VA_ENTRY == MF_FAST_STUB_VA && MF_VA_FAST == MF_FAST_CODE_VA &&
-		       MF_VA_AREA == MF_FAST_AREA_VA,
+		       MF_VA_AREA == MF_FAST_AREA_VA &&
+		       MF_VA_CLOCK_OWN - MF_VA_CLOCK == MF_CLOCK_OWN_PAGES * 0x1000ull,
 	       "ABI");
 
 #endif

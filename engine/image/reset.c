@@ -224,6 +224,7 @@ static int reset(struct mf_vm *vm)
 	vm->unclean = false;
 	vm->faulted = false;
 	vm->pio_rip = 0;
+	vm->behind_ns = 0; /* until mf_vm_clock_begin() */
 	return 0;
 }
 

@@ -76,6 +76,7 @@ struct mf_vm {
 	struct mf_watch
 		*watch;       /* who watches it while it runs (engine/image/watchdog.h), or NULL */
 	uint64_t turn_end_ns; /* as given to mf_watch_turn; 0: none */
+	uint64_t behind_ns;   /* its monotonic clock, of the host's; modulo 2^64: vm_clock.h */
 	void *owner;          /* the layer above */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/image/watchdog.h"
 #include "engine/image/clock.h"
+#include "engine/image/vm_clock.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -127,8 +128,7 @@ static uint64_t first_due(struct mf_watchdog *dog, bool *running)
 /* Sleep until then (UINT64_MAX: for good), or until somebody has something due before. */
 static void sleep_until(struct mf_watchdog *dog, uint64_t until)
 {
-	uint64_t host = mf_clock_to_host(until);
-	struct timespec at = {(time_t)(host / 1000000000ull), (long)(host % 1000000000ull)};
+	struct timespec at = {(time_t)(until / 1000000000ull), (long)(until % 1000000000ull)};
 	bool running;
 	uint64_t due;
 	int ret = 0;
@@ -300,6 +300,7 @@ void mf_watch_turn(struct mf_vm *vm, uint64_t end_ns)
 	if (!watch || (vm->turn_end_ns && vm->turn_end_ns <= end_ns))
 		return;
 	vm->turn_end_ns = end_ns;
+	end_ns = mf_vm_to_host_ns(vm, end_ns);
 	pthread_mutex_lock(&watch->lock);
 	watch->turn_end_ns = end_ns;
 	watch->given &= ~(uint32_t)MF_KICK_TURN;

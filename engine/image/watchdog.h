@@ -48,8 +48,8 @@ void mf_watch_enter(struct mf_watch *watch, struct mf_vm *vm, const struct mf_wa
 void mf_watch_leave(struct mf_watch *watch);
 
 /*
- * From inside the run, on its thread: kick the VM with MF_KICK_TURN at that time (CLOCK_MONOTONIC),
- * or before when that was said already. Nothing happens when nobody watches the VM.
+ * From inside the run, on its thread: kick the VM with MF_KICK_TURN at that time of its own clock
+ * (vm_clock.h), or before when that was said already. Nothing happens when nobody watches the VM.
  */
 void mf_watch_turn(struct mf_vm *vm, uint64_t end_ns);
 
@@ -59,6 +59,7 @@ void mf_watch_kick(struct mf_watchdog *watchdog, const struct mf_vm *vm, uint32_
 /* Kick whatever this worker runs now. Any thread. */
 void mf_watch_stop(struct mf_watchdog *watchdog);
 
+/* The host's CLOCK_MONOTONIC. */
 uint64_t mf_now_ns(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "engine/image/clock.h"
 #include "engine/linux/alarm.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/signal.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/wait.h"
@@ -34,7 +34,8 @@ static bool is_cpu_clock(int32_t clock)
 /* What its clock says now. */
 static uint64_t now_of(const struct mf_process *process, const struct mf_alarm *alarm)
 {
-	return is_cpu_clock(alarm->clock) ? mf_cpu_ns(process) : mf_clock_ns(alarm->clock);
+	return is_cpu_clock(alarm->clock) ? mf_cpu_ns(process)
+					  : mf_vm_clock_ns(&process->vm, alarm->clock);
 }
 
 static void arm(struct mf_process *process, uint32_t i, uint64_t expires_ns)
@@ -200,7 +201,7 @@ static uint64_t next_of_cpu(const struct mf_process *process)
 	if (end == NEVER)
 		return MF_FOREVER;
 	used = cpu_used(process);
-	return mf_now_ns() + (end > used ? end - used : 0);
+	return mf_vm_now_ns(&process->vm) + (end > used ? end - used : 0);
 }
 
 static uint64_t to_seconds(uint64_t ns)
@@ -266,7 +267,7 @@ uint64_t mf_alarm_next_ns(const struct mf_process *process, bool runs)
 
 	if (!any_armed(lx))
 		return next;
-	from = mf_now_ns();
+	from = mf_vm_now_ns(&process->vm);
 	for (i = next_armed(lx, 0); i < MF_ALARMS; i = next_armed(lx, i + 1)) {
 		const struct mf_alarm *alarm = alarm_at(process, i);
 		uint64_t now = now_of(process, alarm);

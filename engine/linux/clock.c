@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls about time. The vDSO answers most of them inside the guest; these are the rest. */
-#include "engine/image/clock.h"
 #include "engine/image/guest.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/guestmem.h"
 #include "engine/linux/sched.h"
 #include "engine/linux/syscall.h"
@@ -65,7 +65,7 @@ int64_t mf_sys_clock_gettime(struct mf_process *process, const uint64_t arg[6])
 	if (!cpu_clock(process, (int32_t)arg[0], &ns)) {
 		if (!is_clock((uint32_t)arg[0]))
 			return -EINVAL;
-		ns = mf_clock_ns((clockid_t)arg[0]);
+		ns = mf_vm_clock_ns(&process->vm, (clockid_t)arg[0]);
 	}
 	now = (struct timespec){(time_t)(ns / SECOND), (long)(ns % SECOND)};
 	return mf_guest_write(process, arg[1], &now, sizeof(now));
@@ -108,13 +108,13 @@ int64_t mf_sys_times(struct mf_process *process, const uint64_t arg[6])
 
 	if (arg[0] && mf_guest_write(process, arg[0], ticks, sizeof(ticks)))
 		return -EFAULT;
-	return (int64_t)(mf_now_ns() / (SECOND / 100));
+	return (int64_t)(mf_vm_now_ns(&process->vm) / (SECOND / 100));
 }
 
 /* Park until `until`; the second time round it has passed. */
 static int64_t sleep_until(struct mf_process *process, uint64_t until)
 {
-	if (mf_now_ns() >= until)
+	if (mf_vm_now_ns(&process->vm) >= until)
 		return 0;
 	MF_THREAD_DIRTY(process, call_until_ns) = until;
 	return mf_wait_until(process, until);
@@ -135,11 +135,11 @@ int64_t mf_sleep(struct mf_process *process, uint64_t va, int clock, bool absolu
 		span.tv_sec = (time_t)(UINT64_MAX / SECOND / 4);
 	ns = (uint64_t)span.tv_sec * SECOND + (uint64_t)span.tv_nsec;
 	if (absolute) {
-		uint64_t now = mf_clock_ns(clock);
+		uint64_t now = mf_vm_clock_ns(&process->vm, clock);
 
 		ns = ns > now ? ns - now : 0;
 	}
-	return ns ? sleep_until(process, mf_now_ns() + ns) : 0;
+	return ns ? sleep_until(process, mf_vm_now_ns(&process->vm) + ns) : 0;
 }
 
 int64_t mf_sys_nanosleep(struct mf_process *process, const uint64_t arg[6])

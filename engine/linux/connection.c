@@ -4,6 +4,7 @@
  * that found room or bytes for a part remembers how much (call_done), and goes on from there.
  */
 #include "engine/linux/connection.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/listener.h"
 #include "engine/linux/wait.h"
 
@@ -164,7 +165,7 @@ static int64_t block(struct mf_process *process, const struct mf_fd *entry, uint
 	until = mf_wait_deadline(process,
 				 mf_settings_span(&connection->settings,
 						  events == POLLOUT ? SO_SNDTIMEO : SO_RCVTIMEO));
-	if (mf_now_ns() >= until)
+	if (mf_vm_now_ns(&process->vm) >= until)
 		return done ? (int64_t)done : -EAGAIN;
 	if (done != mf_thread(process)->call_done)
 		MF_THREAD_DIRTY(process, call_done) = done;

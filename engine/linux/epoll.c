@@ -5,6 +5,7 @@
  * back to the end of the list after each event, so that none starves.
  */
 #include "engine/linux/fast.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/guestmem.h"
 #include "engine/linux/poll.h"
 #include "engine/linux/signal.h"
@@ -308,7 +309,7 @@ static int64_t wait_for(struct mf_process *process, const uint64_t arg[6], uint6
 	if (ret || !timeout_ns)
 		return ret;
 	until = mf_wait_deadline(process, timeout_ns);
-	return mf_now_ns() < until ? park(process, epoll, until) : 0;
+	return mf_vm_now_ns(&process->vm) < until ? park(process, epoll, until) : 0;
 }
 
 static uint64_t of_ms(uint64_t ms)

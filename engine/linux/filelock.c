@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/filelock.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/io.h"
 #include "engine/linux/wait.h"
 
@@ -28,7 +29,7 @@ static int open_again(int host, int flags)
 /* Try again soon: the host wakes nobody who does not sleep in the call. */
 static int64_t wait_for_others(struct mf_process *process)
 {
-	return mf_wait_until(process, mf_now_ns() + RETRY_NS);
+	return mf_wait_until(process, mf_vm_now_ns(&process->vm) + RETRY_NS);
 }
 
 static struct mf_lock *lock_rw(struct mf_process *process, uint32_t index)

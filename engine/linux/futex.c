@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "engine/image/clock.h"
 #include "engine/linux/futex.h"
 #include "engine/image/layout.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/guestmem.h"
 #include "engine/linux/sched.h"
 #include "engine/linux/syscall.h"
@@ -127,7 +127,7 @@ static int64_t go_on_waiting(struct mf_process *process, uint64_t key)
 		return 0;
 	}
 	until = until ? until : MF_FOREVER;
-	if (mf_now_ns() >= until) {
+	if (mf_vm_now_ns(&process->vm) >= until) {
 		mf_futex_leave(process);
 		return -ETIMEDOUT;
 	}
@@ -390,7 +390,9 @@ static int read_span(struct mf_process *process, uint64_t at, bool absolute, boo
 		     uint64_t *span_ns)
 {
 	struct timespec time;
-	uint64_t now = absolute ? mf_clock_ns(real ? CLOCK_REALTIME : CLOCK_MONOTONIC) : 0;
+	uint64_t now =
+		absolute ? mf_vm_clock_ns(&process->vm, real ? CLOCK_REALTIME : CLOCK_MONOTONIC)
+			 : 0;
 	uint64_t ns;
 
 	*span_ns = MF_FOREVER;

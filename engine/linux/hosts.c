@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/hosts.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/sched.h"
 #include "engine/linux/wait.h"
 
@@ -91,9 +92,9 @@ int mf_hosts_add(struct mf_process *process, const struct pollfd *fds, size_t co
 	return added;
 }
 
-uint64_t mf_hosts_look_again(uint64_t until_ns)
+uint64_t mf_hosts_look_again(const struct mf_process *process, uint64_t until_ns)
 {
-	uint64_t again = mf_now_ns() + LOOK_AGAIN_NS;
+	uint64_t again = mf_vm_now_ns(&process->vm) + LOOK_AGAIN_NS;
 
 	return again < until_ns ? again : until_ns;
 }
@@ -278,7 +279,7 @@ void mf_hosts_exit(struct mf_process *process, struct mf_exit *exit)
 		exit->wait_fd = hosts->wanted.entries[0].fd;
 		exit->wait_events = hosts->wanted.entries[0].events;
 	} else if (watch_all(hosts)) {
-		exit->wait_until_ns = mf_hosts_look_again(exit->wait_until_ns);
+		exit->wait_until_ns = mf_hosts_look_again(process, exit->wait_until_ns);
 	} else {
 		exit->wait_fd = hosts->epoll_fd;
 		exit->wait_events = POLLIN;

@@ -16,7 +16,7 @@
 int mf_hosts_add(struct mf_process *process, const struct pollfd *fds, size_t count);
 
 /* When to look again for what could not be waited for. */
-uint64_t mf_hosts_look_again(uint64_t until_ns);
+uint64_t mf_hosts_look_again(const struct mf_process *process, uint64_t until_ns);
 
 /* That thread does not wait any more. */
 void mf_hosts_drop(struct mf_process *process, uint32_t thread);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Sockets within the VM that are not connected: made, bound, listening. */
 #include "engine/linux/listener.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/connection.h"
 #include "engine/linux/wait.h"
 #include "engine/linux/watch.h"
@@ -301,7 +302,7 @@ int64_t mf_listener_block(struct mf_process *process, const struct mf_fd *entry)
 		return -EAGAIN;
 	until = mf_wait_deadline(
 		process, mf_settings_span(&mf_listener_of(process, entry)->settings, SO_RCVTIMEO));
-	if (mf_now_ns() >= until)
+	if (mf_vm_now_ns(&process->vm) >= until)
 		return -EAGAIN;
 	return mf_wait_object(process, mf_fd_object(process, entry, POLLIN), until);
 }

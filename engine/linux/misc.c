@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls about the process itself: identity, limits, machine, end. */
-#include "engine/image/clock.h"
 #include "engine/image/guest.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/credentials.h"
 #include "engine/linux/guestmem.h"
 #include "engine/linux/sched.h"
@@ -116,7 +116,7 @@ int64_t mf_sys_sysinfo(struct mf_process *process, const uint64_t arg[6])
 	struct sysinfo info = {.mem_unit = MF_PAGE,
 			       .procs = (uint16_t)mf_linux(process)->thread_count};
 
-	info.uptime = (long)(mf_clock_ns(CLOCK_BOOTTIME) / 1000000000ull);
+	info.uptime = (long)(mf_vm_clock_ns(&process->vm, CLOCK_BOOTTIME) / 1000000000ull);
 	info.totalram = arena->frames_limit;
 	info.freeram = arena->frames_limit - arena->frames_used;
 	return mf_guest_write(process, arg[0], &info, sizeof(info));

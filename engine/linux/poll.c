@@ -5,6 +5,7 @@
  * when there are several, for any.
  */
 #include "engine/linux/poll.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/connection.h"
 #include "engine/linux/guestmem.h"
 #include "engine/linux/signal.h"
@@ -109,7 +110,7 @@ int64_t mf_poll_wait(struct mf_process *process, struct pollfd *guest, nfds_t co
 	if (found.ready || !timeout_ns)
 		return found.ready;
 	until = mf_wait_deadline(process, timeout_ns);
-	return mf_now_ns() < until ? park(process, &found, until) : 0;
+	return mf_vm_now_ns(&process->vm) < until ? park(process, &found, until) : 0;
 }
 
 int mf_poll_timeout(struct mf_process *process, uint64_t at, uint64_t scale, uint64_t *ns)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/process.h"
+#include "engine/image/vm_clock.h"
 #include "engine/image/watchdog.h"
 #include "engine/linux/alarm.h"
 #include "engine/linux/disk.h"
@@ -225,7 +226,8 @@ static bool expire(struct mf_process *process, struct mf_exit *exit)
  * where the vCPU stands. */
 static void arm_alarms(struct mf_process *process)
 {
-	uint64_t next = mf_signal_due(process) ? mf_now_ns() : mf_alarm_next_ns(process, true);
+	uint64_t next = mf_signal_due(process) ? mf_vm_now_ns(&process->vm)
+					       : mf_alarm_next_ns(process, true);
 
 	if (next != UINT64_MAX)
 		mf_watch_turn(&process->vm, next);
@@ -288,6 +290,8 @@ void mf_process_run(struct mf_process *process, struct mf_exit *exit)
 {
 	process->entered_ns = mf_cpu_of_thread_ns();
 	*exit = (struct mf_exit){.wait_fd = -1};
+	if (process->renew)
+		mf_vm_clock_begin(&process->vm);
 	if (process->renew && mf_renew(process)) {
 		*exit = (struct mf_exit){.kind = MF_EXIT_CRASHED,
 					 .status = SIGKILL,
@@ -314,6 +318,7 @@ static bool wants_patches(const struct mf_process *process)
 
 int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct mf_error *err)
 {
+	uint64_t now = mf_vm_clock_stop_ns(&process->vm); /* what follows takes none of its time */
 	int ret;
 
 	mf_filemap_settle(process);
@@ -334,7 +339,10 @@ int mf_process_freeze(struct mf_process *process, struct mf_image *image, struct
 	mf_sched_forget_cpu(process);
 	mf_sched_forget_hosts(process);
 	/* Host descriptors of regular files stay open: the image owns them from now on. */
-	return mf_image_freeze(&process->vm, image, err);
+	ret = mf_image_freeze(&process->vm, image, err);
+	if (!ret)
+		image->frozen_ns = now;
+	return ret;
 }
 
 void mf_process_image_finish(struct mf_image *image)

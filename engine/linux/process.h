@@ -118,7 +118,7 @@ struct mf_exit {
 	uint64_t arg[3]; /* calls: RDI, RSI, RDX */
 	int wait_fd;     /* WAIT: -1 = only the time */
 	short wait_events;
-	uint64_t wait_until_ns; /* CLOCK_MONOTONIC; UINT64_MAX = no limit */
+	uint64_t wait_until_ns; /* the host's CLOCK_MONOTONIC; UINT64_MAX = no limit */
 	char text[160];         /* SIGNALED, CRASHED: what happened, for people */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/sched.h"
 #include "engine/image/guest.h"
+#include "engine/image/vm_clock.h"
 #include "engine/image/watchdog.h"
 #include "engine/linux/alarm.h"
 #include "engine/linux/fast.h"
@@ -134,7 +135,7 @@ static uint64_t earliest(const struct mf_linux *lx)
 static void look_at_times(struct mf_process *process, bool begin)
 {
 	const struct mf_linux *lx = mf_linux(process);
-	uint64_t now = mf_now_ns();
+	uint64_t now = mf_vm_now_ns(&process->vm);
 	int i = -1;
 
 	while ((i = mf_thread_set_next(&lx->outside, i)) >= 0) {
@@ -192,7 +193,7 @@ void mf_sched_arm(struct mf_process *process)
 	while (i == (int)lx->current);
 	if (i < 0 && mf_thread_set_next(&lx->outside, -1) < 0)
 		return;
-	end = mf_now_ns() + MF_SCHED_TURN_NS;
+	end = mf_vm_now_ns(&process->vm) + MF_SCHED_TURN_NS;
 	first = earliest(lx);
 	process->turn.armed = true;
 	mf_watch_turn(&process->vm, first < end ? first : end);
@@ -276,6 +277,7 @@ static bool all_wait(struct mf_process *process, struct mf_exit *exit)
 	mf_hosts_exit(process, exit);
 	if (mf_thread_set_next(&lx->runnable, -1) >= 0)
 		exit->wait_until_ns = 0;
+	exit->wait_until_ns = mf_vm_to_host_ns(&process->vm, exit->wait_until_ns);
 	return false;
 }
 

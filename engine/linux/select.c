@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* select and pselect6: three sets of bits, over what poll does. */
 #include "engine/linux/guestmem.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/poll.h"
 #include "engine/linux/signal.h"
 #include "engine/linux/wait.h"
@@ -106,7 +107,7 @@ static int64_t select_sets(struct mf_process *process, const uint64_t arg[6], ui
 static int64_t time_left(struct mf_process *process, uint64_t at, uint64_t scale, int64_t result)
 {
 	uint64_t until = mf_thread(process)->call_until_ns;
-	uint64_t now = mf_now_ns();
+	uint64_t now = mf_vm_now_ns(&process->vm);
 	uint64_t left = until > now ? until - now : 0;
 	uint64_t span[2] = {left / 1000000000u, left % 1000000000u / scale};
 

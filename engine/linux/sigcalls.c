@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls about signals. */
 #include "engine/image/guest.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/credentials.h"
 #include "engine/linux/guestmem.h"
 #include "engine/linux/signal.h"
@@ -232,7 +233,7 @@ int64_t mf_sys_rt_sigtimedwait(struct mf_process *process, const uint64_t arg[6]
 	if (!ns)
 		return -EAGAIN;
 	until = mf_wait_deadline(process, ns);
-	if (until != MF_FOREVER && mf_now_ns() >= until)
+	if (until != MF_FOREVER && mf_vm_now_ns(&process->vm) >= until)
 		return -EAGAIN;
 	return mf_wait_object(process, MF_WAIT_SIGNAL, until);
 }

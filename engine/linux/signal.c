@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a signal does to the thread on the vCPU: handlers, ends, calls that it interrupts. */
 #include "engine/linux/signal.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/guestmem.h"
 #include "engine/linux/syscall.h"
 #include "engine/linux/trace.h"
@@ -117,7 +118,7 @@ static bool is_made_again(const struct mf_process *process, uint64_t number)
 static int64_t tell_rest(struct mf_process *process, uint64_t va, uint64_t unit_ns)
 {
 	uint64_t until = mf_thread(process)->call_until_ns;
-	uint64_t now = mf_now_ns();
+	uint64_t now = mf_vm_now_ns(&process->vm);
 	uint64_t left = until > now ? until - now : 0;
 	uint64_t span[2] = {left / 1000000000u, left % 1000000000u / unit_ns};
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Sockets as descriptions: making them, what is shared with the image, waiting. */
 #include "engine/linux/explain.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/listener.h"
 #include "engine/linux/socket.h"
 #include "engine/linux/wait.h"
@@ -72,7 +73,7 @@ int64_t mf_socket_block(struct mf_process *process, const struct mf_fd *entry, s
 	if (nonblock)
 		return -EAGAIN;
 	until = mf_wait_deadline(process, timeout_of(entry->host, option));
-	if (mf_now_ns() >= until)
+	if (mf_vm_now_ns(&process->vm) >= until)
 		return -EAGAIN;
 	mf_wait_host(process, entry->host, events);
 	if (until != MF_FOREVER)
@@ -83,7 +84,7 @@ int64_t mf_socket_block(struct mf_process *process, const struct mf_fd *entry, s
 int64_t mf_socket_again(struct mf_process *process, const struct mf_fd *entry, int option,
 			bool nonblock)
 {
-	uint64_t now = mf_now_ns();
+	uint64_t now = mf_vm_now_ns(&process->vm);
 	uint64_t until;
 
 	if (nonblock)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The calls that send and receive: sendto, sendmsg, sendmmsg and their counterparts. */
 #include "engine/linux/socket.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/wait.h"
 
 #include <errno.h>
@@ -272,7 +273,7 @@ static int64_t each_message(struct mf_process *process, const uint64_t arg[6], i
 
 	if (mf_thread(process)->call_done)
 		MF_THREAD_DIRTY(process, call_done) = mf_thread(process)->call_done & DONE_BYTES;
-	for (; count < end && !(count && mf_now_ns() >= until); count++) {
+	for (; count < end && !(count && mf_vm_now_ns(&process->vm) >= until); count++) {
 		uint64_t at = arg[1] + count * sizeof(struct guest_mmessage);
 		uint32_t bytes;
 
@@ -317,7 +318,7 @@ int64_t mf_sys_sendmmsg(struct mf_process *process, const uint64_t arg[6])
 /* The time that is left, as ppoll tells it. */
 static int put_left(struct mf_process *process, uint64_t va, uint64_t until)
 {
-	uint64_t now = mf_now_ns();
+	uint64_t now = mf_vm_now_ns(&process->vm);
 	uint64_t left = now < until ? until - now : 0;
 	int64_t span[2] = {(int64_t)(left / SECOND_NS), (int64_t)(left % SECOND_NS)};
 

@@ -2,6 +2,7 @@
 /* Standard input, output and error: the engine's own, or what the role makes of them. */
 #include "engine/linux/io.h"
 #include "engine/image/guest.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/wait.h"
 
 #include <errno.h>
@@ -227,7 +228,7 @@ static int64_t drain_terminal(struct mf_process *process, int host, uint64_t arg
 		return -ENOTTY;
 	if (ioctl(host, TIOCOUTQ, &bytes))
 		return -errno;
-	return bytes ? mf_wait_until(process, mf_now_ns() + LOOK_AGAIN_NS) : 0;
+	return bytes ? mf_wait_until(process, mf_vm_now_ns(&process->vm) + LOOK_AGAIN_NS) : 0;
 }
 
 static int64_t set_window(struct mf_process *process, int host, uint64_t from)

@@ -3,7 +3,6 @@
  * What /proc and /sys tell of the machine: the VM's, which has one processor and the memory that
  * it was given. Layouts: proc(5), Documentation/filesystems/proc.rst.
  */
-#include "engine/image/clock.h"
 #include "engine/linux/system.h"
 
 #include <cpuid.h>
@@ -14,6 +13,7 @@
 #include <time.h>
 
 #include "engine/image/guest.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/identity.h"
 
 #define NUMBER(name, text)                                                          \
@@ -213,7 +213,7 @@ void mf_text_cpuinfo(struct mf_process *process, FILE *out, uint32_t number)
 /* Time since the host's start, which the clocks tell, too; what was not the program's is idle. */
 static void up_and_cpu(const struct mf_process *process, uint64_t *up_ns, uint64_t *cpu_ns)
 {
-	*up_ns = mf_clock_ns(CLOCK_BOOTTIME);
+	*up_ns = mf_vm_clock_ns(&process->vm, CLOCK_BOOTTIME);
 	*cpu_ns = mf_cpu_ns(process);
 }
 

@@ -3,8 +3,8 @@
  * A timer counts when it is looked at. Who waits is told once an expiry, and again only when it has
  * been read (or asked after) and has run out anew, as in Linux' fs/timerfd.c.
  */
-#include "engine/image/clock.h"
 #include "engine/linux/timerfd.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/io.h"
 #include "engine/linux/wait.h"
 
@@ -66,7 +66,7 @@ static void arm(struct mf_process *process, const struct mf_fd *entry, uint64_t 
 static void count(struct mf_process *process, const struct mf_fd *entry)
 {
 	const struct mf_timerfd *timer = timer_of(process, entry);
-	uint64_t now = mf_clock_ns(timer->clock);
+	uint64_t now = mf_vm_clock_ns(&process->vm, timer->clock);
 	uint64_t ticks = 1;
 
 	if (now < timer->expires_ns)
@@ -79,18 +79,19 @@ static void count(struct mf_process *process, const struct mf_fd *entry)
 }
 
 /* When a timer runs out, as the time that waiting goes by. */
-static uint64_t expires_monotonic(const struct mf_timerfd *timer)
+static uint64_t expires_monotonic(const struct mf_process *process, const struct mf_timerfd *timer)
 {
-	uint64_t now = mf_clock_ns(timer->clock);
+	uint64_t now = mf_vm_clock_ns(&process->vm, timer->clock);
 	uint64_t left = timer->expires_ns > now ? timer->expires_ns - now : 0;
-	uint64_t from = mf_now_ns();
+	uint64_t from = mf_vm_now_ns(&process->vm);
 
 	return left < NEVER - 1 - from ? from + left : NEVER - 1;
 }
 
-static bool is_due(const struct mf_timerfd *timer)
+static bool is_due(const struct mf_process *process, const struct mf_timerfd *timer)
 {
-	return timer->expires_ns != NEVER && mf_clock_ns(timer->clock) >= timer->expires_ns;
+	return timer->expires_ns != NEVER &&
+	       mf_vm_clock_ns(&process->vm, timer->clock) >= timer->expires_ns;
 }
 
 void mf_timerfd_poll(struct mf_process *process)
@@ -100,7 +101,7 @@ void mf_timerfd_poll(struct mf_process *process)
 	while (at) {
 		const struct mf_timerfd *timer = &mf_linux(process)->timers[at - 1];
 
-		if (!timer->told && is_due(timer)) {
+		if (!timer->told && is_due(process, timer)) {
 			MF_DIRTY(process, timers[at - 1].told) = 1;
 			mf_fd_notify(process, mf_fd_at(process, at - 1), POLLIN);
 		}
@@ -115,7 +116,7 @@ uint64_t mf_timerfd_next_ns(const struct mf_process *process)
 
 	while (at) {
 		const struct mf_timerfd *timer = &mf_linux(process)->timers[at - 1];
-		uint64_t expires = timer->told ? MF_FOREVER : expires_monotonic(timer);
+		uint64_t expires = timer->told ? MF_FOREVER : expires_monotonic(process, timer);
 
 		next = expires < next ? expires : next;
 		at = timer->armed.next;
@@ -135,10 +136,11 @@ static int64_t read_timer(struct mf_process *process, const struct mf_fd *entry,
 	if (!ticks && io->flags & O_NONBLOCK)
 		return -EAGAIN;
 	if (!ticks)
-		return mf_wait_object(process, mf_fd_object(process, entry, POLLIN),
-				      timer_of(process, entry)->expires_ns == NEVER
-					      ? MF_FOREVER
-					      : expires_monotonic(timer_of(process, entry)));
+		return mf_wait_object(
+			process, mf_fd_object(process, entry, POLLIN),
+			timer_of(process, entry)->expires_ns == NEVER
+				? MF_FOREVER
+				: expires_monotonic(process, timer_of(process, entry)));
 	timer_rw(process, entry)->ticks = 0;
 	return mf_cursor_put(cursor, &ticks, sizeof(ticks)) < sizeof(ticks)
 		       ? -EFAULT
@@ -149,7 +151,7 @@ static short poll_timer(struct mf_process *process, const struct mf_fd *entry)
 {
 	const struct mf_timerfd *timer = timer_of(process, entry);
 
-	return timer->ticks || is_due(timer) ? POLLIN : 0;
+	return timer->ticks || is_due(process, timer) ? POLLIN : 0;
 }
 
 static void close_timer(struct mf_process *process, const struct mf_fd *entry)
@@ -212,7 +214,7 @@ static struct itimerspec setting(struct mf_process *process, const struct mf_fd 
 
 	count(process, entry);
 	if (timer->expires_ns != NEVER)
-		left = timer->expires_ns - mf_clock_ns(timer->clock);
+		left = timer->expires_ns - mf_vm_clock_ns(&process->vm, timer->clock);
 	/* It may run out just now: it is not to look as if it did not run. */
 	if ((int64_t)left <= 0 && timer->expires_ns != NEVER)
 		left = 1;
@@ -241,7 +243,7 @@ static void start(struct mf_process *process, const struct mf_fd *entry, uint64_
 		absolute || entry->object != CLOCK_REALTIME ? (int)entry->object : CLOCK_MONOTONIC;
 	timer->interval_ns = interval_ns;
 	timer->ticks = 0;
-	from = absolute ? 0 : mf_clock_ns(timer->clock);
+	from = absolute ? 0 : mf_vm_clock_ns(&process->vm, timer->clock);
 	arm(process, entry, !value_ns ? NEVER : from + value_ns);
 	mf_timerfd_poll(process);
 	/* Somebody may be waiting for another time. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/wait.h"
+#include "engine/image/vm_clock.h"
 #include "engine/linux/hosts.h"
 #include "engine/linux/sched.h"
 #include "engine/linux/syscall.h"
@@ -28,7 +29,7 @@ int64_t mf_wait_hosts(struct mf_process *process, const struct pollfd *fds, size
 	}
 	added = mf_hosts_add(process, fds, count);
 	if (added < 0)
-		wait.until_ns = mf_hosts_look_again(until_ns);
+		wait.until_ns = mf_hosts_look_again(process, until_ns);
 	wait.many = added > 0;
 	return park(process, wait);
 }
@@ -61,7 +62,7 @@ uint64_t mf_wait_deadline(struct mf_process *process, uint64_t span_ns)
 
 	if (until || span_ns == MF_FOREVER)
 		return until ? until : MF_FOREVER;
-	now = mf_now_ns();
+	now = mf_vm_now_ns(&process->vm);
 	until = span_ns < MF_FOREVER - 1 - now ? now + span_ns : MF_FOREVER - 1;
 	MF_THREAD_DIRTY(process, call_until_ns) = until;
 	return until;

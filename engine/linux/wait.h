@@ -32,7 +32,7 @@ int64_t mf_wait_host(struct mf_process *process, int fd, short events);
 int64_t mf_wait_hosts(struct mf_process *process, const struct pollfd *fds, size_t count,
 		      uint64_t until_ns);
 
-/* Until a time (CLOCK_MONOTONIC; MF_FOREVER). */
+/* Until a time (the VM's CLOCK_MONOTONIC: mf_vm_now_ns(); MF_FOREVER). */
 int64_t mf_wait_until(struct mf_process *process, uint64_t until_ns);
 
 /*

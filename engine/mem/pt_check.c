@@ -11,6 +11,7 @@
 struct walk {
 	const struct mf_mem *mem;
 	uint64_t user_top;
+	uint64_t again;  /* the page there lies in a frame that another one has, too */
 	uint64_t *owned; /* one bit a frame: a table, or mapped */
 	uint64_t tables;
 	uint64_t huge;
@@ -33,14 +34,14 @@ static bool claim(uint64_t *bits, uint64_t frame)
 	return true;
 }
 
-static const char *check_frames(struct walk *walk, uint64_t entry, uint64_t frame, size_t pages)
+static const char *check_frames(struct walk *walk, uint64_t va, uint64_t frame, size_t pages)
 {
 	if (frame + pages > walk->mem->guest_bytes / MF_PAGE)
 		return "a page outside its memory";
 	for (; pages; frame++, pages--) {
 		if (!in_map(walk, MF_FRAMES_USED, frame) || in_map(walk, MF_FRAMES_TABLE, frame))
 			return "a page in a frame that is not for pages";
-		if (!claim(walk->owned, frame))
+		if (va != walk->again && !claim(walk->owned, frame))
 			return "two pages in one frame";
 	}
 	return NULL;
@@ -85,7 +86,7 @@ static const char *check_leaf(struct walk *walk, uint64_t entry, int level, uint
 	if (huge && gpa % (MF_HUGE_PAGES * MF_PAGE))
 		return "a large page that is not aligned";
 	walk->huge += huge;
-	return check_frames(walk, entry, gpa / MF_PAGE, huge ? MF_HUGE_PAGES : 1);
+	return check_frames(walk, va, gpa / MF_PAGE, huge ? MF_HUGE_PAGES : 1);
 }
 
 static const char *check_table(struct walk *walk, uint64_t gpa, int level, uint64_t va);
@@ -168,9 +169,10 @@ static const char *check_maps(const struct mf_mem *mem)
 	return NULL;
 }
 
-static const char *check_tables(const struct mf_mem *mem, uint64_t user_top, uint64_t *owned)
+static const char *check_tables(const struct mf_mem *mem, uint64_t user_top, uint64_t again,
+				uint64_t *owned)
 {
-	struct walk walk = {.mem = mem, .user_top = user_top, .owned = owned};
+	struct walk walk = {.mem = mem, .user_top = user_top, .again = again, .owned = owned};
 	const char *wrong = check_table(&walk, mf_mem_arena(mem)->pt_root, 3, 0);
 	size_t i;
 
@@ -187,11 +189,11 @@ static const char *check_tables(const struct mf_mem *mem, uint64_t user_top, uin
 }
 
 const char *mf_mem_check(const struct mf_mem *mem, const struct mf_mem *blank, uint64_t user_top,
-			 uint64_t *owned)
+			 uint64_t again, uint64_t *owned)
 {
 	const char *wrong = check_arena(mem, blank);
 
 	if (!wrong)
 		wrong = check_maps(mem);
-	return wrong ? wrong : check_tables(mem, user_top, owned);
+	return wrong ? wrong : check_tables(mem, user_top, again, owned);
 }

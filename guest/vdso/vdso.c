@@ -14,8 +14,9 @@
 #define EXPORT     __attribute__((visibility("default")))
 #define NS_PER_SEC 1000000000u
 
-/* vdso.lds puts it one page before the image. */
+/* vdso.lds says where they lie. */
 extern const struct mf_abi_clock mf_clock_page __attribute__((visibility("hidden")));
+extern const struct mf_abi_clock_own mf_clock_own __attribute__((visibility("hidden")));
 
 static long call2(long number, long a, const void *b)
 {
@@ -51,6 +52,7 @@ static uint64_t elapsed_ns(uint64_t base, uint64_t mult, uint32_t shift)
 static int read_clock(uint64_t *monotonic_ns, uint64_t *realtime_ns)
 {
 	const volatile struct mf_abi_clock *page = &mf_clock_page;
+	const volatile uint64_t *behind = &mf_clock_own.behind_ns; /* stays while this VM runs */
 	uint32_t sequence;
 
 	do {
@@ -63,7 +65,7 @@ static int read_clock(uint64_t *monotonic_ns, uint64_t *realtime_ns)
 		if (!mult)
 			return -1;
 		now += elapsed_ns(page->tsc_base, mult, page->shift);
-		*monotonic_ns = now;
+		*monotonic_ns = now - *behind;
 		*realtime_ns = now + (uint64_t)page->realtime_minus_monotonic_ns;
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	} while (__atomic_load_n(&page->sequence, __ATOMIC_RELAXED) != sequence);

@@ -3,16 +3,18 @@
 """Servers in the languages that Debian ships, as anybody writes them: each of their requests meets the program as it was
 when it waited first, behind the requests that warmed it up."""
 import os
+import re
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "pool"))
 sys.dont_write_bytecode = True
 from serving import Server  # noqa: E402
-from claims import claim, main, same  # noqa: E402
+from claims import check, claim, main, same  # noqa: E402
 
 PYTHON, NODE = "/usr/bin/python3", "/usr/bin/node"
 
@@ -47,6 +49,26 @@ def pythons_servers_serve_fresh():
 def node_serves_fresh():
     serves_fresh(NODE, server("server.js"))
     serves_fresh(NODE, server("server.js"), warmed=0)
+
+
+@claim
+def an_image_of_node_does_not_grow_old():
+    """No timer of its runs out while it waits: neither a request sees one, nor what Node has for itself."""
+    began = time.monotonic()
+    with Server("--allow-read", "--memory", "1G", "--workers", "1", "--warmup", "GET:/*30", guest=NODE,
+                args=(server("timers.js"),), vms=1) as running:
+        booted = time.monotonic() - began
+        for age in (0, 0, 0, 3, 0, 0, 0, 0, 0, 0):
+            time.sleep(age)
+            asked = time.monotonic()
+            ticks, since = map(float, running.ask("/").body.split())
+            took = time.monotonic() - asked
+            check(since / 1000 < booted + took + 0.1, f"{since} ms have passed, and not {booted} s and {took} s")
+            check(ticks <= since / 50, f"{ticks} ticks in {since} ms")
+        running.stop()
+        requests, exits = map(int, re.search(rb"(\d+) requests, .*?(\d+) user exits", running.log()).groups())
+        print(f"      {exits} user exits of {requests} requests")
+        check(exits <= 5 * requests, f"{exits} user exits of {requests} requests")
 
 
 @claim

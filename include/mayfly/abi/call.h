@@ -163,5 +163,12 @@ struct mf_abi_clock {
 };
 MF_ABI_ASSERT(sizeof(struct mf_abi_clock) == 40, "ABI");
 
+/* And what differs from VM to VM: the page MF_CLOCK_OWN_PAGES behind it. */
+struct mf_abi_clock_own {
+	uint64_t behind_ns; /* to be taken from monotonic_ns, modulo 2^64 */
+};
+#define MF_CLOCK_OWN_PAGES 10
+MF_ABI_ASSERT(sizeof(struct mf_abi_clock_own) == 8, "ABI");
+
 #endif /* __ASSEMBLER__ */
 #endif

@@ -183,7 +183,7 @@ static void tell_clock(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &quick);
 	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &call);
-	agree += ns_of(&call) >= ns_of(&quick) - 1000000;
+	agree += ns_of(&call) + 1000000 >= ns_of(&quick);
 	syscall(SYS_clock_gettime, CLOCK_BOOTTIME, &boot);
 	agree += ns_of(&boot) >= ns_of(&call);
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
