@@ -27,6 +27,8 @@ uint32_t fast_poll(const struct mf_fast_fd *fd)
 	}
 	if (fd->kind != MF_FAST_LISTENER)
 		return fd->poll;
+	if (fd->flags & MF_FAST_MORE) /* one waits that is not in the area */
+		readable = READABLE;
 	for (i = 0; i < MF_FAST_FDS; i++)
 		if (area->fds[i].kind == MF_FAST_CONNECTION && area->fds[i].fd < 0 &&
 		    area->fds[i].parent == fd->fd)

@@ -2,13 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Many clients and bad ones: an idle connection costs little and no VM, and nobody else notices the bad ones."""
 import os
-import random
 import resource
 import socket
-import threading
 import time
 
-from serving import LONG, MAYFLY, Server
+from hostile import Door, hostile_crowd_is_noticed_by_nobody
+from serving import LONG, MAYFLY, PLAIN, Client, Server
 from claims import check, claim, main, same
 
 CROWD = 10000 if LONG else 100
@@ -46,15 +45,14 @@ def one_answer(sock):
     return int(head.split()[1])
 
 
-@claim
-def idle_connections_cost_little_and_hold_no_vm():
+def idle_connections_cost_little(**more):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     crowd = min(CROWD, hard - 1000)
     if crowd < CROWD:
         print(f"this machine allows {hard} descriptors: {crowd} connections instead of {CROWD}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     os.environ.pop("MALLOC_PERTURB_", None)  # would write to memory that is merely set aside
-    with Server("--connections", str(crowd + 10), "--workers", "1", vms=2) as server:
+    with Server("--connections", str(crowd + 10), "--workers", "1", vms=2, **more) as server:
         same(server.ask("/count").status, 200)
         before = resident(server.process.pid)
         idle = []
@@ -78,40 +76,7 @@ def idle_connections_cost_little_and_hold_no_vm():
             sock.close()
 
 
-BAD = [b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
-       b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
-       b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-       b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\nx\n0\n\n",
-       b"GET / HTTP/1.1\nHost: a\n\n", b"\x16\x03\x01\x02\x00\x01", b"GET /" + b"a" * 20000, b"\0" * 100]
-
-
-def refused(server, turn):
-    with dial(server) as sock:
-        sock.sendall(BAD[turn % len(BAD)])
-        status = one_answer(sock)
-        check(status in (400, 414, 431), f"{BAD[turn % len(BAD)][:60]} got {status}")
-
-
-def half(server, turn):
-    with dial(server) as sock:
-        sock.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n"[:10 + turn % 60])
-        time.sleep(0.02)
-
-
-def reset(server, turn):
-    with dial(server) as sock:
-        sock.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel")
-        sock.shutdown(socket.SHUT_RDWR)
-
-
-def drip(server, turn):
-    with dial(server) as sock:
-        for byte in b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n":
-            sock.sendall(bytes([byte]))
-        same(one_answer(sock), 200, "byte by byte")
-
-
-def pipeline(server, turn):
+def pipeline(server):
     with dial(server) as sock:
         sock.sendall(b"GET /count HTTP/1.1\r\nHost: a\r\n\r\n" * 300 + b"GET /count HTTP/1.0\r\n\r\n")
         data = b""
@@ -120,7 +85,7 @@ def pipeline(server, turn):
         same(data.count(b"HTTP/1.1 200 "), 301, "pipelined requests, each answered")
 
 
-def deaf(server, turn):
+def deaf(server):
     """Asks for much and reads nothing."""
     with dial(server) as sock:
         sock.sendall(b"GET /large?8000000 HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
@@ -128,34 +93,36 @@ def deaf(server, turn):
 
 
 @claim
-def bad_clients_are_noticed_by_nobody_else():
-    seed = int(os.environ.get("MAYFLY_TEST_SEED", random.randrange(1 << 30)))
-    print(f"MAYFLY_TEST_SEED={seed}")
-    turns = 100 if LONG else 5
-    errors = []
-    with Server("--queue", "10000", vms=4) as server:
-        def run(kind, rng):
-            try:
-                for _ in range(turns):
-                    kind(server, rng.randrange(1000))
-            except Exception as error:  # told below, on the test's own thread
-                errors.append(f"{kind.__name__}: {error!r}")
+def idle_connections_cost_little_and_hold_no_vm():
+    idle_connections_cost_little()
+    idle_connections_cost_little(guest=PLAIN, args=("epoll", "80"))
 
-        threads = [threading.Thread(target=run, args=(kind, random.Random(seed + i)))
-                   for i, kind in enumerate((refused, half, reset, drip, pipeline, deaf, refused, half))]
-        for thread in threads:
-            thread.start()
-        honest = 0
-        client = server.client()
-        while any(thread.is_alive() for thread in threads) or honest < 20:
-            body = b"x" * (honest * 37 % 5000) or b"y"
-            same(client.ask("/echo", body).body, body, "an honest client's answer")
-            honest += 1
-        for thread in threads:
-            thread.join()
-        same(errors, [], "bad clients that were served otherwise than they should")
-        print(f"{honest} honest requests beside them")
-        same(server.ask("/count").body, b"1", "afterwards")
+
+@claim
+def much_that_is_asked_and_not_read_stops_nobody():
+    with Server("--queue", "10000", vms=4) as server:
+        for _ in range(20 if LONG else 2):
+            pipeline(server)
+            deaf(server)
+            same(server.ask("/count").body, b"1", "afterwards")
+
+
+def meets_a_hostile_crowd(*options, **more):
+    with Server("--listen", "127.0.0.1:0", "--queue", "10000", "--deadline", "100s", *options, vms=4, **more) as server:
+        port = server.port()
+        door = Door(lambda: socket.create_connection(("127.0.0.1", port)))
+        hostile_crowd_is_noticed_by_nobody(door, [(lambda: Client(port, 100), "a")])
+        same(server.stop(), 0, "exit status")
+
+
+@claim
+def hundreds_of_bad_clients_are_noticed_by_nobody_else():
+    meets_a_hostile_crowd()
+
+
+@claim
+def nor_where_the_program_knows_nothing_of_mayfly():
+    meets_a_hostile_crowd(guest=PLAIN, args=("epoll", "80"))
 
 
 @claim

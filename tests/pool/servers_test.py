@@ -8,17 +8,16 @@ import re
 import socket
 import tempfile
 
-from serving import BUILD, EMULATED, SLOWER, Server, wait_until
+from serving import BUILD, EMULATED, PLAIN, SLOWER, Server, wait_until
 from mayfly import MAYFLY, command, expect
 from claims import check, claim, fail, main, matches, same
 
-GUEST = os.environ.get("MAYFLY_SERVER", os.path.join(BUILD, "tests/pool/server-guest"))
 MODES = ("epoll", "edge", "poll", "select", "accept", "threads")
 NON_BLOCKING = ("epoll", "edge")
 
 
 def serving(mode="epoll", *options, where="80", **more):
-    return Server(*options, guest=GUEST, args=(mode, where), **more)
+    return Server(*options, guest=PLAIN, args=(mode, where), **more)
 
 
 def refused(answer, status, error, what):
@@ -56,14 +55,14 @@ def answers_end_as_the_program_ends_them():
 @claim(emulated=True)
 def much_goes_through_in_both_directions():
     for mode in ("edge", "accept"):
-        with serving(mode, f"--allow-read={GUEST}", "--deadline", "100s", vms=1) as server:
+        with serving(mode, f"--allow-read={PLAIN}", "--deadline", "100s", vms=1) as server:
             for size in (0, 1, 4095, 4096, 131071, 131072, 131073, *(() if EMULATED else (1 << 20, 5 << 20))):
                 answer = server.ask(f"/large?{size}")
                 check(answer.body == b"b" * size, f"{mode}: of {size} bytes {len(answer.body)} came")
                 body = bytes(i % 251 for i in range(256)) * (size // 256 + 1)
                 answer = server.ask("/echo", body)
                 check(answer.body == body, f"{mode}: of {len(body)} bytes {len(answer.body)} came back")
-            with open(GUEST, "rb") as file:
+            with open(PLAIN, "rb") as file:
                 check(server.ask("/file").body == file.read(), f"{mode}: a file by sendfile")
 
 
@@ -198,7 +197,7 @@ def an_image_file_of_a_server_is_served():
     with tempfile.TemporaryDirectory(prefix="mayfly-servers-") as folder:
         for mode in ("epoll", "poll", "threads"):
             image = f"{folder}/{mode}.img"
-            expect(command([MAYFLY, "image", "build", "-o", image, "--warmup", "GET:/count*3", "--", GUEST, mode]), 0,
+            expect(command([MAYFLY, "image", "build", "-o", image, "--warmup", "GET:/count*3", "--", PLAIN, mode]), 0,
                    f"{mode}: building")
             expect(command([MAYFLY, "image", "verify", image]), 0, f"{mode}: verifying")
             with Server(guest=image, vms=2) as server:

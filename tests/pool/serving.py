@@ -2,6 +2,7 @@
 """A mayfly serve of one's own on Unix sockets, and clients of it. Used by the tests of this folder."""
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from mayfly import BUILD, EMULATED, MAYFLY, SLOWER, SOON  # noqa: E402
 from claims import LONG, check, fail  # noqa: E402
 
 GUEST = os.environ.get("MAYFLY_SERVED", os.path.join(BUILD, "tests/pool/pool-guest"))
+PLAIN = os.environ.get("MAYFLY_SERVER", os.path.join(BUILD, "tests/pool/server-guest"))  # knows nothing of Mayfly
 
 
 class Answer:
@@ -31,16 +33,17 @@ class Answer:
 
 
 class Client(http.client.HTTPConnection):
-    """A connection that is kept."""
+    """A connection that is kept. `path`: of a Unix socket, or a port of this machine."""
 
     def __init__(self, path, seconds=20):
         super().__init__("mayfly", timeout=seconds * SLOWER)
         self.path = path
 
     def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
+        within = isinstance(self.path, str)
+        self.sock = socket.socket(socket.AF_UNIX if within else socket.AF_INET)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
+        self.sock.connect(self.path if within else ("127.0.0.1", self.path))
 
     def ask(self, target, body=None, method=None, headers=()):
         self.request(method or ("GET" if body is None else "POST"), target, body, dict(headers))
@@ -96,6 +99,10 @@ class Server:
         self.folder.cleanup()
         if died is not None and died < 0 and kind is None:
             fail(f"the server died of signal {-died}", log)
+
+    def port(self):
+        """Of a server with --listen 127.0.0.1:0."""
+        return int(re.search(rb" on 127\.0\.0\.1:(\d+)", self.log())[1])
 
     def client(self, seconds=20):
         return Client(self.path, seconds)

@@ -122,6 +122,7 @@ def noise_of_a_tenant_fails_no_request_of_its_neighbour():
 @claim
 def an_engine_may_do_no_more_than_one_by_itself():
     with Daemon(tenant("one", host="one")) as daemon:
+        same(daemon.ask("one", "/count").status, 200, "both are at work")
         pids = daemon.children()
         check(len(pids) == 2, "an engine and the router", pids)
         for pid in pids:

@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "pool"))
 sys.dont_write_bytecode = True
-from serving import GUEST, Client, wait_until  # noqa: E402
+from serving import GUEST, PLAIN, Client, wait_until  # noqa: E402
 from mayfly import BUILD, MAYFLY, SLOWER, command, end, expect  # noqa: E402
 from claims import check, fail, same  # noqa: E402
 
@@ -164,32 +164,45 @@ def alive(pid):
 
 
 class Load:
-    """Clients on threads that ask a tenant all the time; every failure is kept. `again`: who gets no answer, or is told to try
-    again, dials anew and asks again (what was in flight is counted in `lost`)."""
+    """Clients on threads that ask a tenant all the time; every failure is kept. `again`: who is cut off, or is told to come
+    again, dials anew and asks again: both are counted. `body`: what each answer has to be."""
 
-    def __init__(self, daemon, host, target="/count", clients=2, again=False, keep=True):
-        self.served, self.lost, self.failures, self.stopping = 0, 0, [], threading.Event()
-        self.daemon, self.host, self.target, self.again, self.keep = daemon, host, target, again, keep
-        self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self.run) for _ in range(clients)]
+    def __init__(self, daemon, host, target="/count", clients=2, again=False, keep=True, body=None):
+        self.served, self.cut, self.refused, self.failures, self.stopping = 0, 0, 0, [], threading.Event()
+        self.daemon, self.host, self.target, self.again, self.keep, self.body = daemon, host, target, again, keep, body
+        self.lock, self.clients = threading.Lock(), clients
+        self.threads = [threading.Thread(target=self.run, args=(number,)) for number in range(clients)]
         for thread in self.threads:
             thread.start()
 
-    def run(self):
+    def ask(self, client, number):
+        """Asks once: what was wrong with the answer, or None, and the answer."""
+        answer = client.ask(self.target, headers={"Host": self.host})
+        good = answer.status == 200 and self.body in (None, answer.body)
+        return None if good else f"{answer.status} {answer.body[:80]}", answer
+
+    def once(self, client, number):
+        """The same, counted; returns whether it was served, and whether the connection is done."""
+        try:
+            why, answer = self.ask(client, number)
+            closed = not self.keep or answer.headers.get("Connection") == "close"
+        except (OSError, http.client.HTTPException) as error:
+            why, answer, closed = repr(error), None, True
+        with self.lock:
+            if why is None:
+                self.served += 1
+            elif self.again and answer is None:
+                self.cut += 1
+            elif self.again and answer.status == 503:
+                self.refused += 1
+            else:
+                self.failures.append(why)
+        return why is None, closed
+
+    def run(self, number):
         client = self.daemon.client()
         while not self.stopping.is_set():
-            try:
-                answer = client.ask(self.target, headers={"Host": self.host})
-                good, why = answer.status == 200, f"{answer.status} {answer.body[:80]}"
-                closed = not self.keep or answer.headers.get("Connection") == "close"
-            except (OSError, http.client.HTTPException) as error:
-                good, why, closed = False, repr(error), True
-            with self.lock:
-                self.served += good
-                if not good and self.again:
-                    self.lost += 1
-                elif not good:
-                    self.failures.append(why)
+            good, closed = self.once(client, number)
             if closed or not good:
                 client.close()  # the next request dials
             if not good:
@@ -211,3 +224,32 @@ class Load:
 
     def __exit__(self, *_):
         self.stop()
+
+
+class Writes(Load):
+    """Clients that each count a key of a store up and read it back: what was acknowledged is there, and nothing that was
+    never sent."""
+
+    def __init__(self, *args, **more):
+        self.sent, self.acknowledged = {}, {}
+        super().__init__(*args, again=True, **more)
+
+    def ask(self, client, number):
+        where = f"/table/key-{number}"
+        sent = self.sent[number] = self.sent.get(number, 0) + 1
+        answer = client.ask(where, str(sent).encode(), "PUT", {"Host": self.host})
+        if answer.status // 100 != 2:
+            return f"PUT {answer.status} {answer.body[:80]}", answer
+        self.acknowledged[number] = sent
+        answer = client.ask(where, headers={"Host": self.host})
+        if answer.status != 200 or answer.body == str(sent).encode():
+            return None if answer.status == 200 else f"GET {answer.status}", answer
+        self.failures.append(f"{where} is {answer.body[:80]}, {sent} was acknowledged")
+        return None, answer
+
+    def check(self):
+        """Once nobody writes: each key is what was acknowledged last, or a later one that was cut off."""
+        for number, sent in self.sent.items():
+            answer = self.daemon.ask(self.host, f"/table/key-{number}")
+            check(answer.status == 200 and self.acknowledged[number] <= int(answer.body) <= sent,
+                  f"key-{number}: {self.acknowledged[number]} was acknowledged, {sent} sent", answer)
