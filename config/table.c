@@ -12,8 +12,10 @@
 
 #define DAY_NS 86400000000000ull
 
-static const char *const reset_words[] = {
-	[MF_END_RESET] = "request", [MF_END_KEEP] = "never", NULL};
+static const char *const reset_words[] = {[MF_END_RESET] = "request",
+					  [MF_END_CONNECTION] = "connection",
+					  [MF_END_KEEP] = "never",
+					  NULL};
 static const char *const protocol_words[] = {
 	[MF_SERVE_HTTP] = "http", [MF_SERVE_RAW] = "raw", NULL};
 static const char *const wait_words[] = {[MF_STORE_AUTO] = "auto",
@@ -141,7 +143,7 @@ const struct mf_option mf_options[] = {
 	 .value = "N",
 	 .initial = "512",
 	 .help = "clients at once, per worker",
-	 .more = "Each needs a file descriptor (ulimit -Hn), and some 1.3 KiB while it idles; "
+	 .more = "Each needs a file descriptor (ulimit -Hn), and some 1.5 KiB while it idles; "
 		 "beyond, "
 		 "the one that has idled longest makes room.",
 	 .places = SERVE,
@@ -202,13 +204,27 @@ const struct mf_option mf_options[] = {
 	 .take = mf_take_pages,
 	 FIELD(serve.pool.private_pages)},
 	{.name = "reset",
-	 .value = "request|never",
+	 .value = "request|connection|never",
 	 .initial = "request",
-	 .help = "put the VM back after every request, or let state pile up",
+	 .help = "put a VM back after every request, with its client's connection, or never",
+	 .more = "connection: all requests of a connection are served by one VM, over one "
+		 "connection "
+		 "of its program's, until either side closes; what idles keeps its VM, and 503 is "
+		 "what others get when connections that idle have every VM. never: state piles up, "
+		 "and nothing is isolated; each of the VMs goes on by itself, so with --vms 1 "
+		 "there "
+		 "is one.",
 	 .places = SERVE,
 	 .take = mf_take_word,
 	 .words = reset_words,
 	 FIELD(serve.pool.end)},
+	{.name = "connection-idle",
+	 .value = "TIME",
+	 .initial = "30s",
+	 .help = "with --reset connection: one that idles so long is closed",
+	 .places = SERVE,
+	 .take = mf_take_duration,
+	 FIELD(serve.connection_idle_ns)},
 	{.name = "audit",
 	 .help = "compare every reset VM with its image; discard it on a difference",
 	 .more = "Byte by byte.",

@@ -6,7 +6,7 @@
 
 #define PART_BYTES 65536u
 
-static bool is_reusable(const struct mf_exchange *exchange, const struct mf_process *process)
+bool mf_exchange_may_follow(const struct mf_exchange *exchange, const struct mf_process *process)
 {
 	struct mf_connection_state state;
 
@@ -16,15 +16,19 @@ static bool is_reusable(const struct mf_exchange *exchange, const struct mf_proc
 	return state.accepted && !state.ended && !state.closed && !state.unread && !state.output;
 }
 
+/* `client`: NULL: nobody is known. */
 static int open_connection(struct mf_exchange *exchange, struct mf_process *process,
-			   const struct sockaddr *from)
+			   const struct mf_front_connection *client)
 {
+	const struct sockaddr *from = client ? client->from : NULL;
+	socklen_t bytes = client ? client->from_bytes : 0;
 	int ret;
 
-	if (is_reusable(exchange, process))
+	if (mf_exchange_may_follow(exchange, process) &&
+	    mf_connection_is_from(process, exchange->connection, from, bytes))
 		return 0;
 	mf_exchange_hang_up(exchange, process);
-	ret = mf_connection_open(process, from, &exchange->connection);
+	ret = mf_connection_open(process, from, bytes, &exchange->connection);
 	exchange->open = !ret;
 	return ret;
 }
@@ -50,13 +54,13 @@ static bool put_request(struct mf_exchange *exchange, struct mf_process *process
 }
 
 int mf_exchange_begin(struct mf_exchange *exchange, struct mf_process *process,
-		      const struct mf_abi_request *request, const struct sockaddr *from)
+		      const struct mf_abi_request *request)
 {
 	struct mf_http_asked asked = {.is_head = has_method(request, "HEAD"), .minor = 1};
 	int ret = mf_wire_make(&exchange->wire, request);
 
 	if (!ret)
-		ret = open_connection(exchange, process, from);
+		ret = open_connection(exchange, process, NULL);
 	if (ret) {
 		mf_exchange_finish(exchange);
 		return ret;
@@ -92,9 +96,9 @@ static bool put_pieces(struct mf_exchange *exchange, struct mf_process *process)
 }
 
 int mf_exchange_begin_pieces(struct mf_exchange *exchange, struct mf_process *process,
-			     struct mf_front_request *front, const struct sockaddr *from)
+			     struct mf_front_request *front)
 {
-	int ret = open_connection(exchange, process, from);
+	int ret = open_connection(exchange, process, front->connection);
 
 	if (ret)
 		return ret;

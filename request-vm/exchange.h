@@ -38,17 +38,19 @@ struct mf_exchange {
 };
 
 /*
- * Begin: over the connection of the last exchange, if that is still open and nothing is left in it,
- * else over a new one. -EMFILE, -ENOTCONN (nobody listens any more), -ENOMEM; then it is as it was
- * finished.
+ * Begin: over the connection of the last exchange, if another may follow it there, else over a new
+ * one. -EMFILE, -ENOTCONN (nobody listens any more), -ENOMEM; then it is as it was finished.
  */
 int mf_exchange_begin(struct mf_exchange *exchange, struct mf_process *process,
-		      const struct mf_abi_request *request, const struct sockaddr *from);
+		      const struct mf_abi_request *request);
 
 /* The same of a request in pieces. `front` is used until the exchange is not MF_EXCHANGE_RUNS any
  * more: then the front door has answered. */
 int mf_exchange_begin_pieces(struct mf_exchange *exchange, struct mf_process *process,
-			     struct mf_front_request *front, const struct sockaddr *from);
+			     struct mf_front_request *front);
+
+/* Both ends of the connection are open and nothing is left in it, whoever its client is. */
+bool mf_exchange_may_follow(const struct mf_exchange *exchange, const struct mf_process *process);
 
 /* A tunnel, or an answer without end: the front door's limits hold, and no deadline. */
 static inline bool mf_exchange_lasts(const struct mf_exchange *exchange)

@@ -61,6 +61,17 @@ void mf_pool_count_busy(struct mf_pool *pool, int change)
 	__atomic_add_fetch(&pool->settings.load->busy, change, __ATOMIC_RELAXED);
 }
 
+void mf_pool_count_kept(struct mf_pool *pool, int change)
+{
+	pool->stats.kept += (unsigned int)change;
+}
+
+/* Nothing will be free before a connection that idles ends. */
+static bool is_kept(const struct mf_pool *pool)
+{
+	return pool->stats.kept && pool->stats.kept == pool->stats.vms && !pool->empty;
+}
+
 static bool is_full(const struct mf_pool *pool)
 {
 	const struct mf_pool_load *load = pool->settings.load;
@@ -206,13 +217,62 @@ static void begin(struct mf_pool *pool, struct mf_slot *slot, struct mf_job *job
 	job->slot = slot;
 	ret = mf_slot_begin(slot, job);
 	if (ret) {
-		mf_slot_end(slot, ret == -EMSGSIZE ? MF_OUTCOME_TOO_LARGE : MF_OUTCOME_CRASH, NULL);
+		mf_slot_end(slot, mf_slot_refusal(ret), NULL);
 		file(slot);
 		return;
 	}
 	if (slot->slow)
 		file(slot);
 	else
+		run(slot, SLICE_FIRST_NS);
+}
+
+static void unlink_slot(struct mf_slot **head, struct mf_slot **tail, struct mf_slot *slot)
+{
+	struct mf_slot **at = head;
+	struct mf_slot *last = NULL;
+
+	while (*at && *at != slot) {
+		last = *at;
+		at = &(*at)->next;
+	}
+	if (!*at)
+		return;
+	*at = slot->next;
+	if (*tail == slot)
+		*tail = last;
+}
+
+/* End what it does, wherever it is. */
+static void end(struct mf_pool *pool, struct mf_slot *slot, enum mf_outcome outcome)
+{
+	bool is_filed = slot->state == MF_SLOT_DIRTY || slot->state == MF_SLOT_LEAVING;
+
+	unlink_slot(&pool->fast_head, &pool->fast_tail, slot);
+	unlink_slot(&pool->slow_head, &pool->slow_tail, slot);
+	mf_slot_end(slot, outcome, NULL);
+	if (!is_filed)
+		file(slot);
+}
+
+/* A request of a connection that has a VM. */
+static void begin_next(struct mf_pool *pool, struct mf_job *job)
+{
+	struct mf_slot *slot = job->lease->slot;
+	bool was_kept = slot->kept;
+	int ret;
+
+	if (!mf_slot_takes_next(slot)) {
+		job->lease->next = job;
+		return;
+	}
+	job->slot = slot;
+	ret = mf_slot_next(slot, job);
+	if (ret)
+		end(pool, slot, mf_slot_refusal(ret));
+	else if (was_kept && slot->slow)
+		mf_pool_wake(slot);
+	else if (was_kept && !slot->handles)
 		run(slot, SLICE_FIRST_NS);
 }
 
@@ -306,6 +366,17 @@ static void kick_idle(struct mf_pool *pool)
 		uv_idle_start(&pool->idle, on_idle);
 }
 
+/* Those that wait for a VM while there will be none. */
+static void refuse_queue(struct mf_pool *pool)
+{
+	struct mf_job *job;
+
+	while ((job = dequeue(pool))) {
+		pool->stats.rejected++;
+		job->done(job, MF_OUTCOME_KEPT, NULL);
+	}
+}
+
 /* Requests whose time ran out while they waited for a VM. */
 static void expire_queue(struct mf_pool *pool, uint64_t now)
 {
@@ -350,6 +421,8 @@ static void on_sweep(uv_timer_t *handle)
 	struct mf_pool *pool = handle->data;
 
 	expire_queue(pool, mf_now_ns());
+	if (is_kept(pool))
+		refuse_queue(pool);
 	fork_one(pool);
 	if (!has_work(pool))
 		prepare_one(pool);
@@ -359,9 +432,6 @@ static void on_sweep(uv_timer_t *handle)
 static void enqueue(struct mf_pool *pool, struct mf_job *job)
 {
 	job->next = NULL;
-	job->slot = NULL;
-	job->vm = -1;
-	job->exits = 0;
 	if (pool->queue_head)
 		pool->queue_tail->next = job;
 	else
@@ -380,34 +450,25 @@ int mf_pool_submit(struct mf_pool *pool, struct mf_job *job)
 	pool->stats.requests++;
 	job->deadline_ns = deadline ? mf_now_ns() + deadline : 0;
 	job->over = false;
+	job->slot = NULL;
+	job->vm = -1;
+	job->exits = 0;
+	if (job->lease && job->lease->slot) {
+		begin_next(pool, job);
+		return 0;
+	}
 	slot = pool->queue_head ? NULL : take_clean(pool);
 	if (slot) {
 		begin(pool, slot, job);
 		return 0;
 	}
-	if (is_full(pool)) {
+	if (is_kept(pool) || is_full(pool)) {
 		pool->stats.rejected++;
-		return -EAGAIN;
+		return is_kept(pool) ? -EBUSY : -EAGAIN;
 	}
 	enqueue(pool, job);
 	kick_idle(pool);
 	return 0;
-}
-
-static void unlink_slot(struct mf_slot **head, struct mf_slot **tail, struct mf_slot *slot)
-{
-	struct mf_slot **at = head;
-	struct mf_slot *last = NULL;
-
-	while (*at && *at != slot) {
-		last = *at;
-		at = &(*at)->next;
-	}
-	if (!*at)
-		return;
-	*at = slot->next;
-	if (*tail == slot)
-		*tail = last;
 }
 
 void mf_pool_go_on(struct mf_pool *pool, struct mf_job *job)
@@ -439,14 +500,25 @@ void mf_pool_cancel(struct mf_pool *pool, struct mf_job *job)
 	struct mf_slot *slot = job->slot;
 
 	if (!slot) {
+		if (job->lease && job->lease->next == job)
+			job->lease->next = NULL;
 		cancel_queued(pool, job);
 		return;
 	}
+	if (mf_slot_cancel(slot))
+		return;
 	slot->job = NULL;
-	unlink_slot(&pool->fast_head, &pool->fast_tail, slot);
-	unlink_slot(&pool->slow_head, &pool->slow_tail, slot);
-	mf_slot_end(slot, MF_OUTCOME_DEADLINE, NULL);
-	file(slot);
+	end(pool, slot, MF_OUTCOME_DEADLINE);
+}
+
+void mf_pool_release(struct mf_pool *pool, struct mf_lease *lease)
+{
+	struct mf_slot *slot = lease->slot;
+
+	(void)pool;
+	lease->slot = NULL;
+	if (slot)
+		mf_slot_release(slot);
 }
 
 const struct mf_pool_stats *mf_pool_stats(struct mf_pool *pool)
@@ -599,8 +671,8 @@ void mf_pool_close(struct mf_pool *pool, void (*done)(void *arg), void *arg)
 
 const char *mf_outcome_name(enum mf_outcome outcome)
 {
-	static const char *const names[] = {"ok",       "crash",    "memory",
-					    "response", "deadline", "too large"};
+	static const char *const names[] = {"ok",       "crash",     "memory", "response",
+					    "deadline", "too large", "kept"};
 
 	return names[outcome];
 }

@@ -18,9 +18,24 @@
 
 /* What happens to a VM at the end of a request. */
 enum mf_end {
-	MF_END_RESET,   /* put back to the image */
-	MF_END_KEEP,    /* goes on as it is: the next request sees what this one left */
-	MF_END_DISCARD, /* finished; another is forked in its place */
+	MF_END_RESET,      /* put back to the image */
+	MF_END_CONNECTION, /* kept for the next request of its client's connection, and put back at
+			    * the end of that */
+	MF_END_KEEP,       /* goes on as it is: the next request sees what this one left */
+	MF_END_DISCARD,    /* finished; another is forked in its place */
+};
+
+/*
+ * With MF_END_CONNECTION: a client's connection, and the VM that it keeps. Zeroed at first, but for
+ * lost(). The caller's until lost() or mf_pool_release().
+ */
+struct mf_lease {
+	/* The VM is lost: it crashed, met a limit, or its program closed. On the loop's thread;
+	 * what of the connection's request has no answer yet gets its outcome afterwards. */
+	void (*lost)(struct mf_lease *lease);
+	/* the pool's */
+	struct mf_slot *slot;
+	struct mf_job *next; /* waits until the program is through with the last one */
 };
 
 /*
@@ -55,12 +70,13 @@ enum mf_outcome {
 	MF_OUTCOME_RESPONSE, /* gave no valid response */
 	MF_OUTCOME_DEADLINE,
 	MF_OUTCOME_TOO_LARGE, /* does not fit into the program's request buffer */
+	MF_OUTCOME_KEPT,      /* none of the guest's: connections that idle keep every VM */
 };
 
 struct mf_job {
 	const void *request; /* ABI form; the submitter's until done or cancelled */
 	size_t request_bytes;
-	const struct sockaddr *from; /* the client's address; NULL: it has none */
+	struct mf_lease *lease; /* of its client's connection, with MF_END_CONNECTION */
 	/* A request in pieces, in place of `request`: of a program that listens, and only so. */
 	struct mf_front_request *pieces;
 	/* Set before done(): the front door has answered in pieces, or knows that the client is
@@ -86,7 +102,7 @@ struct mf_job {
 struct mf_pool_stats {
 	uint64_t requests;
 	uint64_t outcomes[MF_OUTCOME_TOO_LARGE + 1];
-	uint64_t rejected; /* queue full */
+	uint64_t rejected; /* queue full, or every VM kept by a connection that idles */
 	uint64_t resets;
 	uint64_t discards; /* VMs given up and forked anew */
 	uint64_t audits;
@@ -97,8 +113,9 @@ struct mf_pool_stats {
 	uint64_t reset_ns;
 	uint64_t run_ns;
 	unsigned int queued;
-	unsigned int vms; /* alive */
-	unsigned int busy;
+	unsigned int vms;  /* alive */
+	unsigned int busy; /* run a request, or are kept by a connection */
+	unsigned int kept; /* by a connection that idles */
 };
 
 struct mf_pool;
@@ -112,14 +129,20 @@ int mf_pool_create(struct mf_pool **out, uv_loop_t *loop, struct mf_image *image
 		   const struct mf_pool_settings *settings, struct mf_watch *watch,
 		   struct mf_error *err);
 
-/* 0: done() will be called, possibly before this returns. -EAGAIN: the queue is full. */
+/* 0: done() will be called, possibly before this returns. -EAGAIN: the queue is full; -EBUSY:
+ * connections that idle keep every VM. */
 int mf_pool_submit(struct mf_pool *pool, struct mf_job *job);
 
 /* A request in pieces: more of it has come, or there is room for more of its answer. */
 void mf_pool_go_on(struct mf_pool *pool, struct mf_job *job);
 
-/* The client is gone: done() is not called, the VM is reset. */
+/* The client is gone: done() is not called, the VM is reset; one that a connection keeps when its
+ * program has seen the end of that (its lease is over). */
 void mf_pool_cancel(struct mf_pool *pool, struct mf_job *job);
+
+/* The client's connection is over, and has no request: its VM is reset when the program has seen
+ * that. lost() is not called. */
+void mf_pool_release(struct mf_pool *pool, struct mf_lease *lease);
 
 const struct mf_pool_stats *mf_pool_stats(struct mf_pool *pool);
 

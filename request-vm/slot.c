@@ -14,6 +14,11 @@
 #include <string.h>
 
 static void close_parking(struct mf_slot *slot);
+static void park(struct mf_slot *slot, const struct mf_exit *exit);
+static bool leave_channel(struct mf_slot *slot);
+
+/* Nothing to wait for but what others do with it. */
+static const struct mf_exit until_then = {.wait_fd = -1, .wait_until_ns = UINT64_MAX};
 
 static uint64_t faults(const struct mf_slot *slot)
 {
@@ -67,7 +72,55 @@ static int deliver(struct mf_slot *slot, struct mf_job *job)
 	if (!mf_slot_listens(slot))
 		return mf_function_deliver(&slot->process, &slot->ready, job->request,
 					   job->request_bytes);
-	return mf_exchange_begin_pieces(&slot->exchange, &slot->process, job->pieces, job->from);
+	/* The program has closed, or sent what nobody asked for. */
+	if (slot->lease && slot->exchange.open &&
+	    !mf_exchange_may_follow(&slot->exchange, &slot->process))
+		return -EPIPE;
+	return mf_exchange_begin_pieces(&slot->exchange, &slot->process, job->pieces);
+}
+
+/* What counts from here on. */
+static void note_begin(struct mf_slot *slot)
+{
+	slot->started_ns = mf_now_ns();
+	slot->exits_before = slot->process.vm.kvm.user_exits;
+	slot->faults_before = faults(slot);
+}
+
+/* What it has cost since then. */
+static void account(struct mf_slot *slot)
+{
+	struct mf_pool_stats *stats = &slot->pool->stats;
+
+	stats->user_exits += slot->process.vm.kvm.user_exits - slot->exits_before;
+	stats->page_faults += faults(slot) - slot->faults_before;
+	stats->run_ns += mf_now_ns() - slot->started_ns;
+}
+
+static void begin_channel(struct mf_slot *slot)
+{
+	slot->channel_faults = slot->faults_before;
+	if (peer_of(slot))
+		peer_of(slot)->begin(peer_of(slot), slot->waiter.channel);
+}
+
+static int start(struct mf_slot *slot, struct mf_job *job)
+{
+	int ret;
+
+	slot->job = job;
+	slot->answered = false;
+	slot->slow = job->slow;
+	slot->yielded = false;
+	slot->deadline_ns = job->deadline_ns;
+	slot->process.out_of_memory = false;
+	slot->process.cpu_from_ns = slot->process.cpu_ns;
+	slot->process.output_bytes = 0;
+	slot->kept_ready = false;
+	ret = deliver(slot, job);
+	if (!ret)
+		forget_deadline(slot);
+	return ret;
 }
 
 int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
@@ -75,28 +128,73 @@ int mf_slot_begin(struct mf_slot *slot, struct mf_job *job)
 	int ret;
 
 	mf_pool_count_busy(slot->pool, 1);
-	slot->job = job;
-	slot->answered = false;
-	slot->slow = job->slow;
-	slot->yielded = false;
-	slot->spoilt = false;
-	slot->deadline_ns = job->deadline_ns;
-	slot->started_ns = mf_now_ns();
-	slot->exits_before = slot->process.vm.kvm.user_exits;
-	slot->faults_before = faults(slot);
+	slot->lease = job->lease;
+	if (slot->lease)
+		slot->lease->slot = slot;
+	slot->spoilt = slot->failed = false;
+	note_begin(slot);
 	slot->faults_max = first_look(slot);
-	slot->process.out_of_memory = false;
-	slot->process.cpu_from_ns = slot->process.cpu_ns;
-	slot->process.output_bytes = 0;
-	slot->kept_ready = false;
-	ret = deliver(slot, job);
+	ret = start(slot, job);
 	if (ret)
 		return ret;
-	forget_deadline(slot);
 	slot->state = MF_SLOT_RUNNABLE;
-	if (peer_of(slot))
-		peer_of(slot)->begin(peer_of(slot), slot->waiter.channel);
+	begin_channel(slot);
 	return 0;
+}
+
+static void set_kept(struct mf_slot *slot, bool kept)
+{
+	if (kept != slot->kept)
+		mf_pool_count_kept(slot->pool, kept ? 1 : -1);
+	slot->kept = kept;
+}
+
+/* What has no limit of time gets the one of a request. */
+static void bound(struct mf_slot *slot)
+{
+	uint64_t limit = slot->pool->settings.deadline_ns;
+
+	if (!slot->deadline_ns && limit)
+		slot->deadline_ns = mf_now_ns() + limit;
+}
+
+/* A kept one goes on: for a request, for something that its program waited for, or to its end. */
+static void wake(struct mf_slot *slot)
+{
+	close_parking(slot);
+	set_kept(slot, false);
+	slot->state = MF_SLOT_RUNNABLE;
+	note_begin(slot);
+	begin_channel(slot);
+	bound(slot);
+}
+
+enum mf_outcome mf_slot_refusal(int error)
+{
+	switch (error) {
+	case -EMSGSIZE:
+		return MF_OUTCOME_TOO_LARGE;
+	case -EPIPE:
+		return MF_OUTCOME_RESPONSE;
+	default:
+		return MF_OUTCOME_CRASH;
+	}
+}
+
+bool mf_slot_takes_next(const struct mf_slot *slot)
+{
+	return slot->kept || mf_slot_listens(slot);
+}
+
+int mf_slot_next(struct mf_slot *slot, struct mf_job *job)
+{
+	if (slot->kept) {
+		wake(slot);
+	} else {
+		account(slot);
+		note_begin(slot);
+	}
+	return start(slot, job);
 }
 
 static void answer(struct mf_slot *slot, enum mf_outcome outcome,
@@ -117,21 +215,91 @@ static void answer(struct mf_slot *slot, enum mf_outcome outcome,
 	job->done(job, outcome, response);
 }
 
+/* The connection that keeps it has it no more. Returns a request of that which still waited. */
+static struct mf_job *lose_lease(struct mf_slot *slot)
+{
+	struct mf_lease *lease = slot->lease;
+	struct mf_job *next;
+
+	slot->lease = NULL;
+	if (!lease)
+		return NULL;
+	next = lease->next;
+	lease->next = NULL;
+	lease->slot = NULL;
+	lease->lost(lease);
+	return next;
+}
+
 void mf_slot_end(struct mf_slot *slot, enum mf_outcome outcome,
 		 const struct mf_function_response *response)
 {
-	struct mf_pool_stats *stats = &slot->pool->stats;
+	struct mf_job *next = lose_lease(slot);
 
 	close_parking(slot);
-	stats->user_exits += slot->process.vm.kvm.user_exits - slot->exits_before;
-	stats->page_faults += faults(slot) - slot->faults_before;
-	stats->run_ns += mf_now_ns() - slot->started_ns;
+	if (!slot->kept)
+		account(slot);
+	set_kept(slot, false);
 	slot->spoilt = faulted_enough(slot);
 	answer(slot, outcome, response);
+	slot->job = next;
+	answer(slot, outcome ? outcome : MF_OUTCOME_CRASH, NULL);
 	mf_exchange_finish(&slot->exchange);
 	mf_output_flush(&slot->output);
 	mf_pool_count_busy(slot->pool, -1);
 	slot->state = MF_SLOT_DIRTY;
+}
+
+/* The next request of a connection that keeps it waits already. */
+static void go_on(struct mf_slot *slot, struct mf_job *job)
+{
+	int ret;
+
+	job->slot = slot;
+	ret = mf_slot_next(slot, job);
+	if (ret)
+		mf_slot_end(slot, mf_slot_refusal(ret), NULL);
+}
+
+/* Nothing of the last request may be left in its channel. False: not now, or the VM is lost. */
+static bool empty_channel(struct mf_slot *slot)
+{
+	if (leave_channel(slot))
+		return true;
+	if (slot->state == MF_SLOT_EMPTY) {
+		slot->job = lose_lease(slot);
+		answer(slot, MF_OUTCOME_CRASH, NULL);
+		mf_pool_count_busy(slot->pool, -1);
+	}
+	return false;
+}
+
+/* Between two requests of a connection: as its program waits, so does the VM. */
+static void settle(struct mf_slot *slot, const struct mf_exit *exit)
+{
+	struct mf_job *next = slot->lease->next;
+
+	slot->deadline_ns = 0;
+	slot->lease->next = NULL;
+	set_kept(slot, true);
+	park(slot, exit);
+	if (next)
+		go_on(slot, next);
+}
+
+/* The request is over. False: there is no connection that keeps the VM, or none of use. */
+static bool keep(struct mf_slot *slot, const struct mf_exit *exit)
+{
+	if (!slot->lease || slot->failed ||
+	    (mf_slot_listens(slot) && !mf_exchange_may_follow(&slot->exchange, &slot->process)))
+		return false;
+	account(slot);
+	note_begin(slot);
+	mf_exchange_finish(&slot->exchange);
+	mf_output_flush(&slot->output);
+	if (empty_channel(slot))
+		settle(slot, exit);
+	return true;
 }
 
 /* The response of this exit, sent; what is wrong with it is an outcome. */
@@ -142,21 +310,29 @@ static void respond(struct mf_slot *slot, const struct mf_exit *exit, bool last)
 
 	if (!slot->answered && mf_function_response(&slot->process, exit, &response))
 		outcome = MF_OUTCOME_RESPONSE;
-	if (last)
+	slot->failed |= outcome != MF_OUTCOME_OK;
+	if (last && (!slot->lease || slot->failed || !slot->kept_ready)) {
 		mf_slot_end(slot, outcome, &response);
-	else
+	} else {
 		answer(slot, outcome, &response);
+		if (last && !keep(slot, &until_then))
+			mf_slot_end(slot, MF_OUTCOME_OK, NULL);
+	}
 	mf_function_response_finish(&response);
 }
 
 /* Work behind the answer has a deadline again, if a tunnel had none. */
 static void answered(struct mf_slot *slot)
 {
-	uint64_t limit = slot->pool->settings.deadline_ns;
-
 	answer(slot, MF_OUTCOME_OK, NULL);
-	if (!slot->deadline_ns && limit)
-		slot->deadline_ns = mf_now_ns() + limit;
+	bound(slot);
+}
+
+/* A client's connection that keeps VMs is over: its program reads the end of it. */
+static void tell_end(struct mf_slot *slot)
+{
+	if (slot->pool->settings.end == MF_END_CONNECTION && !slot->lease)
+		mf_exchange_hang_up(&slot->exchange, &slot->process);
 }
 
 /* What became of the exchange. True: the program may go on. */
@@ -171,9 +347,16 @@ static bool on_exchange(struct mf_slot *slot)
 		slot->job->over = true;
 	if (exchange->state == MF_EXCHANGE_DONE) {
 		answered(slot);
+		tell_end(slot);
 		return true;
 	}
 	if (exchange->state == MF_EXCHANGE_GONE) {
+		if (slot->pool->settings.end == MF_END_CONNECTION) {
+			answer(slot, MF_OUTCOME_DEADLINE, NULL);
+			bound(slot);
+			tell_end(slot);
+			return true;
+		}
 		mf_slot_end(slot, MF_OUTCOME_DEADLINE, NULL);
 		return false;
 	}
@@ -208,9 +391,45 @@ void mf_slot_pieces(struct mf_slot *slot)
 
 static void on_wait_over(struct mf_slot *slot)
 {
+	if (slot->kept)
+		wake(slot);
 	close_parking(slot);
 	slot->state = MF_SLOT_RUNNABLE;
 	mf_pool_wake(slot);
+}
+
+bool mf_slot_cancel(struct mf_slot *slot)
+{
+	if (!slot->lease || !mf_slot_listens(slot) || slot->at_channel || slot->fetch ||
+	    slot->state == MF_SLOT_LEAVING || slot->state == MF_SLOT_DIRTY)
+		return false;
+	slot->lease->slot = NULL;
+	slot->lease = NULL;
+	slot->job = NULL;
+	slot->answered = true;
+	bound(slot);
+	mf_exchange_finish(&slot->exchange);
+	tell_end(slot);
+	if (slot->state == MF_SLOT_PARKED)
+		on_wait_over(slot);
+	return true;
+}
+
+void mf_slot_release(struct mf_slot *slot)
+{
+	bool kept = slot->kept;
+
+	slot->lease = NULL;
+	if (kept && mf_slot_listens(slot)) {
+		tell_end(slot);
+		on_wait_over(slot);
+	} else if (kept || slot->state == MF_SLOT_LEAVING || slot->state == MF_SLOT_DIRTY) {
+		mf_slot_end(slot, MF_OUTCOME_OK, NULL);
+		if (kept)
+			mf_pool_wake(slot);
+	} else if (slot->answered) {
+		tell_end(slot);
+	}
 }
 
 void mf_slot_go_on(struct mf_slot *slot)
@@ -311,7 +530,6 @@ static void yield(struct mf_slot *slot)
 static bool wait_at_channel(struct mf_slot *slot)
 {
 	struct mf_peer *peer = peer_of(slot);
-	struct mf_exit exit = {.wait_fd = -1, .wait_until_ns = UINT64_MAX};
 
 	if (!peer) {
 		mf_vm_answer(&slot->process.vm, -ENXIO);
@@ -323,7 +541,7 @@ static bool wait_at_channel(struct mf_slot *slot)
 		return true;
 	case MF_PEER_PARKED:
 		slot->at_channel = true;
-		park(slot, &exit);
+		park(slot, &until_then);
 		return false;
 	default:
 		mf_output_note(&slot->output, "request ended: it broke the rules of its channel");
@@ -344,7 +562,6 @@ static void on_fetched(void *arg, int result)
 /* True: it cannot be, and the program knows. */
 static bool fetch(struct mf_slot *slot, const struct mf_exit *exit)
 {
-	static const struct mf_exit until_then = {.wait_fd = -1, .wait_until_ns = UINT64_MAX};
 	int ret = mf_fetch_begin(slot->pool->fetcher, &slot->process, exit->arg[0], on_fetched,
 				 slot, &slot->fetch);
 
@@ -397,7 +614,8 @@ static bool on_wait(struct mf_slot *slot, const struct mf_exit *exit)
 			return false;
 		}
 		slot->kept_ready = true;
-		mf_slot_end(slot, MF_OUTCOME_OK, NULL);
+		if (!keep(slot, exit))
+			mf_slot_end(slot, MF_OUTCOME_OK, NULL);
 		return false;
 	}
 	park(slot, exit);
@@ -539,7 +757,7 @@ static bool leave_channel(struct mf_slot *slot)
 
 	if (!peer)
 		return true;
-	ret = peer->end(peer, slot->waiter.channel, faults(slot) != slot->faults_before);
+	ret = peer->end(peer, slot->waiter.channel, faults(slot) != slot->channel_faults);
 	if (ret == -EBUSY)
 		slot->state = MF_SLOT_LEAVING;
 	else if (ret)
@@ -547,14 +765,29 @@ static bool leave_channel(struct mf_slot *slot)
 	return !ret;
 }
 
+/* The storage VM was still at a call of it when it was to be kept. What a program that listens
+ * waits for is found out by running it. */
+static void keep_later(struct mf_slot *slot)
+{
+	if (!empty_channel(slot))
+		return;
+	if (mf_slot_listens(slot))
+		wake(slot);
+	else
+		settle(slot, &until_then);
+}
+
 void mf_slot_restore(struct mf_slot *slot)
 {
 	struct mf_pool *pool = slot->pool;
 	uint64_t start = mf_now_ns();
 
+	if (slot->lease) {
+		keep_later(slot);
+		return;
+	}
 	if (!leave_channel(slot))
 		return;
-
 	if (pool->settings.end == MF_END_KEEP && slot->kept_ready) {
 		mf_vm_take_kicks(
 			&slot->process.vm); /* one that came too late is not for the next request */

@@ -25,19 +25,23 @@ struct mf_slot {
 	struct mf_ready_point image_ready; /* of the frozen program */
 	struct mf_ready_point ready;       /* where it waits now */
 	size_t prepared;                   /* the image's lessons when this VM was prepared */
-	bool kept_ready;                   /* MF_END_KEEP: it waits for the next request */
+	bool kept_ready;                   /* it waits for the next request */
 	enum mf_slot_state state;
 	bool answered; /* the client has its response, the program works on */
 	bool slow;     /* others go first: it has used up a slice, or its client's last one had */
 	bool yielded;  /* it has used up a slice */
 	bool spoilt;   /* reached its memory limit: nothing that it touched is to be kept or learned
 			*/
-	struct mf_job *job; /* NULL once answered or cancelled */
+	bool failed;   /* its answer was none: it is not kept */
+	struct mf_lease *lease; /* that keeps it, NULL: none does (any more) */
+	bool kept;              /* parked between two requests of that */
+	struct mf_job *job;     /* NULL once answered or cancelled */
 	uint64_t deadline_ns;
 	uint64_t exits_before;
 	uint64_t faults_before;
-	uint64_t faults_max; /* the fault counter at which its private memory is looked at; 0 =
-				never */
+	uint64_t channel_faults; /* the fault counter when its channel was begun */
+	uint64_t faults_max;     /* the fault counter at which its private memory is looked at; 0 =
+				    never */
 	uint64_t started_ns;
 	struct mf_slot *next; /* in the list of its state */
 	uv_poll_t poll;       /* open while parked on a descriptor */
@@ -58,8 +62,23 @@ static inline bool mf_slot_listens(const struct mf_slot *slot)
 	return slot->image_ready.kind == MF_READY_LISTENER;
 }
 
-/* Put the job's request into the VM. 0 or why not: the slot is then to be ended. */
+/* Put the job's request into the VM, and its lease on it. 0 or why not: the slot is then to be
+ * ended. */
 int mf_slot_begin(struct mf_slot *slot, struct mf_job *job);
+
+/* The same of the next request of a lease: can it be now? It is runnable then, if it was kept. */
+bool mf_slot_takes_next(const struct mf_slot *slot);
+int mf_slot_next(struct mf_slot *slot, struct mf_job *job);
+
+/* What a request's outcome is that could not begin. */
+enum mf_outcome mf_slot_refusal(int error);
+
+/* The client of its request is gone. True: the lease is over, and the program goes on and sees it.
+ * False: the slot is to be ended. */
+bool mf_slot_cancel(struct mf_slot *slot);
+
+/* Its lease is over: it ends now, or when its program has seen that. */
+void mf_slot_release(struct mf_slot *slot);
 
 /* Run one slice. The slot's state says what it has come to. */
 void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns);
@@ -88,6 +107,9 @@ int mf_slot_fork(struct mf_slot *slot, struct mf_error *err);
 
 /* pool.c: one VM more or fewer runs a request. */
 void mf_pool_count_busy(struct mf_pool *pool, int change);
+
+/* pool.c: one VM more or fewer is kept by a connection that idles. */
+void mf_pool_count_kept(struct mf_pool *pool, int change);
 
 /* pool.c: a parked slot wants to run again. */
 void mf_pool_wake(struct mf_slot *slot);

@@ -269,6 +269,14 @@ static uint32_t body_limit(const struct server *server)
 	return (uint32_t)(room < MF_HTTP_BODY_MAX ? room : MF_HTTP_BODY_MAX);
 }
 
+/* Of a time that is none: one. */
+static uint32_t milliseconds(uint64_t ns)
+{
+	uint64_t ms = ns / 1000000;
+
+	return ms > UINT32_MAX ? UINT32_MAX : ms ? (uint32_t)ms : 1;
+}
+
 static int open_workers(struct server *server, struct mf_error *err)
 {
 	const struct mf_serve_options *options = server->options;
@@ -292,6 +300,7 @@ static int open_workers(struct server *server, struct mf_error *err)
 		mf_front_settings_default(&worker->front_settings);
 		worker->front_settings.max_connections = options->connections;
 		worker->front_settings.forwarded = options->forwarded;
+		worker->front_settings.kept_timeout_ms = milliseconds(options->connection_idle_ns);
 		worker->access_log = server->access_log;
 		worker->access_form = options->access_form;
 		worker->front_settings.http.body_bytes = body_limit(server);

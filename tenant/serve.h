@@ -30,10 +30,11 @@ struct mf_serve_options {
 	bool log_json;          /* lines on standard error are objects */
 	const char *access_log; /* a file, "-": standard output; NULL: none */
 	enum mf_access_form access_form;
-	unsigned int connections; /* at once */
-	struct mf_rate rate;      /* of all requests; each_ns 0: no limit */
-	uint64_t drain_ns;        /* how long a shutdown waits for running requests */
-	bool quiet;               /* no lines about start and end */
+	unsigned int connections;    /* at once */
+	struct mf_rate rate;         /* of all requests; each_ns 0: no limit */
+	uint64_t connection_idle_ns; /* with MF_END_CONNECTION: then it is closed */
+	uint64_t drain_ns;           /* how long a shutdown waits for running requests */
+	bool quiet;                  /* no lines about start and end */
 };
 
 /* Serve until SIGTERM, SIGINT or a command on the control socket. 0, or MF_STATUS_FAILED with a

@@ -232,7 +232,7 @@ static int ask_listener(struct mf_process *process, struct mf_abi_request *reque
 			mf_warmup_drive_fn *drive, void *cookie, struct mf_error *err)
 {
 	struct mf_exchange one = {.state = MF_EXCHANGE_NONE};
-	int ret = mf_exchange_begin(&one, process, request, NULL);
+	int ret = mf_exchange_begin(&one, process, request);
 	int after;
 
 	if (ret)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tenant/worker.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,25 +10,15 @@
 
 struct job {
 	struct mf_job base;
-	struct mf_front_request *request; /* no more once base.over */
-	bool *slow;                       /* of the client's connection */
-	struct sockaddr_storage from;
+	struct mf_front_request *request;       /* no more once base.over */
+	struct mf_front_connection *connection; /* the client's */
 };
 
-/* The client's address, for a program that asks its socket. */
-static const struct sockaddr *address_of(const char *client, struct sockaddr_storage *from)
-{
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)from;
-	struct sockaddr_in *in = (struct sockaddr_in *)from;
-
-	if (client && inet_pton(AF_INET, client, &in->sin_addr) == 1)
-		from->ss_family = AF_INET;
-	else if (client && inet_pton(AF_INET6, client, &in6->sin6_addr) == 1)
-		from->ss_family = AF_INET6;
-	else
-		return NULL;
-	return (const struct sockaddr *)from;
-}
+/* Kept of a client's connection: it and the VM that it has. */
+struct lease {
+	struct mf_lease base;
+	struct mf_front_connection *connection;
+};
 
 /* What a client is told: the status table of docs/design.md. */
 static void answer(struct mf_front_request *request, enum mf_outcome outcome,
@@ -50,6 +39,9 @@ static void answer(struct mf_front_request *request, enum mf_outcome outcome,
 	case MF_OUTCOME_TOO_LARGE:
 		mf_front_respond_error(request, 413, NULL);
 		break;
+	case MF_OUTCOME_KEPT:
+		mf_front_respond_error(request, 503, mf_outcome_name(outcome));
+		break;
 	default:
 		mf_front_respond_error(request, 502, mf_outcome_name(outcome));
 	}
@@ -60,7 +52,7 @@ static void on_done(struct mf_job *base, enum mf_outcome outcome,
 {
 	struct job *job = (struct job *)base;
 
-	*job->slow = base->slow;
+	job->connection->slow = base->slow;
 	if (!base->over) {
 		job->request->vm = base->vm;
 		job->request->exits = base->exits;
@@ -70,14 +62,52 @@ static void on_done(struct mf_job *base, enum mf_outcome outcome,
 	free(job);
 }
 
+static void on_lost(struct mf_lease *base)
+{
+	struct lease *lease = (struct lease *)base;
+
+	lease->connection->kept = NULL;
+	mf_front_end_connection(lease->connection);
+	free(lease);
+}
+
+/* -ENOMEM. */
+static int find_lease(struct mf_front_connection *connection, struct mf_lease **out)
+{
+	struct lease *lease = connection->kept;
+
+	if (!lease)
+		lease = calloc(1, sizeof(*lease));
+	if (!lease)
+		return -ENOMEM;
+	lease->base.lost = on_lost;
+	lease->connection = connection;
+	connection->kept = lease;
+	*out = &lease->base;
+	return 0;
+}
+
+static void on_ended(void *backend, struct mf_front_connection *connection)
+{
+	struct mf_worker *worker = backend;
+	struct lease *lease = connection->kept;
+
+	mf_pool_release(worker->pool, &lease->base);
+	free(lease);
+}
+
 static int on_submit(void *backend, struct mf_front_request *request)
 {
 	struct mf_worker *worker = backend;
 	struct job *job = calloc(1, sizeof(*job));
-	int ret;
+	int ret = job ? 0 : -ENOMEM;
 
-	if (!job)
-		return -ENOMEM;
+	if (!ret && worker->settings.end == MF_END_CONNECTION)
+		ret = find_lease(request->connection, &job->base.lease);
+	if (ret) {
+		free(job);
+		return ret;
+	}
 	if (worker->rate->each_ns && !mf_rate_take(worker->rate, mf_now_ns())) {
 		free(job);
 		worker->limited++;
@@ -87,10 +117,9 @@ static int on_submit(void *backend, struct mf_front_request *request)
 	job->base.request = request->abi;
 	job->base.request_bytes = request->size_bytes;
 	job->base.pieces = request->abi ? NULL : request;
-	job->base.from = address_of(request->client, &job->from);
-	job->slow = request->slow;
+	job->connection = request->connection;
 	job->base.done = on_done;
-	job->base.slow = *request->slow;
+	job->base.slow = request->connection->slow;
 	job->request = request;
 	request->data = job;
 	ret = mf_pool_submit(worker->pool, &job->base);
@@ -130,9 +159,12 @@ static void on_pieces(void *backend, struct mf_front_request *request)
 }
 
 static const struct mf_front_backend_ops backend_ops = {
-	.submit = on_submit, .cancel = on_cancel, .go_on = on_pieces};
-static const struct mf_front_backend_ops logging_ops = {
-	.submit = on_submit, .cancel = on_cancel, .go_on = on_pieces, .record = on_record};
+	.submit = on_submit, .cancel = on_cancel, .go_on = on_pieces, .ended = on_ended};
+static const struct mf_front_backend_ops logging_ops = {.submit = on_submit,
+							.cancel = on_cancel,
+							.go_on = on_pieces,
+							.ended = on_ended,
+							.record = on_record};
 
 /* With the lock held. What is closed already has left its numbers behind. */
 static void tell(struct mf_worker *worker)

@@ -24,10 +24,15 @@ bool mf_listener_waits(const struct mf_process *process);
 
 /*
  * A new connection from that address, which waits to be accepted: its number in *number. The
- * address becomes one of the listener's family (port 0: any); NULL: an unknown client. -ENOTCONN:
- * nobody listens; -EMFILE: too many.
+ * address becomes one of the listener's family (port 0, and a client of another kind: any); NULL:
+ * an unknown client. -ENOTCONN: nobody listens; -EMFILE: too many.
  */
-int mf_connection_open(struct mf_process *process, const struct sockaddr *from, uint32_t *number);
+int mf_connection_open(struct mf_process *process, const struct sockaddr *from,
+		       socklen_t from_bytes, uint32_t *number);
+
+/* Is it one from that address, as far as the program can tell? */
+bool mf_connection_is_from(const struct mf_process *process, uint32_t number,
+			   const struct sockaddr *from, socklen_t from_bytes);
 
 /* Give the program bytes: how many, as far as there is room for them; -ENOMEM. */
 int64_t mf_connection_put(struct mf_process *process, uint32_t number, const void *bytes,

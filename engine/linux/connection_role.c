@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 
 static const struct mf_connection *at(const struct mf_process *process, uint32_t number)
 {
@@ -16,15 +17,36 @@ static int domain_of(const struct mf_process *process, const struct mf_guest_lis
 	return mf_socket_domain(mf_fd_at(process, listener->description - 1));
 }
 
-int mf_connection_open(struct mf_process *process, const struct sockaddr *from, uint32_t *number)
+/* Where connections from outside arrive, or NULL. */
+static const struct mf_guest_listener *door_of(const struct mf_process *process)
 {
 	const struct mf_linux *lx = mf_linux(process);
-	const struct mf_guest_listener *door = lx->door ? &lx->listeners[lx->door - 1] : NULL;
+
+	return lx->door ? &lx->listeners[lx->door - 1] : NULL;
+}
+
+bool mf_connection_is_from(const struct mf_process *process, uint32_t number,
+			   const struct sockaddr *from, socklen_t from_bytes)
+{
+	const struct mf_guest_listener *door = door_of(process);
+	struct mf_listener_name client;
+
+	if (!door)
+		return false;
+	mf_name_of_client(domain_of(process, door), from, from_bytes, 0, &client);
+	return client.bytes == at(process, number)->other.bytes &&
+	       !memcmp(client.address, at(process, number)->other.address, client.bytes);
+}
+
+int mf_connection_open(struct mf_process *process, const struct sockaddr *from,
+		       socklen_t from_bytes, uint32_t *number)
+{
+	const struct mf_guest_listener *door = door_of(process);
 	struct mf_listener_name client;
 
 	if (!door)
 		return -ENOTCONN;
-	mf_name_of_client(domain_of(process, door), from, 0, &client);
+	mf_name_of_client(domain_of(process, door), from, from_bytes, 0, &client);
 	*number = mf_connection_make(process, door, &client);
 	if (*number == MF_CONNECTIONS)
 		return -EMFILE;

@@ -76,9 +76,10 @@ void mf_name_of_any(int domain, struct mf_listener_name *name);
 bool mf_names_meet(const struct mf_listener_name *a, const struct mf_listener_name *b);
 /* Does who connects to that address arrive there, without leaving the VM? */
 bool mf_name_reaches(const struct mf_listener_name *listener, const struct mf_listener_name *to);
-/* As an address of the listener's family: the client's, and the end of a connection with it. */
-void mf_name_of_client(int domain, const struct sockaddr *from, uint32_t serial,
-		       struct mf_listener_name *name);
+/* As an address of the listener's family: the client's (NULL: it has none; `serial` makes up the
+ * port of one that has none), and the end of a connection with it. */
+void mf_name_of_client(int domain, const struct sockaddr *from, socklen_t from_bytes,
+		       uint32_t serial, struct mf_listener_name *name);
 void mf_name_of_end(const struct mf_listener_name *listener, const struct mf_listener_name *client,
 		    struct mf_listener_name *name);
 /* Is it what the text names: "PORT", "HOST:PORT", "unix:PATH"? */

@@ -28,8 +28,8 @@ static int64_t connect_within(struct mf_process *process, const struct mf_fd *en
 	struct mf_fd *end;
 
 	if (!name.bytes)
-		mf_name_of_client(mf_socket_domain(entry), NULL, MF_DIRTY(process, ports_given)++,
-				  &name);
+		mf_name_of_client(mf_socket_domain(entry), NULL, 0,
+				  MF_DIRTY(process, ports_given)++, &name);
 	far = mf_connection_make(process, to, &name);
 	near = far < MF_CONNECTIONS ? mf_connection_make(process, own, &name) : far;
 	if (near == MF_CONNECTIONS) {

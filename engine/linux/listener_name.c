@@ -184,27 +184,46 @@ static void put_loopback(struct mf_listener_name *name, bool mapped)
 		in6_of(name)->sin6_addr = in6addr_loopback;
 }
 
-void mf_name_of_client(int domain, const struct sockaddr *from, uint32_t serial,
-		       struct mf_listener_name *name)
+/* What of an address is of the listener's family. IPv6 has a place for those of IPv4. */
+static void put_address(int domain, const struct sockaddr *from, struct mf_listener_name *name)
 {
-	int family = from ? from->sa_family : AF_UNSPEC;
 	const struct sockaddr_in *in = (const void *)from;
 	const struct sockaddr_in6 *in6 = (const void *)from;
-	bool is_mapped = family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr);
+
+	if (domain == AF_INET && from->sa_family == AF_INET) {
+		in_of(name)->sin_addr = in->sin_addr;
+	} else if (domain == AF_INET && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+		memcpy(&in_of(name)->sin_addr, &in6->sin6_addr.s6_addr[12], 4);
+	} else if (domain == AF_INET6 && from->sa_family == AF_INET6) {
+		in6_of(name)->sin6_addr = in6->sin6_addr;
+		in6_of(name)->sin6_scope_id = in6->sin6_scope_id;
+	} else if (domain == AF_INET6) {
+		memcpy(&in6_of(name)->sin6_addr.s6_addr[12], &in->sin_addr, 4);
+	}
+}
+
+void mf_name_of_client(int domain, const struct sockaddr *from, socklen_t from_bytes,
+		       uint32_t serial, struct mf_listener_name *name)
+{
+	int family = from ? from->sa_family : AF_UNSPEC;
+	uint16_t port = 0;
 
 	mf_name_of_any(domain, name);
 	mf_name_set_port(name, (uint16_t)(CLIENT_PORTS + serial % CLIENT_PORTS));
-	if ((family == AF_INET && in->sin_port) || (family == AF_INET6 && in6->sin6_port))
-		mf_name_set_port(name, ntohs(family == AF_INET ? in->sin_port : in6->sin6_port));
 	put_loopback(name, true);
-	if (domain == AF_INET && family == AF_INET)
-		in_of(name)->sin_addr = in->sin_addr;
-	else if (domain == AF_INET && is_mapped)
-		memcpy(&in_of(name)->sin_addr, &in6->sin6_addr.s6_addr[12], 4);
-	else if (domain == AF_INET6 && family == AF_INET6)
-		in6_of(name)->sin6_addr = in6->sin6_addr;
-	else if (domain == AF_INET6 && family == AF_INET)
-		memcpy(&in6_of(name)->sin6_addr.s6_addr[12], &in->sin_addr, 4);
+	if (family == AF_INET)
+		port = ntohs(((const struct sockaddr_in *)(const void *)from)->sin_port);
+	else if (family == AF_INET6)
+		port = ntohs(((const struct sockaddr_in6 *)(const void *)from)->sin6_port);
+	if (port)
+		mf_name_set_port(name, port);
+	if (domain != AF_UNIX && (family == AF_INET || family == AF_INET6)) {
+		put_address(domain, from, name);
+	} else if (domain == AF_UNIX && family == AF_UNIX && from_bytes > PATH_OFFSET &&
+		   from_bytes <= sizeof(name->address)) {
+		memcpy(name->address, from, from_bytes);
+		name->bytes = (uint16_t)from_bytes;
+	}
 }
 
 void mf_name_of_end(const struct mf_listener_name *listener, const struct mf_listener_name *client,

@@ -60,7 +60,9 @@ bool conn_give_back(struct conn *conn)
 	struct mf_handoff handoff = {.first = conn->pending, .first_bytes = conn->pending_bytes};
 	uv_os_fd_t fd;
 
-	if (!conn->adopted || conn->eof || uv_fileno(&conn->io.handle, &fd))
+	/* What is kept of it here is nowhere else: it ends with the connection. */
+	if (!conn->adopted || conn->connection.kept || conn->last || conn->eof ||
+	    uv_fileno(&conn->io.handle, &fd))
 		return false;
 	handoff.origin = conn->adopted->origin;
 	if (mf_handoff_send(conn->front->router_fd, fd, &handoff))

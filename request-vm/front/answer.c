@@ -23,6 +23,7 @@ enum phase {
 /* Header lines that say where an answer ends. */
 struct meaning {
 	uint32_t lengths, encodings, upgrades;
+	bool close, keep_alive; /* Connection */
 	struct mf_http_span length, encoding;
 };
 
@@ -114,6 +115,14 @@ static const char *scan(struct mf_http_answer *answer, unsigned char c, bool *ov
 	}
 }
 
+static void note_word(void *arg, const char *at, size_t length)
+{
+	struct meaning *meaning = arg;
+
+	meaning->close |= mf_text_is(at, length, "close");
+	meaning->keep_alive |= mf_text_is(at, length, "keep-alive");
+}
+
 static void note(struct meaning *meaning, struct mf_http_span name, struct mf_http_span value)
 {
 	if (mf_text_is(name.at, name.length, "content-length")) {
@@ -124,6 +133,8 @@ static void note(struct meaning *meaning, struct mf_http_span name, struct mf_ht
 		meaning->encoding = value;
 	} else if (mf_text_is(name.at, name.length, "upgrade")) {
 		meaning->upgrades++;
+	} else if (mf_text_is(name.at, name.length, "connection")) {
+		mf_http_each_word(value, note_word, meaning);
 	}
 }
 
@@ -213,6 +224,8 @@ static const char *judge(struct mf_http_answer *answer, const char *text)
 	    (reading.chunked != (meaning.encodings > 0) || reading.length != answer->length))
 		return disagree;
 	answer->body = body_kind(answer, &meaning);
+	answer->closes = meaning.close || answer->body == MF_HTTP_BODY_UNTIL_CLOSE ||
+			 (answer->minor == 0 && !meaning.keep_alive);
 	return why;
 }
 

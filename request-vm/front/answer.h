@@ -62,6 +62,7 @@ struct mf_http_answer {
 	enum mf_http_body_kind body;
 	bool has_length; /* `length` was told; with HEAD and 304 of a body that is not sent */
 	uint64_t length;
+	bool closes; /* the server will close behind it */
 	/* at the event HEAD alone, gone with the next call */
 	struct mf_http_piece reason;  /* of the status line, may be empty */
 	struct mf_http_piece headers; /* the lines as written, CR LF each, no empty line */

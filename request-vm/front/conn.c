@@ -31,10 +31,21 @@ static void on_closed(uv_handle_t *handle)
 	front_conn_closed(conn);
 }
 
+/* Nothing more will be asked: what the backend keeps of it is of no use any more. */
+static void tell_end(struct conn *conn)
+{
+	struct mf_front *front = conn->front;
+
+	if (conn->connection.kept)
+		front->ops->ended(front->backend, &conn->connection);
+	conn->connection.kept = NULL;
+}
+
 static void conn_close(struct conn *conn)
 {
 	if (conn->state == CONN_CLOSING)
 		return;
+	tell_end(conn);
 	if (conn->state == CONN_RESUMING)
 		TAILQ_REMOVE(&conn->front->resuming, conn, resuming);
 	conn->state = CONN_CLOSING;
@@ -73,6 +84,15 @@ void conn_cut(struct conn *conn)
 	if (conn->state != CONN_CLOSING && !uv_fileno(&conn->io.handle, &fd))
 		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	conn_close(conn);
+}
+
+void mf_front_end_connection(struct mf_front_connection *connection)
+{
+	struct conn *conn = (struct conn *)((char *)connection - offsetof(struct conn, connection));
+
+	conn->last = conn->close_after = true;
+	if (conn->state == CONN_READING || conn->state == CONN_RESUMING)
+		conn_close(conn);
 }
 
 bool conn_is_idle(const struct conn *conn)
@@ -133,7 +153,8 @@ static uint64_t timeout_ms(const struct conn *conn, enum conn_wait wait)
 	case WAIT_TUNNEL:
 		return tunnel_ms(conn);
 	default:
-		return settings->idle_timeout_ms;
+		return conn->connection.kept ? settings->kept_timeout_ms
+					     : settings->idle_timeout_ms;
 	}
 }
 
@@ -174,7 +195,7 @@ static void submit(struct conn *conn)
 
 	conn->request = (struct mf_front_request){.abi = abi,
 						  .size_bytes = abi ? abi->size_bytes : 0,
-						  .slow = &conn->slow,
+						  .connection = &conn->connection,
 						  .name = conn->message.id,
 						  .client = conn->edge.client,
 						  .vm = -1};
@@ -198,7 +219,7 @@ static void submit(struct conn *conn)
 		return;
 	front->stats.running--;
 	front->stats.unavailable++;
-	conn_send_error(conn, 503, NULL,
+	conn_send_error(conn, 503, code == -EBUSY ? "kept" : NULL,
 			code == -ESHUTDOWN || front->draining || !conn->message.keep_alive);
 }
 
@@ -471,6 +492,7 @@ static void on_shutdown(uv_shutdown_t *shutdown, int status)
  */
 static void linger(struct conn *conn)
 {
+	tell_end(conn);
 	conn_drop_pending(conn);
 	conn->state = CONN_LINGER;
 	conn->shutdown.data = conn;
@@ -521,16 +543,19 @@ void conn_written(struct conn *conn, int code)
 	}
 }
 
-/* The client's address as text; a Unix socket's has none. One system call a connection. */
+/* The client's address, and that as text: a Unix socket's has none. One system call a connection.
+ */
 static void name_client(struct conn *conn)
 {
-	struct sockaddr_storage peer = {0};
-	socklen_t bytes = sizeof(peer);
+	struct sockaddr *from = (struct sockaddr *)&conn->from;
+	socklen_t bytes = sizeof(conn->from);
 	uv_os_fd_t fd;
 
-	if ((conn->front->is_unix && !conn->front->is_router) || uv_fileno(&conn->io.handle, &fd) ||
-	    getpeername(fd, (struct sockaddr *)&peer, &bytes) < 0 ||
-	    uv_ip_name((struct sockaddr *)&peer, conn->edge.client, sizeof(conn->edge.client)) < 0)
+	if (uv_fileno(&conn->io.handle, &fd) || getpeername(fd, from, &bytes) < 0)
+		return;
+	conn->connection.from = from;
+	conn->connection.from_bytes = bytes < sizeof(conn->from) ? bytes : sizeof(conn->from);
+	if (uv_ip_name(from, conn->edge.client, sizeof(conn->edge.client)) < 0)
 		conn->edge.client[0] = '\0';
 }
 
@@ -553,7 +578,8 @@ void conn_start(struct conn *conn)
 
 	limits.edge = NULL;
 	conn->request.vm = -1;
-	if (front->settings.forwarded || front->ops->record)
+	if (front->settings.forwarded || front->ops->record ||
+	    front->settings.form != MF_FRONT_CALLS)
 		name_client(conn);
 	if (front->settings.forwarded) {
 		conn->edge.trust = front->settings.forwarded == MF_FRONT_FORWARDED_TRUST;

@@ -56,7 +56,9 @@ struct conn {
 	struct mf_http_edge edge;
 	struct mf_http_message message; /* while CONN_RUNNING */
 	struct mf_front_request request;
-	bool slow;     /* see struct mf_front_request */
+	struct mf_front_connection connection; /* the backend's view of it */
+	struct sockaddr_storage from;
+	bool last;     /* no request after the one that runs: the backend said so */
 	char *pending; /* bytes behind the running request */
 	uint32_t pending_bytes, pending_room;
 	size_t unsent_bytes;       /* of a response, in blocks that libuv has */

@@ -299,8 +299,10 @@ static enum mf_front_took gone(struct conn *conn)
 /* The request is over, all of its answer is written or in blocks. */
 static enum mf_front_took over(struct conn *conn)
 {
-	bool passed = conn->exchange->passes, close_too = conn->close_after;
 	const struct mf_http_answer *answer = &conn->exchange->answer;
+	bool passed = conn->exchange->passes;
+	/* What came behind it would be taken for the next one. */
+	bool close_too = conn->close_after || (conn->connection.kept && answer->extra_bytes);
 
 	conn_record(conn, answer->status,
 		    passed ? conn->exchange->passed_bytes : answer->body_bytes, "ok");
@@ -326,7 +328,7 @@ static enum mf_front_took broken(struct conn *conn)
 	conn->front->stats.invalid++;
 	conn_end_request(conn);
 	conn->state = CONN_WRITING;
-	conn_send_error(conn, 502, "response", false);
+	conn_send_error(conn, 502, "response", conn->connection.kept != NULL);
 	return MF_FRONT_BROKEN;
 }
 
@@ -372,7 +374,8 @@ static bool on_head(struct conn *conn, struct gather *gather)
 	struct mf_http_response_frame frame;
 	ssize_t bytes;
 
-	conn->close_after = !conn->message.keep_alive || front->draining || !exchange->in_ended;
+	conn->close_after = !conn->message.keep_alive || front->draining || !exchange->in_ended ||
+			    conn->last || (conn->connection.kept && answer->closes);
 	if (conn->message.minor == 0 &&
 	    (answer->body == MF_HTTP_BODY_UNTIL_CLOSE || answer->body == MF_HTTP_BODY_CHUNKS))
 		conn->close_after = true;

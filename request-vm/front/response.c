@@ -329,6 +329,8 @@ static const char *sentence(int status, const char *mayfly_error)
 		return "The program crashed while it served this request.";
 	if (mayfly_error && strcmp(mayfly_error, "memory") == 0)
 		return "The program ran out of memory while it served this request.";
+	if (mayfly_error && strcmp(mayfly_error, "kept") == 0)
+		return "Every VM is kept by a client's connection; try again later.";
 	for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++)
 		if (sentences[i].status == status)
 			return sentences[i].sentence;

@@ -17,6 +17,7 @@ void mf_front_settings_default(struct mf_front_settings *settings)
 		.head_timeout_ms = 10 * 1000,
 		.body_timeout_ms = 30 * 1000,
 		.idle_timeout_ms = 60 * 1000,
+		.kept_timeout_ms = 30 * 1000,
 		.write_timeout_ms = 30 * 1000,
 		.unsent_bytes = 256ull << 20,
 		.linger_ms = 1000,
@@ -167,9 +168,10 @@ void front_resume(uv_idle_t *idle)
 static int check_settings(const struct mf_front_settings *settings, struct mf_error *err)
 {
 	struct rlimit files;
-	const uint32_t times[] = {settings->head_timeout_ms, settings->body_timeout_ms,
-				  settings->idle_timeout_ms, settings->write_timeout_ms,
-				  settings->linger_ms,       settings->tunnel_idle_ms};
+	const uint32_t times[] = {settings->head_timeout_ms,  settings->body_timeout_ms,
+				  settings->idle_timeout_ms,  settings->kept_timeout_ms,
+				  settings->write_timeout_ms, settings->linger_ms,
+				  settings->tunnel_idle_ms};
 
 	if (settings->max_connections < 1 || settings->max_connections > 65536)
 		return mf_error_set(err, -EINVAL, "The limit of connections must be 1 to 65536.");

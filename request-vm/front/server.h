@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include <uv.h>
 
@@ -39,14 +40,24 @@ struct mf_front;
 
 enum mf_front_form { MF_FRONT_CALLS, MF_FRONT_WIRE, MF_FRONT_RAW };
 
+/* A client's connection, as the backend has it: valid while it has a request of it, and while
+ * something is kept. */
+struct mf_front_connection {
+	const struct sockaddr *from; /* the client's address, in pieces alone; NULL: not known */
+	socklen_t from_bytes;
+	bool slow;  /* the backend's; false at first */
+	void *kept; /* the backend's, NULL at first: what it has of this connection. Without a
+		     * request of it kept_timeout_ms counts; ended() tells when it is over */
+};
+
 /* A request that the backend has. Valid until it is answered or cancelled. */
 struct mf_front_request {
 	const struct mf_abi_request *abi; /* owned by the front door; id is set. CALLS alone */
 	size_t size_bytes;                /* of abi, all of it */
 	void *data;                       /* the backend's, NULL at first */
-	bool *slow;                       /* of the connection, the backend's; false at first */
-	const char *name;                 /* X-Request-Id, "" without: for logs */
-	const char *client;               /* its address, without port; "": not known */
+	struct mf_front_connection *connection;
+	const char *name;   /* X-Request-Id, "" without: for logs */
+	const char *client; /* its address, without port; "": not known */
 	bool lasting;    /* a tunnel, or an endless answer: no deadline of the backend's counts any
 			  * more, but those of the front door (tunnel_*) */
 	const char *why; /* with MF_FRONT_BROKEN: what was wrong with the answer */
@@ -83,9 +94,9 @@ enum mf_front_took {
 struct mf_front_backend_ops {
 	/*
 	 * Takes a request. Returns 0: the backend answers with mf_front_respond or
-	 * mf_front_respond_error, now or later; -EAGAIN (queue full), -ESHUTDOWN (draining; the
-	 * connection is closed) or another errno: the front door answers 503. Not called from
-	 * inside mf_front_respond*.
+	 * mf_front_respond_error, now or later; -EAGAIN (queue full), -EBUSY (connections that
+	 * idle keep all there is), -ESHUTDOWN (draining; the connection is closed) or another
+	 * errno: the front door answers 503. Not called from inside mf_front_respond*.
 	 */
 	int (*submit)(void *backend, struct mf_front_request *request);
 	/* The client went away: the request ends with this call and must not be answered. */
@@ -95,6 +106,12 @@ struct mf_front_backend_ops {
 	 * inside the functions below.
 	 */
 	void (*go_on)(void *backend, struct mf_front_request *request);
+	/*
+	 * A connection of which something is kept is over, or nothing more will be asked on it; it
+	 * has no request. Also called from inside mf_front_output* and mf_front_respond*. NULL:
+	 * nothing is ever kept.
+	 */
+	void (*ended)(void *backend, struct mf_front_connection *connection);
 	/* Every request once, at its end; NULL: nobody wants to know. Must not call back. */
 	void (*record)(void *backend, const struct mf_front_record *record);
 };
@@ -115,6 +132,8 @@ struct mf_front_settings {
 				    * then 408. Default 10,000 */
 	uint32_t body_timeout_ms;  /* for the whole body. Default 30,000 */
 	uint32_t idle_timeout_ms;  /* between requests. Default 60,000 */
+	uint32_t kept_timeout_ms;  /* the same while the backend keeps something of the connection.
+				    * Default 30,000 */
 	uint32_t write_timeout_ms; /* for what of a response the client did not take at once.
 				    * Default 30,000 */
 	uint64_t unsent_bytes; /* of all responses that wait for slow readers, heads included; what
@@ -179,9 +198,15 @@ int mf_front_open(struct mf_front **out, uv_loop_t *loop, struct mf_listener *li
  */
 void mf_front_respond(struct mf_front_request *request, const struct mf_http_response *response);
 
-/* Answers with a sentence of the front door's. mayfly_error: "crash", "memory", "response" or NULL.
- */
+/* Answers with a sentence of the front door's. mayfly_error: "crash", "memory", "response", "kept"
+ * or NULL. */
 void mf_front_respond_error(struct mf_front_request *request, int status, const char *mayfly_error);
+
+/*
+ * What the backend kept of a connection is no more (`kept` is NULL already): closes it behind the
+ * answer to its request, at once when it has none. Not called from inside ended().
+ */
+void mf_front_end_connection(struct mf_front_connection *connection);
 
 /*
  * WIRE and RAW: the bytes that the program reads next, and how many; they stay until

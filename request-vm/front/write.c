@@ -188,7 +188,7 @@ void conn_send_error(struct conn *conn, int status, const char *mayfly_error, bo
 void conn_end_request(struct conn *conn)
 {
 	conn->front->stats.running--;
-	conn->close_after = !conn->message.keep_alive || conn->front->draining;
+	conn->close_after = !conn->message.keep_alive || conn->front->draining || conn->last;
 }
 
 /* The connection of a request that still waits for its answer, or NULL. */

@@ -88,7 +88,7 @@ def errors_name_file_line_and_what_was_meant():
     told(tenant("vms = [1, 2]"), r":5: vms takes one value, not a list")
     told(tenant("vms = 1.5"), r":5: vms takes a text in quotes, or a whole number")
     told(tenant("audit = \"yes\""), r":5: audit is true or false")
-    told(tenant("reset = \"often\""), r":5: reset often is neither request nor never")
+    told(tenant("reset = \"often\""), r":5: reset often is none of request, connection and never")
     told(tenant("store-wait = \"x\""), r":5: store-wait x is none of auto, poll, hand-off and wake")
     told(tenant("host = \"a:80\""), r":5: host a:80 is no host's name")
     told(tenant("path = \"shop\""), r":5: path shop is no path")
@@ -206,7 +206,7 @@ def complete(*words):
 def completion_offers_verbs_flags_and_words():
     check({"run", "serve", "config"} <= complete("mayfly", ""), "verbs")
     same(complete("mayfly", "se"), {"serve"}, "a verb")
-    same(complete("mayfly", "serve", "--reset", ""), {"request", "never"}, "words")
+    same(complete("mayfly", "serve", "--reset", ""), {"request", "connection", "never"}, "words")
     check({"--memory", "--vms", "--allow-read="} <= complete("mayfly", "serve", "--"), "flags")
     check("--vms" not in complete("mayfly", "run", "--"), "another verb's flag")
     same(complete("mayfly", "run", "--mem"), {"--memory"}, "a flag")

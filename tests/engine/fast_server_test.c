@@ -59,7 +59,7 @@ static uint32_t connect_with(struct guest *guest, char command, uint64_t seed, s
 	memset(bytes, 'm', sizeof(bytes));
 	bytes[0] = command;
 	memcpy(bytes + 1, &seed, 8);
-	cr_assert_eq(mf_connection_open(&guest->process, NULL, &number), 0);
+	cr_assert_eq(mf_connection_open(&guest->process, NULL, 0, &number), 0);
 	cr_assert_eq(mf_connection_put(&guest->process, number, bytes, 9 + more),
 		     9 + (int64_t)more);
 	return number;

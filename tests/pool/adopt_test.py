@@ -10,13 +10,14 @@ import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
-from serving import GUEST, MAYFLY, SLOWER, wait_until  # noqa: E402
+from serving import BUILD, GUEST, MAYFLY, SLOWER, wait_until  # noqa: E402
 from mayfly import FAILED, command, end, expect  # noqa: E402
 from claims import check, claim, main, matches, same  # noqa: E402
 import subprocess  # noqa: E402
 import tempfile  # noqa: E402
 
 MAGIC = 0x3146484D
+SERVER = os.path.join(BUILD, "tests/pool/server-guest")
 
 
 def handoff(first=b"", scope=b"", origin=1):
@@ -26,7 +27,7 @@ def handoff(first=b"", scope=b"", origin=1):
 class Routed:
     """An engine, its router's socket, and what it says of itself."""
 
-    def __init__(self, *options, guest=GUEST):
+    def __init__(self, *options, guest=GUEST, args=()):
         self.folder = tempfile.TemporaryDirectory(prefix="mayfly-adopt-")
         self.router, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.router.settimeout(20 * SLOWER)
@@ -35,7 +36,7 @@ class Routed:
         self.notify.settimeout(20 * SLOWER)
         self.log = open(f"{self.folder.name}/log", "w+b")
         self.process = subprocess.Popen(
-            [MAYFLY, "serve", "--router", str(theirs.fileno()), "--vms", "2", *options, "--", guest],
+            [MAYFLY, "serve", "--router", str(theirs.fileno()), "--vms", "2", *options, "--", guest, *args],
             stdin=subprocess.DEVNULL, stderr=self.log, pass_fds=[theirs.fileno()],
             env={**os.environ, "NOTIFY_SOCKET": f"{self.folder.name}/notify"})
         theirs.close()
@@ -116,6 +117,35 @@ def connections_of_the_network_are_taken_too():
         socket.send_fds(engine.router, [handoff(get("/count"))], [accepted.fileno()])
         accepted.close()
         same(answer(client)[0], 200, "over TCP")
+
+
+@claim
+def a_server_is_told_the_address_of_a_client_that_was_passed_on():
+    with Routed(guest=SERVER, args=("epoll", "80")) as engine, socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        accepted, _ = server.accept()
+        socket.send_fds(engine.router, [handoff(get("/peer"))], [accepted.fileno()])
+        accepted.close()
+        same(answer(client)[2], "{} {}".format(*client.getsockname()).encode(), "over TCP")
+        matches(rb"^127\.0\.0\.1 \d+$".decode(), answer(engine.give(get("/peer")))[2], "over a Unix socket")
+
+
+@claim(emulated=True)
+def a_connection_that_keeps_a_vm_ends_with_its_engine():
+    with Routed("--reset", "connection", guest=SERVER, args=("epoll", "80")) as engine:
+        client, idle = engine.give(get("/count")), engine.give(origin=8)
+        same(answer(client)[2], b"1", "the first")
+        client.sendall(get("/count"))
+        same(answer(client)[2], b"2", "the second, of the same VM")
+        engine.process.send_signal(signal.SIGTERM)
+        engine.hears("STOPPING=1")
+        same(client.recv(1), b"", "the one that keeps a VM is closed")
+        engine.router.shutdown(socket.SHUT_WR)
+        origin, first, back = engine.taken_back()
+        same((origin, first), (8, b""), "one that asked for nothing is given back")
+        back.close()
+        idle.close()
+        same(engine.process.wait(20 * SLOWER), 0, "the end of the engine")
 
 
 @claim(emulated=True)

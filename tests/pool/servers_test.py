@@ -87,6 +87,51 @@ def a_program_is_told_the_address_of_its_client():
             client.close()
 
 
+def peer(address):
+    """What a program is told of the client that asks there, and what the client is."""
+    with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as sock:
+        sock.settimeout(20 * SLOWER)
+        sock.connect(address)
+        own = sock.getsockname()
+        told = []
+        for _ in range(2):
+            sock.sendall(b"GET /peer HTTP/1.1\r\nHost: x\r\n\r\n")
+            told.append(re.search(rb"\r\n\r\n([^ ]+ \d+)$", read_until(sock, b" %d" % own[1]))[1].decode())
+        return told, [f"{own[0]} {own[1]}"] * 2
+
+
+@claim
+def a_program_is_told_the_port_of_its_client():
+    """The same over TCP of both families, whichever the program listens at, and on every way that a VM is put back."""
+    for where, prefix in (("80", ""), ("+80", "::ffff:")):
+        for how in ("request", "connection", "never"):
+            with serving("epoll", "--listen", "127.0.0.1:0", "--reset", how, where=where, vms=1) as server:
+                port = int(re.search(rb" on 127\.0\.0\.1:(\d+)", server.log())[1])
+                for _ in range(3):
+                    told, is_ = peer(("127.0.0.1", port))
+                    same(told, [prefix + each for each in is_], f"IPv4, at {where}, --reset {how}")
+    with serving("epoll", "--listen", "[::1]:0", where="+80", vms=1) as server:
+        told, is_ = peer(("::1", int(re.search(rb" on \[::1\]:(\d+)", server.log())[1])))
+        same(told, is_, "IPv6")
+
+
+@claim
+def a_client_on_a_unix_socket_is_one_to_a_program_that_listens_there():
+    with tempfile.TemporaryDirectory(prefix="mayfly-servers-") as folder:
+        with serving("epoll", where=f"{folder}/socket", vms=1) as server:
+            same(server.ask("/peer").body, b"unix", "without a name")
+            for name in (f"{folder}/client", "\0client of the test"):
+                sock = socket.socket(socket.AF_UNIX)
+                sock.settimeout(20 * SLOWER)
+                sock.bind(name)
+                sock.connect(server.path)
+                sock.sendall(b"GET /peer HTTP/1.1\r\nHost: x\r\n\r\n")
+                matches(r"\r\n\r\nunix " + name.lstrip("\0"), read_until(sock, b"client"), "with one")
+                sock.close()
+        with serving("epoll", vms=1) as server:
+            matches(r"^127\.0\.0\.1 \d+$", server.ask("/peer").body, "to one that listens at a port")
+
+
 @claim(emulated=True)
 def nothing_of_a_request_is_visible_to_the_next():
     for mode in ("epoll", "threads"):
@@ -243,10 +288,23 @@ def reset_never_lets_a_server_go_on():
         with serving(mode, "--reset", "never", "--workers", "1", vms=1) as server:
             for number in range(1, 4):
                 same(server.ask("/count").body, b"%d" % number, f"{mode}: the counter")
+            client = server.client()
+            for number in range(4, 6):
+                same(client.ask("/count").body, b"%d" % number, f"{mode}: the counter, on one connection")
+            client.close()
             same(server.ask("/until-close").body, b"until the end", "a connection that ends")
-            same(server.ask("/count").body, b"5", f"{mode}: over the next one")
+            same(server.ask("/count").body, b"7", f"{mode}: over the next one")
             refused(server.ask("/bad/abort"), 502, "crash", "a crash")
             same(server.ask("/count").body, b"1", f"{mode}: after a crash: the image")
+
+
+@claim
+def reset_never_lets_each_vm_go_on_by_itself():
+    with serving("epoll", "--reset", "never", "--workers", "1", vms=2) as server:
+        busy = server.send_only("/bad/sleep")
+        wait_until(lambda: server.ask("/count").body == b"2", "a request behind another on the VM that is free")
+        same(server.ask("/count").body, b"3", "the VM that is free")
+        busy.close()
 
 
 @claim(emulated=True)

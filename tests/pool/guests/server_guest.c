@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An HTTP server as anybody would write one, that knows nothing of Mayfly. How it waits is its
- * first argument: epoll, edge, poll, select, accept, threads; its second where: a port, or a path.
+ * first argument: epoll, edge, poll, select, accept, threads; its second where: a port (behind a
+ * plus: of IPv6), or a path.
  */
 #include <errno.h>
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +30,9 @@
 
 struct client {
 	int fd;
-	size_t have; /* bytes of the request so far */
+	unsigned int asked; /* requests so far */
+	int tells;          /* says when it is gone */
+	size_t have;        /* bytes of the request so far */
 	char *bytes;
 	size_t room;
 };
@@ -101,6 +106,30 @@ static void answer_names(int fd)
 	snprintf(text, sizeof(text), "%d %x:%u %d %x %d %d %d %d", own.sin_family,
 		 ntohl(own.sin_addr.s_addr), ntohs(own.sin_port), peer.sin_family,
 		 ntohl(peer.sin_addr.s_addr), nodelay, error, type, unread);
+	answer_text(fd, text);
+}
+
+/* The client's address: "ADDRESS PORT", "unix NAME", "unix" without one. */
+static void answer_peer(int fd)
+{
+	struct sockaddr_storage peer = {0};
+	const struct sockaddr_in6 *in6 = (const void *)&peer;
+	const struct sockaddr_in *in = (const void *)&peer;
+	const struct sockaddr_un *un = (const void *)&peer;
+	socklen_t bytes = sizeof(peer), room = offsetof(struct sockaddr_un, sun_path);
+	char text[160] = "unix", address[64];
+
+	getpeername(fd, (struct sockaddr *)&peer, &bytes);
+	if (peer.ss_family == AF_UNIX && bytes > room)
+		snprintf(text, sizeof(text), "unix %.*s", (int)(bytes - room),
+			 un->sun_path[0] ? un->sun_path : un->sun_path + 1);
+	else if (peer.ss_family != AF_UNIX)
+		snprintf(text, sizeof(text), "%s %u",
+			 inet_ntop(peer.ss_family,
+				   peer.ss_family == AF_INET ? (const void *)&in->sin_addr
+							     : (const void *)&in6->sin6_addr,
+				   address, sizeof(address)),
+			 ntohs(peer.ss_family == AF_INET ? in->sin_port : in6->sin6_port));
 	answer_text(fd, text);
 }
 
@@ -285,13 +314,48 @@ static int asks(const char *request, const char *target, const char **rest)
 	return 1;
 }
 
+/* What goes on between this server and one client. */
+static int serve_connection(struct client *client, const char *what)
+{
+	static char worked[2];
+	char text[64];
+	int i;
+
+	client->tells |= !strncmp(what, "tell", 4);
+	snprintf(text, sizeof(text), "%u", client->asked);
+	if (!strncmp(what, "last", 4)) {
+		put_text(client->fd, "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+				     "Content-Length: 4\r\n\r\nlast");
+		return -1;
+	}
+	if (!strncmp(what, "extra", 5)) {
+		put_text(client->fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nsome"
+				     "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged");
+		return 0;
+	}
+	if (!strncmp(what, "sleep", 5))
+		sleep(1000);
+	answer_text(client->fd, text);
+	if (!strncmp(what, "spin-after", 10))
+		for (;;)
+			;
+	if (!strncmp(what, "work-after", 10))
+		for (i = 0; i < 1000; i++)
+			worked[0] ^= (char)(getppid() + i);
+	if (!strncmp(what, "abort-after", 11))
+		abort();
+	return strncmp(what, "close", 5) ? 0 : -1;
+}
+
 /* One whole request: -1: the connection is to be closed. */
-static int serve(int fd, char *request, const char *body, size_t body_bytes)
+static int serve(struct client *client, char *request, const char *body, size_t body_bytes)
 {
 	char text[8192];
 	const char *rest = "";
+	int fd = client->fd;
 
 	served++;
+	client->asked++;
 	if (asks(request, "/count", &rest)) {
 		snprintf(text, sizeof(text), "%u", served);
 		answer_text(fd, text);
@@ -299,6 +363,10 @@ static int serve(int fd, char *request, const char *body, size_t body_bytes)
 		answer(fd, body, body_bytes);
 	} else if (asks(request, "/head", &rest)) {
 		answer(fd, request, (size_t)(body - request));
+	} else if (asks(request, "/connection/", &rest)) {
+		return serve_connection(client, rest);
+	} else if (asks(request, "/peer", &rest)) {
+		answer_peer(fd);
 	} else if (asks(request, "/names", &rest)) {
 		answer_names(fd);
 	} else if (asks(request, "/remember", &rest)) {
@@ -341,7 +409,7 @@ static int handle(struct client *client)
 
 		if (client->have < head + body)
 			return 0;
-		if (serve(client->fd, client->bytes, client->bytes + head, body))
+		if (serve(client, client->bytes, client->bytes + head, body))
 			return -1;
 		client->have -= head + body;
 		memmove(client->bytes, client->bytes + head + body, client->have + 1);
@@ -380,6 +448,8 @@ static struct client *take(int fd)
 
 static void drop(struct client *client)
 {
+	if (client->tells)
+		fprintf(stderr, "gone after %u\n", client->asked);
 	close(client->fd);
 	free(client->bytes);
 	client->fd = 0;
@@ -511,18 +581,26 @@ static void run_lines(void)
 
 static void listen_at(const char *where)
 {
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
 	struct sockaddr_in in = {.sin_family = AF_INET};
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	struct sockaddr *to = (struct sockaddr *)&in;
+	socklen_t bytes = sizeof(in);
 	int on = 1;
 
-	listener = socket(*where == '/' ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	in.sin_port = htons((uint16_t)atoi(where));
+	in6.sin6_port = htons((uint16_t)atoi(where + 1));
 	snprintf(un.sun_path, sizeof(un.sun_path), "%s", where);
-	if (listener < 0 ||
-	    (*where == '/' ? bind(listener, (struct sockaddr *)&un, sizeof(un))
-			   : bind(listener, (struct sockaddr *)&in, sizeof(in))) ||
-	    listen(listener, 128)) {
+	if (*where == '/') {
+		to = (struct sockaddr *)&un;
+		bytes = sizeof(un);
+	} else if (*where == '+') {
+		to = (struct sockaddr *)&in6;
+		bytes = sizeof(in6);
+	}
+	listener = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (listener < 0 || bind(listener, to, bytes) || listen(listener, 128)) {
 		perror("listening");
 		exit(2);
 	}

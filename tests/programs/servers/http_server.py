@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""http.server, with or without a thread a connection."""
+"""http.server, with or without a thread a connection; "idle": it closes those that idle."""
 import http.server
 import sys
 
@@ -21,5 +21,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_POST = do_GET
 
 
-kind = http.server.ThreadingHTTPServer if sys.argv[1:] == ["threads"] else http.server.HTTPServer
+if "idle" in sys.argv:
+    Handler.timeout = 0.2
+kind = http.server.ThreadingHTTPServer if "threads" in sys.argv else http.server.HTTPServer
 kind(("127.0.0.1", 8000), Handler).serve_forever()
