@@ -622,6 +622,14 @@ static bool on_wait(struct mf_slot *slot, const struct mf_exit *exit)
 	return false;
 }
 
+/* What came over the connection at an exit. With the answer done, a program that waits is not
+ * looked at again: what its timers would begin meanwhile is no work of this request. */
+static bool on_news(struct mf_slot *slot, const struct mf_exit *exit)
+{
+	return on_connection(slot) &&
+	       (!slot->answered || !mf_process_waits(&slot->process) || on_wait(slot, exit));
+}
+
 /* It may have answered before it exited. */
 static void last_words(struct mf_slot *slot)
 {
@@ -679,7 +687,7 @@ static bool on_exit_of(struct mf_slot *slot, const struct mf_exit *exit)
 	case MF_EXIT_WAIT:
 		return on_wait(slot, exit);
 	case MF_EXIT_CONNECTION:
-		return on_connection(slot);
+		return on_news(slot, exit);
 	case MF_EXIT_FETCH:
 		return fetch(slot, exit);
 	case MF_EXIT_CHANNEL_WAIT:

@@ -165,6 +165,10 @@ bool mf_process_news(struct mf_process *process);
 /* Could a thread run on at once? Only between two runs. */
 bool mf_process_can_run(const struct mf_process *process);
 
+/* Do all its threads wait, as far as anybody has looked? Some may have waited for a time that has
+ * come since, or for the host. */
+bool mf_process_waits(const struct mf_process *process);
+
 /* A LOG call: one line, with its level, to where the program's stderr goes; the call is answered.
  */
 void mf_process_log(struct mf_process *process, const struct mf_exit *exit);

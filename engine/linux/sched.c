@@ -265,6 +265,11 @@ static bool switch_to(struct mf_process *process, uint32_t thread)
 	return true;
 }
 
+bool mf_process_waits(const struct mf_process *process)
+{
+	return mf_thread_set_next(&mf_linux(process)->runnable, -1) < 0;
+}
+
 /* All wait: for the host's descriptors, and no longer than until the first one's time. */
 static bool all_wait(struct mf_process *process, struct mf_exit *exit)
 {
@@ -275,7 +280,7 @@ static bool all_wait(struct mf_process *process, struct mf_exit *exit)
 	if (earliest(lx) < exit->wait_until_ns)
 		exit->wait_until_ns = earliest(lx);
 	mf_hosts_exit(process, exit);
-	if (mf_thread_set_next(&lx->runnable, -1) >= 0)
+	if (!mf_process_waits(process))
 		exit->wait_until_ns = 0;
 	exit->wait_until_ns = mf_vm_to_host_ns(&process->vm, exit->wait_until_ns);
 	return false;

@@ -122,8 +122,8 @@ static int timer_in(clockid_t clock, int64_t ns, int flags)
 
 static void set_all(void)
 {
-	struct itimerval alarm = {{0}, {.tv_sec = span / 1000000000,
-					.tv_usec = span % 1000000000 / 1000}};
+	struct itimerval alarm = {
+		{0}, {.tv_sec = span / 1000000000, .tv_usec = span % 1000000000 / 1000}};
 	struct sigevent silent = {.sigev_notify = SIGEV_NONE};
 	struct itimerspec at = {.it_value = of_ns(span)};
 	int i;
@@ -197,8 +197,8 @@ static void look(void)
 	lefts(&left, &most);
 	snprintf(text, sizeof(text), "%lld %lld %lld %lld %lld %lld %d %d %d %d %lld %lld",
 		 (long long)since, (long long)last, (long long)back,
-		 (long long)now_ns(CLOCK_REALTIME), (long long)left, (long long)most,
-		 is_due(soon), is_due(of_day), slept, rung,
+		 (long long)now_ns(CLOCK_REALTIME), (long long)left, (long long)most, is_due(soon),
+		 is_due(of_day), slept, rung,
 		 (long long)(info.uptime - (last + frozen) / 1000000000),
 		 (long long)(times(NULL) / 100 - (last + frozen) / 1000000000));
 }
