@@ -24,12 +24,12 @@
 #define MS       1000000ll
 #define READINGS 1000
 
-static int64_t frozen;
-static int64_t span;       /* until all run out */
-static int soon, of_day;   /* timerfds: by the monotonic clock, and at a time of day */
-static timer_t timer;      /* SIGEV_NONE */
-static volatile int slept; /* threads that have */
-static volatile int rung;  /* SIGALRM */
+static int64_t begun, frozen; /* the times before and behind the setting of all */
+static int64_t span;          /* until all run out */
+static int soon, of_day;      /* timerfds: by the monotonic clock, and at a time of day */
+static timer_t timer;         /* SIGEV_NONE */
+static volatile int slept;    /* threads that have */
+static volatile int rung;     /* SIGALRM */
 static int ends[2];
 static char text[256];
 
@@ -70,7 +70,7 @@ static void *sleep_for(void *arg)
 
 static void *sleep_until(void *arg)
 {
-	struct timespec time = of_ns(frozen + span);
+	struct timespec time = of_ns(begun + span);
 
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL);
 	__atomic_add_fetch(&slept, 1, __ATOMIC_SEQ_CST);
@@ -89,7 +89,7 @@ static void *poll_for(void *arg)
 static void *wait_at_a_condition(void *arg)
 {
 	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	struct timespec time = of_ns(frozen + span);
+	struct timespec time = of_ns(begun + span);
 	pthread_condattr_t attr;
 	pthread_cond_t never;
 
@@ -131,7 +131,7 @@ static void set_all(void)
 	signal(SIGALRM, on_alarm);
 	if (pipe(ends))
 		abort();
-	frozen = now_ns(CLOCK_MONOTONIC);
+	begun = now_ns(CLOCK_MONOTONIC);
 	for (i = 0; i < SLEEPERS; i++) {
 		pthread_t thread;
 
@@ -175,8 +175,9 @@ static void lefts(int64_t *least, int64_t *most)
 	}
 }
 
-/* Since the freeze, since then by calls, the greatest step back, the time of day, what is left of
- * timers, what has happened. */
+/* Since the freeze, and at the end of all readings; the greatest step back, the time of day, what
+ * is left of timers, what has happened, what else says how late it is, how long the setting took.
+ */
 static void look(void)
 {
 	struct sysinfo info;
@@ -195,12 +196,13 @@ static void look(void)
 	}
 	sysinfo(&info);
 	lefts(&left, &most);
-	snprintf(text, sizeof(text), "%lld %lld %lld %lld %lld %lld %d %d %d %d %lld %lld",
+	snprintf(text, sizeof(text), "%lld %lld %lld %lld %lld %lld %d %d %d %d %lld %lld %lld",
 		 (long long)since, (long long)last, (long long)back,
 		 (long long)now_ns(CLOCK_REALTIME), (long long)left, (long long)most, is_due(soon),
 		 is_due(of_day), slept, rung,
 		 (long long)(info.uptime - (last + frozen) / 1000000000),
-		 (long long)(times(NULL) / 100 - (last + frozen) / 1000000000));
+		 (long long)(times(NULL) / 100 - (last + frozen) / 1000000000),
+		 (long long)(frozen - begun));
 }
 
 /* Wait until all of it has happened. */

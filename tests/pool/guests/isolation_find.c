@@ -82,8 +82,7 @@ static unsigned int in_fresh_memory(uint64_t low, uint64_t high)
 	char *heap = malloc(20000);
 
 	__asm__("" : "+r"(heap)); /* reading what nobody wrote is the purpose */
-	return count(map, map + 4 * MAPPED_BYTES, low, high) +
-	       count(heap, heap + 20000, low, high);
+	return count(map, map + 4 * MAPPED_BYTES, low, high) + count(heap, heap + 20000, low, high);
 }
 
 /* The stack below this frame, as deep as it was used. */
@@ -102,7 +101,9 @@ static unsigned int in_files(uint64_t low, uint64_t high)
 
 	for (fd = -1; fd < 100; fd++) {
 		int at = fd < 0 ? open("/dev/shm/secret", O_RDONLY) : fd;
-		ssize_t got = at == listener ? -1 : recv(at, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_PEEK);
+		ssize_t got = at == listener
+				      ? -1
+				      : recv(at, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_PEEK);
 
 		if (got < 0)
 			got = pread(at, bytes, sizeof(bytes), 0);
@@ -262,9 +263,10 @@ static void of_registers(void)
 	add_number((int64_t)base);
 	syscall(SYS_arch_prctl, ARCH_GET_FS, &base);
 	add_number((int64_t)base);
-	__asm__ volatile("mov %%ds, %0\n mov %%es, %1\n mov %%fs, %2\n mov %%gs, %3\n pushfq\n pop %4"
-			 : "=r"(selectors[0]), "=r"(selectors[1]), "=r"(selectors[2]),
-			   "=r"(selectors[3]), "=r"(flags));
+	__asm__ volatile(
+		"mov %%ds, %0\n mov %%es, %1\n mov %%fs, %2\n mov %%gs, %3\n pushfq\n pop %4"
+		: "=r"(selectors[0]), "=r"(selectors[1]), "=r"(selectors[2]), "=r"(selectors[3]),
+		  "=r"(flags));
 	add(selectors, sizeof(selectors));
 	add_number((int64_t)(flags & 0x247f00));
 }
@@ -339,12 +341,18 @@ void describe(char *said, size_t room)
 	static const struct {
 		const char *name;
 		void (*look)(void);
-	} parts[] = {{"registers", of_registers}, {"memory", of_memory},
-		     {"environment", of_environment}, {"descriptors", of_descriptors},
-		     {"epoll", of_epoll}, {"signals", of_signals},
-		     {"timers", of_timers}, {"names", of_names},
-		     {"limits", of_limits}, {"threads", of_threads},
-		     {"files", of_files}, {"sockets", of_sockets}};
+	} parts[] = {{"registers", of_registers},
+		     {"memory", of_memory},
+		     {"environment", of_environment},
+		     {"descriptors", of_descriptors},
+		     {"epoll", of_epoll},
+		     {"signals", of_signals},
+		     {"timers", of_timers},
+		     {"names", of_names},
+		     {"limits", of_limits},
+		     {"threads", of_threads},
+		     {"files", of_files},
+		     {"sockets", of_sockets}};
 	size_t i, at = 0;
 
 	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {

@@ -386,7 +386,8 @@ int main(void)
 	served_stack = &on_stack;
 	served_heap = calloc(1, sizeof(int));
 	on_heap = calloc(1, HEAP_BYTES);
-	mapped = mmap(NULL, MAPPED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mapped = mmap(NULL, MAPPED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		      0);
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	if (bind(listener, (struct sockaddr *)&at, sizeof(at)) || listen(listener, 64))
 		return 2;

@@ -293,8 +293,9 @@ static void in_threads(const struct order *order)
 
 /* Bits of order.places; the last one (31) is in isolation_guest.c. */
 static void (*const places[])(const struct order *) = {
-	in_data,    in_heap,   in_stack,   in_maps,  in_environment, in_files,     in_queues,  in_epolls,
-	in_threads, in_timers, in_signals, in_names, in_limits,      in_fast_area, in_connections,
+	in_data,    in_heap,   in_stack,  in_maps,      in_environment,
+	in_files,   in_queues, in_epolls, in_threads,   in_timers,
+	in_signals, in_names,  in_limits, in_fast_area, in_connections,
 };
 
 void hide(const struct order *order)
@@ -350,8 +351,8 @@ static void load_segments(const struct order *order)
 }
 
 /* All but what the way of ending needs: RAX, and RSI, RDI, RDX, R10, RCX, R11 for a system call. */
-#define LOAD                                                                             \
-	"pushfq\n orq $0x240000, (%%rsp)\n popfq\n"                                       \
+#define LOAD                                                                            \
+	"pushfq\n orq $0x240000, (%%rsp)\n popfq\n"                                     \
 	"mov %1, %%rbx\n mov %1, %%rbp\n mov %1, %%r8\n mov %1, %%r9\n mov %1, %%r12\n" \
 	"mov %1, %%r13\n mov %1, %%r14\n mov %1, %%r15\n"
 #define LOAD_REST                                                                          \
