@@ -19,7 +19,7 @@
 
 /* Of connections on their way to an engine; the kernel gives less where net.core.wmem_max says so.
  */
-#define HANDOFFS_BYTES (1 << 20)
+#define HANDOFFS_BYTES (1 << 17)
 
 /* An engine that has said nothing for so long is stuck; it speaks twice in this time. */
 #define SILENCE_MS 60000

@@ -15,7 +15,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Of one address, or of one engine, before the others have their turn. */
+/* Of one address before the others have their turn: to pass one on takes as long as to answer a
+ * short request. */
+#define ACCEPTED_AT_A_TIME 2
+/* Of one engine. */
 #define AT_A_TIME 16
 
 /* Without descriptors: look again after this. */
@@ -159,7 +162,7 @@ static void on_connection(uv_poll_t *poll, int status, int events)
 
 	(void)status;
 	(void)events;
-	for (taken = 0; taken < AT_A_TIME; taken++) {
+	for (taken = 0; taken < ACCEPTED_AT_A_TIME; taken++) {
 		int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd < 0 &&
@@ -263,9 +266,11 @@ static void on_link(uv_poll_t *poll, int status, int events)
 
 static int confine(void)
 {
+	struct mf_priority priority;
 	static const struct mf_confine tightest;
 	struct mf_error err;
 
+	mf_priority_prepare(&priority);
 	if (!mf_confine_enter(&tightest, NULL, &err))
 		return 0;
 	fprintf(stderr, "router: %s\n", err.text);

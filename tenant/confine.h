@@ -37,6 +37,7 @@
 
 #include "engine/linux/permit_net.h"
 #include "include/mayfly/error.h"
+#include "tenant/priority.h"
 
 enum mf_confine_flags {
 	/* openat, openat2, readlink, getdents and the like work; Landlock says on which paths. */
@@ -67,6 +68,8 @@ struct mf_confine {
 	const struct mf_permit_net *net; /* addresses; NULL: no socket but pairs of Unix sockets */
 	const uint32_t *ioctls; /* request numbers, compared in their low 32 bits; besides */
 	size_t ioctl_count;     /*   FIONREAD, FIONBIO, FIOCLEX, TCGETS: always allowed */
+	const struct mf_priority
+		*priority;      /* between which a thread may change its own; NULL: none */
 	uint64_t nproc_max;     /* RLIMIT_NPROC, counted by user, KVM's threads too; 0 = leave */
 	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK, at most the hard limit; 0 = leave */
 };

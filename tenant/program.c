@@ -249,6 +249,7 @@ static int confine(const struct mf_program *program, const struct mf_permit *als
 	int ret;
 	struct mf_confine confine = {
 		.net = program->policy.net,
+		.priority = &program->priority,
 		.ioctls = ioctls,
 		.unlink_dirs = unlink_dirs,
 		.read_paths = paths->reads.at,

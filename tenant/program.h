@@ -57,7 +57,8 @@ struct mf_program {
 			     */
 	struct mf_permit_net *net;
 	struct mf_explain *explain;
-	const char *cwd; /* NULL: "/" */
+	struct mf_priority priority; /* prepared, or all zero */
+	const char *cwd;             /* NULL: "/" */
 	char *cwd_owned;
 	struct mf_exec_files files;
 	bool plain;    /* it will be run, not frozen */

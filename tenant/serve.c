@@ -310,6 +310,7 @@ static int open_workers(struct server *server, struct mf_error *err)
 		worker->image = &server->image;
 		worker->ready = &server->ready;
 		worker->policy = &server->program.policy;
+		worker->priority = &server->program.priority;
 		worker->watchdog = server->watchdog;
 		worker->rate = &server->rate;
 		worker->is_router = server->listener.is_router;
@@ -614,6 +615,7 @@ static int set_up(struct server *server, struct mf_error *err)
 	if (ret)
 		return ret;
 	mf_program_set_served(&server->program);
+	mf_priority_prepare(&server->program.priority);
 	server->status.begun_ns = mf_now_ns();
 	server->program.policy.host_fd_end = server->guests_end;
 	ret = mf_tenant_store_open(&server->store, &server->options->store, &server->program.kvm,

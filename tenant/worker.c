@@ -185,8 +185,24 @@ static void on_ask(uv_async_t *handle)
 	pthread_mutex_unlock(&worker->lock);
 }
 
+static void on_before_wait(uv_prepare_t *handle)
+{
+	struct mf_worker *worker = handle->data;
+
+	mf_turns_ask(&worker->turns, uv_backend_timeout(&worker->loop) != 0, mf_now_ns());
+}
+
+static void on_behind_wait(uv_check_t *handle)
+{
+	struct mf_worker *worker = handle->data;
+
+	mf_turns_begin(&worker->turns, mf_now_ns());
+}
+
 static void close_handles(struct mf_worker *worker)
 {
+	uv_close((uv_handle_t *)&worker->before_wait, NULL);
+	uv_close((uv_handle_t *)&worker->behind_wait, NULL);
 	uv_close((uv_handle_t *)&worker->stop, NULL);
 	uv_close((uv_handle_t *)&worker->ask, NULL);
 }
@@ -250,7 +266,12 @@ static void init_handles(struct mf_worker *worker)
 	pthread_condattr_destroy(&clock);
 	uv_async_init(&worker->loop, &worker->stop, on_stop);
 	uv_async_init(&worker->loop, &worker->ask, on_ask);
+	uv_prepare_init(&worker->loop, &worker->before_wait);
+	uv_check_init(&worker->loop, &worker->behind_wait);
+	uv_prepare_start(&worker->before_wait, on_before_wait);
+	uv_check_start(&worker->behind_wait, on_behind_wait);
 	worker->stop.data = worker->ask.data = worker;
+	worker->before_wait.data = worker->behind_wait.data = worker;
 }
 
 int mf_worker_open(struct mf_worker *worker, struct mf_error *err)
@@ -286,6 +307,7 @@ static void *work(void *arg)
 	snprintf(name, sizeof(name), "worker %u", worker->index);
 	pthread_setname_np(pthread_self(), name);
 	mf_watchdog_worker(worker->watchdog, worker->index);
+	mf_turns_init(&worker->turns, worker->priority, mf_now_ns());
 	uv_run(&worker->loop, UV_RUN_DEFAULT);
 	return NULL;
 }

@@ -9,6 +9,7 @@
 #include "request-vm/front/server.h"
 #include "request-vm/journal.h"
 #include "request-vm/pool.h"
+#include "tenant/priority.h"
 #include "tenant/rate.h"
 
 /* What a worker says about itself. */
@@ -25,6 +26,7 @@ struct mf_worker {
 	struct mf_image *image;
 	const struct mf_ready_point *ready;
 	const struct mf_policy *policy;
+	const struct mf_priority *priority;
 	struct mf_watchdog *watchdog;
 	struct mf_journal *access_log; /* NULL: none */
 	enum mf_access_form access_form;
@@ -36,6 +38,9 @@ struct mf_worker {
 	uv_loop_t loop;
 	uv_async_t stop;
 	uv_async_t ask;
+	uv_prepare_t before_wait;
+	uv_check_t behind_wait;
+	struct mf_turns turns;
 	struct mf_front *front;
 	struct mf_pool *pool;
 	uint64_t limited;

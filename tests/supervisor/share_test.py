@@ -27,7 +27,46 @@ def nice_of(pid):
 def a_smaller_share_is_a_lower_priority():
     with Daemon(tenant("large", host="large", cpu_share=400), tenant("usual", host="usual"), tenant("small", host="small", cpu_share=25)) as daemon:
         rows = daemon.list()
-        same([nice_of(rows[name]["pid"]) for name in ("large", "usual", "small")], [{0}, {6}, {12}], "nice of all threads")
+        wait_until(lambda: [nice_of(rows[name]["pid"]) for name in ("large", "usual", "small")] == [{0}, {6}, {12}], "nice of all threads")
+
+
+def standing(pid):
+    """(nice, policy) of the thread that runs its requests."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/stat") as file:
+            name, _, rest = file.read().partition("(")[2].rpartition(")")
+        if name == "worker 0":
+            return int(rest.split()[16]), int(rest.split()[38])
+    return None
+
+
+@claim
+def who_computes_gives_way_until_it_waits_again():
+    """Its thread is lowered while it computes: by its priority, or without the right to raise that again, by its policy."""
+    with Daemon(tenant("noisy", host="noisy", deadline="60s")) as daemon:
+        pid = daemon.list()["noisy"]["pid"]
+        wait_until(lambda: standing(pid) == (0, 0), "its thread to stand as all others")
+        client = daemon.client(seconds=60)
+        client.request("GET", "/busy", headers={"Host": "noisy"})
+        wait_until(lambda: standing(pid) in ((5, 0), (0, 3)), "its thread to be lowered")
+        same(daemon.ask("noisy", "/count").status, 200, "another request of it")
+        client.close()
+        wait_until(lambda: standing(pid) == (0, 0), "its thread to be raised again")
+
+
+@claim
+def without_a_right_to_raise_it_again_a_thread_gives_way_by_its_slices():
+    drop = ["setpriv", "--bounding-set=-sys_nice,-sys_resource", "--inh-caps=-sys_nice,-sys_resource"]
+    if os.geteuid() or os.system("prlimit --nice=0:0 " + " ".join(drop) + " true 2>/dev/null"):
+        print("    SKIP rights cannot be dropped here: the claim before this one holds without them")
+        return
+    with Daemon(tenant("noisy", host="noisy", deadline="60s"), prefix=["prlimit", "--nice=0:0", *drop]) as daemon:
+        pid = daemon.list()["noisy"]["pid"]
+        client = daemon.client(seconds=60)
+        client.request("GET", "/busy", headers={"Host": "noisy"})
+        wait_until(lambda: standing(pid) == (0, 3), "its thread to be lowered")
+        client.close()
+        wait_until(lambda: standing(pid) == (0, 0), "its thread to be raised again")
 
 
 @claim

@@ -254,6 +254,58 @@ Test(confine, executable_memory_is_refused)
 	expect_pass(try_exec_memory);
 }
 
+static int try_priority(void)
+{
+	const struct mf_priority priority = {.usual_nice = getpriority(PRIO_PROCESS, 0),
+					     .low_nice = 19};
+	const struct mf_confine confinement = {.priority = &priority};
+
+	CHECK(confine(&confinement) == 0);
+	CHECK(setpriority(PRIO_PROCESS, 0, priority.usual_nice) == 0);
+	CHECK_ERRNO(setpriority(PRIO_PROCESS, 0, 18), EPERM);
+	CHECK_ERRNO(setpriority(PRIO_PROCESS, 0, -20), EPERM);
+	CHECK_ERRNO(setpriority(PRIO_PROCESS, getppid(), 19), EPERM);
+	CHECK_ERRNO(setpriority(PRIO_USER, 0, 19), EPERM);
+	CHECK_ERRNO(syscall(SYS_sched_setattr, 0, NULL, 0), EPERM);
+	CHECK(setpriority(PRIO_PROCESS, 0, 19) == 0);
+	return 0;
+}
+
+Test(confine, a_thread_has_two_priorities_and_no_other)
+{
+	expect_pass(try_priority);
+}
+
+static int try_slices(void)
+{
+	const struct mf_priority priority = {.by_slice = true};
+	const struct mf_confine confinement = {.priority = &priority};
+
+	CHECK(confine(&confinement) == 0);
+	CHECK_ERRNO(syscall(SYS_sched_setattr, 0, NULL, 0), EINVAL);
+	CHECK_ERRNO(syscall(SYS_sched_setattr, getppid(), NULL, 0), EPERM);
+	CHECK_ERRNO(setpriority(PRIO_PROCESS, 0, 0), EPERM);
+	return 0;
+}
+
+Test(confine, slices_are_a_threads_own)
+{
+	expect_pass(try_slices);
+}
+
+static int try_no_priority(void)
+{
+	CHECK(confine_tightest() == 0);
+	CHECK_ERRNO(setpriority(PRIO_PROCESS, 0, 0), EPERM);
+	CHECK_ERRNO(syscall(SYS_sched_setattr, 0, NULL, 0), EPERM);
+	return 0;
+}
+
+Test(confine, without_a_rule_no_priority_changes)
+{
+	expect_pass(try_no_priority);
+}
+
 static int try_open(void)
 {
 	CHECK(confine_tightest() == 0);
