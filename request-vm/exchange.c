@@ -33,11 +33,9 @@ static int open_connection(struct mf_exchange *exchange, struct mf_process *proc
 	return ret;
 }
 
-static bool has_method(const struct mf_abi_request *request, const char *method)
+bool mf_exchange_has_more(const struct mf_exchange *exchange)
 {
-	return request->method.length == strlen(method) &&
-	       !memcmp((const char *)request + request->method.offset, method,
-		       request->method.length);
+	return exchange->request && exchange->sent < exchange->request->size;
 }
 
 /* As much of the request as there is room for. True: some. */
@@ -45,27 +43,28 @@ static bool put_request(struct mf_exchange *exchange, struct mf_process *process
 {
 	int64_t put = 0;
 
-	if (exchange->sent < exchange->wire.count)
+	if (mf_exchange_has_more(exchange))
 		put = mf_connection_put(process, exchange->connection,
-					exchange->wire.bytes + exchange->sent,
-					exchange->wire.count - exchange->sent);
+					exchange->request->bytes + exchange->sent,
+					exchange->request->size - exchange->sent);
 	exchange->sent += put > 0 ? (size_t)put : 0;
 	return put > 0;
 }
 
 int mf_exchange_begin(struct mf_exchange *exchange, struct mf_process *process,
-		      const struct mf_abi_request *request)
+		      const struct mf_http_whole *request)
 {
-	struct mf_http_asked asked = {.is_head = has_method(request, "HEAD"), .minor = 1};
-	int ret = mf_wire_make(&exchange->wire, request);
+	const struct mf_http_message *message = &request->message;
+	struct mf_http_asked asked = {
+		.is_head = message->is_head, .upgrade = message->upgrade, .minor = message->minor};
+	int ret = open_connection(exchange, process, NULL);
 
-	if (!ret)
-		ret = open_connection(exchange, process, NULL);
 	if (ret) {
 		mf_exchange_finish(exchange);
 		return ret;
 	}
 	mf_http_answer_init(&exchange->answer, &asked);
+	exchange->request = request;
 	exchange->sent = 0;
 	exchange->state = MF_EXCHANGE_RUNS;
 	put_request(exchange, process);
@@ -130,7 +129,7 @@ static void feed(struct mf_exchange *exchange, const char *bytes, size_t count)
 	}
 	if (answer->body_bytes > MF_RESPONSE_MAX_BYTES)
 		fail(exchange, "its body is larger than 64 MiB");
-	else if (event == MF_HTTP_ANSWER_DONE)
+	else if (event == MF_HTTP_ANSWER_DONE || answer->body == MF_HTTP_BODY_TUNNEL)
 		exchange->state = MF_EXCHANGE_DONE;
 	else if (event == MF_HTTP_ANSWER_BAD)
 		fail(exchange, answer->why);
@@ -250,7 +249,7 @@ void mf_exchange_exited(struct mf_exchange *exchange, struct mf_process *process
 
 void mf_exchange_finish(struct mf_exchange *exchange)
 {
-	mf_wire_finish(&exchange->wire);
+	exchange->request = NULL;
 	mf_http_answer_finish(&exchange->answer);
 	exchange->front = NULL;
 	exchange->state = MF_EXCHANGE_NONE;

@@ -12,8 +12,8 @@
 #include "engine/linux/connection.h"
 #include "request-vm/front/answer.h"
 #include "request-vm/front/server.h"
+#include "request-vm/front/whole.h"
 #include "request-vm/function.h"
-#include "request-vm/wire.h"
 
 enum mf_exchange_state {
 	MF_EXCHANGE_NONE,
@@ -32,17 +32,21 @@ struct mf_exchange {
 	bool spoke;                     /* some of the answer has come */
 	bool open;                      /* `connection` is one */
 	uint32_t connection;
-	struct mf_wire wire;
-	size_t sent; /* of wire */
+	const struct mf_http_whole *request; /* the caller's; NULL: in pieces, or over */
+	size_t sent;                         /* of it */
 	struct mf_http_answer answer;
 };
 
 /*
  * Begin: over the connection of the last exchange, if another may follow it there, else over a new
- * one. -EMFILE, -ENOTCONN (nobody listens any more), -ENOMEM; then it is as it was finished.
+ * one. The request is in wire form, and used until the exchange is finished. -EMFILE, -ENOTCONN
+ * (nobody listens any more), -ENOMEM; then it is as it was finished.
  */
 int mf_exchange_begin(struct mf_exchange *exchange, struct mf_process *process,
-		      const struct mf_abi_request *request);
+		      const struct mf_http_whole *request);
+
+/* Some of the request has not had room yet. */
+bool mf_exchange_has_more(const struct mf_exchange *exchange);
 
 /* The same of a request in pieces. `front` is used until the exchange is not MF_EXCHANGE_RUNS any
  * more: then the front door has answered. */

@@ -11,15 +11,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int add(struct mf_warmup *warmup, struct mf_http_message *message, unsigned int times,
+static int add(struct mf_warmup *warmup, const char *bytes, size_t size, unsigned int times,
 	       struct mf_error *err)
 {
+	char *copy = malloc(size);
+
+	if (!copy)
+		return mf_error_set(err, -ENOMEM,
+				    "not enough memory for a request to warm up with");
 	if (warmup->count == MF_WARMUPS) {
-		mf_http_message_finish(message);
+		free(copy);
 		return mf_error_set(err, -E2BIG, "more than %u requests to warm up with",
 				    MF_WARMUPS);
 	}
-	warmup->requests[warmup->count++] = (struct mf_warmup_request){*message, times};
+	memcpy(copy, bytes, size);
+	warmup->requests[warmup->count++] = (struct mf_warmup_request){copy, size, times};
 	return 0;
 }
 
@@ -29,7 +35,7 @@ static int parse(struct mf_warmup *warmup, const char *bytes, size_t size, unsig
 {
 	struct mf_http_limits limits;
 	struct mf_http_parser parser;
-	size_t at = 0;
+	size_t at = 0, from = 0;
 	int ret = 0;
 
 	mf_http_limits_default(&limits);
@@ -49,7 +55,9 @@ static int parse(struct mf_warmup *warmup, const char *bytes, size_t size, unsig
 					   what, at, parser.status);
 		} else if (state == MF_HTTP_READY) {
 			mf_http_parser_take(&parser, &message);
-			ret = add(warmup, &message, times, err);
+			mf_http_message_finish(&message);
+			ret = add(warmup, bytes + from, at - from, times, err);
+			from = at;
 		}
 	}
 	if (!ret && mf_http_parser_begun(&parser))
@@ -138,8 +146,12 @@ int mf_warmup_add(struct mf_warmup *warmup, const char *text, struct mf_error *e
 
 void mf_warmup_finish(struct mf_warmup *warmup)
 {
-	while (warmup->count)
-		mf_http_message_finish(&warmup->requests[--warmup->count].message);
+	while (warmup->count) {
+		struct mf_warmup_request *request = &warmup->requests[--warmup->count];
+
+		explicit_bzero(request->bytes, request->size);
+		free(request->bytes);
+	}
 }
 
 uint64_t mf_warmup_total(const struct mf_warmup *warmup)
@@ -197,7 +209,7 @@ static int exchange(struct mf_exchange *exchange, struct mf_process *process,
 
 	while (exchange->state == MF_EXCHANGE_RUNS &&
 	       (exit.kind == MF_EXIT_CONNECTION || exit.kind == MF_EXIT_WAIT)) {
-		bool left = exchange->sent < exchange->wire.count;
+		bool left = mf_exchange_has_more(exchange);
 
 		drive(cookie, process, left && moved ? any_wait : NULL, &exit);
 		moved = mf_exchange_move(exchange, process);
@@ -228,7 +240,7 @@ static int hang_up(struct mf_exchange *exchange, struct mf_process *process,
 }
 
 /* One request over a connection of its own. */
-static int ask_listener(struct mf_process *process, struct mf_abi_request *request,
+static int ask_listener(struct mf_process *process, const struct mf_http_whole *request,
 			mf_warmup_drive_fn *drive, void *cookie, struct mf_error *err)
 {
 	struct mf_exchange one = {.state = MF_EXCHANGE_NONE};
@@ -245,15 +257,16 @@ static int ask_listener(struct mf_process *process, struct mf_abi_request *reque
 
 /* One request from its delivery to the next ready call. */
 static int ask(struct mf_process *process, struct mf_ready_point *ready,
-	       struct mf_abi_request *request, mf_warmup_drive_fn *drive, void *cookie,
+	       const struct mf_http_whole *whole, mf_warmup_drive_fn *drive, void *cookie,
 	       struct mf_error *err)
 {
+	const struct mf_abi_request *request = whole->message.request;
 	struct mf_exit exit;
 	int status = -1;
 	int ret;
 
 	if (ready->kind == MF_READY_LISTENER)
-		return ask_listener(process, request, drive, cookie, err);
+		return ask_listener(process, whole, drive, cookie, err);
 	ret = mf_function_deliver(process, ready, request, request->size_bytes);
 	if (ret)
 		return mf_error_set(err, ret,
@@ -276,6 +289,17 @@ static int ask(struct mf_process *process, struct mf_ready_point *ready,
 	return check_status(status, err);
 }
 
+/* As a client's, in the form that a program gets which waits there. */
+static int frame(const struct mf_warmup_request *request, const struct mf_ready_point *ready,
+		 struct mf_http_whole *whole, struct mf_error *err)
+{
+	enum mf_http_form form =
+		ready->kind == MF_READY_LISTENER ? MF_HTTP_FORM_WIRE : MF_HTTP_FORM_ABI;
+	int ret = mf_http_whole_frame(whole, form, request->bytes, request->size);
+
+	return ret ? mf_error_set(err, ret, "a request to warm up with would not be served") : 0;
+}
+
 int mf_warmup_run(const struct mf_warmup *warmup, struct mf_process *process,
 		  struct mf_ready_point *ready, mf_warmup_drive_fn *drive, void *cookie,
 		  struct mf_error *err)
@@ -285,12 +309,17 @@ int mf_warmup_run(const struct mf_warmup *warmup, struct mf_process *process,
 	unsigned int n;
 	int ret = 0;
 
-	for (i = 0; i < warmup->count; i++)
+	for (i = 0; i < warmup->count && !ret; i++) {
+		struct mf_http_whole whole;
+
+		ret = frame(&warmup->requests[i], ready, &whole, err);
 		for (n = 0; n < warmup->requests[i].times && !ret; n++) {
-			warmup->requests[i].message.request->id = ++id;
-			ret = ask(process, ready, warmup->requests[i].message.request, drive,
-				  cookie, err);
+			if (whole.message.request)
+				whole.message.request->id = ++id;
+			ret = ask(process, ready, &whole, drive, cookie, err);
 		}
+		mf_http_whole_finish(&whole);
+	}
 	return ret;
 }
 
@@ -305,15 +334,19 @@ int mf_warmup_learn(const struct mf_warmup *warmup, struct mf_image *image,
 
 	if (ret)
 		return ret;
-	for (i = 0; i < warmup->count && !ret; i++)
+	for (i = 0; i < warmup->count && !ret; i++) {
+		struct mf_http_whole whole;
+
+		ret = frame(&warmup->requests[i], ready, &whole, err);
 		for (n = 0; n < warmup->requests[i].times && n < MF_WARMUP_LESSONS && !ret; n++) {
 			struct mf_ready_point here = *ready;
 
-			ask(&process, &here, warmup->requests[i].message.request, drive, cookie,
-			    NULL);
+			ask(&process, &here, &whole, drive, cookie, NULL);
 			mf_vm_learn_held(&process.vm);
 			ret = mf_process_reset(&process);
 		}
+		mf_http_whole_finish(&whole);
+	}
 	mf_process_finish(&process);
 	return ret ? mf_error_set(err, ret, "a VM could not be reset while it was warmed up") : 0;
 }

@@ -16,7 +16,8 @@
 #define MF_WARMUP_FILE_MAX (64u << 20)
 
 struct mf_warmup_request {
-	struct mf_http_message message; /* owned */
+	char *bytes; /* as it was recorded; owned */
+	size_t size;
 	unsigned int times;
 };
 

@@ -107,25 +107,21 @@ bool exchange_submit(struct conn *conn)
 {
 	struct exchange *exchange = conn->exchange;
 	struct mf_http_message *message = &conn->message;
-	char *end = message->wire + message->wire_bytes;
 	size_t body = input_bytes(exchange);
-	int bytes = 0;
+	int bytes;
 
 	exchange->submitted = true;
 	if (exchange->passes)
 		return true;
-	if (message->chunked && !exchange->in_ended) {
-		exchange->in_chunks = true;
-		bytes = snprintf(end, MF_HTTP_WIRE_SPARE,
-				 "Transfer-Encoding: chunked\r\n\r\n%zx\r\n", body);
-	} else if (message->chunked || message->has_length) {
-		bytes = snprintf(end, MF_HTTP_WIRE_SPARE, "Content-Length: %zu\r\n\r\n",
-				 message->chunked ? body : message->length);
-	} else {
-		bytes = snprintf(end, MF_HTTP_WIRE_SPARE, "\r\n");
+	exchange->in_chunks = message->chunked && !exchange->in_ended;
+	if (!exchange->in_chunks) {
+		mf_http_wire_end(message, message->chunked ? body : message->length);
+		return true;
 	}
+	bytes = snprintf(message->wire + message->wire_bytes, MF_HTTP_WIRE_SPARE,
+			 "Transfer-Encoding: chunked\r\n\r\n%zx\r\n", body);
 	message->wire_bytes += (uint32_t)bytes;
-	return !exchange->in_chunks || put(conn, "\r\n", 2);
+	return put(conn, "\r\n", 2);
 }
 
 bool exchange_wants(const struct conn *conn)

@@ -56,6 +56,10 @@ struct mf_http_message {
 	char id[MF_HTTP_ID_BYTES];          /* with an edge: X-Request-Id */
 };
 
+/* Wire form: the end of the head, behind which so many bytes of a body follow. The spare room is
+ * for that. */
+void mf_http_wire_end(struct mf_http_message *message, size_t body_bytes);
+
 /* Zeroes and frees the request's bytes. Also good for an empty (all zero) message. */
 void mf_http_message_finish(struct mf_http_message *message);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* A request as a server on a plain connection reads it. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,17 @@ static size_t room(const struct mf_http_parts *parts)
 	for (uint32_t i = 0; i < parts->count; i++)
 		size += parts->names[i]->length + parts->values[i]->length + 4;
 	return size;
+}
+
+void mf_http_wire_end(struct mf_http_message *message, size_t body_bytes)
+{
+	char *end = message->wire + message->wire_bytes;
+	int bytes = message->chunked || message->has_length
+			    ? snprintf(end, MF_HTTP_WIRE_SPARE, "Content-Length: %zu\r\n\r\n",
+				       body_bytes)
+			    : snprintf(end, MF_HTTP_WIRE_SPARE, "\r\n");
+
+	message->wire_bytes += (uint32_t)bytes;
 }
 
 int mf_http_wire_build(struct mf_http_message *message, const struct mf_http_parts *parts)

@@ -253,6 +253,30 @@ def an_image_file_of_a_server_is_served():
 
 
 @claim
+def what_warms_a_program_up_is_read_as_what_clients_send():
+    with tempfile.TemporaryDirectory(prefix="mayfly-servers-") as folder:
+        for what in (b"GET /before/read?1 HTTP/1.1\r\nHost: x\r\nConnection: X-Hop, keep-alive\r\nX-Hop: 1\r\nX-Stays: a  b\r\n"
+                     b"Keep-Alive: 5\r\nTE: trailers\r\n\r\n",
+                     b"POST /before/read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n2\r\n !\r\n0\r\n\r\n",
+                     b"POST /before/read HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody",
+                     b"POST /before/read HTTP/1.1\r\nHOST: x\r\ncontent-LENGTH: 0\r\n\r\n",
+                     b"GET /before/read HTTP/1.0\r\nX-One: 1\r\nX-One: 2\r\nHTTP2-Settings: x\r\n\r\n"):
+            recorded = f"{folder}/recorded"
+            with open(recorded, "wb") as file:
+                file.write(what * 2)
+            with serving("epoll", "--forwarded", "none", "--reset", "never", "--workers", "1", vms=1) as server:
+                sock = socket.socket(socket.AF_UNIX)
+                sock.settimeout(20 * SLOWER)
+                sock.connect(server.path)
+                sock.sendall(what)
+                read_until(sock, b"HTTP/1.1 200 OK")
+                sock.close()
+                sent = server.ask("/before/tell").body
+            with serving("epoll", "--warmup", recorded, vms=1) as server:
+                same(server.ask("/before/tell").body, sent, "read while it was warmed up, and when it is served")
+
+
+@claim
 def what_does_not_listen_is_refused_with_a_sentence():
     for mode, why in (("never", r"neither listens nor calls mf_wait"), ("later", r"does not wait for connections")):
         with serving(mode, "--boot-deadline", f"{300 * SLOWER}ms", wait=False) as server:

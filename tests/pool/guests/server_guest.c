@@ -40,6 +40,7 @@ struct client {
 static struct client clients[CLIENTS];
 static unsigned int served;
 static char secret[64] = "nothing";
+static char read_before[4096]; /* a request, as it was read */
 static const char *mode = "epoll";
 static int listener = -1;
 
@@ -369,6 +370,12 @@ static int serve(struct client *client, char *request, const char *body, size_t 
 		answer_peer(fd);
 	} else if (asks(request, "/names", &rest)) {
 		answer_names(fd);
+	} else if (asks(request, "/before/read", &rest)) {
+		snprintf(read_before, sizeof(read_before), "%.*s",
+			 (int)(body - request + (long)body_bytes), request);
+		answer_text(fd, read_before);
+	} else if (asks(request, "/before/tell", &rest)) {
+		answer_text(fd, read_before);
 	} else if (asks(request, "/remember", &rest)) {
 		snprintf(secret, sizeof(secret), "%.*s", (int)body_bytes, body);
 		answer_text(fd, secret);
