@@ -23,6 +23,7 @@
 static void kick_idle(struct mf_pool *pool);
 static void on_retry(uv_timer_t *handle);
 static void free_pool(struct mf_pool *pool);
+static void close_now(struct mf_pool *pool);
 
 static void push(struct mf_slot **head, struct mf_slot *slot)
 {
@@ -304,11 +305,16 @@ static bool wants_fork(const struct mf_pool *pool)
 	return pool->queue_head && !pool->clean && !pool->dirty && pool->empty && !pool->no_room;
 }
 
+static bool is_over(const struct mf_pool *pool)
+{
+	return pool->ending && !pool->stats.busy;
+}
+
 /* Whether there is anything to do without waiting. */
 static bool has_work(const struct mf_pool *pool)
 {
-	return wants_fork(pool) || pool->dirty || pool->fast_head || pool->slow_head ||
-	       (pool->queue_head && pool->clean);
+	return is_over(pool) || wants_fork(pool) || pool->dirty || pool->fast_head ||
+	       pool->slow_head || (pool->queue_head && pool->clean);
 }
 
 static struct mf_slot *next_runnable(struct mf_pool *pool, uint64_t *slice_ns)
@@ -340,6 +346,10 @@ static void on_idle(uv_idle_t *handle)
 	struct mf_slot *slot;
 	uint64_t slice_ns;
 
+	if (is_over(pool)) {
+		close_now(pool);
+		return;
+	}
 	if (pool->dirty) {
 		slot = pop(&pool->dirty);
 		mf_slot_restore(slot);
@@ -622,13 +632,10 @@ int mf_pool_create(struct mf_pool **out, uv_loop_t *loop, struct mf_image *image
 
 static void free_pool(struct mf_pool *pool)
 {
-	void (*done)(void *arg) = pool->closed;
-	void *arg = pool->closed_arg;
-
 	finish_slots(pool);
 	pthread_mutex_destroy(&pool->woken_lock);
+	pool->closed(pool->closed_arg);
 	free(pool);
-	done(arg);
 }
 
 static void one_less(void *arg)
@@ -644,7 +651,7 @@ static void on_own_handle_closed(uv_handle_t *handle)
 	one_less(handle->data);
 }
 
-void mf_pool_close(struct mf_pool *pool, void (*done)(void *arg), void *arg)
+static void close_now(struct mf_pool *pool)
 {
 	struct mf_slot *slot;
 	unsigned int i;
@@ -652,8 +659,6 @@ void mf_pool_close(struct mf_pool *pool, void (*done)(void *arg), void *arg)
 	/* Every request is accounted for, the last ones' resets and audits too. */
 	while ((slot = pop(&pool->dirty)))
 		mf_slot_restore(slot);
-	pool->closed = done;
-	pool->closed_arg = arg;
 	pool->closing = true;
 	pool->closing_handles = OWN_HANDLES;
 	for (i = 0; i < pool->settings.vms; i++) {
@@ -667,6 +672,19 @@ void mf_pool_close(struct mf_pool *pool, void (*done)(void *arg), void *arg)
 		pool->closing_handles++;
 		mf_fetcher_close(pool->fetcher, one_less, pool);
 	}
+}
+
+void mf_pool_close(struct mf_pool *pool, bool now, void (*done)(void *arg), void *arg)
+{
+	if (pool->closing)
+		return;
+	pool->closed = done;
+	pool->closed_arg = arg;
+	pool->ending = true;
+	if (now)
+		close_now(pool);
+	else
+		kick_idle(pool);
 }
 
 const char *mf_outcome_name(enum mf_outcome outcome)

@@ -146,8 +146,13 @@ void mf_pool_release(struct mf_pool *pool, struct mf_lease *lease);
 
 const struct mf_pool_stats *mf_pool_stats(struct mf_pool *pool);
 
-/* Stop; jobs still there are dropped without done(). done(arg) from the loop when all is closed. */
-void mf_pool_close(struct mf_pool *pool, void (*done)(void *arg), void *arg);
+/*
+ * No request will come any more: done(arg) from the loop when what programs still do, behind their
+ * answers or for clients that have gone, is over and all is closed; the pool's numbers can still be
+ * read there, and it is gone afterwards. `now`: at once, and jobs that
+ * are still there are dropped without their done(); also of a pool that is being closed.
+ */
+void mf_pool_close(struct mf_pool *pool, bool now, void (*done)(void *arg), void *arg);
 
 const char *mf_outcome_name(enum mf_outcome outcome);
 

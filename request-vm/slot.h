@@ -138,6 +138,7 @@ struct mf_pool {
 	struct mf_slot *woken;
 	uv_timer_t sweep; /* deadlines of the queue, retries of forks, re-preparing */
 	bool no_room;     /* the last fork failed */
+	bool ending;      /* to be closed when no VM is busy */
 	bool closing;
 	unsigned int closing_handles;
 	void (*closed)(void *arg);

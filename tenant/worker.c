@@ -211,12 +211,18 @@ static void on_pool_closed(void *arg)
 {
 	struct mf_worker *worker = arg;
 
+	worker->pool_stats = *mf_pool_stats(worker->pool);
 	worker->pool = NULL;
 	pthread_mutex_lock(&worker->lock);
 	worker->ended = true;
 	tell(worker);
 	close_handles(worker);
 	pthread_mutex_unlock(&worker->lock);
+}
+
+static bool is_hurried(struct mf_worker *worker)
+{
+	return __atomic_load_n(&worker->hurry, __ATOMIC_ACQUIRE);
 }
 
 static void on_front_closed(void *arg)
@@ -226,17 +232,18 @@ static void on_front_closed(void *arg)
 	worker->front_stats = *mf_front_stats(worker->front);
 	mf_front_destroy(worker->front);
 	worker->front = NULL;
-	mf_pool_close(worker->pool, on_pool_closed, worker);
-	worker->pool_stats = *mf_pool_stats(worker->pool); /* freed by the loop, later */
+	mf_pool_close(worker->pool, is_hurried(worker), on_pool_closed, worker);
 }
 
 static void on_stop(uv_async_t *handle)
 {
 	struct mf_worker *worker = handle->data;
 
+	if (!worker->front && worker->pool && is_hurried(worker))
+		mf_pool_close(worker->pool, true, on_pool_closed, worker);
 	if (!worker->front)
 		return;
-	if (__atomic_load_n(&worker->hurry, __ATOMIC_ACQUIRE))
+	if (is_hurried(worker))
 		mf_front_close(worker->front, on_front_closed, worker);
 	else
 		mf_front_drain(worker->front, on_front_closed, worker);
@@ -251,7 +258,7 @@ static int open_front(struct mf_worker *worker, struct mf_error *err)
 	ret = mf_front_open(&worker->front, &worker->loop, &listener, &worker->front_settings,
 			    worker->access_log ? &logging_ops : &backend_ops, worker, err);
 	if (ret)
-		mf_pool_close(worker->pool, on_pool_closed, worker);
+		mf_pool_close(worker->pool, true, on_pool_closed, worker);
 	return ret;
 }
 

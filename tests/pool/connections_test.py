@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: MIT
 """--reset connection: a client's connection has a VM of its own as long as it lasts, and a connection within that VM."""
 import os
+import random
 import re
 import signal
 import socket
 import tempfile
+import threading
 import time
 
 from serving import BUILD, EMULATED, SLOWER, Server, wait_until
-from claims import check, claim, main, matches, same
+from claims import LONG, check, claim, main, matches, same
 
 GUEST = os.environ.get("MAYFLY_SERVER", os.path.join(BUILD, "tests/pool/server-guest"))
 HTTP_SERVER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "programs/servers/http_server.py")
@@ -275,8 +277,13 @@ def the_next_request_reaches_a_program_that_works_behind_its_answer():
         sock = connect(server)
         sock.sendall(request("/connection/work-after") * 10)
         read_until(sock, b"\r\n\r\n10")
+        # here it may also wait behind its answer
+        sock.sendall(request("/connection/nap-after"))
+        read_until(sock, b"\r\n\r\n11")
+        wait_until(lambda: b"slept\n" in server.log(), "what comes behind its sleep")
         sock.close()
         ends_clean(server)
+        same(server.log().count(b"worked on\n"), 15, "what it does behind its answers")
 
 
 @claim(emulated=True)
@@ -284,7 +291,7 @@ def an_end_of_the_server_closes_what_idles_and_finishes_what_runs():
     with keeping(vms=2) as server:
         idle, busy = connect(server), connect(server)
         for sock in (idle, busy):
-            sock.sendall(request(MINE))
+            sock.sendall(request("/connection/tell"))
             read_until(sock, b"\r\n\r\n1")
         busy.sendall(request("/echo", 100000) + b"x" * 90000)
         server.process.send_signal(signal.SIGTERM)
@@ -293,6 +300,8 @@ def an_end_of_the_server_closes_what_idles_and_finishes_what_runs():
         matches(r"^HTTP/1.1 200 .*\r\n\r\nx{100000}$", read_all(busy), "of the one that is served")
         same(server.wait(), 0, "its exit status")
         matches(r" 0 unclean", server.log(), "audits")
+        for count in (1, 2):
+            matches(f"gone after {count}\n", server.log(), "its program has read the ends of both")
 
 
 @claim(emulated=True)
@@ -317,6 +326,70 @@ def programs_of_the_sdk_keep_their_state_as_long():
         same(re.findall(rb"\r\n\r\n(done|\d+)", read_until(sock, b"\r\n\r\n4")), [b"done", b"2", b"3", b"4"], "counters")
         sock.sendall(request("/crash-after?0") + request("/count"))
         same(re.findall(rb"\r\n\r\n(done|\d+)", read_all(sock)), [b"done"], "behind a crash")
+        ends_clean(server)
+
+
+def visit(server, dice, mine, ends):
+    """One client, on a connection of its own. It counts from one and finds what it left, or gets 503."""
+    client, counted, secret, begun = server.client(60), 0, b"nothing", False
+    for _ in range(dice.randrange(1, 7)):
+        what = dice.choice((mine, "/recall", "/remember"))
+        body = b"%d" % dice.randrange(1 << 60) if what == "/remember" else None
+        answer = client.ask(what, body)
+        if answer.status == 503 and not begun:
+            client.close()
+            return
+        begun = True
+        counted += what == mine or mine == MINE  # the program of the SDK counts what asks for that alone
+        secret = body or secret
+        same((answer.status, answer.body), (200, b"%d" % counted if what == mine else secret), what)
+    end = dice.choice(ends)
+    client.sock.sendall(end * (1 if end.startswith(b"POST") else dice.randrange(1, 4)))
+    if dice.randrange(2):
+        client.sock.settimeout(0.01)
+        try:
+            client.sock.recv(10)
+        except OSError:
+            pass
+    client.close()
+
+
+def crowd(server, seed, rounds, mine, ends):
+    """What went wrong for several clients at once."""
+    wrong = []
+
+    def come(dice):
+        for _ in range(rounds):
+            try:
+                visit(server, dice, mine, ends)
+            except Exception as error:
+                wrong.append(repr(error))
+
+    threads = [threading.Thread(target=come, args=(random.Random(seed + i),)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return wrong
+
+
+@claim(emulated=True)
+def a_crowd_of_connections_meets_vms_of_its_own_however_each_ends():
+    seed = int(os.environ.get("MAYFLY_SEED", random.randrange(1 << 30)))
+    rounds = 3 if EMULATED else 400 if LONG else 40
+    print(f"      seed {seed}")
+    ends = [b"", b"GET", request("/echo", 100000) + b"x" * 70000, request("/echo", 10) + b"x" * 9]
+    server_ends = [request(f"/connection/{what}") for what in ("mine", "last", "close", "extra", "sleep", "abort-after", "work-after")]
+    sdk_ends = [request(target) for target in ("/count", "/crash", "/crash-after?0", "/after?5", "/sleep", "/exit?3")]
+    bad = [request(f"/bad/{what}") for what in ("abort", "nothing", "garbage", "short", "exit", "answer-exit")]
+    for mode in ("epoll", "threads"):
+        with keeping(mode, vms=3) as server:
+            same(crowd(server, seed, rounds, MINE, ends + server_ends + bad), [], f"{mode}, seed {seed}")
+            wait_until(lambda: server.ask("/recall").body == b"nothing", "a VM behind them")
+            ends_clean(server)
+    with Server("--reset", "connection", "--audit", "--deadline", "60s", "--workers", "2", vms=4) as server:
+        same(crowd(server, seed, rounds, "/count", ends + sdk_ends), [], f"a program of the SDK, seed {seed}")
+        wait_until(lambda: server.ask("/recall").body == b"nothing", "a VM behind them")
         ends_clean(server)
 
 

@@ -343,6 +343,27 @@ def the_store_keeps_what_a_server_writes():
                          "its own counter, two additions, the store's (-107: no store before the first request)")
 
 
+@claim(emulated=True)
+def a_program_works_on_behind_its_answer_until_it_waits():
+    with serving("epoll", "--deadline", "60s", "--workers", "1", "--audit", vms=1) as server:
+        for count in range(1, 4):
+            same(server.ask("/connection/work-after").body, b"1", "the answer")
+            same(server.ask("/connection/doze-after").body, b"1", "the answer of one that waits behind it")
+            same(server.ask("/connection/abort-after").body, b"1", "the answer of one that crashes behind it")
+            same(server.ask("/count").body, b"1", "afterwards")
+        same(server.ask("/connection/work-after").body, b"1", "the last answer")
+        same(server.stop(), 0, "its exit status, after all that was done behind answers")
+        same((server.log().count(b"worked on\n"), server.log().count(b"slept\n")), (4, 0), "what was done behind answers")
+        matches(r" 0 unclean", server.log(), "audits")
+
+
+@claim
+def work_behind_an_answer_has_the_requests_deadline():
+    with serving("epoll", "--deadline", "500ms", "--queue", "1", "--workers", "1", vms=1) as server:
+        same(server.ask("/connection/spin-after").body, b"1", "the answer")
+        wait_until(lambda: server.ask("/count").body == b"1", "the VM of a program that computes for ever")
+
+
 @claim
 def a_client_that_goes_away_frees_the_vm():
     with serving("epoll", "--deadline", "60s", "--workers", "1", vms=1) as server:

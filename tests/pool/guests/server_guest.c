@@ -340,9 +340,16 @@ static int serve_connection(struct client *client, const char *what)
 	if (!strncmp(what, "spin-after", 10))
 		for (;;)
 			;
-	if (!strncmp(what, "work-after", 10))
+	if (!strncmp(what, "work-after", 10)) {
 		for (i = 0; i < 1000; i++)
 			worked[0] ^= (char)(getppid() + i);
+		fprintf(stderr, "worked on\n");
+	}
+	if (!strncmp(what, "nap-after", 9) || !strncmp(what, "doze-after", 10)) {
+		nanosleep(&(struct timespec){.tv_sec = *what == 'd' ? 1000 : 0, .tv_nsec = 1000000},
+			  NULL);
+		fprintf(stderr, "slept\n");
+	}
 	if (!strncmp(what, "abort-after", 11))
 		abort();
 	return strncmp(what, "close", 5) ? 0 : -1;
