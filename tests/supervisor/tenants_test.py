@@ -225,6 +225,23 @@ def an_engine_is_replaced_under_load_without_a_failed_request():
 
 
 @claim
+def a_connection_that_keeps_a_vm_ends_when_its_engine_is_replaced():
+    with Daemon(tenant("one", host="one", reset="connection", vms=2)) as daemon:
+        client, fresh = daemon.client(), daemon.client()
+        for number in (1, 2):
+            same(client.ask("/count", headers={"Host": "one"}).body, b"%d" % number, "the same VM")
+        before = daemon.list()["one"]["pid"]
+        expect(daemon.ctl("reload", "one"), 0, "reload")
+        wait_until(lambda: daemon.list()["one"]["pid"] not in (0, before) and daemon.states()["one"] == "serving", "another engine", 30)
+        same(client.sock.recv(1), b"", "the connection's end, between two answers")
+        client.close()
+        for number in (1, 2):
+            same(fresh.ask("/count", headers={"Host": "one"}).body, b"%d" % number, "a VM of the next engine")
+        fresh.close()
+        wait_until(lambda: daemon.list()["one"]["engines"] == 1, "the old one to end", 30)
+
+
+@claim
 def a_tenant_with_a_store_is_replaced_and_clients_wait():
     """Its folder is one engine's at a time: who asks meanwhile is answered by the next one."""
     with tempfile.TemporaryDirectory(prefix="mayfly-store-") as store:
