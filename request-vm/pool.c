@@ -17,6 +17,10 @@
 
 #define SWEEP_MS 50u
 
+/* So long a request may let its VM wait for its client while others wait for a VM: less, the more
+ * of them there are. */
+#define PATIENCE_NS 1000000000ull
+
 /* How soon a VM is asked for again that the storage VM was still at. */
 #define RETRY_MS 1u
 
@@ -426,6 +430,30 @@ static void prepare_one(struct mf_pool *pool)
 	file(slot);
 }
 
+/* Clients that send, or take, what goes to and fro too slowly do not keep VMs from others, unless
+ * they are promised theirs (MF_END_KEEP, a lease). */
+static void end_idlers(struct mf_pool *pool, uint64_t now)
+{
+	uint64_t vms = pool->settings.vms;
+	unsigned int wanted = pool->stats.queued;
+	uint64_t patience = PATIENCE_NS * vms / (vms + wanted);
+	unsigned int i;
+
+	if (pool->clean || pool->dirty || pool->settings.end == MF_END_KEEP)
+		return;
+	for (i = 0; i < vms && wanted; i++) {
+		struct mf_slot *slot = &pool->slots[i];
+
+		if (slot->lease || mf_slot_owed_ns(slot, now) <= patience)
+			continue;
+		mf_output_note(&slot->output, "request ended: it waited for its client, and others "
+					      "for its VM");
+		mf_slot_end(slot, MF_OUTCOME_DEADLINE, NULL);
+		mf_pool_wake(slot);
+		wanted--;
+	}
+}
+
 static void on_sweep(uv_timer_t *handle)
 {
 	struct mf_pool *pool = handle->data;
@@ -433,6 +461,7 @@ static void on_sweep(uv_timer_t *handle)
 	expire_queue(pool, mf_now_ns());
 	if (is_kept(pool))
 		refuse_queue(pool);
+	end_idlers(pool, mf_now_ns());
 	fork_one(pool);
 	if (!has_work(pool))
 		prepare_one(pool);

@@ -85,6 +85,8 @@ static void note_begin(struct mf_slot *slot)
 	slot->started_ns = mf_now_ns();
 	slot->exits_before = slot->process.vm.kvm.user_exits;
 	slot->faults_before = faults(slot);
+	slot->owed = false;
+	slot->owed_ns = 0;
 }
 
 /* What it has cost since then. */
@@ -467,8 +469,17 @@ static void on_handle_closed(uv_handle_t *handle)
 	mf_pool_wake(slot);
 }
 
+uint64_t mf_slot_owed_ns(const struct mf_slot *slot, uint64_t now_ns)
+{
+	if (slot->state != MF_SLOT_PARKED || !slot->owed)
+		return 0;
+	return slot->owed_ns + (now_ns - slot->parked_ns);
+}
+
 static void close_parking(struct mf_slot *slot)
 {
+	slot->owed_ns = slot->owed ? mf_slot_owed_ns(slot, mf_now_ns()) : slot->owed_ns;
+	slot->owed = false;
 	if (slot->polling)
 		uv_close((uv_handle_t *)&slot->poll, on_handle_closed);
 	if (slot->timing)
@@ -618,6 +629,9 @@ static bool on_wait(struct mf_slot *slot, const struct mf_exit *exit)
 			mf_slot_end(slot, MF_OUTCOME_OK, NULL);
 		return false;
 	}
+	slot->owed = slot->exchange.front && !mf_exchange_lasts(&slot->exchange) &&
+		     mf_front_owes(slot->exchange.front);
+	slot->parked_ns = slot->owed ? mf_now_ns() : 0;
 	park(slot, exit);
 	return false;
 }

@@ -43,6 +43,9 @@ struct mf_slot {
 	uint64_t faults_max;     /* the fault counter at which its private memory is looked at; 0 =
 				    never */
 	uint64_t started_ns;
+	bool owed;            /* parked until its client sends more, or takes more */
+	uint64_t parked_ns;   /* since when, with `owed` */
+	uint64_t owed_ns;     /* of this request, before that */
 	struct mf_slot *next; /* in the list of its state */
 	uv_poll_t poll;       /* open while parked on a descriptor */
 	uv_timer_t timer;     /* open while parked */
@@ -98,6 +101,9 @@ void mf_pool_wake_later(struct mf_slot *slot);
 
 /* On the loop: its client has sent more, or taken more. */
 void mf_slot_pieces(struct mf_slot *slot);
+
+/* How long its request has let it wait for the client in all; 0: it does not wait for that now. */
+uint64_t mf_slot_owed_ns(const struct mf_slot *slot, uint64_t now_ns);
 
 /* On the loop: a slot that waits at its channel may go on. */
 void mf_slot_go_on(struct mf_slot *slot);

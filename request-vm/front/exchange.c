@@ -220,6 +220,16 @@ const char *mf_front_input(const struct mf_front_request *request, size_t *bytes
 	return exchange->in + exchange->in_at;
 }
 
+bool mf_front_owes(const struct mf_front_request *request)
+{
+	const struct conn *conn = conn_of(request);
+
+	if (!conn)
+		return false;
+	return conn->exchange->full || (exchange_wants(conn) && input_bytes(conn->exchange) == 0 &&
+					conn->message.wire_bytes == conn->exchange->head_at);
+}
+
 void mf_front_taken(struct mf_front_request *request, size_t bytes)
 {
 	struct conn *conn = conn_of(request);

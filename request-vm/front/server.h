@@ -216,6 +216,10 @@ void mf_front_end_connection(struct mf_front_connection *connection);
 const char *mf_front_input(const struct mf_front_request *request, size_t *bytes, bool *ended);
 void mf_front_taken(struct mf_front_request *request, size_t bytes);
 
+/* WIRE and RAW: is it the client's turn, to send the rest of its request or to take what waits for
+ * it? */
+bool mf_front_owes(const struct mf_front_request *request);
+
 /*
  * WIRE and RAW: bytes that the program wrote; or it wrote its last one. They are sent or copied
  * before this returns, *used of them; untrusted. Never calls the backend.

@@ -7,7 +7,7 @@ import socket
 import time
 
 from hostile import Door, hostile_crowd_is_noticed_by_nobody
-from serving import LONG, MAYFLY, PLAIN, Client, Server
+from serving import LONG, MAYFLY, PLAIN, Client, Server, wait_until
 from claims import check, claim, main, same
 
 CROWD = 10000 if LONG else 100
@@ -123,6 +123,25 @@ def hundreds_of_bad_clients_are_noticed_by_nobody_else():
 @claim
 def nor_where_the_program_knows_nothing_of_mayfly():
     meets_a_hostile_crowd(guest=PLAIN, args=("epoll", "80"))
+
+
+@claim
+def whoever_keeps_a_vm_waiting_gives_it_up_when_others_wait():
+    """Clients that stop in the middle of what is too much to be held: without time limits of their own, they would keep all
+    VMs for ever."""
+    body = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 200000
+    for end in (body, b"GET /large?60000000 HTTP/1.1\r\nHost: a\r\n\r\n"):
+        with Server("--queue", "1000", "--workers", "1", "--deadline", "10m", "--request-memory", "256M", "--memory", "512M", guest=PLAIN,
+                    args=("epoll", "80"), vms=2) as server:
+            slow = [dial(server) for _ in range(20 if LONG else 6)]
+            for sock in slow:
+                sock.sendall(end)
+            wait_until(lambda: b"it waited for its client, and others for its VM" in server.log(), "one to give up its VM", 100)
+            client = server.client(100)
+            for _ in range(5):
+                same(client.ask("/count").body, b"1", "beside them")
+            for sock in slow:
+                sock.close()
 
 
 @claim

@@ -17,10 +17,10 @@ from claims import check, claim, fail, main, matches, same
 HERE = os.path.dirname(os.path.abspath(__file__))
 GUEST = os.environ.get("MAYFLY_ISOLATION", os.path.join(BUILD, "tests/pool/isolation-guest"))
 SEED = int(os.environ.get("MAYFLY_TEST_SEED", random.randrange(1 << 32)))
-CLIENTS = 8 if EMULATED else 64
-REQUESTS = 100000 if LONG else 60 if EMULATED else 1000  # of the C server
-SCALED = 3000 if LONG else 150  # of each other one
-DEADLINE = 60 if EMULATED else 3  # seconds
+CLIENTS = 64
+REQUESTS = 100000 if LONG else 1000  # of the C server
+SCALED = 3000 if LONG else 100  # of each other one
+DEADLINE = 3  # seconds
 DEATHS = 11  # ways to crash that the guest knows
 
 
@@ -237,7 +237,7 @@ def serves_a_crowd(requests, counters, guest, args=(), options=(), clients=CLIEN
         return server.log()
 
 
-@claim(emulated=True)
+@claim
 def every_request_of_a_crowd_meets_the_program_as_it_was():
     log = serves_a_crowd(REQUESTS, b"1 1 1 1 1 1 1 1 1 1", GUEST, vms=8, options=("--deadline", f"{DEADLINE}s", "--audit"))
     matches(r"[1-9]\d* audits, 0 unclean", log)
@@ -286,7 +286,7 @@ def found(server, kind, body):
     return int(count), rest
 
 
-@claim(emulated=True)
+@claim
 def what_is_hidden_is_found_before_the_reset():
     """Each place by itself, within the request: or the next claim says nothing."""
     dice = random.Random(SEED)
@@ -328,7 +328,7 @@ def no_secret_of_a_request_is_in_reach_of_the_next():
     dice = random.Random(SEED)
     with one_vm() as server:
         usual = found(server, "find", complement(dice.randbytes(16)))
-        for turn in range(10000 if LONG else 5 if EMULATED else 100):
+        for turn in range(10000 if LONG else 5 if EMULATED else 60):
             secret = dice.randbytes(16)
             what = hide(server, dice, secret)
             same(found(server, "find", complement(secret)), usual, f"turn {turn}: what the request after this one finds: {what}")
