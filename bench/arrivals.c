@@ -147,8 +147,8 @@ static void answered(struct loop *loop, struct link *link, int status, bool clos
 
 static void hear(struct loop *loop, struct link *link)
 {
-	ssize_t got = read(link->fd, link->answer + link->have,
-			   sizeof(link->answer) - 1 - link->have);
+	ssize_t got =
+		read(link->fd, link->answer + link->have, sizeof(link->answer) - 1 - link->have);
 	bool closes = false;
 	int status;
 
@@ -208,9 +208,9 @@ static bool open_loop(struct loop *loop)
 	struct bench_arrivals *arrivals = loop->arrivals;
 	unsigned int i;
 
-	loop->request_bytes = (size_t)snprintf(loop->request, sizeof(loop->request),
-					       "GET %s HTTP/1.1\r\nHost: bench\r\n\r\n",
-					       arrivals->target);
+	loop->request_bytes =
+		(size_t)snprintf(loop->request, sizeof(loop->request),
+				 "GET %s HTTP/1.1\r\nHost: bench\r\n\r\n", arrivals->target);
 	loop->random = arrivals->seed * 2 + 1;
 	loop->links = calloc(arrivals->connections, sizeof(*loop->links));
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -24,8 +24,8 @@ struct bench_arrivals {
 	struct bench_samples served;  /* 200 */
 	struct bench_samples refused; /* 503 */
 	uint64_t sent;
-	uint64_t others; /* other answers */
-	uint64_t lost;   /* without an answer: closed, or none within ten seconds of the last */
+	uint64_t others;  /* other answers */
+	uint64_t lost;    /* without an answer: closed, or none within ten seconds of the last */
 	double behind_ns; /* the most that one was sent late */
 };
 

@@ -95,9 +95,9 @@ static void become(const struct bench_nuisance *nuisance)
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
-	crowd.request_bytes = (size_t)snprintf(crowd.request, sizeof(crowd.request),
-					       "GET %s HTTP/1.1\r\nHost: noisy\r\n\r\n",
-					       nuisance->target);
+	crowd.request_bytes =
+		(size_t)snprintf(crowd.request, sizeof(crowd.request),
+				 "GET %s HTTP/1.1\r\nHost: noisy\r\n\r\n", nuisance->target);
 	crowd.epoll = epoll_create1(EPOLL_CLOEXEC);
 	crowd.fds = calloc(nuisance->clients, sizeof(int));
 	for (i = 0; crowd.fds && i < nuisance->clients; i++)

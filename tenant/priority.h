@@ -17,7 +17,7 @@
 
 struct mf_priority {
 	int usual_nice;
-	int low_nice; /* the same: it could not be raised again, or nothing was prepared */
+	int low_nice;  /* the same: it could not be raised again, or nothing was prepared */
 	bool by_slice; /* so slices tell them apart, which needs no right */
 };
 

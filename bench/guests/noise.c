@@ -32,7 +32,8 @@ static void eat(void)
 static void print(void)
 {
 	for (;;)
-		mf_log(MF_LOG_INFO, "a line of no interest to anybody, which comes again and again");
+		mf_log(MF_LOG_INFO,
+		       "a line of no interest to anybody, which comes again and again");
 }
 
 static void put(struct mf_text target)

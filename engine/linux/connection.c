@@ -123,6 +123,21 @@ static bool is_writable(const struct mf_process *process, const struct mf_connec
 	return mf_stream_room(stream_out(process, connection)) >= MF_STREAM_BYTES / 3;
 }
 
+bool mf_connection_is_unix(const struct mf_connection *connection)
+{
+	sa_family_t family;
+
+	memcpy(&family, connection->own.address, sizeof(family));
+	return family == AF_UNIX;
+}
+
+/* So many bytes make it ready (socket(7), SO_RCVLOWAT); those of Unix sockets are ready with any.
+ */
+static uint64_t bytes_to_be_ready(const struct mf_connection *connection)
+{
+	return mf_connection_is_unix(connection) ? 1 : mf_connection_low_water(connection);
+}
+
 static short poll_connection(struct mf_process *process, const struct mf_fd *entry)
 {
 	const struct mf_connection *connection = mf_connection_of(process, entry);
@@ -131,7 +146,7 @@ static short poll_connection(struct mf_process *process, const struct mf_fd *ent
 	bool no_output = marks & MF_CONNECTION_SHUT_WRITE;
 	int events = 0;
 
-	if (no_input || mf_stream_bytes(&connection->input))
+	if (no_input || mf_stream_bytes(&connection->input) >= bytes_to_be_ready(connection))
 		events |= POLLIN | POLLRDNORM;
 	if (no_input)
 		events |= POLLRDHUP;
@@ -252,12 +267,20 @@ static bool is_over(const struct mf_connection *connection)
 	       (!connection->peer && !connection->of_role);
 }
 
-/* Everything that was asked for may come still: with MSG_WAITALL. */
-static bool waits_for_all(const struct mf_connection *connection, const struct mf_cursor *cursor,
-			  int64_t got, int flags)
+/* Is that less than it waits for, all that was asked for with MSG_WAITALL, and may more come still?
+ */
+static bool waits_for_more(const struct mf_connection *connection, const struct mf_cursor *cursor,
+			   uint64_t got, int flags)
 {
-	return flags & MSG_WAITALL && got >= 0 && cursor->left && !is_over(connection) &&
-	       mf_stream_room(&connection->input);
+	return (flags & MSG_WAITALL || got < mf_connection_low_water(connection)) && cursor->left &&
+	       !is_over(connection) && mf_stream_room(&connection->input);
+}
+
+/* The end of the stream, or the error that ended it. As tcp_recvmsg: a reset behind the end of the
+ * stream is not told to who reads. */
+static int64_t what_ended(struct mf_process *process, const struct mf_connection *connection)
+{
+	return connection->error == EPIPE ? 0 : -mf_connection_take_error(process, connection);
 }
 
 int64_t mf_connection_receive(struct mf_process *process, const struct mf_fd *entry,
@@ -273,16 +296,14 @@ int64_t mf_connection_receive(struct mf_process *process, const struct mf_fd *en
 	if (flags & MSG_ERRQUEUE)
 		return -EAGAIN;
 	mf_cursor_skip(cursor, before);
-	if (!mf_stream_bytes(&connection->input) && is_over(connection)) {
-		got = before ? 0 : -mf_connection_take_error(process, connection);
-		return before ? (int64_t)before : got;
-	}
+	if (!mf_stream_bytes(&connection->input) && is_over(connection))
+		return before ? (int64_t)before : what_ended(process, connection);
 	if (!mf_stream_bytes(&connection->input))
 		return block(process, entry, before, POLLIN, flags & MSG_DONTWAIT);
 	got = take(process, connection, cursor, flags);
 	if (got > 0 && peer && !(flags & MSG_PEEK))
 		mf_connection_has_room(process, peer);
-	if (waits_for_all(connection, cursor, got, flags) &&
+	if (got >= 0 && waits_for_more(connection, cursor, before + (uint64_t)got, flags) &&
 	    !(flags & MSG_PEEK && flags & MSG_DONTWAIT))
 		return block(process, entry, flags & MSG_PEEK ? 0 : before + (uint64_t)got, POLLIN,
 			     flags & MSG_DONTWAIT);

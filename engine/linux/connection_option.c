@@ -29,8 +29,11 @@ struct option {
 	int value; /* when it was never set */
 };
 
-#define BUFFER_LEAST 4608 /* SOCK_MIN_SNDBUF */
+/* SOCK_MIN_SNDBUF, SOCK_MIN_RCVBUF */
+#define SNDBUF_LEAST 4608
+#define RCVBUF_LEAST 2304
 #define BUFFER_MOST  425984
+#define LINGER2_MOST 120 /* TCP_FIN_TIMEOUT_MAX */
 
 static const struct option options[] = {
 	{SOL_SOCKET, SO_REUSEADDR, FLAG, 0},
@@ -87,6 +90,24 @@ static const struct option options[] = {
 	{IPPROTO_TCP, TCP_NOTSENT_LOWAT, NUMBER, 0},
 	{IPPROTO_TCP, TCP_CONGESTION, BYTES, 16},
 	{IPPROTO_TCP, TCP_INFO, STATE, 0},
+};
+
+/* Of a number; all others may be any. */
+static const struct bounds {
+	int level;
+	int name;
+	int least;
+	int most;
+} bounds[] = {
+	{IPPROTO_IP, IP_TTL, 1, 255},
+	{IPPROTO_IPV6, IPV6_UNICAST_HOPS, 0, 255},
+	{IPPROTO_IPV6, IPV6_TCLASS, 0, 255},
+	{IPPROTO_TCP, TCP_KEEPIDLE, 1, 32767},
+	{IPPROTO_TCP, TCP_KEEPINTVL, 1, 32767},
+	{IPPROTO_TCP, TCP_KEEPCNT, 1, 127},
+	{IPPROTO_TCP, TCP_SYNCNT, 1, 127},
+	{IPPROTO_TCP, TCP_USER_TIMEOUT, 0, INT32_MAX},
+	{IPPROTO_TCP, TCP_FASTOPEN, 0, INT32_MAX},
 };
 
 #define OPTIONS ((uint16_t)(sizeof(options) / sizeof(options[0])))
@@ -147,6 +168,8 @@ uint64_t mf_settings_span(const struct mf_socket_settings *settings, int name)
 
 	if (setting)
 		memcpy(&span, setting->value, sizeof(span));
+	if (span.tv_sec < 0)
+		return 0;
 	if (!span.tv_sec && !span.tv_usec)
 		return MF_FOREVER;
 	return (uint64_t)span.tv_sec * 1000000000ull + (uint64_t)span.tv_usec * 1000ull;
@@ -185,8 +208,9 @@ static int keep(struct mf_process *process, const struct mf_socket_settings *set
 	return 0;
 }
 
-/* A time: as Linux sock_set_timeout. */
-static int check_span(const void *value, size_t bytes)
+/* A time, as Linux sock_set_timeout takes it: one before now is no time at all, none and one that
+ * never comes are told as 0. */
+static int take_span(uint8_t *value, size_t bytes)
 {
 	struct timeval span;
 
@@ -195,7 +219,30 @@ static int check_span(const void *value, size_t bytes)
 	memcpy(&span, value, sizeof(span));
 	if (span.tv_usec < 0 || span.tv_usec >= 1000000)
 		return -EDOM;
-	return span.tv_sec < 0 || span.tv_sec > INT32_MAX ? -EINVAL : 0;
+	if (span.tv_sec < 0)
+		span = (struct timeval){.tv_sec = -1};
+	if (span.tv_sec > INT32_MAX)
+		span = (struct timeval){0};
+	memcpy(value, &span, sizeof(span));
+	return 0;
+}
+
+/* As Linux sk_setsockopt: the time stays when it is switched off. */
+static void take_linger(const struct mf_socket_settings *settings, uint8_t *value)
+{
+	struct linger linger, had = mf_settings_linger(settings);
+
+	memcpy(&linger, value, sizeof(linger));
+	linger.l_onoff = !!linger.l_onoff;
+	if (!linger.l_onoff)
+		linger.l_linger = had.l_linger;
+	memcpy(value, &linger, sizeof(linger));
+}
+
+static bool is_span(uint16_t option)
+{
+	return options[option].level == SOL_SOCKET &&
+	       (options[option].name == SO_RCVTIMEO || options[option].name == SO_SNDTIMEO);
 }
 
 static int set_bytes(struct mf_process *process, const struct mf_socket_settings *settings,
@@ -205,14 +252,15 @@ static int set_bytes(struct mf_process *process, const struct mf_socket_settings
 	uint8_t padded[16] = {0};
 	int ret = 0;
 
-	if (options[option].name == SO_RCVTIMEO || options[option].name == SO_SNDTIMEO)
-		ret = options[option].level == SOL_SOCKET ? check_span(value, bytes) : 0;
+	memcpy(padded, value, bytes < whole ? bytes : whole);
+	if (is_span(option))
+		ret = take_span(padded, bytes);
 	else if (options[option].level == SOL_SOCKET && bytes < whole)
 		ret = -EINVAL;
+	else if (options[option].level == SOL_SOCKET)
+		take_linger(settings, padded);
 	if (ret)
 		return ret;
-	bytes = bytes < whole ? bytes : whole;
-	memcpy(padded, value, bytes);
 	/* There is no network whose congestion could be controlled otherwise. */
 	if (options[option].level == IPPROTO_TCP && strncmp((char *)padded, "cubic", 16) &&
 	    strncmp((char *)padded, "reno", 16))
@@ -220,9 +268,47 @@ static int set_bytes(struct mf_process *process, const struct mf_socket_settings
 	return keep(process, settings, option, padded, whole);
 }
 
+static bool is_option(uint16_t option, int level, int name)
+{
+	return options[option].level == level && options[option].name == name;
+}
+
+/* What becomes of a number that is in its bounds. */
+static int settle_number(uint16_t option, int number)
+{
+	if (is_option(option, SOL_SOCKET, SO_RCVLOWAT))
+		return number < 0 ? INT32_MAX : number + !number;
+	if (is_option(option, IPPROTO_TCP, TCP_DEFER_ACCEPT))
+		return number < 0 ? 0 : number;
+	if (is_option(option, IPPROTO_TCP, TCP_LINGER2) && number <= 0)
+		return number ? -1 : options[option].value;
+	if (is_option(option, IPPROTO_TCP, TCP_LINGER2))
+		return number < LINGER2_MOST ? number : LINGER2_MOST;
+	/* The bits of congestion are TCP's own. */
+	if (is_option(option, IPPROTO_IP, IP_TOS) || is_option(option, IPPROTO_IPV6, IPV6_TCLASS))
+		return number & 0xfc;
+	return number;
+}
+
+/* 0, -EINVAL. Options of IP know a number for "as it was before". */
+static int check_number(uint16_t option, int *number)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+		if (!is_option(option, bounds[i].level, bounds[i].name))
+			continue;
+		if (*number == -1 && bounds[i].level != IPPROTO_TCP)
+			*number = options[option].value;
+		return *number < bounds[i].least || *number > bounds[i].most ? -EINVAL : 0;
+	}
+	return 0;
+}
+
 static int set_number(struct mf_process *process, const struct mf_socket_settings *settings,
 		      uint16_t option, const void *value, size_t bytes)
 {
+	int least = options[option].name == SO_SNDBUF ? SNDBUF_LEAST : RCVBUF_LEAST;
 	int number = 0;
 
 	if (!bytes)
@@ -233,13 +319,16 @@ static int set_number(struct mf_process *process, const struct mf_socket_setting
 		number = !!number;
 	if (options[option].kind == BUFFER) {
 		number = number < 0 || number > BUFFER_MOST / 2 ? BUFFER_MOST : number * 2;
-		number = number < BUFFER_LEAST ? BUFFER_LEAST : number;
+		number = number < least ? least : number;
 	}
+	if (check_number(option, &number))
+		return -EINVAL;
+	number = settle_number(option, number);
 	return keep(process, settings, option, &number, sizeof(number));
 }
 
-/* Which levels a socket of that domain has: 0, -EOPNOTSUPP, -ENOPROTOOPT. */
-static int check_level(const struct mf_fd *entry, int level)
+/* Which levels a socket of that domain has: 0, -EOPNOTSUPP; `other`: of IPv4, asked for IPv6. */
+static int check_level(const struct mf_fd *entry, int level, int other)
 {
 	int domain = mf_socket_domain(entry);
 
@@ -247,14 +336,14 @@ static int check_level(const struct mf_fd *entry, int level)
 		return 0;
 	if (domain == AF_UNIX)
 		return -EOPNOTSUPP;
-	return level == IPPROTO_IPV6 && domain == AF_INET ? -ENOPROTOOPT : 0;
+	return level == IPPROTO_IPV6 && domain == AF_INET ? other : 0;
 }
 
 int mf_within_set(struct mf_process *process, const struct mf_fd *entry, int level, int name,
 		  const void *value, size_t bytes)
 {
 	uint16_t option = find(level, name);
-	int ret = check_level(entry, level);
+	int ret = check_level(entry, level, -ENOPROTOOPT);
 
 	if (ret)
 		return ret;
@@ -294,18 +383,29 @@ static int told(struct mf_process *process, const struct mf_fd *entry, int name)
 	}
 }
 
+/* Of tcp_states.h; whose two ends are shut is closed, for nobody waits for anything. */
+static uint8_t tcp_state(const struct mf_process *process, const struct mf_fd *entry)
+{
+	uint32_t marks;
+
+	if (entry->kind == MF_FD_LISTENER)
+		return is_listening(process, entry) ? TCP_LISTEN : TCP_CLOSE;
+	marks = mf_connection_of(process, entry)->marks;
+	if (marks & MF_CONNECTION_RESET)
+		return TCP_CLOSE;
+	if (marks & MF_CONNECTION_SHUT_WRITE)
+		return marks & MF_CONNECTION_CLIENT ? TCP_CLOSE : TCP_FIN_WAIT2;
+	return marks & MF_CONNECTION_CLIENT ? TCP_CLOSE_WAIT : TCP_ESTABLISHED;
+}
+
 static size_t tell_state(struct mf_process *process, const struct mf_fd *entry, uint16_t option,
 			 uint8_t out[256])
 {
 	const struct ucred nobody = {.pid = 0, .uid = UINT32_MAX, .gid = UINT32_MAX};
-	struct tcp_info info = {.tcpi_state = TCP_CLOSE};
+	struct tcp_info info = {.tcpi_state = tcp_state(process, entry)};
 	int number;
 
 	if (options[option].level == IPPROTO_TCP) {
-		if (entry->kind == MF_FD_CONNECTION)
-			info.tcpi_state = TCP_ESTABLISHED;
-		else if (is_listening(process, entry))
-			info.tcpi_state = TCP_LISTEN;
 		memcpy(out, &info, sizeof(info));
 		return sizeof(info);
 	}
@@ -331,6 +431,8 @@ static size_t tell_bytes(const struct mf_socket_settings *settings, uint16_t opt
 		memcpy(out, setting->value, bytes);
 	else if (options[option].level == IPPROTO_TCP)
 		memcpy(out, "cubic", sizeof("cubic"));
+	if (is_span(option) && mf_settings_span(settings, options[option].name) == 0)
+		memset(out, 0, bytes);
 	return bytes;
 }
 
@@ -342,7 +444,7 @@ int mf_within_get(struct mf_process *process, const struct mf_fd *entry, int lev
 	uint8_t out[256] = {0};
 	size_t there;
 	int number;
-	int ret = check_level(entry, level);
+	int ret = check_level(entry, level, -EOPNOTSUPP);
 
 	if (ret)
 		return ret;

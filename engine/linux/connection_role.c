@@ -87,7 +87,10 @@ void mf_connection_reset(struct mf_process *process, uint32_t number)
 	if (connection->marks & MF_CONNECTION_RESET)
 		return;
 	/* As tcp_reset: who has seen the end of it finds a broken pipe. */
-	connection->error = connection->marks & MF_CONNECTION_CLIENT ? EPIPE : ECONNRESET;
+	connection->error =
+		connection->marks & MF_CONNECTION_CLIENT && !mf_connection_is_unix(connection)
+			? EPIPE
+			: ECONNRESET;
 	connection->marks |= MF_CONNECTION_RESET;
 	mf_connection_notify(process, connection, POLLIN | POLLOUT | POLLRDHUP | POLLHUP | POLLERR);
 }

@@ -73,11 +73,12 @@ static uint32_t room_of(const struct mf_connection *connection)
 	return room > MF_STREAM_BYTES / 3 ? (uint32_t)(room - MF_STREAM_BYTES / 3) : 0;
 }
 
-/* Nothing but bytes can come and go: no error to be told, no other end in this VM, no time limit.
- */
+/* Nothing but bytes can come and go: no error to be told, no other end in this VM, no number of
+ * them to be waited for. */
 static bool is_plain(const struct mf_connection *connection)
 {
 	return connection->of_role && !connection->peer && !connection->error &&
+	       mf_connection_low_water(connection) == 1 &&
 	       !(connection->marks & (MF_CONNECTION_RESET | MF_CONNECTION_SHUT_READ |
 				      MF_CONNECTION_ABORT | MF_CONNECTION_FULL));
 }
@@ -139,7 +140,7 @@ static void tell_fd(struct telling *telling, uint32_t number, const struct mf_fd
 	struct mf_process *process = telling->process;
 	struct mf_fast_fd *fd = NULL;
 
-	if (entry->users != 1)
+	if (entry->users != 1 || entry->flags & O_APPEND)
 		return;
 	if (entry->kind == MF_FD_LISTENER &&
 	    mf_listener_of(process, entry)->state == MF_LISTENER_LISTENS) {

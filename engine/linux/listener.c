@@ -170,6 +170,9 @@ int64_t mf_listener_bind(struct mf_process *process, const struct mf_fd *entry,
 	if (entry->kind != MF_FD_LISTENER || listener->name.bytes)
 		return -EINVAL;
 	mf_name_store(&name, given);
+	if (mf_settings_number(&listener->settings, IPPROTO_IPV6, IPV6_V6ONLY) &&
+	    mf_name_is_mapped(&name))
+		return -EINVAL;
 	if (name.bytes == PATH_OFFSET)
 		any_name(process, &name);
 	return take_name(process, listener, &name);

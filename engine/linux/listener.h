@@ -73,6 +73,8 @@ int mf_name_check(int domain, const struct mf_address *given);
 uint16_t mf_name_port(const struct mf_listener_name *name);
 void mf_name_set_port(struct mf_listener_name *name, uint16_t port);
 void mf_name_of_any(int domain, struct mf_listener_name *name);
+/* Is it one of IPv4, written as one of IPv6? */
+bool mf_name_is_mapped(const struct mf_listener_name *name);
 bool mf_names_meet(const struct mf_listener_name *a, const struct mf_listener_name *b);
 /* Does who connects to that address arrive there, without leaving the VM? */
 bool mf_name_reaches(const struct mf_listener_name *listener, const struct mf_listener_name *to);
@@ -101,6 +103,8 @@ void mf_connection_notify(struct mf_process *process, const struct mf_connection
 /* The other end has taken bytes: the program may write on. */
 void mf_connection_has_room(struct mf_process *process, const struct mf_connection *connection);
 
+bool mf_connection_is_unix(const struct mf_connection *connection);
+
 /* What went wrong with it, an errno or 0; told once (SO_ERROR, socket(7)). */
 int mf_connection_take_error(struct mf_process *process, const struct mf_connection *connection);
 
@@ -125,6 +129,13 @@ void mf_settings_replay(const struct mf_socket_settings *settings, int host);
 int mf_settings_number(const struct mf_socket_settings *settings, int level, int name);
 /* SO_RCVTIMEO, SO_SNDTIMEO: nanoseconds; MF_FOREVER. */
 uint64_t mf_settings_span(const struct mf_socket_settings *settings, int name);
+/* SO_RCVLOWAT: who reads waits for so many bytes. */
+static inline uint64_t mf_connection_low_water(const struct mf_connection *connection)
+{
+	return connection->settings.count ? (uint64_t)mf_settings_number(&connection->settings,
+									 SOL_SOCKET, SO_RCVLOWAT)
+					  : 1;
+}
 /* SO_LINGER. */
 struct linger mf_settings_linger(const struct mf_socket_settings *settings);
 /* Is it to be thrown away when it is closed: SO_LINGER of no time? */

@@ -16,8 +16,20 @@ static void leave_listener(struct mf_process *process, const struct mf_guest_lis
 	*(struct mf_guest_listener *)listener = (struct mf_guest_listener){0};
 }
 
+/* Who connects, if he has no name: at the loopback address of the kind that he connects to. */
+static void name_client(struct mf_process *process, const struct mf_fd *entry,
+			const struct mf_address *given, struct mf_listener_name *name)
+{
+	struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+	bool is_six =
+		mf_socket_domain(entry) == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&given->in6.sin6_addr);
+
+	mf_name_of_client(mf_socket_domain(entry), is_six ? (struct sockaddr *)&six : NULL,
+			  is_six ? sizeof(six) : 0, MF_DIRTY(process, ports_given)++, name);
+}
+
 static int64_t connect_within(struct mf_process *process, const struct mf_fd *entry,
-			      const struct mf_guest_listener *to)
+			      const struct mf_guest_listener *to, const struct mf_address *given)
 {
 	const struct mf_guest_listener *own = mf_listener_of(process, entry);
 	const struct mf_linux *lx = mf_linux(process);
@@ -28,8 +40,7 @@ static int64_t connect_within(struct mf_process *process, const struct mf_fd *en
 	struct mf_fd *end;
 
 	if (!name.bytes)
-		mf_name_of_client(mf_socket_domain(entry), NULL, 0,
-				  MF_DIRTY(process, ports_given)++, &name);
+		name_client(process, entry, given, &name);
 	far = mf_connection_make(process, to, &name);
 	near = far < MF_CONNECTIONS ? mf_connection_make(process, own, &name) : far;
 	if (near == MF_CONNECTIONS) {
@@ -50,6 +61,20 @@ static int64_t connect_within(struct mf_process *process, const struct mf_fd *en
 	end->object = near;
 	mf_listener_append(process, to, far);
 	mf_fd_notify(process, entry, POLLOUT | POLLWRNORM);
+	if (mf_socket_domain(entry) == AF_UNIX || !(entry->flags & O_NONBLOCK))
+		return 0;
+	here->marks |= MF_CONNECTION_BEGUN;
+	return -EINPROGRESS;
+}
+
+/* connect() of one that is connected: the first one behind EINPROGRESS is told that it worked. */
+static int64_t connect_again(struct mf_process *process, const struct mf_fd *entry)
+{
+	const struct mf_connection *connection = mf_connection_of(process, entry);
+
+	if (!(connection->marks & MF_CONNECTION_BEGUN))
+		return -EISCONN;
+	mf_connection_rw(process, connection)->marks &= ~(uint32_t)MF_CONNECTION_BEGUN;
 	return 0;
 }
 
@@ -110,15 +135,19 @@ int64_t mf_listener_connect(struct mf_process *process, const struct mf_fd *entr
 	int opened = -1;
 	int ret;
 
-	if (entry->kind == MF_FD_CONNECTION ||
-	    mf_listener_of(process, entry)->state == MF_LISTENER_LISTENS)
+	if (entry->kind == MF_FD_CONNECTION)
+		return connect_again(process, entry);
+	if (mf_listener_of(process, entry)->state == MF_LISTENER_LISTENS)
 		return mf_socket_domain(entry) == AF_UNIX ? -EINVAL : -EISCONN;
 	/* To no family: the end of a connection that there is not. */
 	if (given->bytes >= sizeof(sa_family_t) && given->any.sa_family == AF_UNSPEC)
 		return 0;
+	ret = mf_name_check(mf_socket_domain(entry), given);
+	if (ret)
+		return ret;
 	to = mf_listener_find(process, mf_socket_domain(entry), given);
 	if (to)
-		return connect_within(process, entry, to);
+		return connect_within(process, entry, to, given);
 	ret = mf_address_check(process, entry, MF_NET_CONNECT, given, &host, &opened);
 	if (opened >= 0)
 		close(opened);

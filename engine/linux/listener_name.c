@@ -135,6 +135,13 @@ static struct in6_addr address_of(const struct mf_listener_name *name, bool *any
 	return address;
 }
 
+bool mf_name_is_mapped(const struct mf_listener_name *name)
+{
+	struct mf_listener_name copy = *name;
+
+	return family_of(name) == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6_of(&copy)->sin6_addr);
+}
+
 bool mf_names_meet(const struct mf_listener_name *a, const struct mf_listener_name *b)
 {
 	struct in6_addr first, second;

@@ -215,9 +215,11 @@ int64_t mf_sys_splice(struct mf_process *process, const uint64_t arg[6])
 		return ret;
 	if (!is_pipe(sides.in) && !is_pipe(sides.out))
 		return -EINVAL;
+	if ((arg[1] && is_pipe(sides.in)) || (arg[3] && is_pipe(sides.out)))
+		return -ESPIPE;
 	if ((arg[1] && !(mf_fd_ops(sides.in)->traits & MF_FD_SEEKS)) ||
 	    (arg[3] && !(mf_fd_ops(sides.out)->traits & MF_FD_SEEKS)))
-		return -ESPIPE;
+		return -EINVAL;
 	if (sides.out->flags & O_APPEND && sides.out->kind == MF_FD_FILE)
 		return -EINVAL;
 	sides.in_offset = arg[1];

@@ -404,6 +404,7 @@ enum mf_connection_mark {
 	MF_CONNECTION_SHUT_READ = 8,   /* the program reads no more */
 	MF_CONNECTION_SHUT_WRITE = 16, /* the program writes no more */
 	MF_CONNECTION_FULL = 32,       /* it has met a full buffer: it is to be told of room */
+	MF_CONNECTION_BEGUN = 128,     /* connect() has not been told yet that it is there */
 	MF_CONNECTION_ABORT = 64,      /* the program has thrown it away (SO_LINGER of 0) */
 };
 

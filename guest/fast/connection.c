@@ -303,18 +303,24 @@ int64_t fast_sendmsg(const struct call *call)
 	return transmit(fd, &pieces, (uint32_t)call->rdx);
 }
 
-/* It writes what the kernel writes: that the message has no flags and no name. */
+/* The message has no flags, which is written behind what was received; that it can be is known
+ * before. */
 int64_t fast_recvmsg(const struct call *call)
 {
 	struct msghdr *to = (struct msghdr *)call->rsi;
 	struct pieces pieces;
-	uint32_t none = 0;
+	uint32_t flags;
+	int64_t got;
 
 	if (!fast_find(call->rdi, MF_FAST_CONNECTION) || !take_message(call, &pieces))
 		return MF_FAST_NOT_HERE;
-	copy(&to->msg_flags, &none, sizeof(none));
-	copy(&to->msg_namelen, &none, sizeof(none));
-	return receive(call->rdi, &pieces, (uint32_t)call->rdx);
+	copy(&flags, &to->msg_flags, sizeof(flags));
+	copy(&to->msg_flags, &flags, sizeof(flags));
+	got = receive(call->rdi, &pieces, (uint32_t)call->rdx);
+	flags = 0;
+	if (got >= 0)
+		copy(&to->msg_flags, &flags, sizeof(flags));
+	return got;
 }
 
 int64_t fast_close(const struct call *call)

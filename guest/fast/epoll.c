@@ -103,6 +103,8 @@ int64_t fast_epoll_ctl(const struct call *call)
 	item = find_item(epoll->fd, fd->fd);
 	if (op == EPOLL_CTL_ADD ? item != NULL : !item)
 		return MF_FAST_NOT_HERE;
+	if (op == EPOLL_CTL_MOD && item->events & EPOLLEXCLUSIVE)
+		return MF_FAST_NOT_HERE;
 	if (op == EPOLL_CTL_DEL) {
 		item->epoll = -1;
 	} else {

@@ -9,6 +9,8 @@
 
 #include "guest/fast/fast.h"
 
+#define KEEP_MOST 127 /* MAX_TCP_KEEPCNT; the others may be more */
+
 static uint64_t status_flags(const struct mf_fast_fd *fd)
 {
 	return O_RDWR | (fd->flags & MF_FAST_NONBLOCK ? O_NONBLOCK : 0);
@@ -70,8 +72,9 @@ int64_t fast_ioctl(const struct call *call)
 	return set_nonblock(fd, on);
 }
 
-/* Those that say how, and are taken whatever their value is. */
-static bool is_harmless(const struct mf_fast_fd *fd, uint64_t level, uint64_t option)
+/* Those that say how, and are taken with any such value. */
+static bool is_harmless(const struct mf_fast_fd *fd, uint64_t level, uint64_t option,
+			uint32_t value)
 {
 	if (!(fd->flags & MF_FAST_SETS))
 		return false;
@@ -79,8 +82,9 @@ static bool is_harmless(const struct mf_fast_fd *fd, uint64_t level, uint64_t op
 		return option == SO_KEEPALIVE || option == SO_REUSEADDR;
 	if (level != IPPROTO_TCP || !(fd->flags & MF_FAST_INET))
 		return false;
-	return option == TCP_NODELAY || option == TCP_QUICKACK || option == TCP_KEEPIDLE ||
-	       option == TCP_KEEPINTVL || option == TCP_KEEPCNT;
+	return option == TCP_NODELAY || option == TCP_QUICKACK ||
+	       ((option == TCP_KEEPIDLE || option == TCP_KEEPINTVL || option == TCP_KEEPCNT) &&
+		value >= 1 && value <= KEEP_MOST);
 }
 
 int64_t fast_setsockopt(const struct call *call)
@@ -90,10 +94,11 @@ int64_t fast_setsockopt(const struct call *call)
 	uint32_t value;
 
 	if (!fd || !entry || (uint32_t)call->r8 != sizeof(value) ||
-	    !is_harmless(fd, (uint32_t)call->rsi, (uint32_t)call->rdx) ||
 	    !is_user(call->r10, sizeof(value)))
 		return MF_FAST_NOT_HERE;
 	copy(&value, (const void *)call->r10, sizeof(value));
+	if (!is_harmless(fd, (uint32_t)call->rsi, (uint32_t)call->rdx, value))
+		return MF_FAST_NOT_HERE;
 	copy(entry->bytes, &value, sizeof(value));
 	fast_logged(entry, SYS_setsockopt, 0, call->rdi, (uint32_t)call->rsi, (uint32_t)call->rdx,
 		    0);
