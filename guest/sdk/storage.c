@@ -1,44 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The storage side of the channels. One look over the active channels takes at most one call from
- * each, so that none is kept waiting by another's flood; calls that write are answered together,
- * after their commit. A channel's own indices live in the control area alone.
+ * Storage programs: functions by number, and the look over the channels. A look takes a few calls of
+ * each active channel, so that none is kept waiting by another's flood. Of a program without
+ * transactions of its own, calls that write are answered together, after their commit.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <mayfly/abi/ring_ops.h>
-#include <mayfly/abi/store.h>
 #include <mayfly/sdk.h>
-#include <mayfly/storage.h>
 
-#define BATCH_MAX  256u
-#define LOOKS_MASK 63u /* looks between two at the clock */
+#include "storage_channel.h"
+
+#define BATCH_MAX      256u
+#define LOOKS_MASK     63u          /* looks between two at the clock */
+#define TAKE_MAX_CALLS 16u          /* of a channel, a look */
+#define TAKE_MAX_BYTES (256u << 10) /* likewise; one call may have more */
 
 /* A call that was made and waits for its group's commit. */
-struct held {
-	uint32_t channel;
-	uint32_t function;
-	uint64_t id;
+struct made {
+	struct mf_storage_held *held;
 	int status;
-	void *out; /* owned */
-	size_t out_bytes;
 };
 
-static struct mf_abi_store_control *const control = (void *)MF_STORE_CONTROL_VA;
 static struct mf_storage_function functions[MF_STORAGE_FUNCTIONS_MAX + 1]; /* and resolve */
 static unsigned int function_count;
 static const struct mf_storage_group *group;
-static struct held batch[BATCH_MAX];
+static const struct mf_storage_transactions *transactions;
+static struct made batch[BATCH_MAX];
 static size_t batched;
+static bool group_begun;
 static int group_status;
 static uint8_t *in_buffer;
 static uint8_t *out_buffer;
-static uint32_t ring_bytes;
-static uint32_t channels;
-static uint64_t window_bytes;
-static bool wake_somebody;
 
 static uint32_t payload_max(void)
 {
@@ -94,157 +88,98 @@ int mf_storage_declare(const struct mf_storage_function *function)
 	return declare(function);
 }
 
-static struct mf_abi_channel *window_of(uint32_t channel)
-{
-	return (void *)(MF_STORE_CHANNELS_VA + channel * window_bytes);
-}
-
-/* This side's view of the replies; false when what the other side says cannot be. */
-static bool view_replies(uint32_t channel, struct mf_ring *ring)
-{
-	struct mf_abi_channel *window = window_of(channel);
-
-	mf_ring_init(ring, (uint8_t *)window + MF_CHANNEL_HEAD_BYTES + ring_bytes, ring_bytes,
-		     &window->reply_tail, &window->reply_head);
-	ring->mine = MF_STORE_CHANNEL(control, channel)->reply_tail;
-	ring->seen = mf_load_acquire(&window->reply_head.at);
-	return ring->mine - ring->seen <= ring_bytes && ring->seen % MF_RING_ALIGN == 0;
-}
-
-static void view_requests(uint32_t channel, struct mf_ring *ring)
-{
-	struct mf_abi_channel *window = window_of(channel);
-
-	mf_ring_init(ring, (uint8_t *)window + MF_CHANNEL_HEAD_BYTES, ring_bytes,
-		     &window->request_tail, &window->request_head);
-	ring->mine = ring->seen = MF_STORE_CHANNEL(control, channel)->request_head;
-}
-
-/* Done with the channel for now: the engine may wipe it. Whoever sleeps is to be woken. */
-static void let_go(uint32_t channel)
-{
-	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(control, channel);
-
-	mf_fence();
-	if (mf_load_acquire(&state->parked))
-		wake_somebody = true;
-	mf_store_release(&state->busy, 0);
-}
-
-static void give_up(uint32_t channel)
-{
-	MF_STORE_CHANNEL(control, channel)->broken = 1;
-	let_go(channel);
-}
-
-static void reply(uint32_t channel, uint32_t function, uint64_t id, int status, const void *out,
-		  size_t bytes)
-{
-	struct mf_piece piece = {out, (uint32_t)bytes};
-	struct mf_ring ring;
-
-	if (!view_replies(channel, &ring)) {
-		give_up(channel);
-		return;
-	}
-	MF_STORE_CHANNEL(control, channel)->wrote = 1;
-	MF_STORE_CHANNEL(control, channel)->reply_tail =
-		ring.mine + mf_ring_padded((uint32_t)(sizeof(struct mf_abi_message) + bytes));
-	if (mf_ring_put(&ring, function, id, status, &piece, 1)) {
-		give_up(channel);
-		return;
-	}
-	control->calls++;
-	let_go(channel);
-}
-
-static void hold(uint32_t channel, const struct mf_abi_message *message, int status,
-		 const struct mf_storage_call *call)
-{
-	struct held *held = &batch[batched++];
-
-	*held = (struct held){channel, message->function, message->id, status, NULL, 0};
-	if (!call->out_bytes)
-		return;
-	held->out = malloc(call->out_bytes);
-	if (!held->out) {
-		held->status = -ENOMEM;
-		return;
-	}
-	memcpy(held->out, call->out, call->out_bytes);
-	held->out_bytes = call->out_bytes;
-}
+/* ---- groups ---- */
 
 /* Whoever sleeps and has a reply goes on now. */
 static void wake(void)
 {
-	if (!wake_somebody)
+	if (!mf_wake_somebody)
 		return;
-	wake_somebody = false;
+	mf_wake_somebody = false;
 	mf_sdk_exit(MF_CALL_CHANNEL_WAKE, NULL, 0, 0);
 }
 
 /* Commit what this look has gathered, then answer it. */
 static void end_group(void)
 {
-	if (!batched)
+	if (!group_begun)
 		return;
 	wake(); /* a commit takes its time: those who read need not wait for it */
 	if (!group_status && group && group->commit)
 		group_status = group->commit(group->arg);
-	control->commits++;
-	for (size_t i = 0; i < batched; i++) {
-		struct held *held = &batch[i];
-		bool ok = !group_status;
-
-		reply(held->channel, held->function, held->id, ok ? held->status : group_status,
-		      held->out, ok ? held->out_bytes : 0);
-		free(held->out);
-	}
+	mf_control()->commits++;
+	for (size_t i = 0; i < batched; i++)
+		mf_storage_answer(batch[i].held, group_status ? group_status : batch[i].status,
+				  !group_status);
 	batched = 0;
+	group_begun = false;
 }
 
 static void begin_group(void)
 {
+	group_begun = true;
 	group_status = group && group->begin ? group->begin(group->arg) : 0;
 }
+
+/* Whether the reply is to wait for the group. */
+static int hold(const struct mf_storage_call *call, int status)
+{
+	struct mf_storage_held *held = mf_storage_hold(call);
+
+	if (!held)
+		return -ENOMEM;
+	batch[batched++] = (struct made){held, status};
+	if (batched == BATCH_MAX)
+		end_group();
+	return MF_STORAGE_LATER;
+}
+
+/* ---- calls ---- */
 
 static void make_call(uint32_t channel, const struct mf_storage_function *function,
 		      const struct mf_abi_message *message)
 {
+	bool grouped = function->writes && !transactions;
 	struct mf_storage_call call = {.in = in_buffer,
 				       .in_bytes = message->size_bytes - sizeof(*message),
 				       .out = out_buffer,
-				       .out_room = function->out_max};
+				       .out_room = function->out_max,
+				       .channel = channel,
+				       .bound = mf_state_of(channel)->bound,
+				       .function = message->function,
+				       .id = message->id};
 	int status;
 
-	if (function->writes && !batched)
+	if (grouped && !group_begun)
 		begin_group();
-	status = function->writes && group_status ? group_status
-						  : function->call(&call, function->arg);
+	status = grouped && group_status ? group_status : function->call(&call, function->arg);
 	if (call.out_bytes > call.out_room)
 		call.out_bytes = 0, status = -EOVERFLOW;
-	if (!function->writes)
-		reply(channel, message->function, message->id, status, call.out, call.out_bytes);
-	else
-		hold(channel, message, status, &call);
-	if (batched == BATCH_MAX)
-		end_group();
+	if (grouped && status != MF_STORAGE_LATER) {
+		status = hold(&call, status);
+		call.out_bytes = status < 0 ? 0 : call.out_bytes;
+	}
+	if (status != MF_STORAGE_LATER)
+		mf_line_reply(channel, call.function, call.id, status, call.out, call.out_bytes);
 }
 
-/* The reply's room is made sure of before the call is taken: who does not read waits for itself. */
-static bool has_room(uint32_t channel, size_t out_bytes)
+/* A request's transaction that died with an earlier program: nothing may be added to it. */
+static bool is_lost(uint32_t channel)
 {
-	struct mf_ring replies;
-
-	if (!view_replies(channel, &replies))
-		return true; /* the reply will find it broken */
-	return ring_bytes - (replies.mine - replies.seen) >=
-	       mf_ring_padded((uint32_t)(sizeof(struct mf_abi_message) + out_bytes));
+	return transactions && mf_lines[channel].lost && mf_state_of(channel)->bound;
 }
 
-/* Take the channel's next call, if there is a whole one. */
-static bool take(uint32_t channel)
+static bool may_take(uint32_t channel, const struct mf_storage_function *function)
+{
+	bool waits = transactions && ((function && function->writes) || mf_lines[channel].flights);
+
+	if (waits && !transactions->is_ready(transactions->arg))
+		return false;
+	return mf_line_has_room(channel, function ? function->out_max : 0);
+}
+
+/* Take the channel's next call, if there is a whole one. Returns its bytes; 0: there is none. */
+static uint32_t take(uint32_t channel)
 {
 	const struct mf_storage_function *function;
 	struct mf_abi_message message;
@@ -252,102 +187,176 @@ static bool take(uint32_t channel)
 	uint32_t bytes;
 	int found;
 
-	view_requests(channel, &requests);
+	mf_view_requests(channel, &requests);
 	found = mf_ring_peek(&requests, &message);
 	if (found < 0)
-		give_up(channel);
+		mf_line_give_up(channel);
 	function = found > 0 ? find(message.function) : NULL;
-	if (found <= 0 || !has_room(channel, function ? function->out_max : 0)) {
-		if (found >= 0)
-			mf_store_release(&MF_STORE_CHANNEL(control, channel)->busy, 0);
-		return false;
-	}
+	/* The reply's room is made sure of before: who does not read waits for itself. */
+	if (found <= 0 || !may_take(channel, function))
+		return 0;
 	bytes = message.size_bytes - (uint32_t)sizeof(message);
 	if (function && bytes <= function->in_max)
 		mf_ring_read(&requests, 0, in_buffer, bytes);
 	mf_ring_next(&requests, message.size_bytes);
-	MF_STORE_CHANNEL(control, channel)->request_head = requests.mine;
-	if (!function || bytes > function->in_max)
-		reply(channel, message.function, message.id, function ? -E2BIG : -ENOSYS, NULL, 0);
+	mf_state_of(channel)->request_head = requests.mine;
+	if (!function || bytes > function->in_max || is_lost(channel))
+		mf_line_reply(channel, message.function, message.id,
+			      !function			  ? -ENOSYS
+			      : bytes > function->in_max ? -E2BIG
+							  : -ECONNRESET,
+			      NULL, 0);
 	else
 		make_call(channel, function, &message);
+	return message.size_bytes;
+}
+
+static bool has_calls(uint32_t channel)
+{
+	return mf_load_acquire(&mf_window_of(channel)->request_tail.at) !=
+	       mf_state_of(channel)->request_head;
+}
+
+static bool has_order(uint32_t channel)
+{
+	const struct mf_abi_store_channel *state = mf_state_of(channel);
+
+	return mf_load_acquire(&state->order) == MF_STORE_ORDER_COMMIT && !state->verdict &&
+	       !mf_lines[channel].flights;
+}
+
+/* No call follows an order: what is in the ring by now comes first. */
+static bool carry_out(uint32_t channel)
+{
+	int status = 0;
+
+	if (transactions && !transactions->is_ready(transactions->arg))
+		return false;
+	mf_lines[channel].flights++;
+	if (is_lost(channel))
+		status = -ECONNRESET;
+	else if (transactions)
+		status = transactions->order(channel, transactions->arg);
+	if (status != MF_STORAGE_LATER)
+		mf_storage_verdict(channel, status);
 	return true;
 }
 
-static bool is_active(uint32_t channel)
+/* ---- requests ---- */
+
+/* The request is over: what is not committed of it is not to be. */
+static void drop(uint32_t channel)
 {
-	return __atomic_load_n(&control->active[channel / 64], __ATOMIC_ACQUIRE) >> (channel % 64) &
-	       1;
+	struct line *line = &mf_lines[channel];
+
+	if (line->open && transactions)
+		transactions->drop(channel, transactions->arg);
+	line->open = line->lost = false;
 }
+
+/* Is it another request than the one that is known here? The channel is entered. */
+static void meet(uint32_t channel)
+{
+	const struct mf_abi_store_channel *state = mf_state_of(channel);
+	struct line *line = &mf_lines[channel];
+
+	if (line->open && (state->request != line->request ||
+			   (!state->wrote && !state->request_head && !line->flights)))
+		drop(channel);
+	if (line->open)
+		return;
+	line->open = true;
+	line->request = state->request;
+	line->lost = state->wrote;
+}
+
+/* Requests that ended without an order. */
+static void look_for_ends(uint32_t word, uint64_t active)
+{
+	uint32_t end = (word + 1) * 64 < mf_control()->channels ? (word + 1) * 64
+								: mf_control()->channels;
+
+	for (uint32_t channel = word * 64; channel < end; channel++)
+		if (mf_lines[channel].open && !mf_lines[channel].flights &&
+		    !(active >> (channel % 64) & 1))
+			drop(channel);
+}
+
+/* ---- the look ---- */
 
 static bool visit(uint32_t channel)
 {
-	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(control, channel);
+	bool worked = false;
+	uint32_t bytes = 0;
+	uint32_t got;
 
-	/* An unlocked look first: most channels have nothing. A call that waits for its commit
-	 * keeps its channel busy. */
-	if (state->busy || state->broken ||
-	    mf_load_acquire(&window_of(channel)->request_tail.at) == state->request_head)
+	/* An unlocked look first: most channels have nothing. */
+	if (mf_state_of(channel)->broken || (!has_calls(channel) && !has_order(channel)))
 		return false;
-	__atomic_store_n(&state->busy, 1, __ATOMIC_RELAXED);
-	mf_fence();
-	if (!is_active(channel)) {
-		mf_store_release(&state->busy, 0);
+	if (!mf_line_enter(channel))
 		return false;
+	meet(channel);
+	for (unsigned int i = 0; i < TAKE_MAX_CALLS && bytes < TAKE_MAX_BYTES; i++) {
+		got = mf_state_of(channel)->broken ? 0 : take(channel);
+		if (!got)
+			break;
+		mf_control()->turns++;
+		bytes += got;
+		worked = true;
 	}
-	return take(channel);
+	if (has_order(channel) && !mf_state_of(channel)->broken && !has_calls(channel))
+		worked |= carry_out(channel);
+	mf_line_leave(channel);
+	return worked;
 }
 
 /* One look over all active channels. */
 static bool look(void)
 {
+	uint32_t channels = mf_control()->channels;
 	uint32_t words = (channels + 63) / 64;
 	bool worked = false;
 
 	for (uint32_t word = 0; word < words; word++) {
-		uint64_t bits = __atomic_load_n(&control->active[word], __ATOMIC_ACQUIRE);
+		uint64_t active =
+			__atomic_load_n(&mf_control()->active[word], __ATOMIC_ACQUIRE);
 
-		for (; bits; bits &= bits - 1) {
+		for (uint64_t bits = active; bits; bits &= bits - 1) {
 			uint32_t channel = word * 64 + (uint32_t)__builtin_ctzll(bits);
 
-			if (channel < channels && visit(channel)) {
-				control->turns++;
-				worked = true;
-			}
+			if (channel < channels)
+				worked |= visit(channel);
 		}
+		look_for_ends(word, active);
 	}
 	end_group();
-	control->turns++;
+	if (transactions)
+		worked |= transactions->turn(transactions->arg);
+	mf_control()->turns++;
 	return worked;
-}
-
-static int open_control(void)
-{
-	if (!mf_inside() || control->magic != MF_STORE_MAGIC)
-		return -ENXIO;
-	if (control->version != MF_STORE_VERSION)
-		return -EPROTO;
-	ring_bytes = control->ring_bytes;
-	channels = control->channels;
-	window_bytes = control->window_bytes;
-	in_buffer = aligned_alloc(16, ring_bytes);
-	out_buffer = aligned_alloc(16, ring_bytes);
-	return in_buffer && out_buffer ? 0 : -ENOMEM;
 }
 
 static int check_functions(void)
 {
+	uint32_t most = mf_control()->ring_bytes - (uint32_t)sizeof(struct mf_abi_message);
+
 	for (unsigned int i = 0; i < function_count; i++)
-		if (functions[i].in_max > ring_bytes - sizeof(struct mf_abi_message) ||
-		    functions[i].out_max > ring_bytes - sizeof(struct mf_abi_message))
+		if (functions[i].in_max > most || functions[i].out_max > most)
 			return -EMSGSIZE;
 	return 0;
+}
+
+static int make_buffers(void)
+{
+	in_buffer = aligned_alloc(16, mf_control()->ring_bytes);
+	out_buffer = aligned_alloc(16, mf_control()->ring_bytes);
+	return in_buffer && out_buffer ? 0 : -ENOMEM;
 }
 
 /* Look again and again for as long as the engine wants it; true when there was something. */
 static bool poll_channels(void)
 {
-	uint32_t poll_ns = mf_load_acquire(&control->poll_ns);
+	uint32_t poll_ns = mf_load_acquire(&mf_control()->poll_ns);
 	uint64_t end = poll_ns ? mf_clock_ns() + poll_ns : 0;
 
 	for (uint32_t looks = 1; poll_ns; looks++) {
@@ -360,27 +369,45 @@ static bool poll_channels(void)
 	return false;
 }
 
-int mf_storage_serve(const struct mf_storage_group *with)
+static bool rest(void)
+{
+	return transactions && transactions->rest(transactions->arg);
+}
+
+static int serve(void)
 {
 	struct mf_storage_function own = {
 		.number = MF_STORE_RESOLVE, .in_max = 256, .out_max = 4, .call = resolve};
-	int ret = open_control();
+	int ret = mf_lines_open();
 
+	if (!ret)
+		ret = make_buffers();
 	if (!ret)
 		ret = check_functions();
 	if (!ret)
 		ret = declare(&own);
 	if (ret)
 		return ret;
-	group = with;
 	/* The ready point: calls are taken behind it only, under their own deadline. */
 	mf_sdk_exit(MF_CALL_CHANNEL_WAIT, NULL, 0, 0);
 	for (;;) {
-		bool worked = look() || poll_channels();
+		bool worked = look() || rest() || poll_channels();
 
-		if (wake_somebody)
+		if (mf_wake_somebody)
 			wake();
 		else if (!worked)
 			mf_sdk_exit(MF_CALL_CHANNEL_WAIT, NULL, 0, 0);
 	}
+}
+
+int mf_storage_serve(const struct mf_storage_group *with)
+{
+	group = with;
+	return serve();
+}
+
+int mf_storage_serve_transactions(const struct mf_storage_transactions *with)
+{
+	transactions = with;
+	return serve();
 }

@@ -7,10 +7,34 @@
 
 #include <mayfly/sdk.h>
 
-#include "kv.h"
+#include "call.h"
+#include "commit.h"
+#include "env.h"
+#include "session.h"
+
+#define READERS_SPARE 20u /* snapshots beside those of the channels' transactions */
+
+static int begin(const char *folder, size_t map_bytes, uint32_t channels)
+{
+	int ret;
+
+	if (kv_env_open(folder, map_bytes, channels + READERS_SPARE))
+		return 1;
+	ret = kv_calls_declare();
+	if (!ret)
+		ret = kv_scan_calls_declare();
+	if (!ret)
+		ret = kv_sessions_open(channels);
+	if (!ret)
+		ret = kv_commit_start(false);
+	if (ret)
+		fprintf(stderr, "%s: the store cannot begin: %s\n", folder, strerror(-ret));
+	return ret;
+}
 
 int main(int argc, char **argv)
 {
+	const struct mf_abi_store_control *control = (void *)MF_STORE_CONTROL_VA;
 	int ret;
 
 	if (argc != 3 || !mf_inside()) {
@@ -18,9 +42,9 @@ int main(int argc, char **argv)
 				"its VM only\n");
 		return 2;
 	}
-	if (kv_open(argv[1], strtoull(argv[2], NULL, 10)))
+	if (begin(argv[1], strtoull(argv[2], NULL, 10), control->channels))
 		return 1;
-	ret = mf_storage_serve(&kv_group);
+	ret = mf_storage_serve_transactions(&kv_transactions);
 	fprintf(stderr, "cannot serve the channels: %s%s\n", strerror(-ret),
 		ret == -ENOMEM ? "; raise --store-memory" : "");
 	return 1;

@@ -34,9 +34,14 @@ struct mf_storage_call {
 	void *out;        /* where the reply goes, 16-byte aligned */
 	size_t out_room;  /* the function's out_max */
 	size_t out_bytes; /* set by the function; 0 at first */
+	uint32_t channel; /* whose call it is: 0.., one a request VM */
+	bool bound;       /* it is part of its request's transaction */
+	uint32_t function;
+	uint64_t id; /* the caller's */
 };
 
-/* Returns 0 or a negative errno; with either, out_bytes of reply. */
+/* Returns 0 or a negative errno; with either, out_bytes of reply. Or MF_STORAGE_LATER. */
+#define MF_STORAGE_LATER 1
 typedef int mf_storage_fn(struct mf_storage_call *call, void *arg);
 
 struct mf_storage_function {
@@ -64,6 +69,45 @@ struct mf_storage_group {
 	int (*commit)(void *arg);
 	void *arg;
 };
+
+/*
+ * A call that is answered later: keep it, return MF_STORAGE_LATER, and answer it once. Its reply is
+ * what `out` holds now. NULL: no memory.
+ */
+struct mf_storage_held;
+struct mf_storage_held *mf_storage_hold(const struct mf_storage_call *call);
+/* With the reply, if `whole`; without, otherwise. */
+void mf_storage_answer(struct mf_storage_held *held, int status, bool whole);
+/* The function returns another value after all: nothing was held. */
+void mf_storage_let_go(struct mf_storage_held *held);
+
+/*
+ * For programs that make all calls of a request one transaction (docs/decisions/0033). Others leave
+ * it: each of their calls is a transaction of its own, and a request's commit finds nothing to do.
+ */
+struct mf_storage_transactions {
+	/* The engine orders that channel's request to be committed. 0, a negative errno, or
+	 * MF_STORAGE_LATER: mf_storage_verdict() says it. */
+	int (*order)(uint32_t channel, void *arg);
+	/* What the channel's request has not committed is to be forgotten: it is over. */
+	void (*drop)(uint32_t channel, void *arg);
+	/* False: functions that write, and orders, have to wait for now. */
+	bool (*is_ready)(void *arg);
+	/* Once a look over the channels. True: something was done. */
+	bool (*turn)(void *arg);
+	/* There is nothing to be found in any channel: wait for what is under way elsewhere. False:
+	 * nothing is. */
+	bool (*rest)(void *arg);
+	void *arg;
+};
+
+/* The channel's request has something to commit. Before the reply that says so. */
+void mf_storage_set_pending(uint32_t channel, bool pending);
+void mf_storage_verdict(uint32_t channel, int status);
+
+/* As mf_storage_serve(). Functions that write are answered when they return, or hold their calls
+ * themselves. */
+int mf_storage_serve_transactions(const struct mf_storage_transactions *transactions);
 
 /*
  * Serve; that is the ready point. Returns only when it cannot: -ENXIO (not in a storage VM),

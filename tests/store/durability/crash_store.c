@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Mayfly's storage program that dies by itself, at a random one of the points that it passes: at a
- * group's beginning, between its calls' last and the commit, before, within and after each write
- * and each sync of LMDB's, after the commit and before its replies. One start in sixteen dies while
+ * transaction's end, before its group's commit, before, within and after each write and each sync
+ * of LMDB's, after the commit and before its replies. One start in sixteen dies while
  * the store is opened. It says where.
  */
 #include <stdio.h>
@@ -13,7 +13,8 @@
 
 #include <mayfly/sdk.h>
 
-#include "guest/store/kv.h"
+#include "guest/store/apply.h"
+#include "guest/store/commit.h"
 
 #define POINTS_MAX      600u /* passed in a life; a group passes some twenty */
 #define BOOT_POINTS_MAX 8u
@@ -24,14 +25,25 @@ int __real_fdatasync(int fd);
 ssize_t __wrap_pwrite(int fd, const void *bytes, size_t count, off_t at);
 ssize_t __wrap_writev(int fd, const struct iovec *pieces, int count);
 int __wrap_fdatasync(int fd);
+void __real_kv_apply(struct kv_batch *batch);
+void __wrap_kv_apply(struct kv_batch *batch);
+int __real_kv_commit_add(const struct kv_tree *writes, struct kv_haste haste, uint64_t *version);
+int __wrap_kv_commit_add(const struct kv_tree *writes, struct kv_haste haste, uint64_t *version);
+int __real_kv_commit_turn(void);
+int __wrap_kv_commit_turn(void);
+int __real_main(int argc, char **argv);
+int __wrap_main(int argc, char **argv);
+int __real_mf_storage_serve_transactions(const struct mf_storage_transactions *transactions);
+int __wrap_mf_storage_serve_transactions(const struct mf_storage_transactions *transactions);
 
-/* Groups of which only the last is committed: more than one is a lie that is to be found. */
+/* Looks of which only the last commits, and all are answered: more than one is a lie that is to be
+ * found. */
 #ifndef LAZY
 #define LAZY 1u
 #endif
 
-static unsigned int left;   /* 0: it does not die */
-static unsigned int groups; /* that were begun and answered */
+static unsigned int left; /* 0: it does not die */
+static unsigned int turns;
 
 static unsigned int random_below(unsigned int bound)
 {
@@ -92,34 +104,38 @@ int __wrap_fdatasync(int fd)
 	return ret;
 }
 
-static int begin(void *arg)
+void __wrap_kv_apply(struct kv_batch *batch)
 {
-	pass("at a group's beginning");
-	return groups % LAZY ? 0 : kv_group.begin(arg);
-}
-
-static int commit(void *arg)
-{
-	int ret;
-
-	if (++groups % LAZY)
-		return 0;
 	pass("before a commit");
-	ret = kv_group.commit(arg);
+	__real_kv_apply(batch);
 	pass("after a commit");
-	return ret;
 }
 
-int main(int argc, char **argv)
+/* What is told of commits to come. */
+int __wrap_kv_commit_add(const struct kv_tree *writes, struct kv_haste haste, uint64_t *version)
 {
-	static const struct mf_storage_group group = {.begin = begin, .commit = commit};
+	pass("at a transaction's end");
+	if (LAZY > 1)
+		haste.durability = MF_STORE_ASYNC;
+	return __real_kv_commit_add(writes, haste, version);
+}
 
+int __wrap_kv_commit_turn(void)
+{
+	return ++turns % LAZY ? 0 : __real_kv_commit_turn();
+}
+
+int __wrap_main(int argc, char **argv)
+{
 	if (argc != 3 || !mf_inside())
 		return 2;
 	if (!random_below(16))
 		left = 1 + random_below(BOOT_POINTS_MAX);
-	if (kv_open(argv[1], strtoull(argv[2], NULL, 10)))
-		return 1;
+	return __real_main(argc, argv);
+}
+
+int __wrap_mf_storage_serve_transactions(const struct mf_storage_transactions *transactions)
+{
 	left = 1 + random_below(POINTS_MAX);
-	return mf_storage_serve(&group) ? 1 : 0;
+	return __real_mf_storage_serve_transactions(transactions);
 }

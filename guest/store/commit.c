@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+#include "commit.h"
+#include "apply.h"
+#include "env.h"
+#include "table.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+
+#include <mayfly/sdk.h>
+
+#define BATCH_PAGES 65536u /* LMDB keeps a list of those that a commit has changed, with an end */
+#define NAP_NS      200000ull
+
+enum state {
+	IDLE,
+	BUSY, /* the other thread has the batch */
+	OVER, /* and is done with it */
+};
+
+static bool beside;
+static pthread_t thread;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static enum state state; /* under the lock */
+static struct kv_batch batch;
+
+/* The serving thread's. */
+static uint64_t head = 1;
+static uint64_t visible = 1;
+static uint64_t durable = 1;      /* the version of the last commit that is over */
+static size_t durable_txn_id;     /* and LMDB's number of it */
+static struct kv_sealed *waiting; /* the first that is not over */
+static struct kv_sealed *hidden;  /* the first that may not be seen yet */
+static size_t waiting_pages;
+static bool stalled;
+static struct kv_commit_stats stats;
+
+uint64_t kv_commit_head(void)
+{
+	return head;
+}
+
+uint64_t kv_commit_visible(void)
+{
+	return visible;
+}
+
+uint64_t kv_commit_durable(void)
+{
+	return durable;
+}
+
+size_t kv_commit_txn_id(void)
+{
+	return durable_txn_id;
+}
+
+bool kv_commit_is_stalled(void)
+{
+	return stalled;
+}
+
+const struct kv_commit_stats *kv_commit_stats(void)
+{
+	return &stats;
+}
+
+static void await_batch(void)
+{
+	pthread_mutex_lock(&lock);
+	while (state == BUSY)
+		pthread_cond_wait(&changed, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
+/* LMDB shows a commit a moment before the other thread has said that it is over. */
+uint64_t kv_commit_version(size_t txn_id)
+{
+	if (txn_id == durable_txn_id)
+		return durable;
+	await_batch();
+	return batch.version;
+}
+
+static void *work(void *arg)
+{
+	pthread_mutex_lock(&lock);
+	for (;;) {
+		while (state != BUSY)
+			pthread_cond_wait(&changed, &lock);
+		pthread_mutex_unlock(&lock);
+		kv_apply(&batch);
+		pthread_mutex_lock(&lock);
+		state = OVER;
+		pthread_cond_signal(&changed);
+	}
+	return arg;
+}
+
+int kv_commit_start(bool with_thread)
+{
+	MDB_envinfo info;
+
+	mdb_env_info(kv_env(), &info);
+	durable_txn_id = info.me_last_txnid;
+	stats.last_page = info.me_last_pgno;
+	beside = with_thread;
+	return beside ? -pthread_create(&thread, NULL, work, NULL) : 0;
+}
+
+/* ---- adding ---- */
+
+static bool may_lack_room(size_t pages)
+{
+	size_t used = stats.last_page + 1 + waiting_pages + pages + kv_reserve_pages();
+
+	return used > kv_map_pages();
+}
+
+/* Every table that is put into is known, or can be made. */
+static int know_tables(const struct kv_tree *writes)
+{
+	const char *known = "";
+
+	for (const struct kv_node *at = writes->first[0]; at; at = kv_node_next(at)) {
+		const char *name = kv_table_of(kv_node_key(at));
+
+		if (((const struct kv_item *)at->item)->deleted || !strcmp(name, known))
+			continue;
+		if (!kv_table_add(name)) {
+			if (!waiting)
+				kv_tables_forget();
+			return -ENOSPC;
+		}
+		known = name;
+	}
+	return 0;
+}
+
+static void see(void)
+{
+	while (hidden && (hidden->over || hidden->early)) {
+		visible = hidden->version;
+		hidden = hidden->next;
+	}
+}
+
+int kv_commit_add(const struct kv_tree *writes, struct kv_haste haste, uint64_t *version)
+{
+	struct kv_sealed *sealed;
+	int ret = know_tables(writes);
+
+	if (ret)
+		return ret;
+	sealed = kv_recent_add(writes, head + 1);
+	if (!sealed)
+		return -ENOMEM;
+	head++;
+	sealed->pages = kv_pages_of(sealed);
+	sealed->alone = stalled = may_lack_room(sealed->pages);
+	sealed->early = haste.durability == MF_STORE_ASYNC && !sealed->alone;
+	if (haste.durability == MF_STORE_GROUP)
+		sealed->until_ns = mf_clock_ns() + haste.group_ns;
+	waiting_pages += sealed->pages;
+	stats.waiting++;
+	waiting = waiting ? waiting : sealed;
+	hidden = hidden ? hidden : sealed;
+	see();
+	*version = sealed->version;
+	return 0;
+}
+
+/* ---- committing ---- */
+
+static void settle(void)
+{
+	size_t count = batch.count;
+
+	durable = batch.version;
+	durable_txn_id = batch.txn_id;
+	stats.last_page = batch.last_page;
+	stats.commits++;
+	stats.transactions += count;
+	stats.waiting -= count;
+	while (count--) {
+		waiting->over = true;
+		waiting_pages -= waiting->pages;
+		stalled &= !waiting->alone;
+		waiting = waiting->next;
+	}
+	see();
+}
+
+/* What has read what is not to be may not be committed either. The next version is what was there
+ * before. */
+static void take_back(void)
+{
+	kv_recent_take_back();
+	kv_tables_forget();
+	waiting = hidden = NULL;
+	waiting_pages = 0;
+	stats.waiting = 0;
+	stalled = false;
+	durable = visible = ++head;
+	kv_recent_forget(head);
+}
+
+static int finish(void)
+{
+	state = IDLE;
+	if (!batch.status)
+		settle();
+	else
+		take_back();
+	return batch.status ? batch.status : 1;
+}
+
+/* Is anything due, or more waiting than one commit takes? */
+static bool is_due(void)
+{
+	uint64_t now = 0;
+
+	for (const struct kv_sealed *at = waiting; at; at = at->next) {
+		if (!at->until_ns)
+			return true;
+		now = now ? now : mf_clock_ns();
+		if (now >= at->until_ns)
+			return true;
+	}
+	return waiting_pages >= BATCH_PAGES;
+}
+
+static void gather(void)
+{
+	const struct kv_sealed *at = waiting;
+	size_t pages = 0;
+
+	batch = (struct kv_batch){.first = at};
+	do {
+		batch.count++;
+		pages += at->pages;
+		at = at->next;
+	} while (at && !at->alone && !batch.first->alone && pages + at->pages <= BATCH_PAGES);
+}
+
+static void begin(void)
+{
+	gather();
+	if (!beside) {
+		kv_apply(&batch);
+		state = OVER;
+		return;
+	}
+	pthread_mutex_lock(&lock);
+	state = BUSY;
+	pthread_cond_signal(&changed);
+	pthread_mutex_unlock(&lock);
+}
+
+static enum state look_at_state(void)
+{
+	enum state now;
+
+	if (!beside)
+		return state;
+	pthread_mutex_lock(&lock);
+	now = state;
+	pthread_mutex_unlock(&lock);
+	return now;
+}
+
+int kv_commit_turn(void)
+{
+	int ret = 0;
+
+	if (!waiting)
+		return 0;
+	if (look_at_state() == OVER)
+		ret = finish();
+	if (ret >= 0 && waiting && look_at_state() == IDLE && is_due())
+		begin();
+	if (!ret && look_at_state() == OVER)
+		ret = finish();
+	return ret;
+}
+
+bool kv_commit_rest(void)
+{
+	struct timespec nap = {0, NAP_NS};
+
+	if (!waiting)
+		return false;
+	if (look_at_state() == BUSY)
+		await_batch();
+	else if (look_at_state() == IDLE)
+		nanosleep(&nap, NULL);
+	return true;
+}

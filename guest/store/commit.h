@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The queue of what is to be committed, and the thread that does it: all that is waiting by one
+ * sync. A transaction that is added was found to be in no conflict and is the newest version from
+ * then on; it is over when it is on the disk. When a commit fails, whatever is not over fails with
+ * it: it may have read from that.
+ *
+ * Where the engine cannot sync beside the vCPU, the serving thread commits itself.
+ */
+#ifndef MF_GUEST_STORE_COMMIT_H
+#define MF_GUEST_STORE_COMMIT_H
+
+#include "recent.h"
+
+/* Once, behind kv_env_open(). A negative errno. */
+int kv_commit_start(bool beside);
+
+/* The newest version; the newest that may be shown to who does not wait for it: all before it are
+ * on the disk, or may be seen before. */
+uint64_t kv_commit_head(void);
+uint64_t kv_commit_visible(void);
+/* The newest that is on the disk. */
+uint64_t kv_commit_durable(void);
+
+/* LMDB's number of the last commit that is known to be over; the version that one has. */
+size_t kv_commit_txn_id(void);
+uint64_t kv_commit_version(size_t txn_id);
+
+/* Something waits for room that may not be there: nothing may be added until it is over. */
+bool kv_commit_is_stalled(void);
+
+/* When a commit is to be made, and what may be seen before. */
+struct kv_haste {
+	uint32_t durability; /* MF_STORE_* */
+	uint64_t group_ns;   /* of MF_STORE_GROUP: may wait so long */
+};
+
+/* Add a transaction's writes, of which there are some. *version is theirs. -ENOSPC: too many
+ * tables; -ENOMEM. Nothing is changed on failure. */
+int kv_commit_add(const struct kv_tree *writes, struct kv_haste haste, uint64_t *version);
+
+/* See what is over and begin what is to be begun. 1: something is over; 0; a negative errno: all
+ * that was not over has failed with it. */
+int kv_commit_turn(void);
+
+/* There is nothing else to do: wait for what is under way. False: nothing is. */
+bool kv_commit_rest(void);
+
+struct kv_commit_stats {
+	uint64_t commits;      /* of groups */
+	uint64_t transactions; /* in them */
+	uint64_t waiting;      /* transactions that are not over */
+	uint64_t last_page;    /* of the file, that was ever used */
+};
+const struct kv_commit_stats *kv_commit_stats(void);
+
+#endif

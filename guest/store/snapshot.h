@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Snapshots of what is on the disk: LMDB's read transactions, one for all transactions that see the
+ * same commit. LMDB keeps their pages as long as they are open.
+ */
+#ifndef MF_GUEST_STORE_SNAPSHOT_H
+#define MF_GUEST_STORE_SNAPSHOT_H
+
+#include <lmdb.h>
+
+#include "bytes.h"
+
+struct kv_snapshot {
+	struct kv_snapshot *next;
+	MDB_txn *txn;
+	uint64_t version; /* the last commit that it has */
+	size_t txn_id;    /* LMDB's number of it */
+	unsigned int users;
+};
+
+/* The newest; put it when done. A negative errno. */
+int kv_snapshot_get(struct kv_snapshot **out);
+void kv_snapshot_put(struct kv_snapshot *snapshot);
+
+/* The oldest version that any open one has; UINT64_MAX: there is none. */
+uint64_t kv_snapshot_oldest(unsigned int *open);
+
+/* The value in it, as it stands there (struct kv_record and on). -ENOENT. */
+int kv_snapshot_find(const struct kv_snapshot *snapshot, const char *table, struct kv_bytes key,
+		     struct kv_bytes *record);
+
+#endif
