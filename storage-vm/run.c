@@ -57,6 +57,10 @@ static bool on_exit_of(struct mf_store *store, const struct mf_exit *exit,
 		return on_channel_wait(store, waiter, end);
 	case MF_EXIT_CHANNEL_WAKE:
 		mf_vm_answer(&store->process.vm, 0);
+		if (exit->arg[0]) {
+			mf_process_news(&store->process);
+			return true;
+		}
 		pthread_mutex_lock(&store->lock);
 		mf_store_notify(store, false);
 		pthread_mutex_unlock(&store->lock);

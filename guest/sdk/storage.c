@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Storage programs: functions by number, and the look over the channels. A look takes a few calls of
- * each active channel, so that none is kept waiting by another's flood. Of a program without
+ * Storage programs: functions by number, and the look over the channels. A look takes a few calls
+ * of each active channel, so that none is kept waiting by another's flood. Of a program without
  * transactions of its own, calls that write are answered together, after their commit.
  */
 #include <errno.h>
@@ -202,9 +202,9 @@ static uint32_t take(uint32_t channel)
 	mf_state_of(channel)->request_head = requests.mine;
 	if (!function || bytes > function->in_max || is_lost(channel))
 		mf_line_reply(channel, message.function, message.id,
-			      !function			  ? -ENOSYS
+			      !function                  ? -ENOSYS
 			      : bytes > function->in_max ? -E2BIG
-							  : -ECONNRESET,
+							 : -ECONNRESET,
 			      NULL, 0);
 	else
 		make_call(channel, function, &message);
@@ -273,8 +273,8 @@ static void meet(uint32_t channel)
 /* Requests that ended without an order. */
 static void look_for_ends(uint32_t word, uint64_t active)
 {
-	uint32_t end = (word + 1) * 64 < mf_control()->channels ? (word + 1) * 64
-								: mf_control()->channels;
+	uint32_t end =
+		(word + 1) * 64 < mf_control()->channels ? (word + 1) * 64 : mf_control()->channels;
 
 	for (uint32_t channel = word * 64; channel < end; channel++)
 		if (mf_lines[channel].open && !mf_lines[channel].flights &&
@@ -318,8 +318,7 @@ static bool look(void)
 	bool worked = false;
 
 	for (uint32_t word = 0; word < words; word++) {
-		uint64_t active =
-			__atomic_load_n(&mf_control()->active[word], __ATOMIC_ACQUIRE);
+		uint64_t active = __atomic_load_n(&mf_control()->active[word], __ATOMIC_ACQUIRE);
 
 		for (uint64_t bits = active; bits; bits &= bits - 1) {
 			uint32_t channel = word * 64 + (uint32_t)__builtin_ctzll(bits);
@@ -369,9 +368,10 @@ static bool poll_channels(void)
 	return false;
 }
 
-static bool rest(void)
+/* Another thread of the program may: then it is no time to poll. */
+static bool needs_vcpu(void)
 {
-	return transactions && transactions->rest(transactions->arg);
+	return transactions && transactions->is_busy(transactions->arg);
 }
 
 static int serve(void)
@@ -391,7 +391,7 @@ static int serve(void)
 	/* The ready point: calls are taken behind it only, under their own deadline. */
 	mf_sdk_exit(MF_CALL_CHANNEL_WAIT, NULL, 0, 0);
 	for (;;) {
-		bool worked = look() || rest() || poll_channels();
+		bool worked = look() || (!needs_vcpu() && poll_channels());
 
 		if (mf_wake_somebody)
 			wake();

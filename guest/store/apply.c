@@ -9,11 +9,11 @@
 
 /* Pages that puts leave to deletes, to commits and to the start: LMDB needs new pages for them,
  * too. A part of the map, within bounds. */
-#define RESERVE_PART  16u
-#define RESERVE_MIN   8u
-#define RESERVE_MAX   64u
-#define WRITE_PAGES   6u  /* at most, that a write takes beside those of its value */
-#define COMMIT_PAGES  16u /* likewise a commit */
+#define RESERVE_PART 16u
+#define RESERVE_MIN  8u
+#define RESERVE_MAX  64u
+#define WRITE_PAGES  6u  /* at most, that a write takes beside those of its value */
+#define COMMIT_PAGES 16u /* likewise a commit */
 
 size_t kv_reserve_pages(void)
 {

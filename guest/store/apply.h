@@ -10,7 +10,7 @@ struct kv_batch {
 	const struct kv_sealed *first;
 	size_t count;
 	/* how it ended */
-	int status;      /* 0 or a negative errno: nothing was done */
+	int status; /* 0 or a negative errno: nothing was done */
 	uint64_t version;
 	size_t txn_id;    /* LMDB's; set before the commit is visible */
 	size_t last_page; /* of the file, that was ever used */

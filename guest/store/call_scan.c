@@ -22,8 +22,8 @@ static bool append(void *arg, struct kv_bytes key, const struct kv_value *value)
 
 	if (!reply->left)
 		return false;
-	reply->full = reply->room - reply->call->out_bytes <
-		      sizeof(entry) + key.bytes + value->bytes;
+	reply->full =
+		reply->room - reply->call->out_bytes < sizeof(entry) + key.bytes + value->bytes;
 	if (reply->full)
 		return false;
 	kv_give(reply->call, &entry, sizeof(entry));

@@ -10,20 +10,21 @@
 
 #include <mayfly/sdk.h>
 
+#define STACK_BYTES (256u << 10)
 #define BATCH_PAGES 65536u /* LMDB keeps a list of those that a commit has changed, with an end */
-#define NAP_NS      200000ull
 
 enum state {
 	IDLE,
-	BUSY, /* the other thread has the batch */
-	OVER, /* and is done with it */
+	TIMED, /* the other thread waits until timer_ns */
+	BUSY,  /* it has the batch */
+	OVER,  /* and is done with it */
 };
 
-static bool beside;
 static pthread_t thread;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static enum state state; /* under the lock */
+static pthread_cond_t changed;
+static enum state state;  /* under the lock */
+static uint64_t timer_ns; /* likewise */
 static struct kv_batch batch;
 
 /* The serving thread's. */
@@ -84,30 +85,60 @@ uint64_t kv_commit_version(size_t txn_id)
 	return batch.version;
 }
 
+/* Sleep until the batch's time has come, or it is begun before. The lock is held. */
+static void sleep_until_due(void)
+{
+	struct timespec until = {(time_t)(timer_ns / 1000000000ull),
+				 (long)(timer_ns % 1000000000ull)};
+
+	while (state == TIMED)
+		if (pthread_cond_timedwait(&changed, &lock, &until) == ETIMEDOUT && state == TIMED)
+			state = IDLE;
+}
+
+/* Whoever serves the channels, and waits for them, looks here, too. */
+static void tell_server(void)
+{
+	pthread_mutex_unlock(&lock);
+	mf_sdk_exit(MF_CALL_CHANNEL_WAKE, (void *)1, 0, 0);
+	pthread_mutex_lock(&lock);
+}
+
 static void *work(void *arg)
 {
 	pthread_mutex_lock(&lock);
 	for (;;) {
-		while (state != BUSY)
+		while (state != BUSY && state != TIMED)
 			pthread_cond_wait(&changed, &lock);
-		pthread_mutex_unlock(&lock);
-		kv_apply(&batch);
-		pthread_mutex_lock(&lock);
-		state = OVER;
-		pthread_cond_signal(&changed);
+		if (state == TIMED)
+			sleep_until_due();
+		if (state == BUSY) {
+			pthread_mutex_unlock(&lock);
+			kv_apply(&batch);
+			pthread_mutex_lock(&lock);
+			state = OVER;
+			pthread_cond_broadcast(&changed);
+		}
+		tell_server();
 	}
 	return arg;
 }
 
-int kv_commit_start(bool with_thread)
+int kv_commit_start(void)
 {
+	pthread_condattr_t attributes;
+	pthread_attr_t small;
 	MDB_envinfo info;
 
 	mdb_env_info(kv_env(), &info);
 	durable_txn_id = info.me_last_txnid;
 	stats.last_page = info.me_last_pgno;
-	beside = with_thread;
-	return beside ? -pthread_create(&thread, NULL, work, NULL) : 0;
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&changed, &attributes);
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, STACK_BYTES);
+	return -pthread_create(&thread, &small, work, NULL);
 }
 
 /* ---- adding ---- */
@@ -209,7 +240,7 @@ static void take_back(void)
 
 static int finish(void)
 {
-	state = IDLE;
+	state = IDLE; /* the other thread waits */
 	if (!batch.status)
 		settle();
 	else
@@ -217,19 +248,14 @@ static int finish(void)
 	return batch.status ? batch.status : 1;
 }
 
-/* Is anything due, or more waiting than one commit takes? */
-static bool is_due(void)
+/* When the first one has waited for company long enough. */
+static uint64_t next_due(void)
 {
-	uint64_t now = 0;
+	uint64_t due = UINT64_MAX;
 
-	for (const struct kv_sealed *at = waiting; at; at = at->next) {
-		if (!at->until_ns)
-			return true;
-		now = now ? now : mf_clock_ns();
-		if (now >= at->until_ns)
-			return true;
-	}
-	return waiting_pages >= BATCH_PAGES;
+	for (const struct kv_sealed *at = waiting; at && due; at = at->next)
+		due = at->until_ns < due ? at->until_ns : due;
+	return due;
 }
 
 static void gather(void)
@@ -245,17 +271,12 @@ static void gather(void)
 	} while (at && !at->alone && !batch.first->alone && pages + at->pages <= BATCH_PAGES);
 }
 
-static void begin(void)
+/* The other thread: commit the batch, or wait until it is time. */
+static void call_thread(enum state now)
 {
-	gather();
-	if (!beside) {
-		kv_apply(&batch);
-		state = OVER;
-		return;
-	}
 	pthread_mutex_lock(&lock);
-	state = BUSY;
-	pthread_cond_signal(&changed);
+	state = now;
+	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -263,38 +284,43 @@ static enum state look_at_state(void)
 {
 	enum state now;
 
-	if (!beside)
-		return state;
 	pthread_mutex_lock(&lock);
 	now = state;
 	pthread_mutex_unlock(&lock);
 	return now;
 }
 
+static void begin(void)
+{
+	uint64_t due = next_due();
+
+	if (due > mf_clock_ns() && waiting_pages < BATCH_PAGES) {
+		if (state == TIMED)
+			return;
+		timer_ns = due;
+		call_thread(TIMED);
+		return;
+	}
+	gather();
+	call_thread(BUSY);
+}
+
 int kv_commit_turn(void)
 {
+	enum state now;
 	int ret = 0;
 
 	if (!waiting)
 		return 0;
-	if (look_at_state() == OVER)
+	now = look_at_state();
+	if (now == OVER)
 		ret = finish();
-	if (ret >= 0 && waiting && look_at_state() == IDLE && is_due())
+	if (waiting && now != BUSY)
 		begin();
-	if (!ret && look_at_state() == OVER)
-		ret = finish();
 	return ret;
 }
 
-bool kv_commit_rest(void)
+bool kv_commit_is_busy(void)
 {
-	struct timespec nap = {0, NAP_NS};
-
-	if (!waiting)
-		return false;
-	if (look_at_state() == BUSY)
-		await_batch();
-	else if (look_at_state() == IDLE)
-		nanosleep(&nap, NULL);
-	return true;
+	return waiting && look_at_state() == BUSY;
 }

@@ -4,8 +4,6 @@
  * sync. A transaction that is added was found to be in no conflict and is the newest version from
  * then on; it is over when it is on the disk. When a commit fails, whatever is not over fails with
  * it: it may have read from that.
- *
- * Where the engine cannot sync beside the vCPU, the serving thread commits itself.
  */
 #ifndef MF_GUEST_STORE_COMMIT_H
 #define MF_GUEST_STORE_COMMIT_H
@@ -13,7 +11,7 @@
 #include "recent.h"
 
 /* Once, behind kv_env_open(). A negative errno. */
-int kv_commit_start(bool beside);
+int kv_commit_start(void);
 
 /* The newest version; the newest that may be shown to who does not wait for it: all before it are
  * on the disk, or may be seen before. */
@@ -43,8 +41,8 @@ int kv_commit_add(const struct kv_tree *writes, struct kv_haste haste, uint64_t 
  * that was not over has failed with it. */
 int kv_commit_turn(void);
 
-/* There is nothing else to do: wait for what is under way. False: nothing is. */
-bool kv_commit_rest(void);
+/* Is a commit under way? Then the other thread may need the vCPU. */
+bool kv_commit_is_busy(void);
 
 struct kv_commit_stats {
 	uint64_t commits;      /* of groups */

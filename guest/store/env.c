@@ -286,16 +286,15 @@ static int sync_folder(const char *folder)
 }
 
 /*
- * LMDB's table of readers keeps the pages of open snapshots. What an earlier program left of it
- * says nothing: its readers are gone, and numbers of processes mean nothing here. The engine's lock
- * on the folder keeps all others out.
+ * LMDB's table of readers keeps the pages of open snapshots. It lies in this program's memory alone
+ * (write.c): the file that LMDB makes for it is nothing that anybody may need.
  */
-static int remove_readers(const char *folder)
+static void remove_lock_file(const char *folder)
 {
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/lock.mdb", folder);
-	return unlink(path) && errno != ENOENT ? fail(path, strerror(errno)) : 0;
+	unlink(path);
 }
 
 static int open_file(const char *folder, size_t map_bytes, unsigned int readers)
@@ -310,10 +309,12 @@ static int open_file(const char *folder, size_t map_bytes, unsigned int readers)
 	if (stat(path, &st) ? errno == ENOENT : S_ISREG(st.st_mode) && !st.st_size)
 		ret = make(folder, path, map_bytes);
 	if (!ret)
-		ret = remove_readers(folder);
-	if (!ret)
 		ret = sync_folder(folder);
-	return ret ? ret : open_env(folder, folder, map_bytes, readers, 0);
+	remove_lock_file(folder);
+	if (!ret)
+		ret = open_env(folder, folder, map_bytes, readers, 0);
+	remove_lock_file(folder);
+	return ret;
 }
 
 static void learn_sizes(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Mayfly's own storage program: a key-value store on LMDB. usage: store FOLDER BYTES */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static int begin(const char *folder, size_t map_bytes, uint32_t channels)
 	if (!ret)
 		ret = kv_sessions_open(channels);
 	if (!ret)
-		ret = kv_commit_start(false);
+		ret = kv_commit_start();
 	if (ret)
 		fprintf(stderr, "%s: the store cannot begin: %s\n", folder, strerror(-ret));
 	return ret;
@@ -42,6 +43,9 @@ int main(int argc, char **argv)
 				"its VM only\n");
 		return 2;
 	}
+	/* What one thread may have is what there is: a heap of its own for the other would be
+	 * promised without being there. */
+	mallopt(M_ARENA_MAX, 1);
 	if (begin(argv[1], strtoull(argv[2], NULL, 10), control->channels))
 		return 1;
 	ret = mf_storage_serve_transactions(&kv_transactions);

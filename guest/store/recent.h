@@ -25,10 +25,10 @@ struct kv_sealed {
 	uint64_t version;
 	uint64_t until_ns; /* may wait so long for company */
 	size_t bytes;
-	size_t pages;  /* that it may take, at most */
-	bool alone;    /* whether there is room for it is not known: nothing may follow before */
-	bool early;    /* may be seen before it is on the disk */
-	bool over;     /* it is on the disk */
+	size_t pages; /* that it may take, at most */
+	bool alone;   /* whether there is room for it is not known: nothing may follow before */
+	bool early;   /* may be seen before it is on the disk */
+	bool over;    /* it is on the disk */
 	size_t count;
 	struct kv_write writes[];
 };

@@ -51,10 +51,9 @@ static void set_node(struct merge *merge, enum source source, const struct kv_no
 	const struct kv_item *item = NULL;
 
 	while (is_in(merge, node)) {
-		item = source == OWN
-			       ? node->item
-			       : kv_recent_item(node, merge->txn->snapshot->version,
-						merge->txn->version);
+		item = source == OWN ? node->item
+				     : kv_recent_item(node, merge->txn->snapshot->version,
+						      merge->txn->version);
 		if (item)
 			break;
 		node = merge->range->reverse ? kv_tree_before(tree, kv_node_key(node))
@@ -91,20 +90,19 @@ static int set_disk(struct merge *merge, int code, const MDB_val *key, const MDB
 		return code == MDB_NOTFOUND ? 0 : kv_errno_of(code);
 	if (value->mv_size < sizeof(struct kv_record))
 		return -EIO;
-	if (merge->range->reverse ? kv_compare(name, merge->range->begin) < 0
-				  : merge->range->end.bytes &&
-					    kv_compare(name, merge->range->end) >= 0)
+	if (merge->range->reverse
+		    ? kv_compare(name, merge->range->begin) < 0
+		    : merge->range->end.bytes && kv_compare(name, merge->range->end) >= 0)
 		return 0;
-	*place = (struct place){.is = true,
-				.key = name,
-				.record = {value->mv_data, value->mv_size}};
+	*place =
+		(struct place){.is = true, .key = name, .record = {value->mv_data, value->mv_size}};
 	return 0;
 }
 
 static int start_disk(struct merge *merge, const struct kv_table *table)
 {
-	const struct kv_bytes *from = merge->range->reverse ? &merge->range->end
-							    : &merge->range->begin;
+	const struct kv_bytes *from =
+		merge->range->reverse ? &merge->range->end : &merge->range->begin;
 	MDB_val key = {from->bytes, (void *)from->data};
 	MDB_val value = {0, NULL};
 	int code;
@@ -149,7 +147,7 @@ static int advance(struct merge *merge, enum source source)
 		return advance_disk(merge);
 	set_node(merge, source,
 		 !merge->range->reverse ? kv_node_next(node)
-		 : source == OWN	? kv_tree_before(&merge->txn->writes, kv_node_key(node))
+		 : source == OWN        ? kv_tree_before(&merge->txn->writes, kv_node_key(node))
 					: kv_tree_before(kv_recent_tree(), kv_node_key(node)));
 	return 0;
 }

@@ -307,11 +307,11 @@ static bool turn(void *arg)
 	return ret;
 }
 
-static bool rest(void *arg)
+static bool is_busy(void *arg)
 {
 	(void)arg;
-	return kv_commit_rest();
+	return kv_commit_is_busy();
 }
 
 const struct mf_storage_transactions kv_transactions = {
-	.order = order, .drop = drop, .is_ready = is_ready, .turn = turn, .rest = rest};
+	.order = order, .drop = drop, .is_ready = is_ready, .turn = turn, .is_busy = is_busy};

@@ -14,8 +14,8 @@ extern const struct mf_storage_transactions kv_transactions;
 
 /* What belongs to a channel beside its transaction, and goes with it. */
 struct kv_session {
-	struct kv_txn *txn; /* of several calls; NULL: none has begun */
-	bool explicit;      /* the caller began it */
+	struct kv_txn *txn;   /* of several calls; NULL: none has begun */
+	bool explicit;        /* the caller began it */
 	unsigned int flights; /* calls and orders that wait */
 	uint32_t durability;  /* asked for; the engine's, unless it was */
 	bool asked;

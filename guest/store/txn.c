@@ -80,9 +80,8 @@ bool kv_is_name(const char *table, struct kv_bytes key)
 static int find(struct kv_txn *txn, const char *table, struct kv_bytes key,
 		const struct kv_name *name, struct kv_bytes *record)
 {
-	const struct kv_node *own = txn->writes.count
-					    ? kv_tree_find(&txn->writes, kv_name_all(name))
-					    : NULL;
+	const struct kv_node *own =
+		txn->writes.count ? kv_tree_find(&txn->writes, kv_name_all(name)) : NULL;
 	const struct kv_item *item = own ? own->item : NULL;
 	int ret;
 
@@ -175,8 +174,7 @@ static int write(struct kv_txn *txn, const char *table, struct kv_bytes key, str
 	return 0;
 }
 
-int kv_put(struct kv_txn *txn, const char *table, struct kv_bytes key,
-	   const struct kv_value *value)
+int kv_put(struct kv_txn *txn, const char *table, struct kv_bytes key, const struct kv_value *value)
 {
 	struct kv_item *item;
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * LMDB's writes, all or an error: it takes a short write for EIO, after which nothing of its state
- * is trusted. A disk that is just filling up writes short, and says ENOSPC when asked for the rest.
- * The linker puts these in the place of the calls (--wrap).
+ * LMDB and the system. Its writes, all or an error: it takes a short write for EIO, after which
+ * nothing of its state is trusted. A disk that is just filling up writes short, and says ENOSPC
+ * when asked for the rest. The linker puts these in the place of the calls (--wrap).
  */
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -56,4 +57,18 @@ ssize_t __wrap_writev(int fd, const struct iovec *pieces, int count)
 	ssize_t more = got < 0 ? 0 : write_rest(fd, pieces, count, (size_t)got);
 
 	return got < 0 || more < 0 ? -1 : got + more;
+}
+
+/*
+ * LMDB's table of readers, which it maps from a file for other programs: there are none, and what
+ * is written must pass the engine's door. It lies in memory of this program's own.
+ */
+void *__real_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset);
+
+void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset)
+{
+	if (flags & MAP_SHARED && prot & PROT_WRITE)
+		return __real_mmap(at, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return __real_mmap(at, bytes, prot, flags, fd, offset);
 }

@@ -252,9 +252,9 @@ def databases_of_others_and_of_the_future_are_refused():
             says(refused("--store", folder), why, str(puts), 1)
             with open(f"{folder}/data.mdb", "rb") as file:
                 check(file.read() == before, f"{puts}: the file was changed")
-    for number in (2, 2**63):
+    for number in (0, 3, 2**63):
         refuses_data(lambda name: edit(os.path.dirname(name), (b".mayfly", b"format", struct.pack("<Q", number))),
-                     f"the store has format {number}, this version knows 1 only", f"format {number}")
+                     f"the store has format {number}, this version knows 1 to 2 only", f"format {number}")
 
 
 @claim

@@ -95,9 +95,9 @@ struct mf_storage_transactions {
 	bool (*is_ready)(void *arg);
 	/* Once a look over the channels. True: something was done. */
 	bool (*turn)(void *arg);
-	/* There is nothing to be found in any channel: wait for what is under way elsewhere. False:
-	 * nothing is. */
-	bool (*rest)(void *arg);
+	/* Has another thread of the program something to do? Then the channels are not polled: that
+	 * thread says MF_CALL_CHANNEL_WAKE with 1 when there is something to turn to. */
+	bool (*is_busy)(void *arg);
 	void *arg;
 };
 

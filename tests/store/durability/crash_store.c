@@ -7,11 +7,13 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <mayfly/sdk.h>
+#include <mayfly/storage.h>
 
 #include "guest/store/apply.h"
 #include "guest/store/commit.h"
@@ -31,6 +33,8 @@ int __real_kv_commit_add(const struct kv_tree *writes, struct kv_haste haste, ui
 int __wrap_kv_commit_add(const struct kv_tree *writes, struct kv_haste haste, uint64_t *version);
 int __real_kv_commit_turn(void);
 int __wrap_kv_commit_turn(void);
+void *__real_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset);
 int __real_main(int argc, char **argv);
 int __wrap_main(int argc, char **argv);
 int __real_mf_storage_serve_transactions(const struct mf_storage_transactions *transactions);
@@ -138,4 +142,12 @@ int __wrap_mf_storage_serve_transactions(const struct mf_storage_transactions *t
 {
 	left = 1 + random_below(POINTS_MAX);
 	return __real_mf_storage_serve_transactions(transactions);
+}
+
+/* As in guest/store/write.c. */
+void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset)
+{
+	if (flags & MAP_SHARED && prot & PROT_WRITE)
+		return __real_mmap(at, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return __real_mmap(at, bytes, prot, flags, fd, offset);
 }

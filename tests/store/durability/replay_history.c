@@ -29,7 +29,7 @@ static bool complain(const struct call *call, size_t event, char why[WHY_BYTES])
 
 /*
  * Acknowledgements with nothing of the door between them: those that changed something were one
- * group, at most one of each channel, applied in the channels' order. A call that changed nothing
+ * group, applied in the channels' order. A call that changed nothing
  * was one of them or came after them.
  */
 static bool replay_run_of(struct history *history, struct model *model, size_t from, size_t to,
@@ -81,20 +81,16 @@ static void find_file(struct history *history)
 		}
 }
 
-/* The group whose commit failed: the first call of each channel that was never answered. */
+/* The group whose commit failed: all calls that were never answered, each channel's in turn. */
 static void apply_lost(struct history *history, const struct model *before, size_t calls)
 {
 	struct model model = *before;
 
-	for (unsigned int channel = 0; channel < CHANNELS; channel++) {
-		size_t i = 0;
-
-		while (i < calls &&
-		       (history->calls[i].answered || history->calls[i].channel != channel))
-			i++;
-		if (i < calls && !model_status(&model, &history->calls[i]))
-			model_apply(&model, &history->calls[i]);
-	}
+	for (unsigned int channel = 0; channel < CHANNELS; channel++)
+		for (size_t i = 0; i < calls; i++)
+			if (!history->calls[i].answered && history->calls[i].channel == channel &&
+			    !model_status(&model, &history->calls[i]))
+				model_apply(&model, &history->calls[i]);
 	history->has_lost = true;
 	history->lost_after = history->groups;
 	history->lost_sum = model.sum;
@@ -146,8 +142,10 @@ bool order_holds(const struct history *history, char why[WHY_BYTES])
 	disk_init(&disk, log, history->file, STORE_BYTES);
 	for (size_t i = 0; i < log->count && !wrong; i++) {
 		const struct event *event = &log->events[i];
+		/* Reads go on beside a commit, and see none of it. */
 		bool needs =
-			event->kind == EVENT_ACK || (event->kind == EVENT_WRITE && event->durable);
+			(event->kind == EVENT_ACK && call_of(history, i)->function != MF_KV_GET) ||
+			(event->kind == EVENT_WRITE && event->durable);
 
 		if (needs && disk_unsure(&disk))
 			wrong = i;

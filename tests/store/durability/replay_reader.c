@@ -3,12 +3,14 @@
 #include "tests/store/durability/replay_model.h"
 
 #include <lmdb.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define HEAD_TABLE ".mayfly"
+#define VALUE_HEAD 8u /* bytes before each value (format 2) */
 
 static int open_env(const char *file, size_t map_bytes, unsigned int flags, MDB_env **env)
 {
@@ -52,10 +54,19 @@ static int read_table(MDB_txn *txn, const char *table, struct contents *contents
 		code = mdb_cursor_open(txn, dbi, &cursor);
 	if (code)
 		return code;
-	while (!(code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT))) {
+	while (!code && !(code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT))) {
+		bool is_head = !strcmp(table, HEAD_TABLE);
+
+		if (!is_head && value.mv_size < VALUE_HEAD)
+			code = MDB_CORRUPTED;
+		else if (!is_head)
+			value = (MDB_val){value.mv_size - VALUE_HEAD,
+					  (char *)value.mv_data + VALUE_HEAD};
+		if (code)
+			break;
 		if (fn)
 			fn(table, key.mv_data, key.mv_size, value.mv_data, value.mv_size);
-		else if (!strcmp(table, HEAD_TABLE))
+		else if (is_head)
 			add_head(&key, &value, contents);
 		else
 			add_record(table, &key, &value, contents);

@@ -15,7 +15,7 @@
 #include <mayfly/abi/ring_ops.h>
 
 #define CHANNELS    8u
-#define ROUND_MAX   24u /* calls that are put before any is waited for */
+#define ROUND_MAX   16u /* calls that are put before any is waited for: one look takes them */
 #define STORE_BYTES (32u << 20)
 
 struct line {

@@ -252,20 +252,21 @@ static bool every_acknowledgement_comes_after_the_sync_that_covers_it(void)
 	return order_holds(&history, why);
 }
 
-/* The last sync's end and the first acknowledgement behind it change places. */
+/* The last acknowledgement of a write and the end of the sync before it change places. */
 static bool an_acknowledgement_before_its_sync_is_found(void)
 {
 	struct event *events = run.recorder.log.events;
-	size_t end = run.recorder.log.count;
+	size_t ack = run.recorder.log.count;
 	struct event event;
+	size_t end;
 	bool found;
-	size_t ack;
 
-	while (--end &&
-	       !(events[end].kind == EVENT_END && events[events[end].of].kind == EVENT_SYNC))
+	while (--ack && !(events[ack].kind == EVENT_ACK &&
+			  run.calls[events[ack].call].function == MF_KV_PUT))
 		;
-	for (ack = end; ack < run.recorder.log.count && events[ack].kind != EVENT_ACK;)
-		ack++;
+	for (end = ack;
+	     end && !(events[end].kind == EVENT_END && events[events[end].of].kind == EVENT_SYNC);)
+		end--;
 	event = events[ack];
 	events[ack] = events[end];
 	events[end] = event;
@@ -375,7 +376,11 @@ static bool is_found(struct fault fault)
 
 	history_finish(&history);
 	run_close(&run);
-	good = record(&fault, is_emulated ? 60 : 400) && history_make(&history, &run, why);
+	/* Enough for the rarest to happen a few times. */
+	good = record(&fault, is_emulated            ? 60
+			      : fault.skip_every > 3 ? 3000
+						     : 400) &&
+	       history_make(&history, &run, why);
 	if (!good)
 		return false;
 	if (order_holds(&history, why)) {
