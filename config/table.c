@@ -189,6 +189,17 @@ const struct mf_option mf_options[] = {
 	 .take = mf_take_word,
 	 .words = forwarded_words,
 	 FIELD(serve.forwarded)},
+	{.name = "proxy-protocol",
+	 .help = "who connects is a proxy that says first who its client is (PROXY protocol 1 and "
+		 "2)",
+	 .more = "HAProxy's send-proxy and send-proxy-v2, nginx's proxy_protocol. Its word is "
+		 "believed: by programs that ask their socket, in X-Forwarded-For and in the "
+		 "access "
+		 "log. For an address that nobody but the proxy can reach; who says anything else "
+		 "is cut off.",
+	 .places = MF_IN_SERVE,
+	 .take = mf_take_flag,
+	 FIELD(serve.proxy_protocol)},
 	{.name = "deadline",
 	 .value = "TIME",
 	 .initial = "10s",

@@ -300,6 +300,7 @@ static int open_workers(struct server *server, struct mf_error *err)
 		mf_front_settings_default(&worker->front_settings);
 		worker->front_settings.max_connections = options->connections;
 		worker->front_settings.forwarded = options->forwarded;
+		worker->front_settings.preamble = options->proxy_protocol;
 		worker->front_settings.kept_timeout_ms = milliseconds(options->connection_idle_ns);
 		worker->access_log = server->access_log;
 		worker->access_form = options->access_form;

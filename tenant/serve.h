@@ -27,6 +27,7 @@ struct mf_serve_options {
 	const char *version;          /* of this program */
 	unsigned int workers;         /* 0 = one a core, no more than VMs */
 	enum mf_front_forwarded forwarded;
+	bool proxy_protocol;    /* who connects says first who its client is */
 	bool log_json;          /* lines on standard error are objects */
 	const char *access_log; /* a file, "-": standard output; NULL: none */
 	enum mf_access_form access_form;

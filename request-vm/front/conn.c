@@ -16,6 +16,14 @@ void conn_drop_pending(struct conn *conn)
 	conn->pending_bytes = conn->pending_room = 0;
 }
 
+static void drop_preamble(struct conn *conn)
+{
+	if (conn->preamble)
+		explicit_bzero(conn->preamble, sizeof(*conn->preamble));
+	free(conn->preamble);
+	conn->preamble = NULL;
+}
+
 static void on_closed(uv_handle_t *handle)
 {
 	struct conn *conn = handle->data;
@@ -26,6 +34,7 @@ static void on_closed(uv_handle_t *handle)
 	mf_http_message_finish(&conn->message);
 	(void)exchange_drop(conn);
 	conn->front->stats.waiting_bytes -= conn->held_bytes;
+	drop_preamble(conn);
 	conn_drop_pending(conn);
 	conn_forget_adoption(conn);
 	front_conn_closed(conn);
@@ -397,6 +406,8 @@ static void pump(struct conn *conn, const char *data, size_t size)
 	pumped(conn, data, size);
 }
 
+static void feed_preamble(struct conn *conn, const char *data, size_t size);
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
 	struct conn *conn = handle->data;
@@ -433,7 +444,9 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 		on_end(conn, size);
 	if (size <= 0)
 		return;
-	if (is_fed(conn))
+	if (conn->preamble)
+		feed_preamble(conn, buf->base, (size_t)size);
+	else if (is_fed(conn))
 		pump(conn, buf->base, (size_t)size);
 	else if (exchange_wants(conn))
 		tunnel(conn, buf->base, (size_t)size);
@@ -543,20 +556,27 @@ void conn_written(struct conn *conn, int code)
 	}
 }
 
-/* The client's address, and that as text: a Unix socket's has none. One system call a connection.
- */
-static void name_client(struct conn *conn)
+/* The client's address is in conn->from: what is told of it, and it as text: a Unix socket's has
+ * none. */
+static void note_client(struct conn *conn, socklen_t bytes)
 {
 	struct sockaddr *from = (struct sockaddr *)&conn->from;
-	socklen_t bytes = sizeof(conn->from);
-	uv_os_fd_t fd;
 
-	if (uv_fileno(&conn->io.handle, &fd) || getpeername(fd, from, &bytes) < 0)
-		return;
 	conn->connection.from = from;
 	conn->connection.from_bytes = bytes < sizeof(conn->from) ? bytes : sizeof(conn->from);
 	if (uv_ip_name(from, conn->edge.client, sizeof(conn->edge.client)) < 0)
 		conn->edge.client[0] = '\0';
+}
+
+/* One system call a connection. */
+static void name_client(struct conn *conn)
+{
+	socklen_t bytes = sizeof(conn->from);
+	uv_os_fd_t fd;
+
+	if (!uv_fileno(&conn->io.handle, &fd) &&
+	    !getpeername(fd, (struct sockaddr *)&conn->from, &bytes))
+		note_client(conn, bytes);
 }
 
 /* The whole connection is one request. */
@@ -569,6 +589,39 @@ static void start_raw(struct conn *conn)
 	conn->exchange->submitted = true;
 	submit(conn);
 	tell(conn);
+}
+
+/* From here on it is the client that sends. */
+static void start_client(struct conn *conn)
+{
+	if (conn->front->settings.form == MF_FRONT_RAW)
+		start_raw(conn);
+}
+
+/* What the proxy says first. What is none ends the connection: nobody could be answered. */
+static void feed_preamble(struct conn *conn, const char *data, size_t size)
+{
+	struct mf_preamble *preamble = conn->preamble;
+	size_t used;
+
+	switch (mf_preamble_feed(preamble, data, size, &used)) {
+	case MF_PREAMBLE_MORE:
+		return;
+	case MF_PREAMBLE_BAD:
+		conn->front->stats.refused++;
+		conn_close(conn);
+		return;
+	default:
+		break;
+	}
+	if (preamble->from_bytes) {
+		conn->from = preamble->from;
+		note_client(conn, preamble->from_bytes);
+	}
+	drop_preamble(conn);
+	start_client(conn);
+	if (used < size && conn->state != CONN_CLOSING)
+		conn_feed(conn, data + used, size - used);
 }
 
 void conn_start(struct conn *conn)
@@ -592,8 +645,10 @@ void conn_start(struct conn *conn)
 	conn->armed_ms = UINT64_MAX;
 	conn->state = CONN_READING;
 	conn_await(conn, WAIT_HEAD);
-	if (read_on(conn) < 0)
+	if (front->settings.preamble && !front->is_router)
+		conn->preamble = calloc(1, sizeof(*conn->preamble));
+	if (read_on(conn) < 0 || (front->settings.preamble && !front->is_router && !conn->preamble))
 		conn_close(conn);
-	else if (front->settings.form == MF_FRONT_RAW)
-		start_raw(conn);
+	else if (!conn->preamble)
+		start_client(conn);
 }

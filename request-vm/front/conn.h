@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "request-vm/front/chars.h"
+#include "request-vm/front/preamble.h"
 #include "request-vm/front/server.h"
 
 #define MF_FRONT_READ_BYTES    (64u << 10)
@@ -58,8 +59,9 @@ struct conn {
 	struct mf_front_request request;
 	struct mf_front_connection connection; /* the backend's view of it */
 	struct sockaddr_storage from;
-	bool last;     /* no request after the one that runs: the backend said so */
-	char *pending; /* bytes behind the running request */
+	struct mf_preamble *preamble; /* while it is awaited; owned */
+	bool last;                    /* no request after the one that runs: the backend said so */
+	char *pending;                /* bytes behind the running request */
 	uint32_t pending_bytes, pending_room;
 	size_t unsent_bytes;       /* of a response, in blocks that libuv has */
 	size_t held_bytes;         /* of the request that arrives, as counted in the front door */

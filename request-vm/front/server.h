@@ -126,6 +126,8 @@ enum mf_front_forwarded {
 struct mf_front_settings {
 	struct mf_http_limits http;        /* its edge is the front door's own */
 	enum mf_front_forwarded forwarded; /* default: NONE */
+	bool preamble; /* who connects is a proxy that says first who its client is, and is
+			* believed (preamble.h); not with a router. Default: off */
 	uint32_t max_connections;  /* 1..65536, default 512. At the limit the connection that has
 				    * idled longest is closed; are none idle, new clients wait */
 	uint32_t head_timeout_ms;  /* from the first byte (or accept) to the end of the headers:

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 
-from serving import BUILD, EMULATED, SLOWER, Server, wait_until
+from serving import BUILD, SLOWER, Server, wait_until
 from claims import LONG, check, claim, main, matches, same
 
 GUEST = os.environ.get("MAYFLY_SERVER", os.path.join(BUILD, "tests/pool/server-guest"))
@@ -67,9 +67,9 @@ def counts(client, numbers, what, target=MINE):
         same(client.ask(target).body, b"%d" % number, what)
 
 
-@claim(emulated=True)
+@claim
 def all_requests_of_a_connection_meet_one_vm_and_one_connection_of_the_program():
-    for mode in MODES if not EMULATED else ("epoll", "threads"):
+    for mode in MODES:
         with keeping(mode, vms=3) as server:
             first, second = server.client(), server.client()
             for target in (MINE, "/count"):
@@ -88,7 +88,7 @@ def all_requests_of_a_connection_meet_one_vm_and_one_connection_of_the_program()
         client.close()
 
 
-@claim(emulated=True)
+@claim
 def requests_sent_ahead_are_served_in_order_by_the_same_vm():
     with keeping(vms=1) as server:
         sock = connect(server)
@@ -131,7 +131,7 @@ def a_program_reads_the_end_of_its_clients_connection():
             ends_clean(server)
 
 
-@claim(emulated=True)
+@claim
 def where_the_program_closes_the_clients_connection_ends():
     with keeping(vms=1) as server:
         for target, told in (("/connection/last", True), ("/connection/close", False), ("/until-close", True)):
@@ -165,7 +165,7 @@ def what_a_program_does_to_connections_that_idle_is_done():
             wait_until(lambda: server.ask("/").status == 200, "the VM")
 
 
-@claim(emulated=True)
+@claim
 def a_connection_ends_with_its_vm():
     with keeping(vms=1) as server:
         for what, error in (("abort", "crash"), ("memory", "memory"), ("nothing", "response"), ("garbage", "response")):
@@ -200,7 +200,7 @@ def a_connection_ends_with_a_deadline_and_each_request_has_its_own():
         ends_clean(server)
 
 
-@claim(emulated=True)
+@claim
 def bytes_behind_an_answer_are_never_another_answer():
     with keeping(vms=1) as server:
         for ahead in (0, 3):
@@ -212,7 +212,7 @@ def bytes_behind_an_answer_are_never_another_answer():
         ends_clean(server)
 
 
-@claim(emulated=True)
+@claim
 def without_a_free_vm_others_get_503_until_a_connection_ends():
     with keeping(vms=2) as server:
         first, second, third = server.client(), server.client(), server.client()
@@ -240,7 +240,7 @@ def without_a_free_vm_others_get_503_until_a_connection_ends():
         ends_clean(server)
 
 
-@claim(emulated=True)
+@claim
 def a_connection_that_idles_too_long_loses_its_vm():
     with keeping("epoll", "--connection-idle", "100ms", vms=1) as server:
         sock = connect(server)
@@ -252,7 +252,7 @@ def a_connection_that_idles_too_long_loses_its_vm():
         ends_clean(server)
 
 
-@claim(emulated=True)
+@claim
 def a_client_that_goes_away_in_the_middle_frees_its_vm():
     for mode in ("epoll", "accept"):
         with keeping(mode, vms=1) as server:
@@ -267,7 +267,7 @@ def a_client_that_goes_away_in_the_middle_frees_its_vm():
             ends_clean(server)
 
 
-@claim(emulated=True)
+@claim
 def the_next_request_reaches_a_program_that_works_behind_its_answer():
     with keeping(vms=1) as server:
         client = server.client()
@@ -286,7 +286,7 @@ def the_next_request_reaches_a_program_that_works_behind_its_answer():
         same(server.log().count(b"worked on\n"), 15, "what it does behind its answers")
 
 
-@claim(emulated=True)
+@claim
 def an_end_of_the_server_closes_what_idles_and_finishes_what_runs():
     with keeping(vms=2) as server:
         idle, busy = connect(server), connect(server)
@@ -373,10 +373,10 @@ def crowd(server, seed, rounds, mine, ends):
     return wrong
 
 
-@claim(emulated=True)
+@claim
 def a_crowd_of_connections_meets_vms_of_its_own_however_each_ends():
     seed = int(os.environ.get("MAYFLY_SEED", random.randrange(1 << 30)))
-    rounds = 3 if EMULATED else 400 if LONG else 40
+    rounds = 400 if LONG else 40
     print(f"      seed {seed}")
     ends = [b"", b"GET", request("/echo", 100000) + b"x" * 70000, request("/echo", 10) + b"x" * 9]
     server_ends = [request(f"/connection/{what}") for what in ("mine", "last", "close", "extra", "sleep", "abort-after", "work-after")]
@@ -393,7 +393,7 @@ def a_crowd_of_connections_meets_vms_of_its_own_however_each_ends():
         ends_clean(server)
 
 
-@claim(emulated=True)
+@claim
 def the_store_is_there_for_each_request():
     program = os.path.join(BUILD, "tests/pool/store-server")
     with tempfile.TemporaryDirectory(prefix="mayfly-connections-") as folder:

@@ -132,6 +132,54 @@ def a_client_on_a_unix_socket_is_one_to_a_program_that_listens_there():
             matches(r"^127\.0\.0\.1 \d+$", server.ask("/peer").body, "to one that listens at a port")
 
 
+IN_FRONT = b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 443\r\n"
+IN_FRONT_2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + socket.inet_aton("192.0.2.7") + socket.inet_aton("192.0.2.1") + b"\x12\x67\x01\xbb"
+
+
+def all_of(server, *pieces):
+    """What comes until the server closes, for what is sent in pieces."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(20 * SLOWER)
+    sock.connect(server.path)
+    got = b""
+    try:
+        for piece in pieces:
+            sock.sendall(piece)
+        while part := sock.recv(65536):
+            got += part
+    except ConnectionError:
+        pass
+    sock.close()
+    return got
+
+
+@claim
+def a_proxy_in_front_says_who_its_client_is():
+    ask = b"GET /%s HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 6.6.6.6\r\n%s\r\n"
+    peers = ask % (b"peer", b"") + ask % (b"peer", b"Connection: close\r\n")
+    for how in ("request", "connection"):
+        with serving("epoll", "--proxy-protocol", "--reset", how, vms=2) as server:
+            for front in (IN_FRONT, IN_FRONT_2):
+                for cut in (0, 1, 20, len(front)):
+                    got = all_of(server, front[:cut], front[cut:] + peers)
+                    same(re.findall(rb"\r\n\r\n(192[^H]*)", got), [b"192.0.2.7 4711"] * 2, f"{how}: its socket, cut at {cut}")
+                got = all_of(server, front + ask % (b"head", b"Connection: close\r\n"))
+                matches(r"(?i)x-forwarded-for: 192\.0\.2\.7\r\n", got, "what the front door adds")
+                check(b"6.6.6.6" not in got, "what the client said of itself", got)
+            got = all_of(server, b"PROXY UNKNOWN\r\n" + ask % (b"peer", b"Connection: close\r\n"))
+            matches(r"\r\n\r\n127\.0\.0\.1 \d+$", got, "a client that the proxy does not know")
+            for bad in (ask % (b"peer", b""), b"PROXY TCP4 192.0.2.7\r\n" + peers, IN_FRONT_2[:12] + b"\x21\x12" + IN_FRONT_2[14:] + peers,
+                        b"PROXY " + b"x" * 200):
+                same(all_of(server, bad), b"", f"{bad[:30]}")
+    with serving("lines", "--proxy-protocol", "--protocol", "raw", vms=1) as server:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(20 * SLOWER)
+        sock.connect(server.path)
+        sock.sendall(IN_FRONT + b"hello\n")
+        same(read_until(sock, b"\n"), b"1 hello\n", "behind it, where it is not HTTP")
+        sock.close()
+
+
 @claim(emulated=True)
 def nothing_of_a_request_is_visible_to_the_next():
     for mode in ("epoll", "threads"):
@@ -343,7 +391,7 @@ def the_store_keeps_what_a_server_writes():
                          "its own counter, two additions, the store's (-107: no store before the first request)")
 
 
-@claim(emulated=True)
+@claim
 def a_program_works_on_behind_its_answer_until_it_waits():
     with serving("epoll", "--deadline", "60s", "--workers", "1", "--audit", vms=1) as server:
         for count in range(1, 4):
