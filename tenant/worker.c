@@ -123,8 +123,13 @@ static int on_submit(void *backend, struct mf_front_request *request)
 	job->request = request;
 	request->data = job;
 	ret = mf_pool_submit(worker->pool, &job->base);
-	if (ret)
-		free(job);
+	if (!ret)
+		return 0;
+	if (job->base.lease && !job->base.lease->slot) {
+		on_ended(worker, request->connection);
+		request->connection->kept = NULL;
+	}
+	free(job);
 	return ret;
 }
 

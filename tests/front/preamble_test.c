@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* What proxies say first: what is one, what is none, and that the verdict never depends on the split. */
+/* What proxies say first: what is one, what is none, and that the verdict never depends on the
+ * split. */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <netinet/in.h>
@@ -13,9 +14,8 @@
 
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
 #define IN_BYTES  "\x0a\1\2\3\x0a\0\0\1\x30\x39\x00\x50"
-#define BINARY(command, family, length, rest)   \
-	SIGNATURE command family length rest, \
-		sizeof(SIGNATURE command family length rest) - 1
+#define BINARY(command, family, length, rest) \
+	SIGNATURE command family length rest, sizeof(SIGNATURE command family length rest) - 1
 #define LINE(text) text "\r\n", sizeof(text) + 1
 
 struct row {
@@ -65,7 +65,9 @@ static enum mf_preamble_state feed(struct mf_preamble *preamble, const char *byt
 	return state;
 }
 
-#define NINETY "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define NINETY                                                                                     \
+	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
+	"xx"
 
 static const struct row rows[] = {
 	{LINE("PROXY TCP4 192.0.2.1 192.0.2.2 56324 443"), "192.0.2.1 56324"},
@@ -203,7 +205,8 @@ static size_t mutate(char *bytes, size_t size, unsigned int *seed)
 Test(preamble, mutated_ones_are_judged_the_same_however_split)
 {
 	const char *given = getenv("MAYFLY_SEED");
-	unsigned int first = given ? (unsigned int)strtoul(given, NULL, 10) : (unsigned int)getpid(),
+	unsigned int first = given ? (unsigned int)strtoul(given, NULL, 10)
+				   : (unsigned int)getpid(),
 		     seed = first;
 	size_t rounds = getenv("MAYFLY_TEST_LONG") ? 2000000 : 50000;
 
@@ -219,14 +222,14 @@ Test(preamble, mutated_ones_are_judged_the_same_however_split)
 		for (int changes = rand_r(&seed) % 4; changes >= 0; changes--)
 			size = mutate(bytes, size, &seed);
 		state = feed(&whole, bytes, size, size, &taken);
-		cr_assert_eq(state,
-			     feed(&pieces, bytes, size, (size_t)rand_r(&seed) % size,
-				  &taken_in_pieces),
-			     "seed %u", first);
+		cr_assert_eq(
+			state,
+			feed(&pieces, bytes, size, (size_t)rand_r(&seed) % size, &taken_in_pieces),
+			"seed %u", first);
 		cr_assert_eq(taken, taken_in_pieces, "seed %u", first);
-		cr_assert(state == MF_PREAMBLE_BAD || (whole.from_bytes == pieces.from_bytes &&
-						       !memcmp(&whole.from, &pieces.from,
-							       whole.from_bytes)),
+		cr_assert(state == MF_PREAMBLE_BAD ||
+				  (whole.from_bytes == pieces.from_bytes &&
+				   !memcmp(&whole.from, &pieces.from, whole.from_bytes)),
 			  "seed %u", first);
 		cr_assert(state != MF_PREAMBLE_MORE || taken == size, "seed %u", first);
 	}
