@@ -58,7 +58,7 @@ static void run_and_kill(const struct row *row)
 	run_max_us = 1 + random_below(random_below(4) ? longest : 200);
 	guest_deliver(&guest, "/", row->code, (size_t)(row->end - row->code));
 	guest_go_on(&guest, random_below(2));
-	run_max_us = 2000000;
+	run_max_us = RUN_MAX_US;
 	cr_assert(guest.exit.kind == MF_EXIT_KICKED || guest.exit.kind == MF_EXIT_WAIT, "%s: %s",
 		  row->name, guest.answer);
 }

@@ -26,7 +26,7 @@
 
 #define KICK_TIME 1u
 
-uint64_t run_max_us = 2000000;
+uint64_t run_max_us = RUN_MAX_US;
 
 static struct mf_vm *running;
 

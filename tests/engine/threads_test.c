@@ -78,7 +78,7 @@ Test(threads, a_request_that_dies_with_its_threads_leaves_nothing, .timeout = 30
 			     : target[1] == 's' ? 1000 + random_below(30000)
 						: 5000000;
 		guest_ask(&guest, target, "hello", 5);
-		run_max_us = 2000000;
+		run_max_us = RUN_MAX_US;
 		cr_assert(target[1] == 's' || guest.exit.kind != MF_EXIT_READY, "%s: %s", target,
 			  guest.answer);
 		guest_reset_and_audit(&guest, target);

@@ -365,7 +365,7 @@ static void run_row(const struct row *row)
 	if (!strncmp(row->name, "endless", 7) || loops_under_qemu(row))
 		run_max_us = is_emulated() ? 200000 : 20000;
 	guest_ask(&guest, "/", row->code, (size_t)(row->end - row->code));
-	run_max_us = 2000000;
+	run_max_us = RUN_MAX_US;
 }
 
 static void is_good(const char *after)

@@ -19,7 +19,7 @@ GUEST = os.environ.get("MAYFLY_ISOLATION", os.path.join(BUILD, "tests/pool/isola
 SEED = int(os.environ.get("MAYFLY_TEST_SEED", random.randrange(1 << 32)))
 CLIENTS = 64
 REQUESTS = 100000 if LONG else 1000  # of the C server
-SCALED = 3000 if LONG else 100  # of each other one
+SCALED = 2000 if LONG else 100  # of each other one
 DEADLINE = 3  # seconds
 DEATHS = 11  # ways to crash that the guest knows
 
@@ -328,7 +328,7 @@ def no_secret_of_a_request_is_in_reach_of_the_next():
     dice = random.Random(SEED)
     with one_vm() as server:
         usual = found(server, "find", complement(dice.randbytes(16)))
-        for turn in range(10000 if LONG else 5 if EMULATED else 60):
+        for turn in range(3000 if LONG else 5 if EMULATED else 60):
             secret = dice.randbytes(16)
             what = hide(server, dice, secret)
             same(found(server, "find", complement(secret)), usual, f"turn {turn}: what the request after this one finds: {what}")
