@@ -13,8 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char request[] = "GET /hello HTTP/1.1\r\nHost: bench\r\n\r\n";
-
 static void become(char *const *argv, int cpu)
 {
 	int nothing = open("/dev/null", O_RDWR);
@@ -29,9 +27,13 @@ static void become(char *const *argv, int cpu)
 	_exit(127);
 }
 
-static bool send_request(int fd)
+static bool send_request(const struct bench_server *server, int fd)
 {
-	return write(fd, request, sizeof(request) - 1) == (ssize_t)sizeof(request) - 1;
+	char request[256];
+	int bytes = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: bench\r\n\r\n",
+			     server->target ? server->target : "/hello");
+
+	return write(fd, request, (size_t)bytes) == bytes;
 }
 
 /* Read one whole answer; true when it is a 200. */
@@ -69,7 +71,7 @@ static bool wait_until_up(struct bench_server *server)
 
 	for (i = 0; i < 3000; i++) {
 		int fd = bench_connect(server->address);
-		bool good = fd >= 0 && send_request(fd) && read_answer(fd);
+		bool good = fd >= 0 && send_request(server, fd) && read_answer(fd);
 
 		if (fd >= 0)
 			close(fd);
@@ -137,7 +139,7 @@ static bool ask(struct bench_server *server, unsigned int client)
 {
 	if (server->reconnect)
 		server->clients[client] = bench_connect(server->address);
-	return server->clients[client] >= 0 && send_request(server->clients[client]);
+	return server->clients[client] >= 0 && send_request(server, server->clients[client]);
 }
 
 static bool hear(struct bench_server *server, unsigned int client)

@@ -13,6 +13,7 @@
 struct bench_server {
 	pid_t pid;
 	char address[128];
+	const char *target; /* of the GETs; NULL: /hello */
 	int clients[BENCH_CLIENTS_MAX];
 	unsigned int client_count;
 	bool reconnect; /* each request on a connection of its own, which its time includes */

@@ -114,7 +114,8 @@ const struct mf_option mf_options[] = {
 	{.name = "queue",
 	 .value = "N",
 	 .help = "requests that may wait for a VM; more get 503 (4 a VM)",
-	 .more = "For all workers together.",
+	 .more = "For all workers together. If it is not given, fewer may wait where the processor "
+		 "lacks for longer than half a second: 20 ms, or one a VM.",
 	 .places = SERVE,
 	 .take = mf_take_uint,
 	 FIELD(serve.pool.queue),
@@ -657,7 +658,8 @@ const struct mf_option mf_options[] = {
 	{.name = "heads",
 	 .value = "N",
 	 .initial = "1024",
-	 .help = "clients whose first head may be on its way; one more ends the slowest",
+	 .help = "clients whose first head may be on its way; one more ends the oldest of the "
+		 "address with most",
 	 .places = MF_IN_FILE,
 	 .take = mf_take_count,
 	 FIELD(daemon.heads),

@@ -117,8 +117,10 @@ static void complete_serve(struct mf_values *values)
 	serve->store.quiet = serve->quiet;
 	if (!serve->rate.burst)
 		serve->rate.burst = values->rate_requests;
-	if (!serve->pool.queue)
+	if (!serve->pool.queue) {
 		serve->pool.queue = 4 * serve->pool.vms;
+		serve->pool.queue_shrinks = true;
+	}
 }
 
 int mf_values_complete(struct mf_values *values, char *const *host, struct mf_error *err)

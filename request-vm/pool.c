@@ -57,6 +57,10 @@ static void append(struct mf_slot **head, struct mf_slot **tail, struct mf_slot 
 static void count_waiting(struct mf_pool *pool, int change)
 {
 	pool->stats.queued += (unsigned int)change;
+	if (pool->stats.queued)
+		mf_standing_add(&pool->standing, mf_now_ns());
+	else
+		mf_standing_end(&pool->standing);
 	__atomic_add_fetch(&pool->settings.load->waiting, change, __ATOMIC_RELAXED);
 }
 
@@ -85,6 +89,16 @@ static bool is_full(const struct mf_pool *pool)
 
 	return taken >=
 	       (uint64_t)pool->settings.queue + __atomic_load_n(&load->vms, __ATOMIC_RELAXED);
+}
+
+/* There are VMs for those who wait, or they run: it is the processor that lacks. */
+static bool stands(const struct mf_pool *pool)
+{
+	bool lacks_processor = pool->clean || pool->dirty || pool->fast_head || pool->slow_head;
+
+	return pool->settings.queue_shrinks && lacks_processor &&
+	       mf_standing_is_long(&pool->standing, mf_now_ns(), pool->stats.queued,
+				   pool->settings.vms);
 }
 
 /* Put a slot into the list that its state says; parked ones and those with open handles in none. */
@@ -289,6 +303,7 @@ static struct mf_job *dequeue(struct mf_pool *pool)
 		return NULL;
 	pool->queue_head = job->next;
 	count_waiting(pool, -1);
+	mf_standing_take(&pool->standing, mf_now_ns());
 	return job;
 }
 
@@ -311,13 +326,13 @@ static bool wants_fork(const struct mf_pool *pool)
 
 static bool is_over(const struct mf_pool *pool)
 {
-	return pool->ending && !pool->stats.busy;
+	return pool->ending && !pool->stats.busy && !pool->queue_head;
 }
 
 /* Whether there is anything to do without waiting. */
 static bool has_work(const struct mf_pool *pool)
 {
-	return is_over(pool) || wants_fork(pool) || pool->dirty || pool->fast_head ||
+	return pool->began || is_over(pool) || wants_fork(pool) || pool->dirty || pool->fast_head ||
 	       pool->slow_head || (pool->queue_head && pool->clean);
 }
 
@@ -350,18 +365,20 @@ static void on_idle(uv_idle_t *handle)
 	struct mf_slot *slot;
 	uint64_t slice_ns;
 
+	pool->began = false;
 	if (is_over(pool)) {
 		close_now(pool);
 		return;
 	}
-	if (pool->dirty) {
+	if (wants_fork(pool))
+		fork_one(pool);
+	if (pool->queue_head) {
+		serve_queue(pool);
+	} else if (pool->dirty) {
 		slot = pop(&pool->dirty);
 		mf_slot_restore(slot);
 		file(slot);
 	}
-	if (wants_fork(pool))
-		fork_one(pool);
-	serve_queue(pool);
 	slot = next_runnable(pool, &slice_ns);
 	if (slot) {
 		run(slot, slice_ns);
@@ -496,12 +513,15 @@ int mf_pool_submit(struct mf_pool *pool, struct mf_job *job)
 		begin_next(pool, job);
 		return 0;
 	}
-	slot = pool->queue_head ? NULL : take_clean(pool);
+	/* One a turn of the loop: the others that have come are to be counted, and refused if they
+	 * are too many, instead of waiting unread while those before them run. */
+	slot = pool->queue_head || pool->began ? NULL : take_clean(pool);
 	if (slot) {
+		pool->began = true;
 		begin(pool, slot, job);
 		return 0;
 	}
-	if (is_kept(pool) || is_full(pool)) {
+	if (is_kept(pool) || is_full(pool) || stands(pool)) {
 		pool->stats.rejected++;
 		return is_kept(pool) ? -EBUSY : -EAGAIN;
 	}

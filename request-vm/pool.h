@@ -51,6 +51,8 @@ struct mf_pool_load {
 struct mf_pool_settings {
 	unsigned int vms;   /* 1..65536 */
 	unsigned int queue; /* requests that may wait for a VM */
+	bool queue_shrinks; /* fewer may, where they wait for the processor: request-vm/standing.h
+			     */
 	struct mf_pool_load
 		*load;          /* counted by all pools that share `queue`; NULL: this one alone */
 	uint64_t deadline_ns;   /* from the request's arrival to its answer; 0 = none */

@@ -6,6 +6,7 @@
 #include "request-vm/exchange.h"
 #include "request-vm/output.h"
 #include "request-vm/pool.h"
+#include "request-vm/standing.h"
 
 enum mf_slot_state {
 	MF_SLOT_EMPTY,    /* no VM: to be forked */
@@ -137,12 +138,14 @@ struct mf_pool {
 	struct mf_slot *fast_head, *fast_tail; /* runnable, first slice */
 	struct mf_slot *slow_head, *slow_tail; /* runnable, had their slice */
 	struct mf_job *queue_head, *queue_tail;
-	uv_idle_t idle;   /* runs while there is something to do besides waiting */
-	uv_timer_t retry; /* runs while `leaving` is not empty */
-	uv_async_t wake;  /* somebody has put slots into `woken` */
+	struct mf_standing standing; /* of that queue */
+	uv_idle_t idle;              /* runs while there is something to do besides waiting */
+	uv_timer_t retry;            /* runs while `leaving` is not empty */
+	uv_async_t wake;             /* somebody has put slots into `woken` */
 	pthread_mutex_t woken_lock;
 	struct mf_slot *woken;
 	uv_timer_t sweep; /* deadlines of the queue, retries of forks, re-preparing */
+	bool began;       /* a request, in this turn of the loop */
 	bool no_room;     /* the last fork failed */
 	bool ending;      /* to be closed when no VM is busy */
 	bool closing;

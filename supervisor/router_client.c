@@ -43,15 +43,23 @@ static void drop(struct router_client *client)
 	client->fd = -1;
 	TAILQ_REMOVE(&router->clients, client, all);
 	router->client_count--;
+	client->listener->client_count--;
 	uv_close((uv_handle_t *)&client->poll, on_closed);
 }
 
 void router_evict(struct router *router)
 {
-	struct router_client *oldest = TAILQ_FIRST(&router->clients);
+	const struct router_listener *listener, *fullest = router->listeners;
+	struct router_client *client;
 
-	if (oldest)
-		drop(oldest);
+	for (listener = router->listeners; listener; listener = listener->next)
+		if (listener->client_count > fullest->client_count)
+			fullest = listener;
+	TAILQ_FOREACH(client, &router->clients, all)
+	if (client->listener == fullest) {
+		drop(client);
+		return;
+	}
 }
 
 void router_forget_listener(struct router *router, const struct router_listener *listener)
@@ -243,6 +251,7 @@ static struct router_client *await(struct router *router, struct router_listener
 	client->poll.data = client;
 	TAILQ_INSERT_TAIL(&router->clients, client, all);
 	router->client_count++;
+	listener->client_count++;
 	set_clock(router);
 	if (!keep(client, bytes, size) || uv_poll_start(&client->poll, UV_READABLE, on_bytes)) {
 		drop(client);

@@ -32,7 +32,8 @@ struct router_listener {
 	struct router_listener *next;
 	int fd;
 	uint32_t id;
-	uint32_t tenant; /* 0: told apart by the head */
+	uint32_t tenant;       /* 0: told apart by the head */
+	uint64_t client_count; /* of those who stay, by this address */
 	uv_poll_t poll;
 };
 
@@ -85,7 +86,7 @@ void router_forget_listener(struct router *router, const struct router_listener 
 /* There is an engine, or there will be none: who was held goes on. */
 void router_release(struct router *router);
 
-/* Let the oldest one go. */
+/* Let the oldest one go of the address that has most of them: who floods ends his own. */
 void router_evict(struct router *router);
 
 void router_listen_again(uv_timer_t *timer);

@@ -42,9 +42,21 @@ static void put(struct mf_text target)
 		     (struct mf_bytes){value, sizeof(value)});
 }
 
+/* A few milliseconds of computing. */
+static void work(void)
+{
+	volatile unsigned int turns = 3000000;
+
+	while (turns)
+		turns--;
+}
+
 static void behave(struct mf_text target)
 {
 	switch (target.length > 1 ? target.data[1] : 0) {
+	case 'w':
+		work();
+		break;
 	case 's':
 		spin();
 		break;

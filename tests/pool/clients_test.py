@@ -7,7 +7,7 @@ import socket
 import time
 
 from hostile import Door, hostile_crowd_is_noticed_by_nobody
-from serving import LONG, MAYFLY, PLAIN, Client, Server, wait_until
+from serving import LONG, MAYFLY, PLAIN, Client, Server, one_answer, resident, wait_until
 from claims import check, claim, main, same
 
 CROWD = 10000 if LONG else 100
@@ -16,33 +16,11 @@ NOISE = 1 << 20
 SANITIZED = b"__asan_init" in open(MAYFLY, "rb").read()
 
 
-def resident(pid):
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmRSS"))
-
-
 def dial(server):
     sock = socket.socket(socket.AF_UNIX)
     sock.settimeout(20)
     sock.connect(server.path)
     return sock
-
-
-def one_answer(sock):
-    """Its status, of an answer with a length."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = sock.recv(65536)
-        if not more:
-            return None
-        data += more
-    head, body = data.split(b"\r\n\r\n", 1)
-    length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-    while len(body) < length:
-        more = sock.recv(65536)
-        check(more, "cut in the middle of an answer")
-        body += more
-    return int(head.split()[1])
 
 
 def idle_connections_cost_little(**more):

@@ -20,6 +20,29 @@ GUEST = os.environ.get("MAYFLY_SERVED", os.path.join(BUILD, "tests/pool/pool-gue
 PLAIN = os.environ.get("MAYFLY_SERVER", os.path.join(BUILD, "tests/pool/server-guest"))  # knows nothing of Mayfly
 
 
+def resident(pid):
+    """Bytes."""
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmRSS"))
+
+
+def one_answer(sock):
+    """Its status, of an answer with a length."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = sock.recv(65536)
+        if not more:
+            return None
+        data += more
+    head, body = data.split(b"\r\n\r\n", 1)
+    length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    while len(body) < length:
+        more = sock.recv(65536)
+        check(more, "cut in the middle of an answer")
+        body += more
+    return int(head.split()[1])
+
+
 class Answer:
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body

@@ -135,6 +135,27 @@ def rate_queue_and_vms_are_each_tenants_own():
 
 
 @claim
+def a_flood_of_slow_clients_ends_those_of_its_own_address_alone():
+    with tempfile.TemporaryDirectory(prefix="mayflyd-") as folder:
+        one, other = f"{folder}/one", f"{folder}/other"
+        with Daemon(tenant("any"), shared=False, top=f'listen = ["unix:{one}", "unix:{other}"]\nheads = 10\nhead-timeout = "10m"\n'):
+            def dial(path):
+                sock = socket.socket(socket.AF_UNIX)
+                sock.settimeout(30 * SLOWER)
+                sock.connect(path)
+                sock.sendall(b"GET /count HTTP/1.1\r\nHo")
+                return sock
+            slow = [dial(other) for _ in range(3)]
+            flood = [dial(one) for _ in range(60)]
+            same([sock.recv(1) for sock in flood[:50]], [b""] * 50, "the oldest of the flood")
+            for sock in slow:
+                sock.sendall(b"st: any\r\n\r\n")
+                check(sock.recv(100).startswith(b"HTTP/1.1 200"), "a slow client of the other address")
+            for sock in (*slow, *flood):
+                sock.close()
+
+
+@claim
 def noise_of_a_tenant_fails_no_request_of_its_neighbour():
     """It computes without end, fills its memory, prints, opens connections: the neighbour is slower perhaps, and loses nothing."""
     with Daemon(tenant("noisy", host="noisy", vms=4, deadline="500ms", connections=64, queue=8, cpu_share=10),
