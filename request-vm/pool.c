@@ -91,14 +91,17 @@ static bool is_full(const struct mf_pool *pool)
 	       (uint64_t)pool->settings.queue + __atomic_load_n(&load->vms, __ATOMIC_RELAXED);
 }
 
-/* There are VMs for those who wait, or they run: it is the processor that lacks. */
+/* There are VMs for those who wait, or they run: it is the processor that lacks. One for each VM
+ * may wait even then, however unevenly they fell to the pools. */
 static bool stands(const struct mf_pool *pool)
 {
+	const struct mf_pool_load *load = pool->settings.load;
 	bool lacks_processor = pool->clean || pool->dirty || pool->fast_head || pool->slow_head;
 
 	return pool->settings.queue_shrinks && lacks_processor &&
-	       mf_standing_is_long(&pool->standing, mf_now_ns(), pool->stats.queued,
-				   pool->settings.vms);
+	       __atomic_load_n(&load->waiting, __ATOMIC_RELAXED) >=
+		       __atomic_load_n(&load->vms, __ATOMIC_RELAXED) &&
+	       mf_standing_is_long(&pool->standing, mf_now_ns(), pool->stats.queued);
 }
 
 /* Put a slot into the list that its state says; parked ones and those with open handles in none. */

@@ -15,7 +15,7 @@
 /* A queue that was not empty for so long stands. */
 #define MF_STANDING_NS 500000000ull
 
-/* So long may who comes then expect to wait, or until one request for each VM has had its turn. */
+/* So long may who comes then expect to wait. */
 #define MF_STANDING_WAIT_NS 20000000ull
 
 struct mf_standing {
@@ -44,12 +44,12 @@ static inline void mf_standing_end(struct mf_standing *standing)
 	standing->since_ns = 0;
 }
 
-/* Whether one more behind `waiting`, with so many VMs, has to wait too long. */
+/* Whether one more behind `waiting` has to wait too long. */
 static inline bool mf_standing_is_long(const struct mf_standing *standing, uint64_t now_ns,
-				       uint64_t waiting, uint64_t vms)
+				       uint64_t waiting)
 {
 	return standing->since_ns && now_ns - standing->since_ns > MF_STANDING_NS &&
-	       waiting >= vms && waiting * standing->each_ns > MF_STANDING_WAIT_NS;
+	       waiting * standing->each_ns > MF_STANDING_WAIT_NS;
 }
 
 #endif

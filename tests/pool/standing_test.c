@@ -25,11 +25,11 @@ Test(standing, a_burst_is_never_too_long)
 	uint64_t now = MS;
 	struct mf_standing standing = stand(&now, 5 * MS, MF_STANDING_NS - 5 * MS);
 
-	cr_assert_not(mf_standing_is_long(&standing, now, 100, 1));
+	cr_assert_not(mf_standing_is_long(&standing, now, 100));
 	mf_standing_end(&standing);
-	cr_assert_not(mf_standing_is_long(&standing, now + MF_STANDING_NS * 2, 100, 1));
+	cr_assert_not(mf_standing_is_long(&standing, now + MF_STANDING_NS * 2, 100));
 	mf_standing_add(&standing, now);
-	cr_assert_not(mf_standing_is_long(&standing, now + MF_STANDING_NS, 100, 1));
+	cr_assert_not(mf_standing_is_long(&standing, now + MF_STANDING_NS, 100));
 }
 
 Test(standing, a_queue_that_stands_is_bounded_by_time)
@@ -37,17 +37,8 @@ Test(standing, a_queue_that_stands_is_bounded_by_time)
 	uint64_t now = MS;
 	struct mf_standing standing = stand(&now, 5 * MS, 2 * MF_STANDING_NS);
 
-	cr_assert_not(mf_standing_is_long(&standing, now, 4, 1));
-	cr_assert(mf_standing_is_long(&standing, now, 5, 1));
-}
-
-Test(standing, one_for_each_vm_may_wait_however_long_it_takes)
-{
-	uint64_t now = MS;
-	struct mf_standing standing = stand(&now, 100 * MS, 2 * MF_STANDING_NS);
-
-	cr_assert_not(mf_standing_is_long(&standing, now, 3, 4));
-	cr_assert(mf_standing_is_long(&standing, now, 4, 4));
+	cr_assert_not(mf_standing_is_long(&standing, now, 4));
+	cr_assert(mf_standing_is_long(&standing, now, 5));
 }
 
 Test(standing, short_requests_may_be_many)
@@ -55,6 +46,6 @@ Test(standing, short_requests_may_be_many)
 	uint64_t now = MS;
 	struct mf_standing standing = stand(&now, MS / 10, 2 * MF_STANDING_NS);
 
-	cr_assert_not(mf_standing_is_long(&standing, now, 150, 1));
-	cr_assert(mf_standing_is_long(&standing, now, 250, 1));
+	cr_assert_not(mf_standing_is_long(&standing, now, 150));
+	cr_assert(mf_standing_is_long(&standing, now, 250));
 }
