@@ -19,6 +19,8 @@ enum response_state {
 struct hot_channel {
 	struct mf_ring requests;
 	struct mf_ring replies;
+	uint32_t flights; /* calls that were submitted and not collected */
+	uint32_t lost;    /* mf_abi_channel.lost when the first of them was */
 	uint64_t id;
 	bool open;
 };

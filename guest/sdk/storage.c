@@ -254,14 +254,21 @@ static void drop(uint32_t channel)
 	line->open = line->lost = false;
 }
 
+/* A VM's own store goes with the VM's reset alone, which makes the request's number larger. */
+static bool outlives_requests(void)
+{
+	return mf_control()->scope == MF_STORE_OF_VM;
+}
+
 /* Is it another request than the one that is known here? The channel is entered. */
 static void meet(uint32_t channel)
 {
 	const struct mf_abi_store_channel *state = mf_state_of(channel);
 	struct line *line = &mf_lines[channel];
 
-	if (line->open && (state->request != line->request ||
-			   (!state->wrote && !state->request_head && !line->flights)))
+	bool is_new = !state->wrote && !state->request_head && !line->flights;
+
+	if (line->open && (state->request != line->request || (is_new && !outlives_requests())))
 		drop(channel);
 	if (line->open)
 		return;
@@ -278,7 +285,7 @@ static void look_for_ends(uint32_t word, uint64_t active)
 
 	for (uint32_t channel = word * 64; channel < end; channel++)
 		if (mf_lines[channel].open && !mf_lines[channel].flights &&
-		    !(active >> (channel % 64) & 1))
+		    !(active >> (channel % 64) & 1) && !outlives_requests())
 			drop(channel);
 }
 

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#define CAS_VALUE (2u * MF_KV_VALUE_MAX_BYTES - 4096u)
+#define CAS_VALUE (2u * MF_KV_PART_MAX_BYTES - 4096u)
 
 int kv_args_parse(const void *payload, size_t bytes, size_t key_min, struct kv_args *args)
 {
@@ -52,14 +52,18 @@ static int get(struct mf_storage_call *call, struct kv_txn *txn)
 
 	if (!ret)
 		ret = kv_get(txn, args.table, args.key, &value);
+	if (!ret && value.bytes > call->out_room)
+		return -EOVERFLOW;
 	return ret ? ret : kv_give(call, value.data, value.bytes);
 }
 
-static int put_bytes(struct kv_txn *txn, const struct kv_args *args, struct kv_bytes bytes)
+static int put_bytes(struct kv_txn *txn, const struct kv_args *args, struct kv_bytes bytes,
+		     uint64_t expires_ms)
 {
-	const struct kv_value value = {.data = bytes.data, .bytes = bytes.bytes};
+	const struct kv_value value = {
+		.data = bytes.data, .bytes = bytes.bytes, .expires_ms = expires_ms};
 
-	if (bytes.bytes > MF_KV_VALUE_MAX_BYTES)
+	if (bytes.bytes > MF_KV_PART_MAX_BYTES || expires_ms > KV_EXPIRES_MAX)
 		return -EINVAL;
 	return kv_put(txn, args->table, args->key, &value);
 }
@@ -69,7 +73,7 @@ static int put(struct mf_storage_call *call, struct kv_txn *txn)
 	struct kv_args args;
 	int ret = parse(call, &args);
 
-	return ret ? ret : put_bytes(txn, &args, args.value);
+	return ret ? ret : put_bytes(txn, &args, args.value, args.number);
 }
 
 static int delete (struct mf_storage_call *call, struct kv_txn *txn)
@@ -103,9 +107,9 @@ static int cas(struct mf_storage_call *call, struct kv_txn *txn)
 	if (ret && ret != -ENOENT)
 		return ret;
 	if (ret)
-		return absent ? put_bytes(txn, &args, args.value) : -ENOENT;
+		return absent ? put_bytes(txn, &args, args.value, 0) : -ENOENT;
 	if (!absent && kv_same((struct kv_bytes){now.data, now.bytes}, expected))
-		return put_bytes(txn, &args, args.value);
+		return put_bytes(txn, &args, args.value, now.expires_ms);
 	kv_give(call, now.data, now.bytes);
 	return -EAGAIN;
 }
@@ -133,14 +137,43 @@ static int add(struct mf_storage_call *call, struct kv_txn *txn)
 	return ret ? ret : kv_give(call, &sum, sizeof(sum));
 }
 
+static int expire(struct mf_storage_call *call, struct kv_txn *txn)
+{
+	struct kv_value value;
+	struct kv_args args;
+	int ret = parse(call, &args);
+
+	if (!ret && args.number > KV_EXPIRES_MAX)
+		ret = -EINVAL;
+	if (!ret)
+		ret = kv_get(txn, args.table, args.key, &value);
+	if (ret)
+		return ret;
+	value.expires_ms = args.number;
+	return kv_put(txn, args.table, args.key, &value);
+}
+
+static int expires(struct mf_storage_call *call, struct kv_txn *txn)
+{
+	struct kv_value value;
+	struct kv_args args;
+	int ret = parse(call, &args);
+
+	if (!ret)
+		ret = kv_get(txn, args.table, args.key, &value);
+	return ret ? ret : kv_give(call, &value.expires_ms, sizeof(value.expires_ms));
+}
+
 int kv_calls_declare(void)
 {
 	static const struct kv_function functions[] = {
-		{MF_KV_GET, "kv.get", KV_CALL_MAX, MF_KV_VALUE_MAX_BYTES, false, get},
-		{MF_KV_PUT, "kv.put", KV_CALL_MAX + MF_KV_VALUE_MAX_BYTES, 0, true, put},
+		{MF_KV_GET, "kv.get", KV_CALL_MAX, MF_KV_PART_MAX_BYTES, false, get},
+		{MF_KV_PUT, "kv.put", KV_CALL_MAX + MF_KV_PART_MAX_BYTES, 0, true, put},
 		{MF_KV_DELETE, "kv.delete", KV_CALL_MAX, 0, true, delete},
-		{MF_KV_CAS, "kv.cas", KV_CALL_MAX + CAS_VALUE, MF_KV_VALUE_MAX_BYTES, true, cas},
+		{MF_KV_CAS, "kv.cas", KV_CALL_MAX + CAS_VALUE, MF_KV_PART_MAX_BYTES, true, cas},
 		{MF_KV_ADD, "kv.add", KV_CALL_MAX, sizeof(int64_t), true, add},
+		{MF_KV_EXPIRE, "kv.expire", KV_CALL_MAX, 0, true, expire},
+		{MF_KV_EXPIRES, "kv.expires", KV_CALL_MAX, sizeof(uint64_t), false, expires},
 	};
 	int ret = 0;
 

@@ -25,5 +25,9 @@ int kv_give(struct mf_storage_call *call, const void *data, size_t bytes);
 /* Declare the functions of <mayfly/abi/store.h>. 0, or a negative errno. */
 int kv_calls_declare(void);
 int kv_scan_calls_declare(void);
+int kv_part_calls_declare(void);
+int kv_batch_call_declare(void);
+int kv_session_calls_declare(void);
+int kv_stat_call_declare(void);
 
 #endif

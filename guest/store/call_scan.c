@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #define SCAN_VALUE (sizeof(uint32_t) + MF_KV_KEY_MAX_BYTES)
-#define SCAN_REPLY (MF_KV_VALUE_MAX_BYTES + 4096u)
+#define SCAN_REPLY (MF_KV_PART_MAX_BYTES + 4096u)
 
 /* A reply of records that is being put together. */
 struct reply {
@@ -70,10 +70,31 @@ static int scan(struct mf_storage_call *call, struct kv_txn *txn)
 	return answer(call, txn, args.table, &range, args.number, fits);
 }
 
+/* From the end: `end` is where the last answer's first key was. */
+static int range(struct mf_storage_call *call, struct kv_txn *txn)
+{
+	struct kv_range wanted;
+	struct kv_args args;
+	uint32_t fits;
+	int ret = kv_args_parse(call->in, call->in_bytes, 0, &args);
+
+	if (!ret && (args.value.bytes < sizeof(fits) || args.value.bytes > SCAN_VALUE + 1))
+		ret = -EINVAL;
+	if (ret)
+		return ret;
+	memcpy(&fits, args.value.data, sizeof(fits));
+	wanted = (struct kv_range){.begin = args.key,
+				   .end = {(const uint8_t *)args.value.data + sizeof(fits),
+					   args.value.bytes - sizeof(fits)},
+				   .reverse = args.number & MF_KV_REVERSE};
+	return answer(call, txn, args.table, &wanted, args.number & ~MF_KV_REVERSE, fits);
+}
+
 int kv_scan_calls_declare(void)
 {
 	static const struct kv_function functions[] = {
 		{MF_KV_SCAN, "kv.scan", KV_CALL_MAX + SCAN_VALUE, SCAN_REPLY, false, scan},
+		{MF_KV_RANGE, "kv.range", KV_CALL_MAX + SCAN_VALUE + 1, SCAN_REPLY, false, range},
 	};
 	int ret = 0;
 

@@ -25,6 +25,14 @@ static int begin(const char *folder, size_t map_bytes, uint32_t channels)
 	if (!ret)
 		ret = kv_scan_calls_declare();
 	if (!ret)
+		ret = kv_part_calls_declare();
+	if (!ret)
+		ret = kv_batch_call_declare();
+	if (!ret)
+		ret = kv_session_calls_declare();
+	if (!ret)
+		ret = kv_stat_call_declare();
+	if (!ret)
 		ret = kv_sessions_open(channels);
 	if (!ret)
 		ret = kv_commit_start();

@@ -104,10 +104,20 @@ static void drop_waiter(struct waiter *waiter)
 
 /* ---- ends of transactions ---- */
 
-static struct kv_haste haste_of(const struct kv_txn *txn)
+/* MF_STORE_DURABLE is the smallest and the strongest. */
+void kv_session_ask(uint32_t channel, uint32_t durability)
 {
-	(void)control;
-	return (struct kv_haste){txn->durability, 0};
+	struct kv_session *session = &sessions[channel];
+
+	if (!session->asked || !session->txn || durability < session->durability)
+		session->durability = durability;
+	session->asked = true;
+}
+
+static struct kv_haste haste_of(const struct kv_session *session)
+{
+	return (struct kv_haste){session->asked ? session->durability : control()->durability,
+				 control()->group_us * 1000ull};
 }
 
 /* The waiter is told of the transaction's end, with `status` when that is good. It is the waiter's
@@ -121,7 +131,7 @@ static int end_txn(struct kv_txn *txn, struct waiter *waiter, int status)
 		stats.conflicts++;
 		ret = -EAGAIN;
 	} else if (kv_txn_wrote(txn)) {
-		ret = kv_commit_add(&txn->writes, haste_of(txn), &version);
+		ret = control()->fenced ? -ESTALE : kv_commit_add(&txn->writes, haste_of(&sessions[waiter->channel]), &version);
 	}
 	if (!ret && version > kv_commit_visible()) {
 		waiter->status = status;
@@ -166,6 +176,8 @@ static void drop(uint32_t channel, void *arg)
 	stats.rollbacks += session->txn && kv_txn_wrote(session->txn);
 	drop_txn(session);
 	session->explicit = session->asked = false;
+	kv_assembly_drop(session->assembly);
+	session->assembly = NULL;
 }
 
 int kv_session_begin(uint32_t channel)
@@ -222,8 +234,6 @@ static int call_of_many(struct mf_storage_call *call, const struct kv_function *
 	if (!session->txn) {
 		ret = kv_txn_begin(&session->txn, KV_TXN_KEPT);
 		stats.open += !ret;
-		if (!ret)
-			session->txn->durability = session->durability;
 	}
 	if (ret)
 		return ret;
@@ -244,7 +254,6 @@ static int call_of_its_own(struct mf_storage_call *call, const struct kv_functio
 
 	if (ret)
 		return ret;
-	txn->durability = session->durability;
 	ret = call_in_txn(call, function, txn);
 	if (kv_txn_wrote(txn) || txn->version > kv_commit_visible()) {
 		waiter = make_waiter(call, call->channel);
@@ -265,6 +274,17 @@ static int enter(struct mf_storage_call *call, void *arg)
 	return call_of_its_own(call, function, session);
 }
 
+static const struct kv_function *functions[FUNCTIONS_MAX];
+static unsigned int function_count;
+
+const struct kv_function *kv_find(uint32_t number)
+{
+	for (unsigned int i = 0; i < function_count; i++)
+		if (functions[i]->number == number)
+			return functions[i];
+	return NULL;
+}
+
 int kv_declare(const struct kv_function *function)
 {
 	const struct mf_storage_function declared = {
@@ -277,7 +297,11 @@ int kv_declare(const struct kv_function *function)
 		.arg = (void *)function,
 	};
 
-	return mf_storage_declare(&declared);
+	int ret = mf_storage_declare(&declared);
+
+	if (!ret)
+		functions[function_count++] = function;
+	return ret;
 }
 
 /* ---- the look ---- */

@@ -17,9 +17,12 @@ struct kv_session {
 	struct kv_txn *txn;   /* of several calls; NULL: none has begun */
 	bool explicit;        /* the caller began it */
 	unsigned int flights; /* calls and orders that wait */
-	uint32_t durability;  /* asked for; the engine's, unless it was */
+	uint32_t durability;  /* that was asked for */
 	bool asked;
+	struct kv_assembly *assembly; /* a value that comes in parts */
 };
+
+void kv_assembly_drop(struct kv_assembly *assembly); /* call_part.c; NULL is fine */
 
 struct kv_session *kv_session_of(uint32_t channel);
 
@@ -31,6 +34,9 @@ int kv_session_begin(uint32_t channel);
 int kv_session_commit(struct mf_storage_call *call);
 /* Forget it; the next call begins another one. */
 void kv_session_rollback(uint32_t channel);
+
+/* How the transaction is to be kept, or, where each call is one, what follows. */
+void kv_session_ask(uint32_t channel, uint32_t durability);
 
 struct kv_session_stats {
 	uint64_t conflicts;

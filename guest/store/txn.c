@@ -8,6 +8,12 @@
 #define WRITES_MAX_BYTES (96u << 20) /* of one transaction */
 
 static size_t all_bytes;
+static struct kv_read_stats stats;
+
+const struct kv_read_stats *kv_read_stats(void)
+{
+	return &stats;
+}
 
 size_t kv_txn_bytes(void)
 {
@@ -109,9 +115,16 @@ int kv_get(struct kv_txn *txn, const char *table, struct kv_bytes key, struct kv
 		return -EINVAL;
 	kv_name_set(&name, table, key);
 	ret = find(txn, table, key, &name, &record);
+	stats.misses += ret == -ENOENT;
 	if (ret)
 		return ret;
-	return kv_value_of(record, txn->now_ms, value) ? 0 : -ENOENT;
+	if (kv_value_of(record, txn->now_ms, value)) {
+		stats.hits++;
+		return 0;
+	}
+	stats.misses++;
+	stats.expired++;
+	return -ENOENT;
 }
 
 /* ---- writing ---- */
@@ -172,6 +185,14 @@ static int write(struct kv_txn *txn, const char *table, struct kv_bytes key, str
 	}
 	set_item(txn, node, item);
 	return 0;
+}
+
+int kv_put_item(struct kv_txn *txn, const char *table, struct kv_bytes key, struct kv_item *item)
+{
+	if (kv_is_name(table, key))
+		return write(txn, table, key, item);
+	kv_item_drop(item);
+	return -EINVAL;
 }
 
 int kv_put(struct kv_txn *txn, const char *table, struct kv_bytes key, const struct kv_value *value)

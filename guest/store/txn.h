@@ -73,11 +73,14 @@ struct kv_function {
 	const char *name;
 	size_t in_max;
 	size_t out_max;
-	bool writes; /* it may; then it sees what is being committed, and is answered after that */
+	bool writes; /* it may; then, where each call is a transaction, it sees what is being
+		      * committed, and is answered after that */
 	kv_call_fn *call;
 };
 
 /* `function` is static. As mf_storage_declare(). */
 int kv_declare(const struct kv_function *function);
+/* NULL: there is none. */
+const struct kv_function *kv_find(uint32_t number);
 
 #endif

@@ -34,7 +34,6 @@ struct kv_txn {
 	uint64_t version;             /* what is seen, of what is not there yet, too */
 	uint64_t now_ms;
 	bool lost; /* its memory gave out: nothing of it may be committed */
-	uint32_t durability;
 	struct kv_tree writes; /* of struct kv_item */
 	size_t bytes;          /* of all values in it */
 	struct kv_reads reads;
@@ -60,6 +59,16 @@ static inline bool kv_txn_wrote(const struct kv_txn *txn)
 {
 	return txn->writes.count != 0;
 }
+
+/* Takes the item. */
+int kv_put_item(struct kv_txn *txn, const char *table, struct kv_bytes key, struct kv_item *item);
+
+struct kv_read_stats {
+	uint64_t hits;
+	uint64_t misses;
+	uint64_t expired; /* misses for that */
+};
+const struct kv_read_stats *kv_read_stats(void);
 
 bool kv_is_name(const char *table, struct kv_bytes key);
 

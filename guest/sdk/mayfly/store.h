@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The store, as a request sees it: what outlives the request. Calls go over the channel to the
- * tenant's storage VM and come back answered: a write that returned 0 is committed. Only while a
- * request is being served, and only under `mayfly serve --store`.
+ * tenant's storage VM. Only while a request is being served, and only under `mayfly serve --store`.
+ *
+ * All calls of a request are one transaction: they see the store as it was at the first of them, and
+ * their own writes. It is committed when the request has ended well, before its client is answered,
+ * or is not at all. Where a VM lives longer than a request each call is a transaction of its own,
+ * and a write that returned 0 is committed; mf_store_begin() makes one of several.
  *
  * All return 0 or a negative errno. Besides those named at a function:
  *   -ENOTCONN    no store here: not inside, no --store, or no request is being served
  *   -ECONNRESET  the storage VM died in the middle of this call: it may or may not have been done
  *   -ENOSPC      the store is full; -EROFS, -EIO: the disk says so
+ *   -EAGAIN      the transaction is too old to go on (and see mf_store_swap)
+ *   -EFBIG       more than a transaction may write (96 MiB)
+ *   -EBUSY       calls that were submitted are not collected yet
  *   -ENOMEM      the storage VM has too little memory for this (--store-memory)
  *   -EMSGSIZE    does not fit into the channel; -E2BIG: larger than the function takes
  *   -EINVAL      a name, key or value of impossible length
@@ -16,6 +23,7 @@
 #ifndef MAYFLY_STORE_H
 #define MAYFLY_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,8 +46,16 @@ struct mf_bytes {
  */
 int mf_store_get(const char *table, struct mf_bytes key, void *value, size_t room, size_t *bytes);
 
-/* Make or replace. */
+/* Make or replace. Values have up to 64 MiB. */
 int mf_store_put(const char *table, struct mf_bytes key, struct mf_bytes value);
+
+/* The same, and it is gone at a time, in ms since 1970 (0: never; below 2^48). Replacing it without
+ * a time takes that away; counters and swaps keep it. */
+int mf_store_put_until(const char *table, struct mf_bytes key, struct mf_bytes value,
+		       uint64_t expires_ms);
+/* Change, and ask for, when it is gone. -ENOENT: no such key. */
+int mf_store_expire(const char *table, struct mf_bytes key, uint64_t expires_ms);
+int mf_store_expires(const char *table, struct mf_bytes key, uint64_t *expires_ms);
 
 /* -ENOENT: no such key. */
 int mf_store_delete(const char *table, struct mf_bytes key);
@@ -62,9 +78,42 @@ int mf_store_add(const char *table, struct mf_bytes key, int64_t add, int64_t *n
 int mf_store_scan(const char *table, struct mf_bytes prefix, struct mf_bytes after, unsigned limit,
 		  void *buffer, size_t room, size_t *bytes);
 
+/*
+ * Up to `limit` records whose keys are not before `begin` and before `end` (length 0: up to the
+ * last), from the first, or from the last to the first. To go on: begin with the last key and a
+ * zero behind it; in reverse, end with the last key.
+ */
+int mf_store_range(const char *table, struct mf_bytes begin, struct mf_bytes end, bool reverse,
+		   unsigned limit, void *buffer, size_t room, size_t *bytes);
+
 /* The record at *at (0 at first), which moves on. 0 when there is none any more, else 1. */
 int mf_store_next(const void *buffer, size_t bytes, size_t *at, struct mf_bytes *key,
 		  struct mf_bytes *value);
+
+/* ---- transactions ---- */
+
+/* The calls that follow are one transaction, until the next commit or rollback. -EALREADY: they are
+ * already. */
+int mf_store_begin(void);
+
+/* Commit what the transaction has done so far; the next call begins another one. -EAGAIN: somebody
+ * has committed a write to what it has read: nothing was done. */
+int mf_store_commit(void);
+
+/* Forget what it has done; the next call begins another one. */
+int mf_store_rollback(void);
+
+enum mf_store_durability {
+	MF_STORE_IS_DURABLE, /* on the disk before the answer */
+	MF_STORE_IS_GROUPED, /* likewise, but it may wait for others, to share their sync */
+	MF_STORE_IS_ASYNC,   /* seen by others before the answer, on the disk soon after */
+};
+
+/* How this transaction is to be kept; of several that are asked for the strongest counts. Outside
+ * of a transaction: the calls that follow. What is not asked for is --store-durability's. */
+int mf_store_durability(enum mf_store_durability durability);
+
+/* ---- functions ---- */
 
 /*
  * Call a function of a storage program. The payload is `in`, one piece after the other; the reply
@@ -73,6 +122,15 @@ int mf_store_next(const void *buffer, size_t bytes, size_t *at, struct mf_bytes 
  */
 int mf_store_call(uint32_t function, const struct mf_bytes *in, unsigned pieces, void *out,
 		  size_t room, size_t *out_bytes);
+
+/*
+ * Several calls in flight: submit them, then collect their replies, in the order in which they come:
+ * *id says whose it is. -EAGAIN (submit): no room in the channel now, collect one first. -ECHILD
+ * (collect): none is under way. A collect that fails with -ECONNRESET, -ENOTCONN or -EPROTO ends all
+ * of them; any other status is the call's.
+ */
+int mf_store_submit(uint32_t function, const struct mf_bytes *in, unsigned pieces, uint64_t *id);
+int mf_store_collect(uint64_t *id, void *out, size_t room, size_t *out_bytes);
 
 /* The number of a function by its name. -ENOENT. */
 int mf_store_resolve(const char *name, uint32_t *function);

@@ -101,7 +101,7 @@ MF_ABI_ASSERT(sizeof(struct mf_abi_store_control) == 4096 + 8192, "ABI");
  * name, the key and the value, without gaps. `value_bytes` is what follows the key.
  */
 #define MF_KV_GET    1u /* reply: the value; -ENOENT */
-#define MF_KV_PUT    2u /* reply: empty */
+#define MF_KV_PUT    2u /* number = when it expires, ms since 1970; 0: never. Reply: empty */
 #define MF_KV_DELETE 3u /* reply: empty; -ENOENT */
 #define MF_KV_SCAN                                                                    \
 	4u /* key = prefix; number = limit; value = uint32_t, how many bytes of reply \
@@ -116,11 +116,40 @@ MF_ABI_ASSERT(sizeof(struct mf_abi_store_control) == 4096 + 8192, "ABI");
 	6u /* number is added (signed, wraps) to a counter that starts at 0; reply: \
 	      int64_t. -EINVAL: what is there is no counter (8 bytes) */
 
-#define MF_KV_ABSENT UINT64_MAX
+
+/* Transactions. No payload, or as said; the reply is empty. */
+#define MF_KV_BEGIN 7u      /* what follows is one transaction. -EALREADY: it is */
+#define MF_KV_COMMIT 8u     /* commit it so far. -EAGAIN: in conflict, nothing was done */
+#define MF_KV_ROLLBACK 9u   /* forget it */
+#define MF_KV_DURABILITY 10u /* uint32_t, MF_STORE_DURABLE...: of this transaction; of several that \
+				are asked for in one the strongest */
+
+#define MF_KV_PUT_PART                                                                \
+	11u /* a value in parts, in order; number = offset; value = mf_abi_kv_whole,  \
+	       then the part's bytes. It is put with the last one */
+#define MF_KV_GET_PART                                                                \
+	12u /* number = offset; value = uint32_t, how many bytes of reply there is    \
+	       room for. Reply: mf_abi_kv_whole, then bytes of the value from there */
+#define MF_KV_EXPIRE  13u /* number = when, as of PUT. -ENOENT */
+#define MF_KV_EXPIRES 14u /* reply: uint64_t, as it was given. -ENOENT */
+#define MF_KV_RANGE                                                                   \
+	15u /* key = begin (may be empty); number = limit, with MF_KV_REVERSE from    \
+	       the end; value = uint32_t as of SCAN, then the end (may be empty).     \
+	       Reply: as of SCAN */
+#define MF_KV_BATCH                                                                   \
+	16u /* calls in one: mf_abi_kv_one, payload; the next at a multiple of 8. The \
+	       functions that read and write one key, and SCAN and RANGE. Reply: in   \
+	       their order, alike. One that fails takes no other along. -ENOBUFS: the \
+	       replies do not fit, and nothing was done */
+#define MF_KV_STAT 17u /* no payload; reply: mf_abi_kv_stat, one a figure */
+
+#define MF_KV_ABSENT  UINT64_MAX
+#define MF_KV_REVERSE (1ull << 63)
 
 #define MF_KV_TABLE_MAX_BYTES 63u
 #define MF_KV_KEY_MAX_BYTES   511u
-#define MF_KV_VALUE_MAX_BYTES (1u << 20)
+#define MF_KV_VALUE_MAX_BYTES (64u << 20)
+#define MF_KV_PART_MAX_BYTES  (1u << 20) /* of a value in one message */
 #define MF_KV_SCAN_MAX        10000u
 
 struct mf_abi_kv {
@@ -136,5 +165,27 @@ struct mf_abi_kv_entry {
 	uint32_t value_bytes;
 };
 MF_ABI_ASSERT(sizeof(struct mf_abi_kv_entry) == 8, "ABI");
+
+/* Before a part of a value. */
+struct mf_abi_kv_whole {
+	uint64_t bytes;      /* of all of the value */
+	uint64_t expires_ms; /* as of PUT */
+};
+MF_ABI_ASSERT(sizeof(struct mf_abi_kv_whole) == 16, "ABI");
+
+/* A call of a batch, or its reply. */
+struct mf_abi_kv_one {
+	uint32_t function;
+	uint32_t bytes; /* that follow */
+	int32_t status; /* of a reply */
+	uint32_t reserved;
+};
+MF_ABI_ASSERT(sizeof(struct mf_abi_kv_one) == 16, "ABI");
+
+struct mf_abi_kv_stat {
+	char name[120]; /* ends with a zero */
+	uint64_t value;
+};
+MF_ABI_ASSERT(sizeof(struct mf_abi_kv_stat) == 128, "ABI");
 
 #endif
