@@ -272,9 +272,9 @@ static void meet(uint32_t channel)
 		drop(channel);
 	if (line->open)
 		return;
-	line->open = true;
+	line->lost = !line->known && state->wrote;
+	line->open = line->known = true;
 	line->request = state->request;
-	line->lost = state->wrote;
 }
 
 /* Requests that ended without an order. */

@@ -18,6 +18,7 @@ struct line {
 	uint32_t reserved; /* bytes of the reply ring that their replies take */
 	bool entered;      /* somebody is at it */
 	bool open;         /* something of the request is known here */
+	bool known;        /* this program has met it before */
 	bool lost;         /* a program before this one knew of it, and is no more */
 };
 

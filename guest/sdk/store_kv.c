@@ -27,36 +27,60 @@ static int kv_call(uint32_t function, const char *table, struct mf_bytes key, st
 
 static const struct mf_bytes none;
 
-/* Whatever is read in between must be of one value: a transaction, unless this is part of one. */
-static int get_parts(const char *table, struct mf_bytes key, void *value, size_t room,
+/* A part of the value, from `at` on: into `to`, behind the head that comes with it. */
+static int get_part(const char *table, struct mf_bytes key, size_t at, uint8_t *to, uint32_t room,
+		    struct mf_abi_kv_whole *whole, size_t *got)
+{
+	int ret = kv_call(MF_KV_GET_PART, table, key, (struct mf_bytes){&room, sizeof(room)}, none,
+			  at, to, room, got);
+
+	if (!ret && *got < sizeof(*whole))
+		ret = -EPROTO;
+	if (ret)
+		return ret;
+	memcpy(whole, to, sizeof(*whole));
+	*got -= sizeof(*whole);
+	return *got <= whole->bytes - at && (*got || at == whole->bytes) ? 0 : -EPROTO;
+}
+
+/* The first part is copied; each other one is written with its head in front of it, over bytes that
+ * are put back. */
+static int get_parts(const char *table, struct mf_bytes key, uint8_t *value, size_t room,
 		     size_t *bytes)
 {
-	struct mf_abi_kv_whole whole = {.bytes = 1};
-	uint8_t part[16 << 10];
-	uint32_t fits = sizeof(part);
-	int own = mf_store_begin();
-	size_t at = 0;
+	struct mf_abi_kv_whole whole;
+	uint8_t saved[sizeof(whole)];
+	uint8_t first[4096];
 	size_t got;
-	int ret = own == -EALREADY ? 0 : own;
+	int ret = get_part(table, key, 0, first, sizeof(first), &whole, &got);
 
-	while (!ret && at < whole.bytes) {
-		ret = kv_call(MF_KV_GET_PART, table, key, (struct mf_bytes){&fits, sizeof(fits)},
-			      none, at, part, sizeof(part), &got);
-		if (!ret && got < sizeof(whole))
+	if (ret)
+		return ret;
+	*bytes = whole.bytes;
+	if (whole.bytes > room)
+		return -ENOBUFS;
+	memcpy(value, first + sizeof(whole), got);
+	for (size_t at = got; at < *bytes && !ret; at += got) {
+		size_t left = *bytes - at + sizeof(whole);
+		uint8_t *to = value + at - sizeof(whole);
+
+		memcpy(saved, to, sizeof(saved));
+		left = left < MF_KV_PART_MAX_BYTES ? left : MF_KV_PART_MAX_BYTES;
+		ret = get_part(table, key, at, to, (uint32_t)left, &whole, &got);
+		memcpy(to, saved, sizeof(saved));
+		if (!ret && whole.bytes != *bytes)
 			ret = -EPROTO;
-		if (ret)
-			break;
-		memcpy(&whole, part, sizeof(whole));
-		got -= sizeof(whole);
-		*bytes = whole.bytes;
-		if (whole.bytes > room)
-			ret = -ENOBUFS;
-		else if (!got || got > whole.bytes - at)
-			ret = whole.bytes ? -EPROTO : 0;
-		else
-			memcpy((uint8_t *)value + at, part + sizeof(whole), got);
-		at += got;
 	}
+	return ret;
+}
+
+/* All parts must be of one value: a transaction, unless this is part of one. */
+static int get_large(const char *table, struct mf_bytes key, void *value, size_t room,
+		     size_t *bytes)
+{
+	int own = mf_store_begin();
+	int ret = own && own != -EALREADY ? own : get_parts(table, key, value, room, bytes);
+
 	if (!own)
 		mf_store_rollback();
 	return ret;
@@ -67,7 +91,7 @@ int mf_store_get(const char *table, struct mf_bytes key, void *value, size_t roo
 	size_t unused;
 	int ret = kv_call(MF_KV_GET, table, key, none, none, 0, value, room, bytes);
 
-	return ret == -EOVERFLOW ? get_parts(table, key, value, room, bytes ? bytes : &unused)
+	return ret == -EOVERFLOW ? get_large(table, key, value, room, bytes ? bytes : &unused)
 				 : ret;
 }
 
@@ -111,8 +135,8 @@ int mf_store_expire(const char *table, struct mf_bytes key, uint64_t expires_ms)
 int mf_store_expires(const char *table, struct mf_bytes key, uint64_t *expires_ms)
 {
 	size_t bytes;
-	int ret = kv_call(MF_KV_EXPIRES, table, key, none, none, 0, expires_ms,
-			  sizeof(*expires_ms), &bytes);
+	int ret = kv_call(MF_KV_EXPIRES, table, key, none, none, 0, expires_ms, sizeof(*expires_ms),
+			  &bytes);
 
 	return !ret && bytes != sizeof(*expires_ms) ? -EPROTO : ret;
 }

@@ -86,7 +86,7 @@ static int batch(struct mf_storage_call *call, struct kv_txn *txn)
 int kv_batch_call_declare(void)
 {
 	static const struct kv_function function = {MF_KV_BATCH,     "kv.batch", BATCH_MAX_BYTES,
-						    BATCH_MAX_BYTES, true,	 batch};
+						    BATCH_MAX_BYTES, true,       batch};
 
 	return kv_declare(&function);
 }

@@ -84,7 +84,8 @@ static int put_part(struct mf_storage_call *call, struct kv_txn *txn)
 	if (!ret && session->assembly->have < whole.bytes)
 		return 0;
 	if (!ret)
-		ret = kv_put_item(txn, args.table, args.key, kv_item_share(session->assembly->item));
+		ret = kv_put_item(txn, args.table, args.key,
+				  kv_item_share(session->assembly->item));
 	kv_assembly_drop(session->assembly);
 	session->assembly = NULL;
 	return ret;

@@ -131,7 +131,10 @@ static int end_txn(struct kv_txn *txn, struct waiter *waiter, int status)
 		stats.conflicts++;
 		ret = -EAGAIN;
 	} else if (kv_txn_wrote(txn)) {
-		ret = control()->fenced ? -ESTALE : kv_commit_add(&txn->writes, haste_of(&sessions[waiter->channel]), &version);
+		ret = control()->fenced
+			      ? -ESTALE
+			      : kv_commit_add(&txn->writes, haste_of(&sessions[waiter->channel]),
+					      &version);
 	}
 	if (!ret && version > kv_commit_visible()) {
 		waiter->status = status;

@@ -33,7 +33,7 @@ struct kv_txn {
 	struct kv_snapshot *snapshot; /* what is on the disk */
 	uint64_t version;             /* what is seen, of what is not there yet, too */
 	uint64_t now_ms;
-	bool lost; /* its memory gave out: nothing of it may be committed */
+	bool lost;             /* its memory gave out: nothing of it may be committed */
 	struct kv_tree writes; /* of struct kv_item */
 	size_t bytes;          /* of all values in it */
 	struct kv_reads reads;

@@ -3,10 +3,10 @@
  * The store, as a request sees it: what outlives the request. Calls go over the channel to the
  * tenant's storage VM. Only while a request is being served, and only under `mayfly serve --store`.
  *
- * All calls of a request are one transaction: they see the store as it was at the first of them, and
- * their own writes. It is committed when the request has ended well, before its client is answered,
- * or is not at all. Where a VM lives longer than a request each call is a transaction of its own,
- * and a write that returned 0 is committed; mf_store_begin() makes one of several.
+ * All calls of a request are one transaction: they see the store as it was at the first of them,
+ * and their own writes. It is committed when the request has ended well, before its client is
+ * answered, or is not at all. Where a VM lives longer than a request each call is a transaction of
+ * its own, and a write that returned 0 is committed; mf_store_begin() makes one of several.
  *
  * All return 0 or a negative errno. Besides those named at a function:
  *   -ENOTCONN    no store here: not inside, no --store, or no request is being served
@@ -124,10 +124,10 @@ int mf_store_call(uint32_t function, const struct mf_bytes *in, unsigned pieces,
 		  size_t room, size_t *out_bytes);
 
 /*
- * Several calls in flight: submit them, then collect their replies, in the order in which they come:
- * *id says whose it is. -EAGAIN (submit): no room in the channel now, collect one first. -ECHILD
- * (collect): none is under way. A collect that fails with -ECONNRESET, -ENOTCONN or -EPROTO ends all
- * of them; any other status is the call's.
+ * Several calls in flight: submit them, then collect their replies, in the order in which they
+ * come: *id says whose it is. -EAGAIN (submit): no room in the channel now, collect one first.
+ * -ECHILD (collect): none is under way. A collect that fails with -ECONNRESET, -ENOTCONN or -EPROTO
+ * ends all of them; any other status is the call's.
  */
 int mf_store_submit(uint32_t function, const struct mf_bytes *in, unsigned pieces, uint64_t *id);
 int mf_store_collect(uint64_t *id, void *out, size_t room, size_t *out_bytes);

@@ -116,31 +116,31 @@ MF_ABI_ASSERT(sizeof(struct mf_abi_store_control) == 4096 + 8192, "ABI");
 	6u /* number is added (signed, wraps) to a counter that starts at 0; reply: \
 	      int64_t. -EINVAL: what is there is no counter (8 bytes) */
 
-
 /* Transactions. No payload, or as said; the reply is empty. */
-#define MF_KV_BEGIN 7u      /* what follows is one transaction. -EALREADY: it is */
-#define MF_KV_COMMIT 8u     /* commit it so far. -EAGAIN: in conflict, nothing was done */
-#define MF_KV_ROLLBACK 9u   /* forget it */
-#define MF_KV_DURABILITY 10u /* uint32_t, MF_STORE_DURABLE...: of this transaction; of several that \
-				are asked for in one the strongest */
+#define MF_KV_BEGIN    7u /* what follows is one transaction. -EALREADY: it is */
+#define MF_KV_COMMIT   8u /* commit it so far. -EAGAIN: in conflict, nothing was done */
+#define MF_KV_ROLLBACK 9u /* forget it */
+#define MF_KV_DURABILITY                                                           \
+	10u /* uint32_t, MF_STORE_DURABLE...: of this transaction; of several that \
+	       are asked for in one the strongest */
 
-#define MF_KV_PUT_PART                                                                \
-	11u /* a value in parts, in order; number = offset; value = mf_abi_kv_whole,  \
+#define MF_KV_PUT_PART                                                               \
+	11u /* a value in parts, in order; number = offset; value = mf_abi_kv_whole, \
 	       then the part's bytes. It is put with the last one */
-#define MF_KV_GET_PART                                                                \
-	12u /* number = offset; value = uint32_t, how many bytes of reply there is    \
-	       room for. Reply: mf_abi_kv_whole, then bytes of the value from there */
+#define MF_KV_GET_PART                                                                           \
+	12u               /* number = offset; value = uint32_t, how many bytes of reply there is \
+			     room for. Reply: mf_abi_kv_whole, then bytes of the value from there */
 #define MF_KV_EXPIRE  13u /* number = when, as of PUT. -ENOENT */
 #define MF_KV_EXPIRES 14u /* reply: uint64_t, as it was given. -ENOENT */
-#define MF_KV_RANGE                                                                   \
-	15u /* key = begin (may be empty); number = limit, with MF_KV_REVERSE from    \
-	       the end; value = uint32_t as of SCAN, then the end (may be empty).     \
+#define MF_KV_RANGE                                                                \
+	15u /* key = begin (may be empty); number = limit, with MF_KV_REVERSE from \
+	       the end; value = uint32_t as of SCAN, then the end (may be empty).  \
 	       Reply: as of SCAN */
-#define MF_KV_BATCH                                                                   \
-	16u /* calls in one: mf_abi_kv_one, payload; the next at a multiple of 8. The \
-	       functions that read and write one key, and SCAN and RANGE. Reply: in   \
-	       their order, alike. One that fails takes no other along. -ENOBUFS: the \
-	       replies do not fit, and nothing was done */
+#define MF_KV_BATCH                                                                              \
+	16u            /* calls in one: mf_abi_kv_one, payload; the next at a multiple of 8. The \
+			  functions that read and write one key, and SCAN and RANGE. Reply: in   \
+			  their order, alike. One that fails takes no other along. -ENOBUFS: the \
+			  replies do not fit, and nothing was done */
 #define MF_KV_STAT 17u /* no payload; reply: mf_abi_kv_stat, one a figure */
 
 #define MF_KV_ABSENT  UINT64_MAX
