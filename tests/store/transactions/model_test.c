@@ -156,7 +156,7 @@ static bool do_swap(unsigned int channel, unsigned int cell)
 	struct desk_call call = call_of(MF_KV_CAS, cell);
 	struct request *request = sees(channel);
 	bool right = roll(3);
-	int64_t values[2] = {right ? request->now[cell] : 77, (int64_t)roll(1000000) + 1};
+	int64_t values[2] = {right ? request->now[cell] : -77, (int64_t)roll(1000000) + 1};
 	bool absent = right && !request->now[cell];
 	int wanted = right ? 0 : request->now[cell] ? -EAGAIN : -ENOENT;
 	int status;
