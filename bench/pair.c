@@ -156,7 +156,7 @@ int bench_pair_serve(struct bench_pair *pair, const struct bench_request *reques
 	struct mf_exit exit;
 	int ret;
 
-	pair->peer->begin(pair->peer, 0);
+	pair->peer->begin(pair->peer, 0, false);
 	ret = mf_function_deliver(&pair->vm, &pair->world->ready, request->bytes, request->size);
 	if (!ret)
 		ret = run(pair, &exit);

@@ -237,7 +237,7 @@ static void *flood(void *arg)
 
 	bench_pin(bench.first_cpu);
 	peer->window(peer, 1, &fd, &offset);
-	peer->begin(peer, 1);
+	peer->begin(peer, 1, false);
 	if (mf_channel_open(mf_store_window(pair.store.store, 1),
 			    mf_store_window_bytes(pair.store.store), &rings[0], &rings[1]))
 		return NULL;

@@ -6,7 +6,7 @@
 
 #include "request-vm/pool.h"
 
-#define OUTCOMES (MF_OUTCOME_TOO_LARGE + 1)
+#define OUTCOMES (MF_OUTCOME_STORE + 1)
 
 _Static_assert(OUTCOMES <= MF_STATS_OUTCOMES, "room for every outcome");
 

@@ -158,6 +158,9 @@ static void judge(struct mf_exchange *exchange, enum mf_front_took took)
 	case MF_FRONT_MORE:
 	case MF_FRONT_FULL:
 		return;
+	case MF_FRONT_HELD:
+		exchange->state = MF_EXCHANGE_HELD;
+		return;
 	case MF_FRONT_OVER:
 		exchange->state = MF_EXCHANGE_DONE;
 		break;
@@ -186,7 +189,7 @@ static bool give_pieces(struct mf_exchange *exchange, struct mf_process *process
 		mf_connection_taken(process, exchange->connection, used);
 		any |= used > 0;
 		exchange->spoke |= any;
-	} while (exchange->front && used == count);
+	} while (exchange->state == MF_EXCHANGE_RUNS && used == count);
 	return any;
 }
 
@@ -196,9 +199,9 @@ static bool move_pieces(struct mf_exchange *exchange, struct mf_process *process
 	bool moved = give_pieces(exchange, process);
 
 	mf_connection_look(process, exchange->connection, &state);
-	if (exchange->front && state.ended && (!state.output || state.aborted))
+	if (exchange->state == MF_EXCHANGE_RUNS && state.ended && (!state.output || state.aborted))
 		judge(exchange, mf_front_output_end(exchange->front));
-	if (exchange->front)
+	if (exchange->state == MF_EXCHANGE_RUNS)
 		moved |= put_pieces(exchange, process);
 	return moved;
 }
@@ -239,12 +242,18 @@ void mf_exchange_exited(struct mf_exchange *exchange, struct mf_process *process
 		return;
 	if (exchange->front) {
 		give_pieces(exchange, process);
-		if (exchange->front && exchange->spoke)
+		if (exchange->state == MF_EXCHANGE_RUNS && exchange->spoke)
 			judge(exchange, mf_front_output_end(exchange->front));
 		return;
 	}
 	take_answer(exchange, process);
 	closed(exchange);
+}
+
+void mf_exchange_release(struct mf_exchange *exchange)
+{
+	exchange->state = MF_EXCHANGE_RUNS;
+	judge(exchange, mf_front_release(exchange->front));
 }
 
 void mf_exchange_finish(struct mf_exchange *exchange)

@@ -18,6 +18,7 @@
 enum mf_exchange_state {
 	MF_EXCHANGE_NONE,
 	MF_EXCHANGE_RUNS,
+	MF_EXCHANGE_HELD, /* its end, or the head of what has none, is held: mf_exchange_release */
 	MF_EXCHANGE_DONE, /* the answer is complete: read, or with the front door */
 	MF_EXCHANGE_BAD,  /* the program gave none that is valid: `why` */
 	MF_EXCHANGE_GONE, /* the client went away: the front door knows */
@@ -61,6 +62,9 @@ static inline bool mf_exchange_lasts(const struct mf_exchange *exchange)
 {
 	return exchange->front && exchange->front->lasting;
 }
+
+/* What is held is sent: DONE, GONE, or RUNS when it has no end. */
+void mf_exchange_release(struct mf_exchange *exchange);
 
 /* Move bytes as far as they go. True: something has moved, and the program may go on with it. */
 bool mf_exchange_move(struct mf_exchange *exchange, struct mf_process *process);

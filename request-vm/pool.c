@@ -499,6 +499,17 @@ static void enqueue(struct mf_pool *pool, struct mf_job *job)
 	count_waiting(pool, 1);
 }
 
+void mf_pool_again(struct mf_pool *pool, struct mf_job *job)
+{
+	job->slot = NULL;
+	job->over = false;
+	job->next = pool->queue_head;
+	if (!pool->queue_head)
+		pool->queue_tail = job;
+	pool->queue_head = job;
+	count_waiting(pool, 1);
+}
+
 int mf_pool_submit(struct mf_pool *pool, struct mf_job *job)
 {
 	uint64_t deadline = pool->settings.deadline_ns;
@@ -512,6 +523,8 @@ int mf_pool_submit(struct mf_pool *pool, struct mf_job *job)
 	job->slot = NULL;
 	job->vm = -1;
 	job->exits = 0;
+	job->tries = 0;
+	job->store_status = 0;
 	if (job->lease && job->lease->slot) {
 		begin_next(pool, job);
 		return 0;
@@ -741,8 +754,9 @@ void mf_pool_close(struct mf_pool *pool, bool now, void (*done)(void *arg), void
 
 const char *mf_outcome_name(enum mf_outcome outcome)
 {
-	static const char *const names[] = {"ok",       "crash",     "memory", "response",
-					    "deadline", "too large", "kept"};
+	static const char *const names[] = {"ok",       "crash",    "memory",
+					    "response", "deadline", "too large",
+					    "conflict", "store",    "kept"};
 
 	return names[outcome];
 }

@@ -62,6 +62,8 @@ struct mf_pool_settings {
 	unsigned int first_vm;         /* number of the first VM, for logs and of its channel */
 	struct mf_fetch_host *fetches; /* requests are made for programs; NULL: none are */
 	struct mf_peer *peer;          /* the storage VM; NULL: there is none */
+	bool private_store; /* each VM has a store of its own that goes with its reset: nothing is
+			     * ever committed */
 };
 
 /* How a request ended. Values above MF_OUTCOME_OK are failures of the guest. */
@@ -72,6 +74,8 @@ enum mf_outcome {
 	MF_OUTCOME_RESPONSE, /* gave no valid response */
 	MF_OUTCOME_DEADLINE,
 	MF_OUTCOME_TOO_LARGE, /* does not fit into the program's request buffer */
+	MF_OUTCOME_CONFLICT,  /* others wrote to the store what it had read, again and again */
+	MF_OUTCOME_STORE,     /* the store did not take what it wrote: store_status */
 	MF_OUTCOME_KEPT,      /* none of the guest's: connections that idle keep every VM */
 };
 
@@ -95,18 +99,24 @@ struct mf_job {
 	/* set before done() */
 	int vm;         /* that served it; -1: none did */
 	uint64_t exits; /* user exits until the answer */
+	/* Its order to the store's: -EINPROGRESS: with MF_OUTCOME_DEADLINE, it came meanwhile;
+	 * -ECONNRESET: the storage VM died meanwhile. Both may be done or not. 0: none */
+	int store_status;
 	/* the pool's */
 	struct mf_slot *slot; /* NULL: waits in the queue */
 	uint64_t deadline_ns;
+	unsigned int tries; /* that ended in a conflict */
 	struct mf_job *next;
 };
 
 struct mf_pool_stats {
 	uint64_t requests;
-	uint64_t outcomes[MF_OUTCOME_TOO_LARGE + 1];
+	uint64_t outcomes[MF_OUTCOME_STORE + 1];
 	uint64_t rejected; /* queue full, or every VM kept by a connection that idles */
 	uint64_t resets;
 	uint64_t discards; /* VMs given up and forked anew */
+	uint64_t commits;  /* requests that the store has taken what they wrote of */
+	uint64_t reruns;   /* requests that were served again after a conflict */
 	uint64_t audits;
 	uint64_t audit_failures;
 	uint64_t user_exits; /* of finished requests */

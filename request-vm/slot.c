@@ -15,12 +15,11 @@
 
 static void close_parking(struct mf_slot *slot);
 static void park(struct mf_slot *slot, const struct mf_exit *exit);
-static bool leave_channel(struct mf_slot *slot);
 
 /* Nothing to wait for but what others do with it. */
 static const struct mf_exit until_then = {.wait_fd = -1, .wait_until_ns = UINT64_MAX};
 
-static uint64_t faults(const struct mf_slot *slot)
+uint64_t mf_slot_faults(const struct mf_slot *slot)
 {
 	const struct mf_kvm_vm *kvm = &slot->process.vm.kvm;
 
@@ -30,7 +29,7 @@ static uint64_t faults(const struct mf_slot *slot)
 /* So many pages were touched that the limit may be reached. */
 static bool faulted_enough(const struct mf_slot *slot)
 {
-	return slot->faults_max && faults(slot) > slot->faults_max;
+	return slot->faults_max && mf_slot_faults(slot) > slot->faults_max;
 }
 
 /* Each page that becomes private takes a fault at the least: so many more until it is worth a look.
@@ -48,12 +47,28 @@ static struct mf_peer *peer_of(const struct mf_slot *slot)
 	return slot->pool->settings.peer;
 }
 
+/* What is not committed yet is not told of; of what has no end, each call stands for itself. */
+static void hold(struct mf_slot *slot, struct mf_front_request *front)
+{
+	struct mf_peer *peer = peer_of(slot);
+
+	if (!peer || slot->pool->settings.private_store || slot->unbound)
+		return;
+	if (front->lasting) {
+		slot->unbound = true;
+		peer->renew(peer, slot->waiter.channel, false);
+		return;
+	}
+	front->holds = peer->is_pending(peer, slot->waiter.channel);
+}
+
 /* Bytes over the connection; who records the request is told what it has cost so far. */
 static bool move(struct mf_slot *slot)
 {
 	struct mf_front_request *front = slot->exchange.front;
 
 	if (front) {
+		hold(slot, front);
 		front->vm = (int)slot->waiter.channel;
 		front->exits = slot->process.vm.kvm.user_exits - slot->exits_before;
 	}
@@ -84,7 +99,7 @@ static void note_begin(struct mf_slot *slot)
 {
 	slot->started_ns = mf_now_ns();
 	slot->exits_before = slot->process.vm.kvm.user_exits;
-	slot->faults_before = faults(slot);
+	slot->faults_before = mf_slot_faults(slot);
 	slot->owed = false;
 	slot->owed_ns = 0;
 }
@@ -95,15 +110,18 @@ static void account(struct mf_slot *slot)
 	struct mf_pool_stats *stats = &slot->pool->stats;
 
 	stats->user_exits += slot->process.vm.kvm.user_exits - slot->exits_before;
-	stats->page_faults += faults(slot) - slot->faults_before;
+	stats->page_faults += mf_slot_faults(slot) - slot->faults_before;
 	stats->run_ns += mf_now_ns() - slot->started_ns;
 }
 
 static void begin_channel(struct mf_slot *slot)
 {
 	slot->channel_faults = slot->faults_before;
+	slot->commit = MF_COMMIT_NONE;
+	slot->gone = slot->ordered = false;
+	slot->unbound = mf_exchange_lasts(&slot->exchange) && !slot->pool->settings.private_store;
 	if (peer_of(slot))
-		peer_of(slot)->begin(peer_of(slot), slot->waiter.channel);
+		peer_of(slot)->begin(peer_of(slot), slot->waiter.channel, !slot->unbound);
 }
 
 static int start(struct mf_slot *slot, struct mf_job *job)
@@ -199,8 +217,8 @@ int mf_slot_next(struct mf_slot *slot, struct mf_job *job)
 	return start(slot, job);
 }
 
-static void answer(struct mf_slot *slot, enum mf_outcome outcome,
-		   const struct mf_function_response *response)
+void mf_slot_answer(struct mf_slot *slot, enum mf_outcome outcome,
+		    const struct mf_function_response *response)
 {
 	struct mf_job *job = slot->job;
 
@@ -243,9 +261,13 @@ void mf_slot_end(struct mf_slot *slot, enum mf_outcome outcome,
 		account(slot);
 	set_kept(slot, false);
 	slot->spoilt = faulted_enough(slot);
-	answer(slot, outcome, response);
+	if (slot->commit && slot->ordered && slot->job)
+		slot->job->store_status = -EINPROGRESS;
+	slot->commit = MF_COMMIT_NONE;
+	mf_slot_answer(slot, outcome, response);
 	slot->job = next;
-	answer(slot, outcome ? outcome : MF_OUTCOME_CRASH, NULL);
+	mf_slot_answer(slot, outcome ? outcome : MF_OUTCOME_CRASH, NULL);
+	mf_function_response_finish(&slot->response);
 	mf_exchange_finish(&slot->exchange);
 	mf_output_flush(&slot->output);
 	mf_pool_count_busy(slot->pool, -1);
@@ -266,11 +288,11 @@ static void go_on(struct mf_slot *slot, struct mf_job *job)
 /* Nothing of the last request may be left in its channel. False: not now, or the VM is lost. */
 static bool empty_channel(struct mf_slot *slot)
 {
-	if (leave_channel(slot))
+	if (mf_slot_leave_channel(slot))
 		return true;
 	if (slot->state == MF_SLOT_EMPTY) {
 		slot->job = lose_lease(slot);
-		answer(slot, MF_OUTCOME_CRASH, NULL);
+		mf_slot_answer(slot, MF_OUTCOME_CRASH, NULL);
 		mf_pool_count_busy(slot->pool, -1);
 	}
 	return false;
@@ -304,29 +326,50 @@ static bool keep(struct mf_slot *slot, const struct mf_exit *exit)
 	return true;
 }
 
-/* The response of this exit, sent; what is wrong with it is an outcome. */
-static void respond(struct mf_slot *slot, const struct mf_exit *exit, bool last)
+void mf_slot_finish(struct mf_slot *slot, enum mf_outcome outcome,
+		    const struct mf_function_response *response)
+{
+	if (!slot->lease || slot->failed || !slot->kept_ready) {
+		mf_slot_end(slot, outcome, response);
+		return;
+	}
+	mf_slot_answer(slot, outcome, response);
+	mf_function_response_finish(&slot->response);
+	if (!keep(slot, &until_then))
+		mf_slot_end(slot, MF_OUTCOME_OK, NULL);
+}
+
+/* The response of this exit, sent or held; what is wrong with it is an outcome. True: run on. */
+static bool respond(struct mf_slot *slot, const struct mf_exit *exit, bool last)
 {
 	struct mf_function_response response = {0};
 	enum mf_outcome outcome = MF_OUTCOME_OK;
+	enum mf_commit commit = last ? MF_COMMIT_LAST : MF_COMMIT_ANSWER;
 
 	if (!slot->answered && mf_function_response(&slot->process, exit, &response))
 		outcome = MF_OUTCOME_RESPONSE;
 	slot->failed |= outcome != MF_OUTCOME_OK;
-	if (last && (!slot->lease || slot->failed || !slot->kept_ready)) {
-		mf_slot_end(slot, outcome, &response);
-	} else {
-		answer(slot, outcome, &response);
-		if (last && !keep(slot, &until_then))
-			mf_slot_end(slot, MF_OUTCOME_OK, NULL);
+	if (slot->answered)
+		commit = last ? MF_COMMIT_ALONE : MF_COMMIT_NONE;
+	if (outcome == MF_OUTCOME_OK && commit &&
+	    mf_slot_wants_commit(slot, commit, response.status)) {
+		slot->response = response;
+		return true;
 	}
+	if (last)
+		mf_slot_finish(slot, outcome, &response);
+	else
+		mf_slot_answer(slot, outcome, &response);
 	mf_function_response_finish(&response);
+	if (!last)
+		mf_vm_answer(&slot->process.vm, 0);
+	return !last;
 }
 
 /* Work behind the answer has a deadline again, if a tunnel had none. */
-static void answered(struct mf_slot *slot)
+void mf_slot_answered(struct mf_slot *slot)
 {
-	answer(slot, MF_OUTCOME_OK, NULL);
+	mf_slot_answer(slot, MF_OUTCOME_OK, NULL);
 	bound(slot);
 }
 
@@ -340,21 +383,27 @@ static void tell_end(struct mf_slot *slot)
 /* What became of the exchange. True: the program may go on. */
 static bool on_exchange(struct mf_slot *slot)
 {
-	const struct mf_exchange *exchange = &slot->exchange;
+	struct mf_exchange *exchange = &slot->exchange;
 	char text[160];
 
+	if (exchange->state == MF_EXCHANGE_HELD) {
+		if (mf_slot_wants_commit(slot, MF_COMMIT_PIECES, exchange->front->status))
+			return true;
+		mf_exchange_release(exchange);
+	}
 	if (exchange->state == MF_EXCHANGE_RUNS)
 		return true;
 	if (slot->job)
 		slot->job->over = true;
 	if (exchange->state == MF_EXCHANGE_DONE) {
-		answered(slot);
+		mf_slot_answered(slot);
 		tell_end(slot);
 		return true;
 	}
 	if (exchange->state == MF_EXCHANGE_GONE) {
 		if (slot->pool->settings.end == MF_END_CONNECTION) {
-			answer(slot, MF_OUTCOME_DEADLINE, NULL);
+			mf_slot_answer(slot, MF_OUTCOME_DEADLINE, NULL);
+			mf_slot_drop(slot);
 			bound(slot);
 			tell_end(slot);
 			return true;
@@ -403,12 +452,13 @@ static void on_wait_over(struct mf_slot *slot)
 bool mf_slot_cancel(struct mf_slot *slot)
 {
 	if (!slot->lease || !mf_slot_listens(slot) || slot->at_channel || slot->fetch ||
-	    slot->state == MF_SLOT_LEAVING || slot->state == MF_SLOT_DIRTY)
+	    slot->commit || slot->state == MF_SLOT_LEAVING || slot->state == MF_SLOT_DIRTY)
 		return false;
 	slot->lease->slot = NULL;
 	slot->lease = NULL;
 	slot->job = NULL;
 	slot->answered = true;
+	mf_slot_drop(slot);
 	bound(slot);
 	mf_exchange_finish(&slot->exchange);
 	tell_end(slot);
@@ -537,6 +587,12 @@ static void yield(struct mf_slot *slot)
 	slot->state = MF_SLOT_RUNNABLE;
 }
 
+void mf_slot_park_at_channel(struct mf_slot *slot)
+{
+	slot->at_channel = true;
+	park(slot, &until_then);
+}
+
 /* Nothing to do before the storage VM has answered. True: it has, run on. */
 static bool wait_at_channel(struct mf_slot *slot)
 {
@@ -551,8 +607,7 @@ static bool wait_at_channel(struct mf_slot *slot)
 	case MF_PEER_GO_ON:
 		return true;
 	case MF_PEER_PARKED:
-		slot->at_channel = true;
-		park(slot, &until_then);
+		mf_slot_park_at_channel(slot);
 		return false;
 	default:
 		mf_output_note(&slot->output, "request ended: it broke the rules of its channel");
@@ -590,7 +645,7 @@ static bool over_memory(struct mf_slot *slot)
 
 	if (pages < 0 || (uint64_t)pages > limit)
 		return true;
-	slot->faults_max = faults(slot) + limit - (uint64_t)pages;
+	slot->faults_max = mf_slot_faults(slot) + limit - (uint64_t)pages;
 	return false;
 }
 
@@ -625,6 +680,8 @@ static bool on_wait(struct mf_slot *slot, const struct mf_exit *exit)
 			return false;
 		}
 		slot->kept_ready = true;
+		if (mf_slot_wants_commit(slot, MF_COMMIT_ALONE, 0))
+			return true;
 		if (!keep(slot, exit))
 			mf_slot_end(slot, MF_OUTCOME_OK, NULL);
 		return false;
@@ -644,22 +701,33 @@ static bool on_news(struct mf_slot *slot, const struct mf_exit *exit)
 	       (!slot->answered || !mf_process_waits(&slot->process) || on_wait(slot, exit));
 }
 
-/* It may have answered before it exited. */
-static void last_words(struct mf_slot *slot)
+/* It may have answered before it exited. True: that is to be committed first. */
+static bool last_words(struct mf_slot *slot)
 {
+	if (slot->exchange.front)
+		hold(slot, slot->exchange.front);
 	mf_exchange_exited(&slot->exchange, &slot->process);
+	if (slot->exchange.state == MF_EXCHANGE_HELD) {
+		slot->gone = true;
+		if (mf_slot_wants_commit(slot, MF_COMMIT_PIECES, slot->exchange.front->status))
+			return true;
+		mf_exchange_release(&slot->exchange);
+	}
 	if (slot->job)
 		slot->job->over = slot->exchange.state != MF_EXCHANGE_RUNS;
 	if (slot->exchange.state == MF_EXCHANGE_DONE)
-		answered(slot);
+		mf_slot_answered(slot);
+	return false;
 }
 
-static void on_end(struct mf_slot *slot, const struct mf_exit *exit)
+/* True: there is something to be committed. */
+static bool on_end(struct mf_slot *slot, const struct mf_exit *exit)
 {
 	char text[224];
 
-	if (exit->kind == MF_EXIT_EXITED && mf_slot_listens(slot) && !slot->answered)
-		last_words(slot);
+	if (exit->kind == MF_EXIT_EXITED && mf_slot_listens(slot) && !slot->answered &&
+	    last_words(slot))
+		return true;
 	if (exit->kind == MF_EXIT_EXITED)
 		snprintf(text, sizeof(text), "request ended: the program exited with status %d",
 			 exit->status);
@@ -672,6 +740,7 @@ static void on_end(struct mf_slot *slot, const struct mf_exit *exit)
 		    : slot->process.out_of_memory ? MF_OUTCOME_MEMORY
 						  : MF_OUTCOME_CRASH,
 		    NULL);
+	return false;
 }
 
 /* Act on what the program came out with; true when it is to run on at once. */
@@ -689,12 +758,9 @@ static bool on_exit_of(struct mf_slot *slot, const struct mf_exit *exit)
 			return false;
 		}
 		slot->kept_ready = !mf_function_ready(&slot->process, exit, &slot->ready);
-		respond(slot, exit, true);
-		return false;
+		return respond(slot, exit, true);
 	case MF_EXIT_RESPOND:
-		respond(slot, exit, false);
-		mf_vm_answer(&slot->process.vm, 0);
-		return true;
+		return respond(slot, exit, false);
 	case MF_EXIT_LOG:
 		mf_process_log(&slot->process, exit);
 		return true;
@@ -713,9 +779,14 @@ static bool on_exit_of(struct mf_slot *slot, const struct mf_exit *exit)
 		on_kick(slot, exit->kicks);
 		return false;
 	default:
-		on_end(slot, exit);
-		return false;
+		return on_end(slot, exit);
 	}
+}
+
+/* What is to be committed is, before the program goes on. */
+static bool may_go_on(struct mf_slot *slot)
+{
+	return !slot->commit || mf_slot_commit(slot);
 }
 
 void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
@@ -724,7 +795,9 @@ void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
 	struct mf_watch_limits limits = {.slice_ns = slice_ns, .faults_max = slot->faults_max};
 	struct mf_exit exit;
 
-	if (slot->exchange.front && !on_connection(slot))
+	if (!may_go_on(slot))
+		return;
+	if (slot->exchange.front && (!on_connection(slot) || !may_go_on(slot)))
 		return;
 	limits.deadline_ns = slot->deadline_ns;
 	mf_watch_enter(slot->pool->watch, &slot->process.vm, &limits);
@@ -733,10 +806,15 @@ void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
 		mf_process_run(&slot->process, &exit);
 		if (exit.kind == MF_EXIT_RESPOND || exit.kind == MF_EXIT_LOG) {
 			on_exit_of(slot, &exit);
-			continue;
+			if (!slot->commit)
+				continue;
+			mf_watch_leave(slot->pool->watch);
+		} else {
+			mf_watch_leave(slot->pool->watch);
+			if (!on_exit_of(slot, &exit))
+				return;
 		}
-		mf_watch_leave(slot->pool->watch);
-		if (!on_exit_of(slot, &exit))
+		if (!may_go_on(slot))
 			return;
 		/* Many short calls are no way to a longer turn. */
 		if (mf_now_ns() >= end_ns) {
@@ -748,48 +826,8 @@ void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
 	}
 }
 
-static void give_up(struct mf_slot *slot)
-{
-	mf_process_finish(&slot->process);
-	mf_exchange_forget(&slot->exchange);
-	slot->pool->stats.discards++;
-	slot->pool->stats.vms--;
-	slot->state = MF_SLOT_EMPTY;
-}
-
-static bool passes_audit(struct mf_slot *slot)
-{
-	struct mf_error err = {0};
-	char text[sizeof(err.text) + 64];
-
-	slot->pool->stats.audits++;
-	if (!mf_vm_audit(&slot->process.vm, NULL, NULL, &err))
-		return true;
-	slot->pool->stats.audit_failures++;
-	snprintf(text, sizeof(text), "audit failed after reset, the VM is discarded: %s", err.text);
-	mf_output_note(&slot->output, text);
-	return false;
-}
-
-/* Nothing of the request may be left in its channel. False: not now, or not at all. */
-static bool leave_channel(struct mf_slot *slot)
-{
-	struct mf_peer *peer = peer_of(slot);
-	int ret;
-
-	if (!peer)
-		return true;
-	ret = peer->end(peer, slot->waiter.channel, faults(slot) != slot->channel_faults);
-	if (ret == -EBUSY)
-		slot->state = MF_SLOT_LEAVING;
-	else if (ret)
-		give_up(slot);
-	return !ret;
-}
-
-/* The storage VM was still at a call of it when it was to be kept. What a program that listens
- * waits for is found out by running it. */
-static void keep_later(struct mf_slot *slot)
+/* What a program that listens waits for is found out by running it. */
+void mf_slot_keep_later(struct mf_slot *slot)
 {
 	if (!empty_channel(slot))
 		return;
@@ -797,85 +835,4 @@ static void keep_later(struct mf_slot *slot)
 		wake(slot);
 	else
 		settle(slot, &until_then);
-}
-
-void mf_slot_restore(struct mf_slot *slot)
-{
-	struct mf_pool *pool = slot->pool;
-	uint64_t start = mf_now_ns();
-
-	if (slot->lease) {
-		keep_later(slot);
-		return;
-	}
-	if (!leave_channel(slot))
-		return;
-	if (pool->settings.end == MF_END_KEEP && slot->kept_ready) {
-		mf_vm_take_kicks(
-			&slot->process.vm); /* one that came too late is not for the next request */
-		slot->state = MF_SLOT_CLEAN;
-		return;
-	}
-	if (pool->settings.end == MF_END_DISCARD || slot->spoilt ||
-	    mf_process_reset(&slot->process)) {
-		give_up(slot);
-		return;
-	}
-	pool->stats.resets++;
-	pool->stats.pages_copied += slot->process.vm.mem.ws.run_pages;
-	pool->stats.reset_ns += mf_now_ns() - start;
-	slot->ready = slot->image_ready;
-	mf_exchange_forget(&slot->exchange);
-	slot->state = MF_SLOT_CLEAN;
-	if (pool->settings.audit && !passes_audit(slot))
-		give_up(slot);
-}
-
-void mf_slot_prepare(struct mf_slot *slot)
-{
-	slot->prepared = __atomic_load_n(&slot->pool->image->lessons, __ATOMIC_RELAXED);
-	if (mf_vm_prepare(&slot->process.vm))
-		give_up(slot);
-}
-
-static int open_channel(struct mf_slot *slot, struct mf_error *err)
-{
-	struct mf_mem *mem = &slot->process.vm.mem;
-	struct mf_peer *peer = peer_of(slot);
-	struct mf_gpa gpa;
-	uint64_t offset;
-	int fd;
-	int ret;
-
-	/* The VM before may have been given up because this failed. */
-	ret = peer->end(peer, slot->waiter.channel, true);
-	if (ret)
-		return mf_error_set(err, ret, "cannot wipe the channel of a VM: %s",
-				    strerror(-ret));
-	peer->window(peer, slot->waiter.channel, &fd, &offset);
-	if (!mf_pt_lookup(mem, MF_GVA(MF_CHANNEL_VA), &gpa))
-		return mf_error_set(err, -ENXIO, "the image has no place for a channel");
-	ret = mf_mem_open_window(mem, gpa, fd, offset);
-	return ret ? mf_error_set(err, ret, "cannot map a channel into a VM: %s", strerror(-ret))
-		   : 0;
-}
-
-int mf_slot_fork(struct mf_slot *slot, struct mf_error *err)
-{
-	int ret = mf_process_fork(&slot->process, slot->pool->image, &slot->policy, err);
-
-	if (!ret && peer_of(slot)) {
-		ret = open_channel(slot, err);
-		if (ret)
-			mf_process_finish(&slot->process);
-	}
-	if (ret)
-		return ret;
-	slot->pool->stats.vms++;
-	slot->ready = slot->image_ready;
-	slot->state = MF_SLOT_CLEAN;
-	mf_slot_prepare(slot);
-	if (slot->state == MF_SLOT_CLEAN)
-		return 0;
-	return mf_error_set(err, -EIO, "cannot prepare a VM: KVM does not let it be put back");
 }

@@ -4,6 +4,7 @@
 #define MF_REQUEST_VM_SLOT_H
 
 #include "request-vm/exchange.h"
+#include "request-vm/function.h"
 #include "request-vm/output.h"
 #include "request-vm/pool.h"
 #include "request-vm/standing.h"
@@ -17,6 +18,15 @@ enum mf_slot_state {
 	MF_SLOT_LEAVING,  /* the same, but the storage VM is still at a call of it */
 };
 
+/* What waits for the store's verdict on what a request wrote; the VM stands still meanwhile. */
+enum mf_commit {
+	MF_COMMIT_NONE,
+	MF_COMMIT_LAST,   /* a whole answer, and the request is over */
+	MF_COMMIT_ANSWER, /* a whole answer, behind which the program works on */
+	MF_COMMIT_PIECES, /* what the front door holds */
+	MF_COMMIT_ALONE,  /* nobody: the answer was given before */
+};
+
 struct mf_slot {
 	struct mf_pool *pool;
 	struct mf_process process;
@@ -28,6 +38,11 @@ struct mf_slot {
 	size_t prepared;                   /* the image's lessons when this VM was prepared */
 	bool kept_ready;                   /* it waits for the next request */
 	enum mf_slot_state state;
+	enum mf_commit commit; /* what goes on when the store has taken what was written */
+	struct mf_function_response response; /* held until then */
+	bool ordered;                         /* the store was asked to */
+	bool unbound;                         /* each of its calls is a transaction of its own */
+	bool gone;     /* the program has ended by itself behind its answer */
 	bool answered; /* the client has its response, the program works on */
 	bool slow;     /* others go first: it has used up a slice, or its client's last one had */
 	bool yielded;  /* it has used up a slice */
@@ -90,6 +105,46 @@ void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns);
 /* End the request with an outcome: answers, state DIRTY. */
 void mf_slot_end(struct mf_slot *slot, enum mf_outcome outcome,
 		 const struct mf_function_response *response);
+
+/*
+ * commit.c: the request, or its answer, has come to its end. True: it wrote something that is to
+ * last (a `status` of 500 and more says that the program has failed): mf_slot_commit() goes on.
+ */
+bool mf_slot_wants_commit(struct mf_slot *slot, enum mf_commit commit, int status);
+
+/* commit.c: what it wrote is not to last. */
+void mf_slot_drop(struct mf_slot *slot);
+
+/* commit.c: give the order, or look what became of it. True: the program may run on. */
+bool mf_slot_commit(struct mf_slot *slot);
+
+/* Answer the client, if there is one, with what slot.c has been told to hold. */
+void mf_slot_answer(struct mf_slot *slot, enum mf_outcome outcome,
+		    const struct mf_function_response *response);
+
+/* The program is at its ready point again: the request is over, and so is its VM unless a
+ * connection keeps it. */
+void mf_slot_finish(struct mf_slot *slot, enum mf_outcome outcome,
+		    const struct mf_function_response *response);
+
+/* The front door has all of the answer. */
+void mf_slot_answered(struct mf_slot *slot);
+
+/* Wait at the channel until the storage VM wakes it, or its deadline. */
+void mf_slot_park_at_channel(struct mf_slot *slot);
+
+/* pool.c: a request that is to be served again, by the next VM. */
+void mf_pool_again(struct mf_pool *pool, struct mf_job *job);
+
+/* The storage VM was still at a call of it when it was to be kept: now it is, if that is over. */
+void mf_slot_keep_later(struct mf_slot *slot);
+
+/* The vCPU's fault counter. */
+uint64_t mf_slot_faults(const struct mf_slot *slot);
+
+/* restore.c: nothing of the request may be left in its channel. False: not now (LEAVING), or not at
+ * all (EMPTY). */
+bool mf_slot_leave_channel(struct mf_slot *slot);
 
 /* Put a dirty slot back: CLEAN, or EMPTY when the VM had to be given up. */
 void mf_slot_restore(struct mf_slot *slot);

@@ -40,6 +40,26 @@ static bool is_broken(struct mf_store *store, unsigned int channel)
 	return mf_load_acquire(&MF_STORE_CHANNEL(store->control, channel)->broken);
 }
 
+/* The program that had the channel's transaction has died. */
+static bool is_orphaned(struct mf_store *store, unsigned int channel)
+{
+	return store->began[channel] != __atomic_load_n(&store->lost_count, __ATOMIC_RELAXED);
+}
+
+/* Is there a verdict on its order, or will there be none? */
+static bool is_decided(struct mf_store *store, unsigned int channel)
+{
+	return mf_load_acquire(&MF_STORE_CHANNEL(store->control, channel)->verdict) ||
+	       is_orphaned(store, channel);
+}
+
+bool mf_store_has_answer(struct mf_store *store, const struct mf_waiter *waiter)
+{
+	if (waiter->commits)
+		return is_decided(store, waiter->channel);
+	return has_reply(store, waiter->channel) || is_broken(store, waiter->channel);
+}
+
 static void unpark(struct mf_store *store, struct mf_waiter *waiter)
 {
 	struct mf_waiter **at = &store->waiters;
@@ -69,8 +89,7 @@ void mf_store_notify(struct mf_store *store, bool all)
 
 	for (waiter = store->waiters; waiter; waiter = next) {
 		next = waiter->next;
-		if (!all && !has_reply(store, waiter->channel) &&
-		    !is_broken(store, waiter->channel))
+		if (!all && !mf_store_has_answer(store, waiter))
 			continue;
 		unpark(store, waiter);
 		waiter->wake(waiter);
@@ -137,13 +156,10 @@ static void call(struct mf_store *store)
 		mf_watch_kick(store->watchdog, &store->process.vm, MF_KICK_TURN);
 }
 
-bool mf_store_has_answer(struct mf_store *store, const struct mf_waiter *waiter)
-{
-	return has_reply(store, waiter->channel) || is_broken(store, waiter->channel);
-}
-
 static enum mf_peer_state state_of(struct mf_store *store, const struct mf_waiter *waiter)
 {
+	if (waiter->commits)
+		return is_decided(store, waiter->channel) ? MF_PEER_GO_ON : MF_PEER_PARKED;
 	if (is_broken(store, waiter->channel))
 		return MF_PEER_BROKEN;
 	return has_reply(store, waiter->channel) ? MF_PEER_GO_ON : MF_PEER_PARKED;
@@ -192,9 +208,52 @@ static enum mf_peer_state peer_wait(struct mf_peer *peer, struct mf_waiter *wait
 	enum mf_peer_state state;
 
 	pthread_mutex_lock(&store->lock);
+	waiter->commits = false;
 	state = wait_locked(store, waiter, watch);
 	pthread_mutex_unlock(&store->lock);
 	return state;
+}
+
+static bool peer_is_pending(struct mf_peer *peer, unsigned int channel)
+{
+	struct mf_store *store = store_of(peer);
+
+	return mf_load_acquire(&MF_STORE_CHANNEL(store->control, channel)->pending);
+}
+
+/* What became of the order. Decided. */
+static int verdict_of(struct mf_store *store, unsigned int channel)
+{
+	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, channel);
+	int32_t status;
+
+	if (!mf_load_acquire(&state->verdict))
+		return -ECONNRESET;
+	status = __atomic_load_n(&state->status, __ATOMIC_RELAXED);
+	return status > 0 || status < -4095 ? -EIO : status;
+}
+
+static enum mf_peer_state peer_commit(struct mf_peer *peer, struct mf_waiter *waiter,
+				      struct mf_watch *watch, int *status)
+{
+	struct mf_store *store = store_of(peer);
+	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, waiter->channel);
+	enum mf_peer_state came = MF_PEER_GO_ON;
+
+	pthread_mutex_lock(&store->lock);
+	waiter->commits = true;
+	*status = -EAGAIN;
+	if (state->order == MF_STORE_ORDER_NONE && !is_orphaned(store, waiter->channel)) {
+		__atomic_store_n(&state->order, MF_STORE_ORDER_COMMIT, __ATOMIC_SEQ_CST);
+		store->stats.orders++;
+	}
+	if (state->order == MF_STORE_ORDER_COMMIT) {
+		came = wait_locked(store, waiter, watch);
+		*status = is_decided(store, waiter->channel) ? verdict_of(store, waiter->channel)
+							     : -EINPROGRESS;
+	}
+	pthread_mutex_unlock(&store->lock);
+	return came;
 }
 
 static void peer_cancel(struct mf_peer *peer, struct mf_waiter *waiter)
@@ -214,10 +273,29 @@ static void peer_window(struct mf_peer *peer, unsigned int channel, int *fd, uin
 	*offset = mf_channels_offset(&store->channels, channel);
 }
 
-static void peer_begin(struct mf_peer *peer, unsigned int channel)
+/* The request's number comes last: who reads it sees the rest as it is now. */
+static void set_transaction(struct mf_store *store, unsigned int channel, bool bound)
+{
+	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, channel);
+
+	store->began[channel] = __atomic_load_n(&store->lost_count, __ATOMIC_RELAXED);
+	state->bound = bound;
+	state->order = MF_STORE_ORDER_NONE;
+	state->pending = state->verdict = 0;
+	state->status = 0;
+	mf_store_release(&state->request, state->request + 1);
+}
+
+static void peer_renew(struct mf_peer *peer, unsigned int channel, bool bound)
+{
+	set_transaction(store_of(peer), channel, bound);
+}
+
+static void peer_begin(struct mf_peer *peer, unsigned int channel, bool bound)
 {
 	struct mf_store *store = store_of(peer);
 
+	set_transaction(store, channel, bound);
 	mf_channel_format(&store->channels, channel,
 			  __atomic_load_n(&store->polling, __ATOMIC_RELAXED),
 			  __atomic_load_n(&store->lost_count, __ATOMIC_RELAXED));
@@ -234,14 +312,29 @@ static int peer_end(struct mf_peer *peer, unsigned int channel, bool faulted)
 	__atomic_fetch_and(&store->control->active[channel / 64], ~(1ull << (channel % 64)),
 			   __ATOMIC_SEQ_CST);
 	mf_fence();
-	if (mf_load_acquire(&state->busy))
+	if (mf_load_acquire(&state->busy) ||
+	    (state->order == MF_STORE_ORDER_COMMIT && !is_decided(store, channel)))
 		return -EBUSY;
+	/* What was not ordered to be committed is dropped. */
+	set_transaction(store, channel, true);
 	/* The storage VM's first write to a page faults there and not here: look always. Its index
 	 * does not tell: what was not published may have been written. */
 	ret = mf_channel_wipe(&store->channels, channel, faulted || mf_load_acquire(&state->wrote));
 	state->request_head = state->reply_tail = state->broken = state->parked = 0;
 	state->wrote = 0;
 	return ret;
+}
+
+/* Nobody knows any more what was read and written; of an order, whether it was carried out. */
+static void lose_transaction(struct mf_abi_store_channel *state)
+{
+	if (state->order == MF_STORE_ORDER_COMMIT && !state->verdict) {
+		state->status = -ECONNRESET;
+		mf_store_release(&state->verdict, 1);
+	} else if (state->order == MF_STORE_ORDER_NONE && state->bound &&
+		   (state->wrote || state->busy)) {
+		state->order = MF_STORE_ORDER_LOST;
+	}
 }
 
 unsigned int mf_store_lose_calls(struct mf_store *store)
@@ -254,6 +347,7 @@ unsigned int mf_store_lose_calls(struct mf_store *store)
 		struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, i);
 		struct mf_abi_channel *window = window_of(store, i);
 
+		lose_transaction(state);
 		if (!state->busy)
 			continue;
 		/* Its indices are the request VM's claims now, and of use to nobody else. */
@@ -274,7 +368,10 @@ void mf_store_init_peer(struct mf_store *store)
 	store->peer = (struct mf_peer){
 		.window = peer_window,
 		.begin = peer_begin,
+		.renew = peer_renew,
+		.is_pending = peer_is_pending,
 		.wait = peer_wait,
+		.commit = peer_commit,
 		.cancel = peer_cancel,
 		.end = peer_end,
 	};

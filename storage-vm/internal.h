@@ -71,6 +71,7 @@ struct mf_store {
 	unsigned int cores;
 	uint32_t polling; /* atomic; a copy of control->poll_ns for begin() */
 	uint32_t lost_count;
+	uint32_t *began; /* of each channel: lost_count when its transaction began */
 	uint32_t last_turns;
 	uint64_t last_turn_ns;
 	uint64_t calls_before; /* control->calls when the program was started */

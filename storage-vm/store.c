@@ -46,6 +46,9 @@ static int make_control(struct mf_store *store, struct mf_error *err)
 		return mf_error_set(err, -errno, "cannot map the store's control area: %s",
 				    strerror(errno));
 	store->control = at;
+	store->began = calloc(settings->channels, sizeof(*store->began));
+	if (!store->began)
+		return mf_error_set(err, -ENOMEM, "not enough memory for the store's channels");
 	*store->control = (struct mf_abi_store_control){
 		.magic = MF_STORE_MAGIC,
 		.version = MF_STORE_VERSION,
@@ -139,6 +142,7 @@ void mf_store_destroy(struct mf_store *store)
 	if (store->control_fd >= 0)
 		close(store->control_fd);
 	mf_channels_destroy(&store->channels);
+	free(store->began);
 	pthread_mutex_destroy(&store->lock);
 	pthread_cond_destroy(&store->boot_cond);
 	free(store);

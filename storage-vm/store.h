@@ -46,6 +46,7 @@ struct mf_store_stats {
 	uint64_t lost;      /* calls that died with the program */
 	uint64_t calls;     /* answered, as the program says */
 	uint64_t commits;   /* of groups of calls, likewise */
+	uint64_t orders;    /* transactions of requests that were to be committed */
 	uint64_t user_exits;
 	bool up;
 	bool polling;

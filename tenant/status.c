@@ -44,6 +44,10 @@ static void add_pool(struct mf_control_status *status, const struct mf_pool_stat
 	status->response += pool->outcomes[MF_OUTCOME_RESPONSE];
 	status->deadline += pool->outcomes[MF_OUTCOME_DEADLINE];
 	status->too_large += pool->outcomes[MF_OUTCOME_TOO_LARGE];
+	status->conflict += pool->outcomes[MF_OUTCOME_CONFLICT];
+	status->store_failed += pool->outcomes[MF_OUTCOME_STORE];
+	status->committed += pool->commits;
+	status->reruns += pool->reruns;
 	status->rejected += pool->rejected;
 	status->resets += pool->resets;
 	status->audits += pool->audits;

@@ -20,8 +20,17 @@ struct lease {
 	struct mf_front_connection *connection;
 };
 
+/* Of what the store did not take, or may not have taken. */
+static void answer_store(struct mf_front_request *request, int status)
+{
+	if (status == -ENOSPC || status == -EDQUOT)
+		mf_front_respond_error(request, 507, NULL);
+	else
+		mf_front_respond_error(request, 503, status == -ECONNRESET ? "commit" : "store");
+}
+
 /* What a client is told: the status table of docs/design.md. */
-static void answer(struct mf_front_request *request, enum mf_outcome outcome,
+static void answer(struct mf_front_request *request, enum mf_outcome outcome, int store_status,
 		   const struct mf_function_response *response)
 {
 	struct mf_http_response http;
@@ -34,7 +43,13 @@ static void answer(struct mf_front_request *request, enum mf_outcome outcome,
 		mf_front_respond(request, &http);
 		break;
 	case MF_OUTCOME_DEADLINE:
-		mf_front_respond_error(request, 504, NULL);
+		mf_front_respond_error(request, 504, store_status ? "commit" : NULL);
+		break;
+	case MF_OUTCOME_CONFLICT:
+		mf_front_respond_error(request, 409, NULL);
+		break;
+	case MF_OUTCOME_STORE:
+		answer_store(request, store_status);
 		break;
 	case MF_OUTCOME_TOO_LARGE:
 		mf_front_respond_error(request, 413, NULL);
@@ -57,7 +72,7 @@ static void on_done(struct mf_job *base, enum mf_outcome outcome,
 		job->request->vm = base->vm;
 		job->request->exits = base->exits;
 		job->request->outcome = mf_outcome_name(outcome);
-		answer(job->request, outcome, response);
+		answer(job->request, outcome, base->store_status, response);
 	}
 	free(job);
 }

@@ -39,6 +39,10 @@ struct mf_control_status {
 	uint64_t response;
 	uint64_t deadline;
 	uint64_t too_large;
+	uint64_t conflict;
+	uint64_t store_failed;
+	uint64_t committed;
+	uint64_t reruns;
 	uint64_t rejected; /* queue full */
 	/* resets */
 	uint64_t resets;

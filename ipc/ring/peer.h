@@ -23,25 +23,41 @@ enum mf_peer_state {
 struct mf_waiter {
 	void (*wake)(struct mf_waiter *waiter); /* from any thread; must not call the peer */
 	unsigned int channel;
-	bool waits; /* the peer's */
+	bool commits; /* for the verdict on its order, not for a reply; the peer's */
+	bool waits;   /* the peer's */
 	struct mf_waiter *next;
 };
 
 struct mf_peer {
 	/* What the channel's window is mapped from, for the VM that has it. */
 	void (*window)(struct mf_peer *peer, unsigned int channel, int *fd, uint64_t *offset);
-	/* A request begins: the channel, empty, may be used. */
-	void (*begin)(struct mf_peer *peer, unsigned int channel);
+	/* A request begins: the channel, empty, may be used. `bound`: all its calls are one
+	 * transaction, which nothing but commit() makes last. */
+	void (*begin)(struct mf_peer *peer, unsigned int channel, bool bound);
+	/* The request goes on with a new transaction; what was not committed of the last one is
+	 * dropped. */
+	void (*renew)(struct mf_peer *peer, unsigned int channel, bool bound);
+	/* Would a commit do anything? */
+	bool (*is_pending)(struct mf_peer *peer, unsigned int channel);
 	/* The request VM has nothing to do before a reply comes. May run the peer on this thread,
 	 * for a slice at most. */
 	enum mf_peer_state (*wait)(struct mf_peer *peer, struct mf_waiter *waiter,
 				   struct mf_watch *watch);
+	/*
+	 * Order the transaction to be committed, once, when no call will follow; called again after
+	 * each wake(), as wait() is. MF_PEER_GO_ON: *status is 0 (done); -EAGAIN (nothing was done:
+	 * another one came first, or the peer died before the order); -ECONNRESET (the peer died
+	 * meanwhile: it may or may not be done); or another errno (nothing was done).
+	 */
+	enum mf_peer_state (*commit)(struct mf_peer *peer, struct mf_waiter *waiter,
+				     struct mf_watch *watch, int *status);
 	/* Waits no more: wake() is not called after this. Nothing when it does not wait. */
 	void (*cancel)(struct mf_peer *peer, struct mf_waiter *waiter);
 	/*
 	 * The request is over and its VM stands: nothing of it may be left in the channel. 0: done;
-	 * -EBUSY: the peer is still at a call of it, ask again soon; another errno: the channel is
-	 * lost, and this VM with it. `faulted`: the VM has met a page fault since begin().
+	 * -EBUSY: the peer is still at a call or a commit of it, ask again soon; another errno: the
+	 * channel is lost, and this VM with it. `faulted`: the VM has met a page fault since
+	 * begin().
 	 */
 	int (*end)(struct mf_peer *peer, unsigned int channel, bool faulted);
 };

@@ -63,6 +63,7 @@ static bool make_room(struct exchange *exchange, size_t more)
 		free(exchange->in);
 	}
 	exchange->in = in;
+	exchange->in_lost |= exchange->in_at > 0;
 	exchange->in_at = 0;
 	exchange->in_end = bytes;
 	return true;
@@ -170,7 +171,7 @@ void exchange_has_room(struct conn *conn)
 
 bool exchange_may_refuse(const struct conn *conn)
 {
-	return !conn->exchange->sent && !conn->exchange->passes;
+	return !conn->exchange->sent && (!conn->exchange->passes || conn->exchange->is_held);
 }
 
 bool exchange_drop(struct conn *conn)
@@ -189,14 +190,14 @@ bool exchange_drop(struct conn *conn)
 	if (exchange->in)
 		explicit_bzero(exchange->in, exchange->in_end);
 	free(exchange->in);
+	exchange_drop_held(conn);
 	mf_http_answer_finish(&exchange->answer);
 	free(exchange);
 	conn->exchange = NULL;
 	return silent;
 }
 
-/* The connection whose request the backend still has, or NULL. */
-static struct conn *conn_of(const struct mf_front_request *request)
+struct conn *exchange_conn(const struct mf_front_request *request)
 {
 	struct conn *conn = (struct conn *)((char *)request - offsetof(struct conn, request));
 
@@ -205,7 +206,7 @@ static struct conn *conn_of(const struct mf_front_request *request)
 
 const char *mf_front_input(const struct mf_front_request *request, size_t *bytes, bool *ended)
 {
-	struct conn *conn = conn_of(request);
+	struct conn *conn = exchange_conn(request);
 	const struct exchange *exchange = conn ? conn->exchange : NULL;
 
 	*bytes = 0;
@@ -232,7 +233,7 @@ bool mf_front_owes(const struct mf_front_request *request)
 
 void mf_front_taken(struct mf_front_request *request, size_t bytes)
 {
-	struct conn *conn = conn_of(request);
+	struct conn *conn = exchange_conn(request);
 	struct exchange *exchange = conn ? conn->exchange : NULL;
 	size_t head;
 
@@ -280,17 +281,15 @@ static void add_piece(struct gather *gather, const struct mf_http_piece *piece, 
 
 static int flush(struct conn *conn, struct gather *gather)
 {
-	int code = gather->count ? conn_put(conn, gather->bufs, gather->count) : 0;
+	int code = gather->count ? exchange_send(conn, gather->bufs, gather->count) : 0;
 
-	conn->exchange->sent |= gather->count > 0;
 	explicit_bzero(conn->front->head_buffer, gather->head_bytes);
 	gather->count = gather->line_count = 0;
 	gather->head_bytes = 0;
 	return code;
 }
 
-/* The client is gone, or there is no memory for what it does not take. */
-static enum mf_front_took gone(struct conn *conn)
+enum mf_front_took exchange_gone(struct conn *conn)
 {
 	struct mf_front *front = conn->front;
 
@@ -302,8 +301,7 @@ static enum mf_front_took gone(struct conn *conn)
 	return MF_FRONT_GONE;
 }
 
-/* The request is over, all of its answer is written or in blocks. */
-static enum mf_front_took over(struct conn *conn)
+enum mf_front_took exchange_over(struct conn *conn)
 {
 	const struct mf_http_answer *answer = &conn->exchange->answer;
 	bool passed = conn->exchange->passes;
@@ -397,37 +395,52 @@ static bool on_head(struct conn *conn, struct gather *gather)
 	return true;
 }
 
-/* Takes up to `size` bytes of the answer and sends what they are. */
-static enum mf_front_took take(struct conn *conn, const char *data, size_t size)
+/* The end of the answer is here, or the head of one without end: is it to be held? */
+static enum mf_front_took held(struct conn *conn)
+{
+	conn->request.status = conn->exchange->answer.status;
+	conn->exchange->is_held = true;
+	return MF_FRONT_HELD;
+}
+
+/* Takes up to `size` bytes of the answer, *taken of them, and sends what they are. */
+static enum mf_front_took take(struct conn *conn, const char *data, size_t size, size_t *taken)
 {
 	struct exchange *exchange = conn->exchange;
 	struct gather gather;
 	enum mf_http_answer_event event;
 	struct mf_http_piece piece;
-	size_t at = 0, used;
+	size_t used;
 	bool well = true;
+	bool holds = false; /* a head behind which nothing ends */
 
+	*taken = 0;
 	gather.count = gather.line_count = 0;
 	gather.head_bytes = 0;
 	do {
-		event = mf_http_answer_feed(&exchange->answer, data + at, size - at, &used, &piece);
-		at += used;
-		if (event == MF_HTTP_ANSWER_HEAD)
+		event = mf_http_answer_feed(&exchange->answer, data + *taken, size - *taken, &used,
+					    &piece);
+		*taken += used;
+		if (event == MF_HTTP_ANSWER_HEAD) {
 			well = on_head(conn, &gather);
+			holds = conn->request.lasting && conn->request.holds;
+		}
 		if (event == MF_HTTP_ANSWER_PIECE)
 			add_piece(&gather, &piece, exchange->out_chunks);
 		if (gather.count + 4 > BUFFERS || gather.line_count == BUFFERS / 3)
 			well = flush(conn, &gather) == 0 && well;
-	} while (well && (event == MF_HTTP_ANSWER_HEAD || event == MF_HTTP_ANSWER_PIECE));
+	} while (well && !holds && (event == MF_HTTP_ANSWER_HEAD || event == MF_HTTP_ANSWER_PIECE));
 	if (event == MF_HTTP_ANSWER_BAD && !exchange->sent)
 		return broken(conn);
 	if (event == MF_HTTP_ANSWER_DONE && exchange->out_chunks)
 		add(&gather, "0\r\n\r\n", 5);
 	if (!well || flush(conn, &gather) < 0)
-		return gone(conn);
+		return exchange_gone(conn);
 	if (event == MF_HTTP_ANSWER_BAD)
 		return broken(conn);
-	return event == MF_HTTP_ANSWER_DONE ? over(conn) : MF_FRONT_MORE;
+	if (holds || (event == MF_HTTP_ANSWER_DONE && conn->request.holds))
+		return held(conn);
+	return event == MF_HTTP_ANSWER_DONE ? exchange_over(conn) : MF_FRONT_MORE;
 }
 
 /* The same of a tunnel. */
@@ -437,7 +450,7 @@ static enum mf_front_took pass(struct conn *conn, const char *data, size_t size)
 
 	conn->exchange->passed_bytes += size;
 	if (exchange_is_spent(conn) || conn_put(conn, &buf, 1) < 0)
-		return gone(conn);
+		return exchange_gone(conn);
 	return MF_FRONT_MORE;
 }
 
@@ -456,12 +469,14 @@ static bool is_tight(const struct mf_front *front)
 enum mf_front_took mf_front_output(struct mf_front_request *request, const void *data, size_t size,
 				   size_t *used)
 {
-	struct conn *conn = conn_of(request);
+	struct conn *conn = exchange_conn(request);
 	enum mf_front_took took = MF_FRONT_MORE;
 
 	*used = 0;
 	if (!conn)
 		return MF_FRONT_OVER;
+	if (conn->exchange->is_held)
+		return MF_FRONT_HELD;
 	while (*used < size && took == MF_FRONT_MORE) {
 		const struct mf_front *front = conn->front;
 		size_t step = is_tight(front) ? AT_A_TIME_TIGHT : AT_A_TIME;
@@ -476,7 +491,7 @@ enum mf_front_took mf_front_output(struct mf_front_request *request, const void 
 		if (conn->exchange->passes)
 			took = pass(conn, (const char *)data + *used, step);
 		else
-			took = take(conn, (const char *)data + *used, step);
+			took = take(conn, (const char *)data + *used, step, &step);
 		*used += step;
 	}
 	if (took == MF_FRONT_MORE || took == MF_FRONT_FULL)
@@ -486,16 +501,18 @@ enum mf_front_took mf_front_output(struct mf_front_request *request, const void 
 
 enum mf_front_took mf_front_output_end(struct mf_front_request *request)
 {
-	struct conn *conn = conn_of(request);
+	struct conn *conn = exchange_conn(request);
 	uv_buf_t buf = {.base = (char[]){"0\r\n\r\n"}, .len = 5};
 
 	if (!conn)
 		return MF_FRONT_OVER;
+	if (conn->exchange->is_held)
+		return MF_FRONT_HELD;
 	if (conn->exchange->passes)
-		return over(conn);
+		return exchange_over(conn);
 	if (mf_http_answer_close(&conn->exchange->answer) == MF_HTTP_ANSWER_BAD)
 		return broken(conn);
-	if (conn->exchange->out_chunks && conn_put(conn, &buf, 1) < 0)
-		return gone(conn);
-	return over(conn);
+	if (conn->exchange->out_chunks && exchange_send(conn, &buf, 1) < 0)
+		return exchange_gone(conn);
+	return conn->request.holds ? held(conn) : exchange_over(conn);
 }

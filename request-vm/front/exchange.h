@@ -23,6 +23,10 @@ struct exchange {
 	bool sent;       /* the client has something of the answer */
 	bool full;       /* the backend was told so */
 	bool out_chunks; /* the client reads the body in chunks */
+	bool in_lost;    /* bytes that the program took are gone */
+	bool is_held;    /* the answer's end is, or the head of what has none */
+	char *held;      /* what the client is not sent yet; owned */
+	size_t held_bytes, held_room;
 	uint64_t passed_bytes;
 	uint64_t life_end_ms; /* of a tunnel or an endless answer; 0: no limit */
 };
@@ -57,6 +61,21 @@ void exchange_settle(struct conn *conn);
 
 /* A block was written: tells the backend if it waited for that. */
 void exchange_has_room(struct conn *conn);
+
+/* hold.c: sends bytes of the answer, or holds them back. Negative errno. */
+int exchange_send(struct conn *conn, const uv_buf_t *bufs, unsigned int count);
+
+/* hold.c: nothing is held any more. */
+void exchange_drop_held(struct conn *conn);
+
+/* The answer, or the tunnel, is over: all of it is written or in blocks. */
+enum mf_front_took exchange_over(struct conn *conn);
+
+/* The client is gone, or there is no memory for what it does not take. */
+enum mf_front_took exchange_gone(struct conn *conn);
+
+/* The connection whose request the backend still has, or NULL. */
+struct conn *exchange_conn(const struct mf_front_request *request);
 
 /* Can something of our own still be said to the client, in HTTP? */
 bool exchange_may_refuse(const struct conn *conn);

@@ -331,6 +331,10 @@ static const char *sentence(int status, const char *mayfly_error)
 		return "The program ran out of memory while it served this request.";
 	if (mayfly_error && strcmp(mayfly_error, "kept") == 0)
 		return "Every VM is kept by a client's connection; try again later.";
+	if (mayfly_error && strcmp(mayfly_error, "store") == 0)
+		return "The store did not take what this request wrote: nothing of it was done.";
+	if (mayfly_error && strcmp(mayfly_error, "commit") == 0)
+		return "What this request wrote to the store may have been done, or not.";
 	for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++)
 		if (sentences[i].status == status)
 			return sentences[i].sentence;

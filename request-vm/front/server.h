@@ -61,11 +61,17 @@ struct mf_front_request {
 	bool lasting;    /* a tunnel, or an endless answer: no deadline of the backend's counts any
 			  * more, but those of the front door (tunnel_*) */
 	const char *why; /* with MF_FRONT_BROKEN: what was wrong with the answer */
+	/* WIRE, the backend's: the end of the answer is not sent before mf_front_release(), and
+	 * nothing of it that is held back, at most MF_FRONT_HELD_BYTES. */
+	bool holds;
+	int status; /* with MF_FRONT_HELD: of the answer */
 	/* for the record, the backend's: set before it answers */
 	int vm;              /* that served it; -1 (at first): none */
 	uint64_t exits;      /* user exits that it took */
 	const char *outcome; /* a word; NULL: the front door finds one; static */
 };
+
+#define MF_FRONT_HELD_BYTES (1u << 20)
 
 #define MF_FRONT_STATUS_GONE 499 /* in records: the client went away before its answer */
 
@@ -88,6 +94,8 @@ enum mf_front_took {
 	MF_FRONT_OVER,   /* the answer is complete: the request is gone; what came behind is dropped
 			  */
 	MF_FRONT_BROKEN, /* it was none: 502, or the connection cut. The request is gone */
+	MF_FRONT_HELD,   /* *used were taken: of the head of a tunnel or of an endless answer, or of
+			  * the answer, the end of it is held */
 	MF_FRONT_GONE, /* the client went away: the request is gone and was counted as cancelled */
 };
 
@@ -229,6 +237,19 @@ bool mf_front_owes(const struct mf_front_request *request);
 enum mf_front_took mf_front_output(struct mf_front_request *request, const void *data, size_t size,
 				   size_t *used);
 enum mf_front_took mf_front_output_end(struct mf_front_request *request);
+
+/*
+ * After MF_FRONT_HELD: sends what is held. MF_FRONT_OVER, MF_FRONT_GONE, or MF_FRONT_MORE when it
+ * was the head of what has no end. Whoever will not have it sent answers with
+ * mf_front_respond_error instead: the connection is cut if the client has some of it.
+ */
+enum mf_front_took mf_front_release(struct mf_front_request *request);
+
+/*
+ * WIRE: the request from its first byte on once more, and nothing of an answer. False: it cannot
+ * be, for some of it is gone, or the client has some of an answer; then nothing has changed.
+ */
+bool mf_front_again(struct mf_front_request *request);
 
 /*
  * Stops accepting, closes idle connections, lets begun requests finish (their connections then

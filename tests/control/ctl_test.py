@@ -121,7 +121,8 @@ def status_agrees_with_what_was_sent():
         same((vms["total"], vms["forked"], vms["busy"], vms["idle"]), (4, 4, 0, 4), "VMs")
         same(told["queue"], {"length": 0, "limit": 16}, "queue")
         same(told["requests"], {"total": 8, "ok": 5, "crash": 3 - told["requests"]["response"], "memory": 0,
-                                "response": told["requests"]["response"], "deadline": 0, "too_large": 0, "rejected": 0},
+                                "response": told["requests"]["response"], "deadline": 0, "too_large": 0, "conflict": 0,
+                                "store": 0, "committed": 0, "reruns": 0, "rejected": 0},
              "requests")
         same(told["resets"]["audit_failures"], 0, "unclean resets")
         check(told["costs"]["user_exits"] >= 8, "user exits", told["costs"])

@@ -62,6 +62,9 @@ struct mf_abi_store_channel {
 
 #define MF_STORE_ORDER_NONE   0u
 #define MF_STORE_ORDER_COMMIT 1u /* apply it, or say that it is in conflict */
+#define MF_STORE_ORDER_LOST                                                              \
+	2u /* the program that had the transaction has died: -ECONNRESET to all calls of \
+	      this request; there is no verdict */
 MF_ABI_ASSERT(sizeof(struct mf_abi_store_channel) == 64, "ABI");
 
 /* The control area. Little of it changes after the start. */

@@ -272,7 +272,7 @@ static void open_lines(struct run *run)
 		int fd;
 
 		*line = (struct line){.waiter = {.wake = wake, .channel = i}};
-		peer->begin(peer, i);
+		peer->begin(peer, i, false);
 		peer->window(peer, i, &fd, &offset);
 		window = mmap(NULL, mf_store_window_bytes(run->store), PROT_READ | PROT_WRITE,
 			      MAP_SHARED, fd, (off_t)offset);
