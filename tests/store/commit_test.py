@@ -84,7 +84,7 @@ def what_ended_well_lasts_and_nothing_else():
 @claim(emulated=True)
 def all_ways_of_waiting_and_forms_of_reset_commit():
     for wait in WAITS:
-        for options in ((), ("--reset", "never")):
+        for options in ((), ("--reset", "never"), ("--reset", "connection")):
             for guest in BOTH:
                 with Txn("--store-wait", wait, "--workers", "1", *options, guest=guest, vms=2) as server:
                     for number in range(1, 6):
