@@ -223,7 +223,7 @@ const char *mf_front_input(const struct mf_front_request *request, size_t *bytes
 
 bool mf_front_owes(const struct mf_front_request *request)
 {
-	const struct conn *conn = conn_of(request);
+	const struct conn *conn = exchange_conn(request);
 
 	if (!conn)
 		return false;
