@@ -48,6 +48,14 @@ void mf_connection_notify(struct mf_process *process, const struct mf_connection
 		mf_fd_notify(process, mf_fd_at(process, connection->description - 1), events);
 }
 
+bool mf_connection_is_unix(const struct mf_connection *connection)
+{
+	sa_family_t family;
+
+	memcpy(&family, connection->own.address, sizeof(family));
+	return family == AF_UNIX;
+}
+
 uint32_t mf_connection_make(struct mf_process *process, const struct mf_guest_listener *listener,
 			    const struct mf_listener_name *client)
 {
@@ -60,9 +68,10 @@ uint32_t mf_connection_make(struct mf_process *process, const struct mf_guest_li
 	if (i == MF_CONNECTIONS)
 		return i;
 	connection = mf_connection_rw(process, &lx->connections[i]);
-	*connection = (struct mf_connection){
-		.of_program = 1, .other = *client, .settings = listener->settings};
+	*connection = (struct mf_connection){.of_program = 1, .other = *client};
 	mf_name_of_end(&listener->name, client, &connection->own);
+	if (!mf_connection_is_unix(connection))
+		connection->settings = listener->settings;
 	return i;
 }
 
@@ -104,6 +113,9 @@ void mf_connection_leave(struct mf_process *process, const struct mf_connection 
 		mf_connection_reset(process, peer - 1);
 	else
 		mf_connection_end(process, peer - 1);
+	if (mf_connection_is_unix(&mf_linux(process)->connections[peer - 1]))
+		mf_connection_notify(process, &mf_linux(process)->connections[peer - 1],
+				     POLLOUT | POLLHUP);
 }
 
 static void close_connection(struct mf_process *process, const struct mf_fd *entry)
@@ -121,14 +133,6 @@ static bool nobody_reads(const struct mf_connection *connection)
 static bool is_writable(const struct mf_process *process, const struct mf_connection *connection)
 {
 	return mf_stream_room(stream_out(process, connection)) >= MF_STREAM_BYTES / 3;
-}
-
-bool mf_connection_is_unix(const struct mf_connection *connection)
-{
-	sa_family_t family;
-
-	memcpy(&family, connection->own.address, sizeof(family));
-	return family == AF_UNIX;
 }
 
 /* So many bytes make it ready (socket(7), SO_RCVLOWAT); those of Unix sockets are ready with any.
@@ -150,7 +154,8 @@ static short poll_connection(struct mf_process *process, const struct mf_fd *ent
 		events |= POLLIN | POLLRDNORM;
 	if (no_input)
 		events |= POLLRDHUP;
-	if (marks & MF_CONNECTION_RESET || (no_input && no_output))
+	if (marks & MF_CONNECTION_RESET || (no_input && no_output) ||
+	    (nobody_reads(connection) && mf_connection_is_unix(connection)))
 		events |= POLLHUP;
 	if (connection->error)
 		events |= POLLERR;

@@ -144,6 +144,8 @@ void mf_connection_close(struct mf_process *process, uint32_t number)
 		return;
 	mf_connection_rw(process, connection)->of_role = 0;
 	mf_connection_end(process, number);
-	mf_connection_notify(process, connection, POLLIN | POLLOUT | POLLRDHUP);
+	mf_connection_notify(process, connection,
+			     POLLIN | POLLOUT | POLLRDHUP |
+				     (mf_connection_is_unix(connection) ? POLLHUP : 0));
 	mf_connection_release(process, connection);
 }

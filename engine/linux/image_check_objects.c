@@ -170,6 +170,18 @@ static bool name_is_sane(const struct mf_listener_name *name)
 	return name->bytes <= sizeof(name->address);
 }
 
+static bool settings_are_sane(const struct mf_socket_settings *settings)
+{
+	uint32_t i;
+
+	if (settings->count > MF_SOCKET_SETTINGS)
+		return false;
+	for (i = 0; i < settings->count; i++)
+		if (settings->list[i].bytes > sizeof(settings->list[i].value))
+			return false;
+	return true;
+}
+
 /* A description of that kind for each, and no other; none has one end at a role that is gone. */
 static const char *check_connection(const struct mf_check *check, uint32_t i)
 {
@@ -186,9 +198,10 @@ static const char *check_connection(const struct mf_check *check, uint32_t i)
 		return wrong;
 	if (connection->of_role || connection->of_program > 1 || connection->error < 0 ||
 	    connection->error > 4095 || connection->next > MF_CONNECTIONS ||
-	    connection->settings.count > MF_SOCKET_SETTINGS || !name_is_sane(&connection->own) ||
+	    !settings_are_sane(&connection->settings) || !name_is_sane(&connection->own) ||
 	    !name_is_sane(&connection->other) || !connection->peer != !peer ||
-	    (peer && (!connection->of_program || !peer->of_program || peer->peer != i + 1)))
+	    (peer && (peer == connection || !connection->of_program || !peer->of_program ||
+		      peer->peer != i + 1)))
 		return "a connection";
 	if (description > check->lx->fds_high ||
 	    (description && (mf_fd_of(check->lx, description - 1)->kind != MF_FD_CONNECTION ||
@@ -225,7 +238,7 @@ static const char *check_listener(const struct mf_check *check, uint32_t i, uint
 	if (!listener->state)
 		return NULL;
 	if (listener->state > MF_LISTENER_LISTENS || !name_is_sane(&listener->name) ||
-	    listener->settings.count > MF_SOCKET_SETTINGS || !description ||
+	    !settings_are_sane(&listener->settings) || !description ||
 	    description > check->lx->fds_high ||
 	    mf_fd_of(check->lx, description - 1)->kind != MF_FD_LISTENER ||
 	    mf_fd_of(check->lx, description - 1)->object != i ||

@@ -167,9 +167,12 @@ int64_t mf_listener_bind(struct mf_process *process, const struct mf_fd *entry,
 
 	if (ret)
 		return ret;
+	mf_name_store(&name, given);
+	/* As unix_autobind: one that has a name keeps it. */
+	if (name.bytes == PATH_OFFSET && entry->kind == MF_FD_LISTENER && listener->name.bytes)
+		return 0;
 	if (entry->kind != MF_FD_LISTENER || listener->name.bytes)
 		return -EINVAL;
-	mf_name_store(&name, given);
 	if (mf_settings_number(&listener->settings, IPPROTO_IPV6, IPV6_V6ONLY) &&
 	    mf_name_is_mapped(&name))
 		return -EINVAL;

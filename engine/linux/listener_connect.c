@@ -55,6 +55,7 @@ static int64_t connect_within(struct mf_process *process, const struct mf_fd *en
 	here->own = there->other;
 	here->other = there->own;
 	here->description = index + 1;
+	here->settings = own->settings;
 	leave_listener(process, own);
 	end = mf_fd_rw(process, entry);
 	end->kind = MF_FD_CONNECTION;

@@ -125,7 +125,7 @@ int mf_socket_check(int domain, int type, int protocol)
 {
 	switch (domain) {
 	case AF_UNIX:
-		return 0;
+		return protocol && protocol != AF_UNIX ? -EPROTONOSUPPORT : 0;
 	case AF_INET:
 	case AF_INET6:
 		return check_protocol(type, protocol);

@@ -353,6 +353,9 @@ int64_t mf_socket_receive(struct mf_process *process, const struct mf_fd *entry,
 
 	if (entry->kind == MF_FD_CONNECTION) {
 		message->control_bytes = 0;
+		/* A Unix stream gives its bytes, whatever MSG_TRUNC says. */
+		if (mf_socket_domain(entry) == AF_UNIX)
+			flags &= ~MSG_TRUNC;
 		return mf_connection_receive(process, entry, cursor, flags);
 	}
 	if (entry->kind == MF_FD_LISTENER)

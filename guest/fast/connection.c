@@ -15,27 +15,6 @@
 
 #define READABLE (POLLIN | POLLRDNORM)
 
-uint32_t fast_poll(const struct mf_fast_fd *fd)
-{
-	uint32_t i;
-	uint32_t readable = 0;
-
-	if (fd->kind == MF_FAST_CONNECTION) {
-		if (fd->input != fd->input_end || fd->flags & (MF_FAST_END | MF_FAST_MORE))
-			readable = READABLE;
-		return (fd->poll & ~(uint32_t)READABLE) | readable;
-	}
-	if (fd->kind != MF_FAST_LISTENER)
-		return fd->poll;
-	if (fd->flags & MF_FAST_MORE) /* one waits that is not in the area */
-		readable = READABLE;
-	for (i = 0; i < MF_FAST_FDS; i++)
-		if (area->fds[i].kind == MF_FAST_CONNECTION && area->fds[i].fd < 0 &&
-		    area->fds[i].parent == fd->fd)
-			readable = READABLE;
-	return (fd->poll & ~(uint32_t)READABLE) | readable;
-}
-
 /* The connection that has waited for the listener longest, or NULL. */
 static struct mf_fast_fd *waiting(const struct mf_fast_fd *listener)
 {
@@ -46,6 +25,23 @@ static struct mf_fast_fd *waiting(const struct mf_fast_fd *listener)
 		    area->fds[i].parent == listener->fd)
 			return &area->fds[i];
 	return NULL;
+}
+
+uint32_t fast_poll(const struct mf_fast_fd *fd)
+{
+	uint32_t readable = 0;
+
+	if (fd->kind == MF_FAST_CONNECTION) {
+		if (fd->input != fd->input_end || fd->flags & (MF_FAST_END | MF_FAST_MORE))
+			readable = READABLE;
+		return (fd->poll & ~(uint32_t)READABLE) | readable;
+	}
+	if (fd->kind != MF_FAST_LISTENER)
+		return fd->poll;
+	/* MORE: one waits that is not in the area. */
+	if (fd->flags & MF_FAST_MORE || waiting(fd))
+		readable = READABLE;
+	return (fd->poll & ~(uint32_t)READABLE) | readable;
 }
 
 /* An address, as far as there is room; how much there is of it. */

@@ -611,3 +611,8 @@ Test(connections, of_ipv6_are_as_natively, .timeout = 280)
 {
 	come_to_the_same("inet6", ways, is_long() ? WAYS : 1);
 }
+
+Test(connections, of_unix_sockets_are_as_natively, .timeout = 280)
+{
+	come_to_the_same("unix", ways, is_long() ? WAYS : 1);
+}

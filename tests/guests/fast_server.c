@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The program of fast_server_test: it listens, and waits as its argument says (epoll, poll,
- * accept). The first byte of what a client sends is a command, the next eight a seed:
- * 'a' answer and close; 'w' print a line, too; 'k' answer and keep the connection; 'r' make random
- * calls and answer with what came of each; 'w' print a line, too; 'f' forge the log of calls that
- * were answered in ring 3.
+ * accept; engaged: by epoll, and it has connected to itself before). The first byte of what a
+ * client sends is a command, the next eight a seed: 'a' answer and close; 'w' print a line, too;
+ * 'k' answer and keep the connection; 'r' make random calls and answer with what came of each; 'w'
+ * print a line, too; 'f' forge the log of calls that were answered in ring 3; 'e' use what it was
+ * engaged in, and make random calls.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -330,6 +331,55 @@ static void forge(int fd)
 	random_calls(fd);
 }
 
+static int line, near_end; /* a listener where somebody waits, one end of a connection */
+static int sleeping;       /* an epoll over them, which nobody has asked yet */
+
+/* Listens at another port, too, and has connected there twice: accepted, with bytes on their way in
+ * both directions, and not accepted. */
+static void engage(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(81)};
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = 7};
+	int on = 1;
+	int i;
+
+	line = socket(AF_INET, SOCK_STREAM, 0);
+	bind(line, (struct sockaddr *)&address, sizeof(address));
+	listen(line, 5);
+	for (i = 0; i < 2; i++) {
+		near_end = socket(AF_INET, SOCK_STREAM, 0);
+		connect(near_end, (struct sockaddr *)&address, sizeof(address));
+		write(near_end, text, i ? 10 : sizeof(text));
+		if (!i)
+			other = accept4(line, NULL, NULL, SOCK_NONBLOCK);
+	}
+	write(other, "bytes", 5);
+	setsockopt(other, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(line, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	sleeping = epoll_create1(0);
+	epoll_ctl(sleeping, EPOLL_CTL_ADD, other, &event);
+	epoll_ctl(sleeping, EPOLL_CTL_ADD, line, &event);
+}
+
+static void use_engaged(int fd)
+{
+	struct epoll_event events[8];
+	int waited;
+
+	fcntl(line, F_SETFL, O_NONBLOCK);
+	fcntl(near_end, F_SETFL, O_NONBLOCK);
+	epoll_wait(sleeping, events, 8, 0);
+	waited = accept4(line, NULL, NULL, SOCK_NONBLOCK);
+	read(waited, text, sizeof(text));
+	write(waited, text, 100);
+	write(near_end, text, sizeof(text));
+	shutdown(waited, SHUT_WR);
+	close(waited);
+	if (below(2))
+		close(line);
+	random_calls(fd);
+}
+
 /* False: the connection is closed. */
 static int command(int fd, const char *bytes, ssize_t count)
 {
@@ -341,6 +391,8 @@ static int command(int fd, const char *bytes, ssize_t count)
 		random_calls(fd);
 	else if (*bytes == 'f')
 		forge(fd);
+	else if (*bytes == 'e')
+		use_engaged(fd);
 	if (*bytes == 'w' && write(2, "a line\n", 7) != 7)
 		return 0;
 	if (*bytes != 'r' && *bytes != 'f' && write(fd, "answer\n", 7) == 7 && *bytes == 'k')
@@ -401,6 +453,8 @@ int main(int argc, char **argv)
 	listener = socket(AF_INET, SOCK_STREAM | (*mode == 'e' ? SOCK_NONBLOCK : 0), 0);
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 16))
 		return 1;
+	if (!strcmp(mode, "engaged"))
+		engage();
 	if (*mode == 'e')
 		serve_epoll();
 	serve_blocking(*mode == 'p');

@@ -242,6 +242,7 @@ CASE(a_closed_listener_turns_clients_away)
 
 CASE(a_listener_that_is_shut_down)
 {
+	INTERNET_ONLY;
 	ACCEPTED;
 	SHOW(shutdown(listener, SHUT_WR));
 	show_poll("after SHUT_WR", listener);

@@ -137,7 +137,8 @@ CASE(options_of_odd_lengths)
 			char value[16] = {1};
 			socklen_t bytes = lengths[k];
 
-			if ((options[i].level != SOL_SOCKET && options[i].level != IPPROTO_TCP) ||
+			if ((options[i].level != SOL_SOCKET &&
+			     (options[i].level != IPPROTO_TCP || domain == AF_UNIX)) ||
 			    !is_plain(i, 0))
 				continue;
 			say("%s, %u bytes:", options[i].text, bytes);
@@ -158,8 +159,10 @@ CASE(options_at_bad_addresses)
 	SHOW(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, NULL, sizeof(value)));
 	SHOW(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, NOWHERE, sizeof(value)));
 	SHOW(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, (socklen_t)-1));
-	SHOW(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, NOWHERE, sizeof(value)));
-	SHOW(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, (socklen_t)-1));
+	if (domain != AF_UNIX) {
+		SHOW(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, NOWHERE, sizeof(value)));
+		SHOW(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, (socklen_t)-1));
+	}
 	SHOW(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, NULL, &bytes));
 	SHOW(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, NULL));
 	SHOW(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, NOWHERE, &bytes));

@@ -111,6 +111,7 @@ CASE(a_connection_is_reset_while_a_thread_reads)
 
 CASE(a_thread_polls_a_listener)
 {
+	INTERNET_ONLY;
 	ACCEPTED;
 	shared = listener;
 	start(polls);
