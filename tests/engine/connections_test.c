@@ -25,6 +25,8 @@
 #define TEXT_BYTES 65536u
 #define CASES      512
 
+#define EMULATED_STEP 16u
+
 struct client {
 	bool open;
 	bool swallows;
@@ -541,6 +543,13 @@ static const char *natively(const char *mode, const char *name, unsigned int i)
 	return texts[i];
 }
 
+/* In the emulated machine, of which each way has others: most of it does not depend on the family.
+ */
+static bool is_left_out(const char *mode, unsigned int i)
+{
+	return is_emulated() && i % EMULATED_STEP != strlen(mode) % EMULATED_STEP;
+}
+
 static unsigned int compare_all(const char *mode, const struct way *way)
 {
 	static char names[CASES][64];
@@ -558,7 +567,7 @@ static unsigned int compare_all(const char *mode, const struct way *way)
 	policy = lab.policy;
 	policy.no_fast = way->no_fast;
 	for (i = 0; i < count; i++) {
-		if (only && strcmp(only, names[i]))
+		if (only ? strcmp(only, names[i]) : is_left_out(mode, i))
 			continue;
 		outside = natively(mode, names[i], i);
 		guest.process.policy = &policy;
