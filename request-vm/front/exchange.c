@@ -328,11 +328,13 @@ enum mf_front_took exchange_over(struct conn *conn)
 
 static enum mf_front_took broken(struct conn *conn)
 {
-	conn->request.why = conn->exchange->answer.why;
+	const char *why = conn->exchange->answer.why;
+
 	conn->front->stats.invalid++;
 	conn_end_request(conn);
 	conn->state = CONN_WRITING;
 	conn_send_error(conn, 502, "response", conn->connection.kept != NULL);
+	conn->request.why = why; /* behind all that may begin with the next one */
 	return MF_FRONT_BROKEN;
 }
 

@@ -307,7 +307,6 @@ bool closed_within(int fd, int ms)
 
 void wait_for(_Atomic int *what, int value)
 {
-	for (int i = 0; i < 1000 && *what != value; i++)
+	while (*what != value) /* the test has a timeout */
 		usleep(5000);
-	cr_assert_eq(*what, value);
 }

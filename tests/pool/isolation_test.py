@@ -334,6 +334,7 @@ def no_secret_of_a_request_is_in_reach_of_the_next():
             same(found(server, "find", complement(secret)), usual, f"turn {turn}: what the request after this one finds: {what}")
         same(server.stop(), 0, "exit status")
         matches(r"[1-9]\d* audits, 0 unclean", server.log())
+        check(b"(null)" not in server.log(), "a reason that is none", server.log()[-500:])
 
 
 if __name__ == "__main__":
