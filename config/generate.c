@@ -85,6 +85,7 @@ static const struct {
 	{"stat", MF_IN_STAT, MF_IN_RUN},
 	{"config", MF_IN_CONFIG, MF_IN_RUN},
 	{"doctor", MF_IN_DOCTOR, MF_IN_RUN},
+	{"store", MF_IN_STORE, MF_IN_RUN},
 	{"daemon", MF_IN_DAEMON, MF_IN_RUN},
 	{"file", MF_IN_FILE, 0},
 	{"tenant", MF_IN_TENANT, MF_IN_SERVE},
@@ -172,7 +173,7 @@ static void write_completion(void)
 	}
 	puts("\t\tesac\n"
 	     "\t\tif [ $COMP_CWORD = 1 ] && [ \"$verb\" != mayflyd ]; then\n"
-	     "\t\t\twords='run serve image ctl stat config doctor --help --version'\n"
+	     "\t\t\twords='run serve image ctl store stat config doctor --help --version'\n"
 	     "\t\telif [[ $current == -* ]]; then\n"
 	     "\t\t\twords=$flags\n"
 	     "\t\tfi ;;\n"

@@ -50,6 +50,13 @@ struct mf_stat_values {
 	bool json;
 };
 
+struct mf_store_values {
+	bool json;
+	bool force;
+	uint64_t size_bytes; /* 0: as large as it is */
+	uint64_t memory_bytes;
+};
+
 struct mf_values {
 	struct mf_program_options program; /* run, serve and image */
 	uint64_t run_deadline_ns;
@@ -59,6 +66,7 @@ struct mf_values {
 	struct mf_warmup *warmup; /* made when it is first needed */
 	struct mf_ctl_values ctl;
 	struct mf_stat_values stat;
+	struct mf_store_values store;
 	struct mf_tenant_values tenant;
 	struct mf_daemon_values daemon;
 	const char *config_file;

@@ -103,6 +103,32 @@ const struct mf_verb mf_verb_texts[] = {
 		  "defaults\n",
 	 .outro = "Exit status: 0; 1 when the file is not good; 125 when it cannot be read.\n",
 	 .words = "check show"},
+	{.name = "store",
+	 .place = MF_IN_STORE,
+	 .anywhere = true,
+	 .usage = "mayfly store stat|check|compact|shell DIR [OPTIONS]\n"
+		  "       mayfly store backup DIR FILE|- [OPTIONS]\n"
+		  "       mayfly store restore FILE|- DIR [OPTIONS]\n"
+		  "       mayfly store dump|load DIR [FILE|-] [OPTIONS]",
+	 .intro =
+		 "Look after a store, the folder of mayfly serve --store: through the engine that "
+		 "serves it, when there is\n"
+		 "one, else by itself.\n"
+		 "\n"
+		 "  stat     its limits, its tables, and figures\n"
+		 "  check    read every page and every record, and say what is wrong\n"
+		 "  backup   write down what is in it at this moment, while it is written\n"
+		 "  restore  make a store from that: all of it or nothing\n"
+		 "  compact  give free pages back to the disk; its storage program begins anew for "
+		 "that\n"
+		 "  dump     write its records as text, one a line\n"
+		 "  load     put records of such lines\n"
+		 "  shell    get, put, delete, scan, incr, expire: a command a line; help lists "
+		 "them\n",
+	 .outro = "Exit status: 0; of check: 1 when something is wrong with the store, 2 when that "
+		  "could not be seen; of shell:\n"
+		  "1 when a key is not there; 125 when something failed.\n",
+	 .words = "stat check backup restore compact dump load shell"},
 	{.name = "doctor",
 	 .place = MF_IN_DOCTOR,
 	 .usage = "mayfly doctor [--json]",

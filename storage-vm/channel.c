@@ -182,7 +182,7 @@ static enum mf_peer_state wait_locked(struct mf_store *store, struct mf_waiter *
 	if (state != MF_PEER_PARKED)
 		return state;
 	poll = polling_pays(store);
-	if (may_hand_off(store) && !poll) {
+	if (watch && may_hand_off(store) && !poll) {
 		hand_off(store, waiter, watch);
 		state = state_of(store, waiter);
 		if (state != MF_PEER_PARKED || lost != store->lost_count)

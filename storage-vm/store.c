@@ -55,6 +55,7 @@ static int make_control(struct mf_store *store, struct mf_error *err)
 		.channels = settings->channels,
 		.ring_bytes = settings->ring_bytes,
 		.window_bytes = store->channels.window_bytes,
+		.admin = settings->admin ? settings->channels : 0,
 	};
 	return 0;
 }

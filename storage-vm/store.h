@@ -36,6 +36,8 @@ struct mf_store_settings {
 	/* Sees every write, truncation and sync before it is done, and does it itself; for tests.
 	 * NULL: the host's calls. On the disk's thread alone. */
 	const struct mf_file_door *door;
+	/* The last channel is no request VM's: administration has it (storage-vm/admin.h). */
+	bool admin;
 };
 
 struct mf_store_stats {

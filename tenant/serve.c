@@ -5,6 +5,7 @@
 
 #include "ipc/control/server.h"
 #include "ipc/socket/notify.h"
+#include "ipc/store/wire.h"
 #include "request-vm/front/health.h"
 #include "request-vm/output.h"
 
@@ -82,7 +83,8 @@ static int check_files(const struct mf_serve_options *options, unsigned int work
 	uint64_t clients = (uint64_t)(options->connections + MF_FRONT_SPARE_FILES +
 				      (may_connect(&options->program) ? MF_FETCH_FILES : 0)) *
 				   workers +
-			   (options->control ? MF_CONTROL_FILES : 0);
+			   (options->control ? MF_CONTROL_FILES : 0) +
+			   (options->store.folder ? MF_STORE_SOCKET_FILES : 0);
 	uint64_t need = (uint64_t)options->pool.vms * FILES_A_VM + clients + 64;
 	struct rlimit limit;
 
@@ -555,6 +557,12 @@ static int confine(struct server *server, struct mf_error *err)
 		add_own_socket(server, server->options->control);
 	}
 	add_supervisors_sockets(server);
+	if (server->store.socket) {
+		char path[PATH_MAX];
+
+		snprintf(path, sizeof(path), "%s/" MF_STORE_SOCKET_NAME, server->store.folder);
+		add_own_socket(server, path);
+	}
 	if (server->options->access_log && strcmp(server->options->access_log, "-") != 0)
 		log_folder = folder_of(server->options->access_log, log_buffer, sizeof(log_buffer));
 	return mf_program_confine(&server->program, server->store.permit, folders, log_folder, err);

@@ -4,7 +4,7 @@
 
 #include "guest/store/blob.h"
 
-#include <mayfly/abi/ring.h>
+#include <mayfly/abi/store.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -103,17 +103,34 @@ static void fill_exec(struct mf_tenant_store *store, const struct mf_tenant_stor
 	store->argv[0] = (char *)(options->program ? options->program : "store");
 	store->argv[1] = store->folder;
 	store->argv[2] = store->size;
+	store->argv[3] = (char *)options->mode;
 	exec->exec_name = store->argv[0];
 	exec->argv = store->argv;
 	exec->cwd = store->folder;
 	exec->limit_bytes = options->memory_bytes;
 }
 
+/* Without it the store is served as well; whoever starts it is told. */
+static void open_socket(struct mf_tenant_store *store,
+			const struct mf_tenant_store_options *options)
+{
+	struct mf_error err;
+
+	if (options->alone || options->program ||
+	    !mf_store_socket_open(&store->socket, store->lock_fd, store->folder, &err))
+		return;
+	if (!options->quiet)
+		mf_output_say(0, "mayfly: %s; mayfly store does nothing while this runs\n",
+			      err.text);
+}
+
 static int make_store(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
 		      const struct mf_kvm *kvm, unsigned int vms, struct mf_error *err)
 {
+	bool has_admin = vms < MF_STORE_CHANNELS_MAX;
 	struct mf_store_settings settings = {
-		.channels = vms,
+		.channels = vms + has_admin,
+		.admin = has_admin,
 		.ring_bytes = MF_RING_BYTES_DEFAULT,
 		.wait = options->wait,
 		.call_limit_ns = options->call_limit_ns,
@@ -149,6 +166,8 @@ int mf_tenant_store_open(struct mf_tenant_store *store,
 		ret = permit_folder(store, err);
 	if (!ret)
 		ret = make_store(store, options, kvm, vms, err);
+	if (!ret && vms < MF_STORE_CHANNELS_MAX)
+		open_socket(store, options);
 	if (ret)
 		mf_tenant_store_close(store);
 	return ret;
@@ -166,11 +185,14 @@ int mf_tenant_store_start(struct mf_tenant_store *store, struct mf_watchdog *wat
 	/* The files that it made are to be found after a power cut. */
 	if (!ret && fsync(store->lock_fd) && errno != EINVAL)
 		ret = cannot_use(store->folder, -errno, err);
+	if (!ret && store->socket)
+		ret = mf_store_socket_start(store->socket, store->store, err);
 	return ret;
 }
 
 void mf_tenant_store_stop(struct mf_tenant_store *store)
 {
+	mf_store_socket_stop(store->socket);
 	mf_store_stop(store->store);
 	mf_output_flush(&store->output);
 }
@@ -178,6 +200,7 @@ void mf_tenant_store_stop(struct mf_tenant_store *store)
 void mf_tenant_store_close(struct mf_tenant_store *store)
 {
 	mf_tenant_store_stop(store);
+	mf_store_socket_close(store->socket);
 	mf_store_destroy(store->store);
 	mf_permit_destroy(store->permit);
 	free(store->folder);

@@ -9,6 +9,7 @@
 #include "engine/linux/permit.h"
 #include "request-vm/output.h"
 #include "storage-vm/store.h"
+#include "tenant/store_socket.h"
 
 /* What the command line says. */
 struct mf_tenant_store_options {
@@ -20,6 +21,10 @@ struct mf_tenant_store_options {
 	uint64_t call_limit_ns;
 	uint64_t boot_limit_ns;
 	bool quiet;
+	bool alone; /* of no server: `mayfly store` by itself. It has the administrative channel
+		     * alone
+		     */
+	const char *mode; /* what the program is started for (store_admin.h); NULL: to serve */
 };
 
 struct mf_tenant_store {
@@ -27,10 +32,11 @@ struct mf_tenant_store {
 	struct mf_permit *permit;
 	char *folder; /* absolute */
 	char size[24];
-	char *argv[4];
+	char *argv[5];
 	uint8_t *elf; /* owned, or NULL */
 	size_t elf_bytes;
 	int lock_fd;
+	struct mf_store_socket *socket; /* NULL: none */
 	struct mf_output_meter meter;
 	struct mf_output output;
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "session.h"
+#include "admin.h"
 
 #include <errno.h>
 
@@ -325,6 +326,7 @@ static bool turn(void *arg)
 
 	(void)arg;
 	tell_waiters(ret < 0 ? ret : 0);
+	kv_admin_turn();
 	area->commits += kv_commit_stats()->commits - commits;
 	if (ret) {
 		oldest = kv_snapshot_oldest(&open);

@@ -40,7 +40,7 @@ struct mf_peer {
 	/* Would a commit do anything? */
 	bool (*is_pending)(struct mf_peer *peer, unsigned int channel);
 	/* The request VM has nothing to do before a reply comes. May run the peer on this thread,
-	 * for a slice at most. */
+	 * for a slice at most; not when it has no watch. */
 	enum mf_peer_state (*wait)(struct mf_peer *peer, struct mf_waiter *waiter,
 				   struct mf_watch *watch);
 	/*

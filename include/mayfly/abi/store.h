@@ -86,7 +86,9 @@ struct mf_abi_store_control {
 	uint32_t fenced;      /* engine: 1: another engine has the folder now: -ESTALE, no more
 			       * writes; may change */
 	uint64_t quota_bytes; /* of what is kept; 0: none but the map's size */
-	uint32_t reserved[1006];
+	uint32_t admin; /* engine: 1 + the channel that administrative functions are taken from
+			 * (store_admin.h); 0: none */
+	uint32_t reserved[1005];
 	/* engine: bit i is set while channel i may be looked into */
 	uint64_t active[MF_STORE_CHANNELS_MAX / 64];
 };

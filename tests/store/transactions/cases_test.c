@@ -336,7 +336,9 @@ static bool a_batch_is_one_transaction_and_each_call_has_its_status(void)
 		uint32_t function;
 		const char *key;
 		int status;
-	} calls[] = {{MF_KV_PUT, "b1", 0}, {MF_KV_GET, "b1", 0}, {MF_KV_DELETE, "none", -ENOENT},
+	} calls[] = {{MF_KV_PUT, "b1", 0},
+		     {MF_KV_GET, "b1", 0},
+		     {MF_KV_DELETE, "none", -ENOENT},
 		     {99, "x", -ENOSYS}};
 
 	begin(0);
@@ -393,10 +395,10 @@ static int write_old(MDB_env *env, const char *path, unsigned int records)
 	MDB_dbi table;
 	char name[16];
 	int code = mdb_env_set_mapsize(env, 64u << 20) || mdb_env_set_maxdbs(env, 4) ||
-		   mdb_env_open(env, path, MDB_NOLOCK, 0600) ||
-		   mdb_txn_begin(env, NULL, 0, &txn) ||
+		   mdb_env_open(env, path, MDB_NOLOCK, 0600) || mdb_txn_begin(env, NULL, 0, &txn) ||
 		   mdb_dbi_open(txn, ".mayfly", MDB_CREATE, &head) ||
-		   mdb_dbi_open(txn, "t", MDB_CREATE, &table) || mdb_put(txn, head, &key, &value, 0);
+		   mdb_dbi_open(txn, "t", MDB_CREATE, &table) ||
+		   mdb_put(txn, head, &key, &value, 0);
 
 	key = (MDB_val){5, "epoch"};
 	value.mv_data = &words[1];

@@ -24,7 +24,7 @@ struct cell {
 
 struct request {
 	bool begun;
-	uint64_t commit; /* that it sees */
+	uint64_t commit;  /* that it sees */
 	int64_t now[ALL]; /* with its own writes */
 	bool read[ALL];
 	bool wrote[ALL];
@@ -359,9 +359,9 @@ static bool run(unsigned int steps)
 int main(void)
 {
 	const char *text = getenv("MAYFLY_TEST_SEED");
-	unsigned int steps = getenv("MAYFLY_TEST_LONG")	? 200000
+	unsigned int steps = getenv("MAYFLY_TEST_LONG")  ? 200000
 			     : getenv("MAYFLY_EMULATED") ? 60
-							: 2500;
+							 : 2500;
 	bool good;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
