@@ -111,6 +111,21 @@ static int write_batch(MDB_txn *txn, struct kv_batch *batch)
 	return code;
 }
 
+/* The tables' pages, as they will be. */
+static size_t count_pages(MDB_txn *txn)
+{
+	size_t pages = 0;
+
+	for (unsigned int i = 0; i < kv_table_count(); i++) {
+		const struct kv_table *table = kv_table_at(i);
+		MDB_stat stat;
+
+		if (table->open && !mdb_stat(txn, table->dbi, &stat))
+			pages += stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+	}
+	return pages;
+}
+
 static void look_at_size(struct kv_batch *batch)
 {
 	MDB_envinfo info;
@@ -126,6 +141,7 @@ void kv_apply(struct kv_batch *batch)
 
 	if (!code) {
 		code = write_batch(txn, batch);
+		batch->kept_pages = code ? 0 : count_pages(txn);
 		__atomic_store_n(&batch->txn_id, mdb_txn_id(txn), __ATOMIC_RELEASE);
 		if (code)
 			mdb_txn_abort(txn);

@@ -12,8 +12,9 @@ struct kv_batch {
 	/* how it ended */
 	int status; /* 0 or a negative errno: nothing was done */
 	uint64_t version;
-	size_t txn_id;    /* LMDB's; set before the commit is visible */
-	size_t last_page; /* of the file, that was ever used */
+	size_t txn_id;     /* LMDB's; set before the commit is visible */
+	size_t last_page;  /* of the file, that was ever used */
+	size_t kept_pages; /* of all tables */
 };
 
 /* Write all of it and sync once. A disk that cannot be trusted any more ends the program. */

@@ -3,6 +3,7 @@
 #include "call.h"
 #include "env.h"
 #include "session.h"
+#include "sweep.h"
 #include "table.h"
 
 #include <errno.h>
@@ -69,6 +70,9 @@ static void tell_reads(struct mf_storage_call *call)
 	tell(call, "hits", reads->hits);
 	tell(call, "misses", reads->misses);
 	tell(call, "expired", reads->expired);
+	tell(call, "expired.removed", kv_sweep_stats()->swept);
+	tell(call, "evictions", kv_sweep_stats()->evicted);
+	tell(call, "kept.bytes", commits->kept_bytes);
 	tell(call, "memory.writes", kv_txn_bytes());
 	tell(call, "memory.recent", kv_recent_bytes());
 }

@@ -35,6 +35,7 @@ static size_t durable_txn_id;     /* and LMDB's number of it */
 static struct kv_sealed *waiting; /* the first that is not over */
 static struct kv_sealed *hidden;  /* the first that may not be seen yet */
 static size_t waiting_pages;
+static int64_t waiting_growth; /* bytes, about */
 static bool stalled;
 static struct kv_commit_stats stats;
 
@@ -170,6 +171,41 @@ static int know_tables(const struct kv_tree *writes)
 	return 0;
 }
 
+/* What it adds, about; what it replaces is not known, so that a delete counts as nothing. */
+static int64_t growth_of(const struct kv_tree *writes)
+{
+	int64_t bytes = 0;
+
+	for (const struct kv_node *at = writes->first[0]; at; at = kv_node_next(at)) {
+		const struct kv_item *item = at->item;
+
+		if (!item->deleted)
+			bytes += (int64_t)(item->bytes + at->key_bytes);
+	}
+	return bytes;
+}
+
+static uint64_t excess(int64_t growth)
+{
+	const struct mf_abi_store_control *control = (const void *)MF_STORE_CONTROL_VA;
+	uint64_t kept = stats.kept_bytes + (uint64_t)(waiting_growth + growth);
+
+	return control->quota_bytes && kept > control->quota_bytes ? kept - control->quota_bytes
+								   : 0;
+}
+
+uint64_t kv_commit_excess(void)
+{
+	return excess(0);
+}
+
+static bool is_over_quota(int64_t growth)
+{
+	const struct mf_abi_store_control *control = (const void *)MF_STORE_CONTROL_VA;
+
+	return growth && !control->evicts && excess(growth);
+}
+
 static void see(void)
 {
 	while (hidden && (hidden->over || hidden->early)) {
@@ -180,8 +216,9 @@ static void see(void)
 
 int kv_commit_add(const struct kv_tree *writes, struct kv_haste haste, uint64_t *version)
 {
+	int64_t growth = growth_of(writes);
 	struct kv_sealed *sealed;
-	int ret = know_tables(writes);
+	int ret = is_over_quota(growth) ? -ENOSPC : know_tables(writes);
 
 	if (ret)
 		return ret;
@@ -195,6 +232,7 @@ int kv_commit_add(const struct kv_tree *writes, struct kv_haste haste, uint64_t 
 	if (haste.durability == MF_STORE_GROUP)
 		sealed->until_ns = mf_clock_ns() + haste.group_ns;
 	waiting_pages += sealed->pages;
+	waiting_growth += sealed->growth = growth;
 	stats.waiting++;
 	waiting = waiting ? waiting : sealed;
 	hidden = hidden ? hidden : sealed;
@@ -212,12 +250,14 @@ static void settle(void)
 	durable = batch.version;
 	durable_txn_id = batch.txn_id;
 	stats.last_page = batch.last_page;
+	stats.kept_bytes = batch.kept_pages * kv_page_bytes();
 	stats.commits++;
 	stats.transactions += count;
 	stats.waiting -= count;
 	while (count--) {
 		waiting->over = true;
 		waiting_pages -= waiting->pages;
+		waiting_growth -= waiting->growth;
 		stalled &= !waiting->alone;
 		waiting = waiting->next;
 	}
@@ -232,6 +272,7 @@ static void take_back(void)
 	kv_tables_forget();
 	waiting = hidden = NULL;
 	waiting_pages = 0;
+	waiting_growth = 0;
 	stats.waiting = 0;
 	stalled = false;
 	durable = visible = ++head;

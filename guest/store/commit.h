@@ -34,7 +34,7 @@ struct kv_haste {
 };
 
 /* Add a transaction's writes, of which there are some. *version is theirs. -ENOSPC: too many
- * tables; -ENOMEM. Nothing is changed on failure. */
+ * tables, or more than the quota; -ENOMEM. Nothing is changed on failure. */
 int kv_commit_add(const struct kv_tree *writes, struct kv_haste haste, uint64_t *version);
 
 /* See what is over and begin what is to be begun. 1: something is over; 0; a negative errno: all
@@ -44,11 +44,15 @@ int kv_commit_turn(void);
 /* Is a commit under way? Then the other thread may need the vCPU. */
 bool kv_commit_is_busy(void);
 
+/* How much more is kept, when all that waits is done, than may be. */
+uint64_t kv_commit_excess(void);
+
 struct kv_commit_stats {
 	uint64_t commits;      /* of groups */
 	uint64_t transactions; /* in them */
 	uint64_t waiting;      /* transactions that are not over */
 	uint64_t last_page;    /* of the file, that was ever used */
+	uint64_t kept_bytes;   /* pages of the tables, as of the last commit */
 };
 const struct kv_commit_stats *kv_commit_stats(void);
 

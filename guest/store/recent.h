@@ -24,6 +24,7 @@ struct kv_sealed {
 	struct kv_sealed *next; /* in the order of versions */
 	uint64_t version;
 	uint64_t until_ns; /* may wait so long for company */
+	int64_t growth;    /* of what is kept, about */
 	size_t bytes;
 	size_t pages; /* that it may take, at most */
 	bool alone;   /* whether there is room for it is not known: nothing may follow before */

@@ -33,6 +33,7 @@ struct merge {
 	struct kv_name begin;
 	struct kv_name end;
 	struct place places[SOURCES];
+	bool all; /* what has expired, too */
 };
 
 /* ---- nodes ---- */
@@ -203,7 +204,8 @@ static int run(struct merge *merge, const char *table, kv_scan_fn *fn, void *arg
 		bool go_on = true;
 
 		kv_name_set(&name, table, place->key);
-		if (!place->deleted && kv_value_of(place->record, merge->txn->now_ms, &value))
+		if (!place->deleted &&
+		    (kv_value_of(place->record, merge->txn->now_ms, &value) || merge->all))
 			go_on = fn(arg, key, &value);
 		if (!go_on) {
 			name.at[name.bytes] = 0; /* just behind it */
@@ -215,10 +217,11 @@ static int run(struct merge *merge, const char *table, kv_scan_fn *fn, void *arg
 	return ret ? ret : remember(merge, NULL);
 }
 
-int kv_scan(struct kv_txn *txn, const char *table, const struct kv_range *range, kv_scan_fn *fn,
-	    void *arg)
+static int scan(struct kv_txn *txn, const char *table, const struct kv_range *range, bool all,
+		kv_scan_fn *fn, void *arg)
 {
-	struct merge merge = {.txn = txn, .range = range, .table_bytes = strlen(table) + 1};
+	struct merge merge = {
+		.txn = txn, .range = range, .table_bytes = strlen(table) + 1, .all = all};
 	int ret;
 
 	if (!kv_is_name(table, (struct kv_bytes){"k", 1}) ||
@@ -240,6 +243,18 @@ int kv_scan(struct kv_txn *txn, const char *table, const struct kv_range *range,
 	if (merge.cursor)
 		mdb_cursor_close(merge.cursor);
 	return ret;
+}
+
+int kv_scan(struct kv_txn *txn, const char *table, const struct kv_range *range, kv_scan_fn *fn,
+	    void *arg)
+{
+	return scan(txn, table, range, false, fn, arg);
+}
+
+int kv_scan_all(struct kv_txn *txn, const char *table, const struct kv_range *range, kv_scan_fn *fn,
+		void *arg)
+{
+	return scan(txn, table, range, true, fn, arg);
 }
 
 struct kv_bytes kv_prefix_end(struct kv_bytes prefix, uint8_t at[MF_KV_KEY_MAX_BYTES])

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "session.h"
 #include "admin.h"
+#include "sweep.h"
 
 #include <errno.h>
 
@@ -137,6 +138,8 @@ static int end_txn(struct kv_txn *txn, struct waiter *waiter, int status)
 			      : kv_commit_add(&txn->writes, haste_of(&sessions[waiter->channel]),
 					      &version);
 	}
+	if (!ret && control()->evicts && kv_commit_excess())
+		kv_evict(kv_commit_excess());
 	if (!ret && version > kv_commit_visible()) {
 		waiter->status = status;
 		await_version(waiter, version);
@@ -328,6 +331,8 @@ static bool turn(void *arg)
 	tell_waiters(ret < 0 ? ret : 0);
 	kv_admin_turn();
 	area->commits += kv_commit_stats()->commits - commits;
+	if (ret > 0)
+		kv_sweep();
 	if (ret) {
 		oldest = kv_snapshot_oldest(&open);
 		kv_recent_trim(oldest < kv_commit_durable() ? oldest : kv_commit_durable(),

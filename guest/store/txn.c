@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "txn_own.h"
+#include "sweep.h"
 #include "table.h"
 
 #include <errno.h>
@@ -120,6 +121,7 @@ int kv_get(struct kv_txn *txn, const char *table, struct kv_bytes key, struct kv
 		return ret;
 	if (kv_value_of(record, txn->now_ms, value)) {
 		stats.hits++;
+		kv_sweep_touch(kv_name_all(&name));
 		return 0;
 	}
 	stats.misses++;
@@ -183,6 +185,10 @@ static int write(struct kv_txn *txn, const char *table, struct kv_bytes key, str
 		kv_item_drop(item);
 		return -ENOMEM;
 	}
+	if (!item->deleted)
+		kv_sweep_touch(kv_name_all(&name));
+	if (item->record.word & KV_EXPIRES_MAX)
+		kv_sweep_expects();
 	set_item(txn, node, item);
 	return 0;
 }

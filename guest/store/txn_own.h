@@ -60,6 +60,10 @@ static inline bool kv_txn_wrote(const struct kv_txn *txn)
 	return txn->writes.count != 0;
 }
 
+/* kv_scan() that comes by what has expired, too. */
+int kv_scan_all(struct kv_txn *txn, const char *table, const struct kv_range *range, kv_scan_fn *fn,
+		void *arg);
+
 /* Takes the item. */
 int kv_put_item(struct kv_txn *txn, const char *table, struct kv_bytes key, struct kv_item *item);
 

@@ -286,6 +286,12 @@ int desk_commit(struct desk *desk, unsigned int channel)
 	return desk_verdict(desk, channel);
 }
 
+void desk_set_quota(struct desk *desk, uint64_t bytes, bool evicts)
+{
+	desk->store->control->evicts = evicts;
+	desk->store->control->quota_bytes = bytes;
+}
+
 uint64_t desk_stat(struct desk *desk, unsigned int channel, const char *name)
 {
 	const struct mf_abi_kv_stat *stats = (const void *)desk->reply.data;

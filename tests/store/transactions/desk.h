@@ -77,6 +77,9 @@ void desk_order(struct desk *desk, unsigned int channel);
 int desk_verdict(struct desk *desk, unsigned int channel);
 int desk_commit(struct desk *desk, unsigned int channel);
 
+/* How much may be kept; what was not used lately goes beyond that, or puts are refused. */
+void desk_set_quota(struct desk *desk, uint64_t bytes, bool evicts);
+
 /* One figure of MF_KV_STAT; UINT64_MAX: there is none. */
 uint64_t desk_stat(struct desk *desk, unsigned int channel, const char *name);
 

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "sweep.h"
+#include "table.h"
+#include "txn_own.h"
+
+#include <mayfly/sdk.h>
+
+#define EVERY_NS    100000000ull
+#define LOOK_AT     256u  /* records, a sweep */
+#define EVICT_LOOK  4096u /* likewise an eviction */
+#define TOUCH_BITS  (1u << 18)
+#define WORD_BITS   64u
+
+/* A hand that goes round all records, table after table. */
+struct hand {
+	unsigned int table;
+	size_t key_bytes;
+	uint8_t key[MF_KV_KEY_MAX_BYTES + 1]; /* where it goes on */
+};
+
+/* One turn of a hand. */
+struct round {
+	struct kv_txn *txn;
+	struct hand *hand;
+	const char *table;
+	unsigned int left; /* records to look at */
+	uint64_t wanted;   /* bytes to free; 0: what has expired */
+	uint64_t freed;
+	uint64_t removed;
+};
+
+static struct hand sweep_hand;
+static struct hand evict_hand;
+static uint64_t touched[TOUCH_BITS / WORD_BITS];
+static struct kv_sweep_stats stats;
+static uint64_t next_ns;
+static bool expects = true; /* something that expires may be there */
+static bool met;            /* in this round of the hand */
+
+const struct kv_sweep_stats *kv_sweep_stats(void)
+{
+	return &stats;
+}
+
+void kv_sweep_expects(void)
+{
+	expects = met = true;
+}
+
+/* Two records may share a bit: then one is spared for the other. */
+static uint32_t bit_of(struct kv_bytes full)
+{
+	const uint8_t *at = full.data;
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	for (size_t i = 0; i < full.bytes; i++)
+		hash = (hash ^ at[i]) * 16777619u;
+	return (hash ^ hash >> 15) % TOUCH_BITS;
+}
+
+void kv_sweep_touch(struct kv_bytes full)
+{
+	uint32_t bit = bit_of(full);
+
+	touched[bit / WORD_BITS] |= 1ull << bit % WORD_BITS;
+}
+
+static bool was_touched(const char *table, struct kv_bytes key)
+{
+	struct kv_name name;
+	uint32_t bit;
+	bool was;
+
+	kv_name_set(&name, table, key);
+	bit = bit_of(kv_name_all(&name));
+	was = touched[bit / WORD_BITS] >> bit % WORD_BITS & 1;
+	touched[bit / WORD_BITS] &= ~(1ull << bit % WORD_BITS);
+	return was;
+}
+
+static bool is_to_go(struct round *round, struct kv_bytes key, const struct kv_value *value)
+{
+	if (round->wanted)
+		return !was_touched(round->table, key);
+	met |= value->expires_ms != 0;
+	return value->expires_ms && value->expires_ms <= round->txn->now_ms;
+}
+
+static bool look_at(void *arg, struct kv_bytes key, const struct kv_value *value)
+{
+	struct round *round = arg;
+	size_t bytes = key.bytes + value->bytes;
+
+	/* Just behind it the next turn goes on. */
+	memcpy(round->hand->key, key.data, key.bytes);
+	round->hand->key[key.bytes] = 0;
+	round->hand->key_bytes = key.bytes + 1;
+	if (is_to_go(round, key, value) && !kv_delete(round->txn, round->table, key)) {
+		round->freed += bytes;
+		round->removed++;
+	}
+	return --round->left && (!round->wanted || round->freed < round->wanted);
+}
+
+/* False: nothing more is to be looked at in this turn. */
+static bool turn_in_table(struct round *round)
+{
+	struct hand *hand = round->hand;
+	struct kv_range range = {.begin = {hand->key, hand->key_bytes}};
+
+	if (hand->table >= kv_table_count())
+		hand->table = 0;
+	if (hand->table >= kv_table_count())
+		return false;
+	round->table = kv_table_at(hand->table)->name;
+	if (kv_scan_all(round->txn, round->table, &range, look_at, round))
+		return false;
+	if (!round->left || (round->wanted && round->freed >= round->wanted))
+		return false;
+	hand->table++;
+	hand->key_bytes = 0;
+	return true;
+}
+
+static void run(struct round *round, struct kv_haste haste)
+{
+	uint64_t version;
+	unsigned int tables = kv_table_count() + 1;
+
+	if (kv_commit_is_stalled() || kv_txn_begin(&round->txn, KV_TXN_HEAD))
+		return;
+	while (tables-- && turn_in_table(round))
+		;
+	if (kv_txn_wrote(round->txn) && kv_commit_add(&round->txn->writes, haste, &version))
+		round->removed = 0;
+	kv_txn_drop(round->txn);
+}
+
+void kv_sweep(void)
+{
+	struct round round = {.hand = &sweep_hand, .left = LOOK_AT};
+	uint64_t now = expects ? mf_clock_ns() : 0;
+	unsigned int from = sweep_hand.table;
+
+	if (!expects || now < next_ns)
+		return;
+	next_ns = now + EVERY_NS;
+	run(&round, (struct kv_haste){MF_STORE_ASYNC, 0});
+	stats.swept += round.removed;
+	/* Once round, and nothing expires. */
+	if (sweep_hand.table < from || (round.left && !round.removed)) {
+		expects = met;
+		met = false;
+	}
+}
+
+void kv_evict(uint64_t bytes)
+{
+	struct round round = {.hand = &evict_hand, .left = EVICT_LOOK, .wanted = bytes};
+
+	run(&round, (struct kv_haste){MF_STORE_ASYNC, 0});
+	stats.evicted += round.removed;
+}
