@@ -19,7 +19,7 @@ static MDB_dbi head_dbi;
 static size_t page_bytes;
 static size_t map_pages;
 static uint64_t store_epoch;
-static uint64_t store_format;
+static bool is_old; /* its records have no heads, or some of them */
 
 MDB_env *kv_env(void)
 {
@@ -147,7 +147,7 @@ static int open_head(const char *folder, MDB_txn *txn)
 	if (!code)
 		code = put_head(txn, dbi, "epoch", epoch + 1);
 	store_epoch = epoch + 1;
-	store_format = format;
+	is_old = format < KV_FORMAT || kv_upgrade_is_open(txn, dbi);
 	return code ? explain(folder, code) : 0;
 }
 
@@ -351,7 +351,7 @@ int kv_env_open(const char *folder, size_t map_bytes, unsigned int readers)
 	}
 	code = mdb_txn_commit(txn);
 	kv_tables_settle(!code);
-	if (!code && store_format < KV_FORMAT)
+	if (!code && is_old)
 		code = kv_upgrade(env, head_dbi, KV_FORMAT);
 	return code ? explain(folder, code) : 0;
 }

@@ -5,11 +5,11 @@
 
 #include <mayfly/sdk.h>
 
-#define EVERY_NS    100000000ull
-#define LOOK_AT     256u  /* records, a sweep */
-#define EVICT_LOOK  4096u /* likewise an eviction */
-#define TOUCH_BITS  (1u << 18)
-#define WORD_BITS   64u
+#define EVERY_NS   100000000ull
+#define LOOK_AT    256u  /* records, a sweep */
+#define EVICT_LOOK 4096u /* likewise an eviction */
+#define TOUCH_BITS (1u << 18)
+#define WORD_BITS  64u
 
 /* A hand that goes round all records, table after table. */
 struct hand {

@@ -136,16 +136,29 @@ static int do_part(MDB_txn *txn, MDB_dbi head, const struct place *place, size_t
 	return code;
 }
 
-static int finish(MDB_txn *txn, MDB_dbi head, uint64_t format)
+/* From the first part on no program that knows format 1 alone may touch it. */
+static int set_format(MDB_txn *txn, MDB_dbi head, uint64_t format)
+{
+	MDB_val key = text_value("format");
+	MDB_val value = {sizeof(format), &format};
+
+	return mdb_put(txn, head, &key, &value, 0);
+}
+
+static int forget_place(MDB_txn *txn, MDB_dbi head)
 {
 	MDB_val key = text_value(PLACE_KEY);
-	MDB_val value = {sizeof(format), &format};
 	int code = mdb_del(txn, head, &key, NULL);
 
-	if (code && code != MDB_NOTFOUND)
-		return code;
-	key = text_value("format");
-	return mdb_put(txn, head, &key, &value, 0);
+	return code == MDB_NOTFOUND ? 0 : code;
+}
+
+bool kv_upgrade_is_open(MDB_txn *txn, MDB_dbi head)
+{
+	MDB_val key = text_value(PLACE_KEY);
+	MDB_val value;
+
+	return !mdb_get(txn, head, &key, &value);
 }
 
 int kv_upgrade(MDB_env *env, MDB_dbi head, unsigned int format)
@@ -164,8 +177,10 @@ int kv_upgrade(MDB_env *env, MDB_dbi head, unsigned int format)
 		code = load_place(txn, head, &place);
 		if (!code)
 			code = do_part(txn, head, &place, &left);
+		if (!code)
+			code = set_format(txn, head, format);
 		if (!code && left)
-			code = finish(txn, head, format);
+			code = forget_place(txn, head);
 		if (code)
 			mdb_txn_abort(txn);
 		else

@@ -4,6 +4,7 @@
 #define MF_GUEST_STORE_UPGRADE_H
 
 #include <lmdb.h>
+#include <stdbool.h>
 
 #define KV_FORMAT_MIN 1u /* the oldest that is understood */
 
@@ -12,6 +13,8 @@
  * commit. The place that was reached is kept in the store, so that a program that was ended goes on
  * there. An LMDB code.
  */
+/* Was one begun, and not finished? */
+bool kv_upgrade_is_open(MDB_txn *txn, MDB_dbi head);
 int kv_upgrade(MDB_env *env, MDB_dbi head, unsigned int format);
 
 #endif

@@ -459,10 +459,11 @@ static bool the_figures_say_what_is_there(void)
 	       is("waiting", (long long)desk_stat(&desk, 0, "waiting"), 0);
 }
 
-static int write_old(MDB_env *env, const char *path, unsigned int records)
+/* The first of them have heads already: the upgrade was interrupted there. */
+static int write_old(MDB_env *env, const char *path, unsigned int records, unsigned int done)
 {
-	uint64_t words[2] = {1, 7};
-	static char data[5000];
+	uint64_t words[2] = {done ? 2 : 1, 7};
+	static char data[5008];
 	MDB_val key = {6, "format"};
 	MDB_val value = {8, &words[0]};
 	MDB_txn *txn;
@@ -481,22 +482,30 @@ static int write_old(MDB_env *env, const char *path, unsigned int records)
 	for (unsigned int i = 0; i < records && !code; i++) {
 		snprintf(name, sizeof(name), "old%05u", i);
 		key = (MDB_val){8, name};
-		memset(data, 'a' + (int)(i % 26), sizeof(data));
-		value = (MDB_val){i % sizeof(data), data};
+		memset(data + 8, 'a' + (int)(i % 26), sizeof(data) - 8);
+		value = (MDB_val){i % 5000 + (i < done ? 8 : 0), i < done ? data : data + 8};
 		code = mdb_put(txn, table, &key, &value, 0);
+	}
+	if (done && !code) {
+		uint8_t place[] = "t\0old00000";
+
+		snprintf((char *)place + 2, 9, "old%05u", done - 1);
+		key = (MDB_val){7, "upgrade"};
+		value = (MDB_val){10, place};
+		code = mdb_put(txn, head, &key, &value, 0);
 	}
 	return code || mdb_txn_commit(txn);
 }
 
 /* More than one part of the upgrade: some 7 MiB. */
-static bool a_store_of_format_1_is_brought_to_this_one(void)
+static bool is_upgraded(unsigned int done)
 {
 	struct desk old;
 	char name[16];
 	MDB_env *env;
 	bool good = true;
 
-	if (!desk_init(&old) || mdb_env_create(&env) || write_old(env, old.folder, 3000))
+	if (!desk_init(&old) || mdb_env_create(&env) || write_old(env, old.folder, 3000, done))
 		return is("an old store", 0, 1);
 	mdb_env_close(env);
 	for (unsigned int start = 0; start < 2 && good; start++) {
@@ -517,6 +526,16 @@ static bool a_store_of_format_1_is_brought_to_this_one(void)
 	}
 	desk_finish(&old);
 	return good;
+}
+
+static bool a_store_of_format_1_is_brought_to_this_one(void)
+{
+	return is_upgraded(0);
+}
+
+static bool an_upgrade_that_was_interrupted_goes_on(void)
+{
+	return is_upgraded(1) && is_upgraded(1500) && is_upgraded(3000);
 }
 
 #define CLAIM(name)         \
@@ -548,6 +567,7 @@ static const struct {
 	CLAIM(what_has_expired_is_removed_by_and_by),
 	CLAIM(the_figures_say_what_is_there),
 	CLAIM(a_store_of_format_1_is_brought_to_this_one),
+	CLAIM(an_upgrade_that_was_interrupted_goes_on),
 };
 
 int main(int argc, char **argv)
