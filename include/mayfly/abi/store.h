@@ -86,9 +86,9 @@ struct mf_abi_store_control {
 	uint32_t fenced;      /* engine: 1: another engine has the folder now: -ESTALE, no more
 			       * writes; may change */
 	uint64_t quota_bytes; /* of what is kept; 0: none but the map's size */
-	uint32_t admin; /* engine: 1 + the channel that administrative functions are taken from
-			 * (store_admin.h); 0: none */
-	uint32_t evicts;      /* at the quota: 1: what was not used lately goes; 0: -ENOSPC */
+	uint32_t admin;  /* engine: 1 + the channel that administrative functions are taken from
+			  * (store_admin.h); 0: none */
+	uint32_t evicts; /* at the quota: 1: what was not used lately goes; 0: -ENOSPC */
 	uint32_t reserved[1004];
 	/* engine: bit i is set while channel i may be looked into */
 	uint64_t active[MF_STORE_CHANNELS_MAX / 64];
