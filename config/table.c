@@ -23,6 +23,8 @@ static const char *const wait_words[] = {[MF_STORE_AUTO] = "auto",
 					 [MF_STORE_HAND_OFF] = "hand-off",
 					 [MF_STORE_WAKE] = "wake",
 					 NULL};
+static const char *const scope_words[] = {
+	[MF_STORE_OF_TENANT] = "tenant", [MF_STORE_OF_VM] = "vm", NULL};
 static const char *const access_words[] = {[MF_ACCESS_COMMON] = "common",
 					   [MF_ACCESS_COMBINED] = "combined",
 					   [MF_ACCESS_JSON] = "json",
@@ -273,6 +275,36 @@ const struct mf_option mf_options[] = {
 	 .places = SERVE,
 	 .take = mf_take_size,
 	 FIELD(serve.store.size_bytes)},
+	{.name = "store-quota",
+	 .value = "SIZE",
+	 .help = "requests may fill it to this (--store-size); then 507",
+	 .more = "It may be changed from one start to the next, as the size may, which is what is "
+		 "mapped.",
+	 .places = SERVE,
+	 .take = mf_take_size,
+	 FIELD(serve.store.quota_bytes)},
+	{.name = "store-scope",
+	 .value = "WHOSE",
+	 .initial = "tenant",
+	 .help = "whose the store is: tenant (all requests') or vm (each VM's own)",
+	 .more = "With vm, a VM sees what the folder holds and what it wrote itself, which goes "
+		 "with "
+		 "its reset; nothing is ever written to the folder.",
+	 .places = SERVE,
+	 .take = mf_take_word,
+	 .words = scope_words,
+	 FIELD(serve.store.scope)},
+	{.name = "durability",
+	 .value = "durable|group=TIME|async",
+	 .initial = "durable",
+	 .help = "when a request that wrote to the store is answered",
+	 .more = "durable: when that is on the disk; group: likewise, but it waits so long for "
+		 "others "
+		 "to share a sync with; async: before, so that a loss of power takes the last ones "
+		 "back.",
+	 .places = SERVE,
+	 .take = mf_take_durability,
+	 FIELD(serve.store.promise)},
 	{.name = "store-memory",
 	 .value = "SIZE",
 	 .initial = "256M",

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define GROUP_MAX_NS 10000000000ull
+
 static void *field_of(struct mf_values *values, const struct mf_option *option)
 {
 	return (char *)values + option->field;
@@ -102,6 +104,30 @@ MF_TAKE(duration)
 	if (!ret && option->max && *field > option->max) /* which is DAY_NS */
 		ret = mf_error_set(err, -EINVAL, "--%s %s is longer than a day", option->name,
 				   value);
+	return ret;
+}
+
+MF_TAKE(durability)
+{
+	struct mf_store_promise *promise = field_of(values, option);
+	uint64_t ns = 0;
+	int ret = 0;
+
+	*promise = (struct mf_store_promise){.durability = MF_STORE_DURABLE};
+	if (!strcmp(value, "async")) {
+		promise->durability = MF_STORE_ASYNC;
+	} else if (!strncmp(value, "group=", 6)) {
+		promise->durability = MF_STORE_GROUP;
+		ret = mf_parse_duration(option->name, value + 6, &ns, err);
+		if (!ret && ns > GROUP_MAX_NS)
+			ret = mf_error_set(err, -EINVAL, "--%s %s is longer than 10 seconds",
+					   option->name, value);
+		promise->group_us = (uint32_t)(ns / 1000 ? ns / 1000 : 1);
+	} else if (strcmp(value, "durable")) {
+		ret = mf_error_set(err, -EINVAL,
+				   "--%s %s is none; write durable, group=5ms or async",
+				   option->name, value);
+	}
 	return ret;
 }
 

@@ -21,6 +21,7 @@ MF_TAKE(texts);
 /* An int: the position among the option's words; a bool: whether it is the second of them. */
 MF_TAKE(word);
 MF_TAKE(second);
+MF_TAKE(durability); /* struct mf_store_promise */
 MF_TAKE(rate);       /* uint64_t: nanoseconds a request, and rate_requests */
 MF_TAKE(descriptor); /* int: an open descriptor above the standard streams */
 MF_TAKE(pages);      /* uint64_t: a size, in pages */

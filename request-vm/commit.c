@@ -154,11 +154,18 @@ bool mf_slot_commit(struct mf_slot *slot)
 	int status = 0;
 
 	slot->ordered = true;
-	if (peer->commit(peer, &slot->waiter, slot->pool->watch, &status) == MF_PEER_PARKED) {
+	switch (peer->commit(peer, &slot->waiter, slot->pool->watch, &status)) {
+	case MF_PEER_PARKED:
 		mf_slot_park_at_channel(slot);
 		return false;
+	case MF_PEER_BROKEN:
+		slot->commit = MF_COMMIT_NONE;
+		mf_output_note(&slot->output, "request ended: it broke the rules of its channel");
+		mf_slot_end(slot, MF_OUTCOME_CRASH, NULL);
+		return false;
+	default:
+		slot->commit = MF_COMMIT_NONE;
 	}
-	slot->commit = MF_COMMIT_NONE;
 	if (status)
 		return failed(slot, commit, status);
 	slot->pool->stats.commits++;

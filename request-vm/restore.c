@@ -72,6 +72,8 @@ void mf_slot_restore(struct mf_slot *slot)
 		slot->state = MF_SLOT_CLEAN;
 		return;
 	}
+	if (peer_of(slot))
+		peer_of(slot)->forget(peer_of(slot), slot->waiter.channel);
 	if (pool->settings.end == MF_END_DISCARD || slot->spoilt ||
 	    mf_process_reset(&slot->process)) {
 		give_up(slot);
@@ -108,6 +110,7 @@ static int open_channel(struct mf_slot *slot, struct mf_error *err)
 	if (ret)
 		return mf_error_set(err, ret, "cannot wipe the channel of a VM: %s",
 				    strerror(-ret));
+	peer->forget(peer, slot->waiter.channel);
 	peer->window(peer, slot->waiter.channel, &fd, &offset);
 	if (!mf_pt_lookup(mem, MF_GVA(MF_CHANNEL_VA), &gpa))
 		return mf_error_set(err, -ENXIO, "the image has no place for a channel");

@@ -49,8 +49,10 @@ static bool is_orphaned(struct mf_store *store, unsigned int channel)
 /* Is there a verdict on its order, or will there be none? */
 static bool is_decided(struct mf_store *store, unsigned int channel)
 {
-	return mf_load_acquire(&MF_STORE_CHANNEL(store->control, channel)->verdict) ||
-	       is_orphaned(store, channel);
+	const struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, channel);
+
+	return mf_load_acquire(&state->verdict) || is_orphaned(store, channel) ||
+	       (is_broken(store, channel) && !mf_load_acquire(&state->busy));
 }
 
 bool mf_store_has_answer(struct mf_store *store, const struct mf_waiter *waiter)
@@ -228,7 +230,7 @@ static int verdict_of(struct mf_store *store, unsigned int channel)
 	int32_t status;
 
 	if (!mf_load_acquire(&state->verdict))
-		return -ECONNRESET;
+		return is_orphaned(store, channel) ? -ECONNRESET : -EPROTO;
 	status = __atomic_load_n(&state->status, __ATOMIC_RELAXED);
 	return status > 0 || status < -4095 ? -EIO : status;
 }
@@ -243,7 +245,9 @@ static enum mf_peer_state peer_commit(struct mf_peer *peer, struct mf_waiter *wa
 	pthread_mutex_lock(&store->lock);
 	waiter->commits = true;
 	*status = -EAGAIN;
-	if (state->order == MF_STORE_ORDER_NONE && !is_orphaned(store, waiter->channel)) {
+	if (state->order == MF_STORE_ORDER_NONE && is_broken(store, waiter->channel))
+		came = MF_PEER_BROKEN;
+	else if (state->order == MF_STORE_ORDER_NONE && !is_orphaned(store, waiter->channel)) {
 		__atomic_store_n(&state->order, MF_STORE_ORDER_COMMIT, __ATOMIC_SEQ_CST);
 		store->stats.orders++;
 	}
@@ -251,6 +255,8 @@ static enum mf_peer_state peer_commit(struct mf_peer *peer, struct mf_waiter *wa
 		came = wait_locked(store, waiter, watch);
 		*status = is_decided(store, waiter->channel) ? verdict_of(store, waiter->channel)
 							     : -EINPROGRESS;
+		if (*status == -EPROTO)
+			came = MF_PEER_BROKEN;
 	}
 	pthread_mutex_unlock(&store->lock);
 	return came;
@@ -286,6 +292,20 @@ static void set_transaction(struct mf_store *store, unsigned int channel, bool b
 	mf_store_release(&state->request, state->request + 1);
 }
 
+/* Each VM has a store of its own: one transaction that is never ordered to be committed. */
+static bool is_private(const struct mf_store *store)
+{
+	return store->settings.scope == MF_STORE_OF_VM;
+}
+
+static void peer_forget(struct mf_peer *peer, unsigned int channel)
+{
+	struct mf_store *store = store_of(peer);
+
+	if (is_private(store))
+		set_transaction(store, channel, true);
+}
+
 static void peer_renew(struct mf_peer *peer, unsigned int channel, bool bound)
 {
 	set_transaction(store_of(peer), channel, bound);
@@ -295,7 +315,8 @@ static void peer_begin(struct mf_peer *peer, unsigned int channel, bool bound)
 {
 	struct mf_store *store = store_of(peer);
 
-	set_transaction(store, channel, bound);
+	if (!is_private(store))
+		set_transaction(store, channel, bound);
 	mf_channel_format(&store->channels, channel,
 			  __atomic_load_n(&store->polling, __ATOMIC_RELAXED),
 			  __atomic_load_n(&store->lost_count, __ATOMIC_RELAXED));
@@ -316,7 +337,8 @@ static int peer_end(struct mf_peer *peer, unsigned int channel, bool faulted)
 	    (state->order == MF_STORE_ORDER_COMMIT && !is_decided(store, channel)))
 		return -EBUSY;
 	/* What was not ordered to be committed is dropped. */
-	set_transaction(store, channel, true);
+	if (!is_private(store))
+		set_transaction(store, channel, true);
 	/* The storage VM's first write to a page faults there and not here: look always. Its index
 	 * does not tell: what was not published may have been written. */
 	ret = mf_channel_wipe(&store->channels, channel, faulted || mf_load_acquire(&state->wrote));
@@ -368,6 +390,7 @@ void mf_store_init_peer(struct mf_store *store)
 	store->peer = (struct mf_peer){
 		.window = peer_window,
 		.begin = peer_begin,
+		.forget = peer_forget,
 		.renew = peer_renew,
 		.is_pending = peer_is_pending,
 		.wait = peer_wait,

@@ -56,6 +56,10 @@ static int make_control(struct mf_store *store, struct mf_error *err)
 		.ring_bytes = settings->ring_bytes,
 		.window_bytes = store->channels.window_bytes,
 		.admin = settings->admin ? settings->channels : 0,
+		.durability = settings->promise.durability,
+		.group_us = settings->promise.group_us,
+		.scope = settings->scope,
+		.quota_bytes = settings->quota_bytes,
 	};
 	return 0;
 }

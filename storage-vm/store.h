@@ -15,6 +15,8 @@
 #include "engine/linux/process.h"
 #include "ipc/ring/peer.h"
 
+#include <mayfly/abi/store.h>
+
 enum mf_store_wait {
 	MF_STORE_AUTO,     /* hand-off, or polling while that is faster as measured */
 	MF_STORE_POLL,     /* the store's thread polls as long as any request is being served */
@@ -22,10 +24,19 @@ enum mf_store_wait {
 	MF_STORE_WAKE,     /* every call wakes the store's thread */
 };
 
+/* When an order to commit is answered. */
+struct mf_store_promise {
+	uint32_t durability; /* MF_STORE_DURABLE, _GROUP, _ASYNC */
+	uint32_t group_us;   /* of _GROUP */
+};
+
 struct mf_store_settings {
 	unsigned int channels; /* request VMs, 1..65536 */
 	uint32_t ring_bytes;   /* of each ring */
 	enum mf_store_wait wait;
+	struct mf_store_promise promise;
+	uint32_t scope;         /* MF_STORE_OF_TENANT, _OF_VM */
+	uint64_t quota_bytes;   /* 0: what the program has room for */
 	uint64_t call_limit_ns; /* a call that takes longer is a crash of the program */
 	uint64_t boot_limit_ns; /* for its first look at the channels */
 	const struct mf_kvm *kvm;

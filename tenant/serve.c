@@ -296,6 +296,7 @@ static int open_workers(struct server *server, struct mf_error *err)
 		worker->settings.load = &server->status.load;
 		worker->settings.peer =
 			server->store.store ? mf_store_peer(server->store.store) : NULL;
+		worker->settings.private_store = options->store.scope == MF_STORE_OF_VM;
 		worker->settings.fetches = server->fetches;
 		worker->settings.first_vm = first;
 		first += worker->settings.vms;

@@ -134,6 +134,9 @@ static int make_store(struct mf_tenant_store *store, const struct mf_tenant_stor
 		.ring_bytes = MF_RING_BYTES_DEFAULT,
 		.wait = options->wait,
 		.call_limit_ns = options->call_limit_ns,
+		.promise = options->promise,
+		.scope = (uint32_t)options->scope,
+		.quota_bytes = options->quota_bytes,
 		.boot_limit_ns = options->boot_limit_ns,
 		.kvm = kvm,
 		.policy = {.permit = store->permit,
@@ -156,6 +159,10 @@ int mf_tenant_store_open(struct mf_tenant_store *store,
 	*store = (struct mf_tenant_store){.lock_fd = -1};
 	if (!options->folder)
 		return 0;
+	if (options->quota_bytes > options->size_bytes)
+		return mf_error_set(err, -EINVAL,
+				    "--store-quota is larger than --store-size, which is what the "
+				    "store can grow to; raise that");
 	store->output.meter = &store->meter;
 	snprintf(store->output.tag, sizeof(store->output.tag), "store");
 	if (options->program)

@@ -13,9 +13,12 @@
 
 /* What the command line says. */
 struct mf_tenant_store_options {
-	const char *folder;  /* NULL: no store */
-	const char *program; /* NULL: Mayfly's own, a key-value store */
-	uint64_t size_bytes; /* the store may grow to this */
+	const char *folder;   /* NULL: no store */
+	const char *program;  /* NULL: Mayfly's own, a key-value store */
+	uint64_t size_bytes;  /* the store may grow to this */
+	uint64_t quota_bytes; /* of that may be used; 0: all */
+	int scope;            /* MF_STORE_OF_* */
+	struct mf_store_promise promise;
 	uint64_t memory_bytes;
 	enum mf_store_wait wait;
 	uint64_t call_limit_ns;

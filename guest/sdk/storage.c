@@ -295,7 +295,7 @@ static bool visit(uint32_t channel)
 {
 	bool worked = false;
 	uint32_t bytes = 0;
-	uint32_t got;
+	uint32_t got = 0;
 
 	/* An unlocked look first: most channels have nothing. */
 	if (mf_state_of(channel)->broken || (!has_calls(channel) && !has_order(channel)))
@@ -311,7 +311,8 @@ static bool visit(uint32_t channel)
 		bytes += got;
 		worked = true;
 	}
-	if (has_order(channel) && !mf_state_of(channel)->broken && !has_calls(channel))
+	/* What cannot be taken by now is not of it. */
+	if (has_order(channel) && !mf_state_of(channel)->broken && (!got || !has_calls(channel)))
 		worked |= carry_out(channel);
 	mf_line_leave(channel);
 	return worked;

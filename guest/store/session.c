@@ -140,8 +140,11 @@ static int end_txn(struct kv_txn *txn, struct waiter *waiter, int status)
 	}
 	if (!ret && control()->evicts && kv_commit_excess())
 		kv_evict(kv_commit_excess());
-	if (!ret && version > kv_commit_visible()) {
-		waiter->status = status;
+	/* Made again before what it met is seen, it would meet that again. */
+	if (ret == -EAGAIN)
+		version = kv_commit_head();
+	if ((!ret || ret == -EAGAIN) && version > kv_commit_visible()) {
+		waiter->status = ret ? ret : status;
 		await_version(waiter, version);
 		return MF_STORAGE_LATER;
 	}

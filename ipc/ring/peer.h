@@ -34,6 +34,9 @@ struct mf_peer {
 	/* A request begins: the channel, empty, may be used. `bound`: all its calls are one
 	 * transaction, which nothing but commit() makes last. */
 	void (*begin)(struct mf_peer *peer, unsigned int channel, bool bound);
+	/* What the VM wrote goes with it: of a store that is each VM's own, where it does not go
+	 * with the request. After end(). */
+	void (*forget)(struct mf_peer *peer, unsigned int channel);
 	/* The request goes on with a new transaction; what was not committed of the last one is
 	 * dropped. */
 	void (*renew)(struct mf_peer *peer, unsigned int channel, bool bound);
@@ -48,6 +51,7 @@ struct mf_peer {
 	 * each wake(), as wait() is. MF_PEER_GO_ON: *status is 0 (done); -EAGAIN (nothing was done:
 	 * another one came first, or the peer died before the order); -ECONNRESET (the peer died
 	 * meanwhile: it may or may not be done); or another errno (nothing was done).
+	 * MF_PEER_BROKEN: nothing was done either.
 	 */
 	enum mf_peer_state (*commit)(struct mf_peer *peer, struct mf_waiter *waiter,
 				     struct mf_watch *watch, int *status);

@@ -9,7 +9,7 @@ import socket
 import tempfile
 import threading
 
-from storing import BUILD, EMULATED, MAYFLY, SLOWER, StoreServer, WAITS, command, wait_until
+from storing import BUILD, EMULATED, MAYFLY, SLOWER, StoreServer, WAITS, command, refused, store_folder, wait_until
 from claims import check, claim, main, same
 
 FUNCTION = os.path.join(BUILD, "tests/store/txn-guest")
@@ -283,6 +283,37 @@ def counters_of_many_clients_are_exact():
             same(server.counter("n"), done[0], "the counter")
             requests = server.requests()
             print(f"      {done[0]} of {clients * each} done, {requests['reruns']} served again, {requests['conflict']} told 409")
+
+
+@claim
+def a_store_of_each_vm_goes_with_its_reset():
+    for guest in BOTH:
+        with Txn("--workers", "1", "--store-scope", "vm", guest=guest, vms=1) as server:
+            for _ in range(3):
+                told(server.ask("/a:n=1;a:n=1;g:m"), 200, b"0 1\n0 2\n-2 \n")
+            same((server.requests()["committed"], os.path.getsize(f"{server.store}/journal")), (0, 0), "commits")
+        with Txn("--workers", "1", "--store-scope", "vm", "--reset", "never", guest=guest, vms=1) as server:
+            for number in range(1, 4):
+                told(server.ask("/a:n=1"), 200, b"0 %d\n" % number)
+            told(server.ask("/a:n=1;c"), 502, error="crash")
+            told(server.ask("/a:n=1"), 200, b"0 1\n")
+        with Txn("--workers", "1", "--store-scope", "vm", "--reset", "connection", guest=guest, vms=2) as server:
+            first, second = server.client(), server.client()
+            for number in range(1, 4):
+                told(first.ask("/a:n=1"), 200, b"0 %d\n" % number)
+            told(second.ask("/a:n=1"), 200, b"0 1\n")
+            first.close()
+            second.close()
+
+
+@claim
+def options_that_make_no_sense_are_refused():
+    for options, words in ((("--durability", "group=1m"), "longer than 10 seconds"), (("--durability", "never"), "group=5ms"),
+                           (("--durability", "group="), "--durability"), (("--store-scope", "me"), "--store-scope"),
+                           (("--store-size", "1M", "--store-quota", "2M"), "--store-quota is larger")):
+        with store_folder() as folder:
+            done = refused("--store", folder, *options)
+            check(done.status != 0 and words in done.err.decode(), f"{options}", str(done))
 
 
 @claim(emulated=True)

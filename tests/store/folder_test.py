@@ -268,7 +268,7 @@ def an_empty_database_becomes_a_store_and_foreign_records_stay_out_of_reach():
         edit(folder, (None, b"plain", b"a record among the tables"))
         with StoreServer(vms=1, store=folder) as server:
             same(server.one(get(b"t", b"k")), b"v", "what was there")
-            same(server.codes(get(b"plain", b"k"), put(b"plain", b"k", b"v"), put(b"t", b"k2", b"v")), ["ENOENT", "EIO", 0],
+            same([server.codes(op)[0] for op in (get(b"plain", b"k"), put(b"plain", b"k", b"v"), put(b"t", b"k2", b"v"))], ["ENOENT", "EIO", 0],
                  "a table that is none")
 
 

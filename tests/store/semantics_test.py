@@ -274,7 +274,7 @@ def more_tables_than_fit_are_enospc_and_the_others_work():
         for start in range(2):
             with StoreServer(vms=2, store=folder) as server:
                 client = server.client()
-                codes = [code for i in range(0, 300, 20) for code, _, _ in do(client, *[put(b"t%d" % (i + k), b"k", b"v") for k in range(20)])]
+                codes = [do(client, put(b"t%d" % i, b"k", b"v"))[0][0] for i in range(300)]
                 same(codes, [0] * 256 + ["ENOSPC"] * 44, f"300 tables, start {start}")
                 same(do(client, get(b"t255", b"k"), get(b"t256", b"k"), scan(b"t256"))[1][0], "ENOENT", "the 257th")
                 same(one(client, get(b"t255", b"k")), b"v", "the 256th")
@@ -282,13 +282,16 @@ def more_tables_than_fit_are_enospc_and_the_others_work():
 
 def fill(client, table, value, most=100000):
     """Puts until nothing but -ENOSPC comes back; the numbers of those that succeeded."""
-    done = []
-    for i in range(0, most, 20):
-        codes = [result[0] for result in do(client, *[put(table, b"%06d" % (i + k), value) for k in range(20)])]
-        same(set(codes) - {0, "ENOSPC"}, set(), "codes of a store that fills up")
-        if 0 not in codes:
-            return done
-        done += [i + k for k in range(20) if not codes[k]]
+    done, step = 0, 20
+    while done < most:
+        codes = {result[0] for result in do(client, *[put(table, b"%06d" % (done + k), value) for k in range(step)])}
+        if codes == {0}:
+            done += step
+        else:
+            same(codes, {"ENOSPC"}, "codes of a store that fills up: all of a request or nothing")
+            if step == 1:
+                return list(range(done))
+            step = 1
     fail("the store does not fill up")
 
 

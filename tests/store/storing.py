@@ -91,8 +91,15 @@ def records_of(data):
 
 
 def do(client, *ops):
-    """The results of a batch; the request must succeed."""
-    answer = client.ask("/do", b"".join(op.bytes for op in ops))
+    """The results of a batch, which is one transaction: it is made again when it came into conflict too often, and each of its
+    calls has failed when the store did not take it. Else the request must succeed."""
+    for _ in range(1000):
+        answer = client.ask("/do", b"".join(op.bytes for op in ops))
+        if answer.status != 409:
+            break
+    refused_with = {(507, None): "ENOSPC", (503, "store"): "EIO"}.get((answer.status, answer.error))
+    if refused_with:
+        return [(refused_with, 0, b"")] * len(ops)
     if answer.status != 200:
         fail(f"a batch of calls: {answer}")
     return results_of(answer.body)

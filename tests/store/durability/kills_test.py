@@ -152,7 +152,7 @@ class Writer(threading.Thread):
             if answer:
                 said = answer.body.decode(errors="replace").strip()
                 self.outcomes[f"503 {said}"] += 1
-                if said != "Connection reset by peer":
+                if said != "Connection reset by peer" and answer.error != "commit":
                     self.wrong.append(f"{method} {where}: {answer}")
             if method != "GET":
                 record.tried.append(value)

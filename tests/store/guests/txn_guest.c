@@ -6,6 +6,8 @@
  *	a:KEY=N  add to a counter, tell the sum       g:KEY  tell a value
  *	p:KEY=V  put                                  d:KEY  delete
  *	t:FROM,TO=N  move N from a counter to another, unless it has less
+ *	r:KEY    tell a counter                       w:A,B  one from A, if both have one
+ *	f:A,B    both have one
  *	s:N      the answer's status                  n:MS   sleep
  *	b:N      N bytes of body, at once if it streams
  *	e        answer now, go on behind it          c      crash
@@ -121,6 +123,40 @@ static void move(const char *text)
 	tell(code, "", 0);
 }
 
+static int64_t counter(struct mf_bytes key, int *code)
+{
+	int64_t now = 0;
+	size_t bytes = 0;
+
+	*code = mf_store_get("t", key, &now, sizeof(now), &bytes);
+	return *code || bytes != sizeof(now) ? 0 : now;
+}
+
+static void read_counter(const char *text)
+{
+	int code;
+	int64_t now = counter(key_of(text), &code);
+
+	used += (size_t)snprintf(body + used, sizeof(body) - used, "%d %lld\n", code,
+				 (long long)now);
+}
+
+/* Two keys, of which one has to be there. */
+static void pair(char what, const char *text)
+{
+	struct mf_bytes a = key_of(text), b = key_of(text + a.length + 1);
+	int code, code_b;
+	int64_t has_a = counter(a, &code), has_b = counter(b, &code_b), now;
+
+	if (what == 'w' && has_a && has_b)
+		code = mf_store_add("t", a, -1, &now);
+	else if (what == 'f' && !has_a)
+		code = mf_store_add("t", a, 1, &now);
+	if (what == 'f' && !has_b)
+		code = mf_store_add("t", b, 1, &now);
+	tell(code, "", 0);
+}
+
 static void call_store(char what, const char *text)
 {
 	struct mf_bytes key = key_of(text);
@@ -166,6 +202,10 @@ static void step(const char *text)
 		call_store(text[0], argument);
 	else if (text[0] == 't')
 		move(argument);
+	else if (text[0] == 'r')
+		read_counter(argument);
+	else if (text[0] == 'w' || text[0] == 'f')
+		pair(text[0], argument);
 	else if (text[0] == 's')
 		status = atoi(argument);
 	else if (text[0] == 'n')
