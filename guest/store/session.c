@@ -122,6 +122,15 @@ static struct kv_haste haste_of(const struct kv_session *session)
 				 control()->group_us * 1000ull};
 }
 
+/* -ESTALE: the folder is another engine's by now; -EROFS: a VM's own store is never in the folder.
+ */
+static int may_commit(void)
+{
+	if (control()->fenced)
+		return -ESTALE;
+	return control()->scope == MF_STORE_OF_VM ? -EROFS : 0;
+}
+
 /* The waiter is told of the transaction's end, with `status` when that is good. It is the waiter's
  * from here on: MF_STORAGE_LATER, or what is to be said now. */
 static int end_txn(struct kv_txn *txn, struct waiter *waiter, int status)
@@ -133,10 +142,10 @@ static int end_txn(struct kv_txn *txn, struct waiter *waiter, int status)
 		stats.conflicts++;
 		ret = -EAGAIN;
 	} else if (kv_txn_wrote(txn)) {
-		ret = control()->fenced
-			      ? -ESTALE
-			      : kv_commit_add(&txn->writes, haste_of(&sessions[waiter->channel]),
-					      &version);
+		ret = may_commit();
+		if (!ret)
+			ret = kv_commit_add(&txn->writes, haste_of(&sessions[waiter->channel]),
+					    &version);
 	}
 	if (!ret && control()->evicts && kv_commit_excess())
 		kv_evict(kv_commit_excess());
@@ -205,6 +214,8 @@ int kv_session_commit(struct mf_storage_call *call)
 	struct kv_session *session = &sessions[call->channel];
 	int ret = 0;
 
+	if (control()->scope == MF_STORE_OF_VM)
+		return -EROFS; /* and what there is stays */
 	if (session->txn && kv_txn_wrote(session->txn)) {
 		struct waiter *waiter = make_waiter(call, call->channel);
 

@@ -97,7 +97,8 @@ int mf_store_next(const void *buffer, size_t bytes, size_t *at, struct mf_bytes 
 int mf_store_begin(void);
 
 /* Commit what the transaction has done so far; the next call begins another one. -EAGAIN: somebody
- * has committed a write to what it has read: nothing was done. */
+ * has committed a write to what it has read: nothing was done. -EROFS: the store is this VM's own
+ * (--store-scope vm). */
 int mf_store_commit(void);
 
 /* Forget what it has done; the next call begins another one. */

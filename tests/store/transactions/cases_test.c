@@ -246,6 +246,24 @@ static bool a_caller_commits_and_takes_back_itself(void)
 	return is("rollback", desk_collect(&desk, 0), 0) && holds(0, "own", "1");
 }
 
+/* Its writes are kept in memory until the request's number becomes larger. */
+static bool a_store_of_a_vm_is_never_committed(void)
+{
+	bool good;
+
+	begin(2);
+	desk.store->control->scope = MF_STORE_OF_VM;
+	good = is("a put", put(0, "vm", "x"), 0);
+	desk_submit_bytes(&desk, 0, MF_KV_COMMIT, NULL, 0);
+	good = good && is("a commit", desk_collect(&desk, 0), -EROFS) && holds(0, "vm", "x") &&
+	       holds(1, "vm", "");
+	begin(2);
+	good = good && holds(0, "vm", "");
+	desk.store->control->scope = MF_STORE_OF_TENANT;
+	begin(0);
+	return good;
+}
+
 /* ---- values ---- */
 
 static int part(unsigned int channel, uint64_t offset, const struct mf_abi_kv_whole *whole,
@@ -559,6 +577,7 @@ static const struct {
 	CLAIM(calls_that_are_in_flight_are_all_answered_by_one_sync),
 	CLAIM(what_is_committed_async_is_seen_by_others),
 	CLAIM(a_caller_commits_and_takes_back_itself),
+	CLAIM(a_store_of_a_vm_is_never_committed),
 	CLAIM(a_value_in_parts_is_as_it_was),
 	CLAIM(what_has_expired_is_not_there),
 	CLAIM(a_batch_is_one_transaction_and_each_call_has_its_status),
