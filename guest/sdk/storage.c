@@ -5,6 +5,7 @@
  * transactions of its own, calls that write are answered together, after their commit.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -401,6 +402,9 @@ static int serve(void)
 	for (;;) {
 		bool worked = look() || (!needs_vcpu() && poll_channels());
 
+		/* Calls that never cease must not keep a commit from getting on. */
+		if (worked && needs_vcpu())
+			sched_yield();
 		if (mf_wake_somebody)
 			wake();
 		else if (!worked)
