@@ -307,6 +307,20 @@ def a_store_of_each_vm_goes_with_its_reset():
 
 
 @claim
+def a_quota_is_told_by_507_and_reads_go_on():
+    """Of Mayfly's own storage program."""
+    with StoreServer("--workers", "1", "--store-quota", "512K", guest=FUNCTION, vms=2) as server:
+        value = "x" * 200
+        told(server.ask(f"/p:first={value}"), 200)
+        for number in range(400):
+            answer = server.ask("/" + ";".join(f"p:k{number}.{i}={value}" for i in range(8)))
+            if answer.status != 200:
+                break
+        told(answer, 507, b"The store is full.\n")
+        told(server.ask("/g:first"), 200, b"0 " + value.encode() + b"\n")
+
+
+@claim
 def options_that_make_no_sense_are_refused():
     for options, words in ((("--durability", "group=1m"), "longer than 10 seconds"), (("--durability", "never"), "group=5ms"),
                            (("--durability", "group="), "--durability"), (("--store-scope", "me"), "--store-scope"),
