@@ -56,6 +56,9 @@ struct store_record {
 int store_each(const uint8_t *block, size_t bytes,
 	       int (*take)(void *arg, const struct store_record *record), void *arg);
 
+/* How many records end in it. */
+uint32_t store_records(const uint8_t *block, size_t bytes);
+
 /* A block that is being put together. */
 struct store_block {
 	uint8_t *bytes; /* room for MF_ADMIN_BLOCK_MAX_BYTES */
@@ -67,8 +70,17 @@ struct store_block {
 int store_block_init(struct store_block *block);
 void store_block_finish(struct store_block *block);
 /* False: it does not fit, or is of another table: the block has to be given away first. */
+/* Larger ones are put by store_put_large(). */
 bool store_block_add(struct store_block *block, const struct store_record *record);
 void store_block_clear(struct store_block *block);
+
+static inline bool store_is_large(const struct store_record *record)
+{
+	return sizeof(uint64_t) + record->value_bytes > MF_ADMIN_RECORD_MAX_BYTES;
+}
+
+/* In parts, which are one transaction. What store_call() returns, or -ENOMEM. */
+int store_put_large(struct store_job *job, const struct store_record *record);
 
 /* ---- the commands: a status; a sentence when it is MF_STATUS_FAILED or STORE_STATUS_UNSEEN ----
  */

@@ -120,20 +120,16 @@ static int write_frame(uint32_t kind, const void *payload, size_t bytes, struct 
 
 static int write_blocks(struct store_job *job, uint64_t id, struct mf_error *err)
 {
-	struct mf_abi_admin_block head;
 	int ret;
 
 	for (;;) {
 		ret = store_must(job, MF_ADMIN_READ, &id, sizeof(id), err);
 		if (ret || !job->reply_bytes)
 			return ret;
-		if (job->reply_bytes < sizeof(head))
-			return store_explain(job, -EPROTO, err);
 		ret = write_frame(FRAME_BLOCK, job->reply, job->reply_bytes, err);
 		if (ret)
 			return ret;
-		memcpy(&head, job->reply, sizeof(head));
-		backup.records += head.records;
+		backup.records += store_records(job->reply, job->reply_bytes);
 		backup.blocks++;
 	}
 }
@@ -234,7 +230,6 @@ static int read_frame(struct store_job *job, struct backup_frame *frame, struct 
 /* The payload lies where the reply comes: it is sent from a copy. */
 static int put_block(struct store_job *job, size_t bytes, uint8_t *copy, struct mf_error *err)
 {
-	struct mf_abi_admin_block head;
 	int ret;
 
 	memcpy(copy, job->reply, bytes);
@@ -243,8 +238,7 @@ static int put_block(struct store_job *job, size_t bytes, uint8_t *copy, struct 
 		return not_whole(job, "its records are not in order", err);
 	if (ret)
 		return store_explain(job, ret, err);
-	memcpy(&head, copy, sizeof(head));
-	backup.records += head.records;
+	backup.records += store_records(copy, bytes);
 	backup.blocks++;
 	return 0;
 }

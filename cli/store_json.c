@@ -197,9 +197,9 @@ static int check_bounds(const struct store_line *line, size_t table_bytes, struc
 				    MF_KV_TABLE_MAX_BYTES);
 	if (!line->record.key_bytes || line->record.key_bytes > MF_KV_KEY_MAX_BYTES)
 		return mf_error_set(err, -EINVAL, "a key has 1 to %u bytes", MF_KV_KEY_MAX_BYTES);
-	if (line->record.value_bytes > MF_KV_PART_MAX_BYTES)
+	if (line->record.value_bytes > MF_KV_VALUE_MAX_BYTES)
 		return mf_error_set(err, -EINVAL, "a value has at most %u bytes",
-				    MF_KV_PART_MAX_BYTES);
+				    MF_KV_VALUE_MAX_BYTES);
 	return 0;
 }
 

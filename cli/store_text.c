@@ -87,6 +87,15 @@ int store_load_open(struct store_job *job, struct mf_error *err)
 	return text ? 0 : mf_error_set(err, -ENOMEM, "not enough memory");
 }
 
+static int explain_line(struct load *load, int code, struct mf_error *err)
+{
+	struct mf_error why = {0};
+
+	store_explain(load->job, code, &why);
+	return mf_error_set(err, code, "%s:%lu: from this line on nothing is loaded: %s",
+			    text_file.name, load->first, why.text);
+}
+
 /* All records of the block, or none. */
 static int give(struct load *load, struct mf_error *err)
 {
@@ -96,16 +105,23 @@ static int give(struct load *load, struct mf_error *err)
 		return 0;
 	for (unsigned int i = 0; i < AGAIN_MAX && (!i || ret == -EAGAIN); i++)
 		ret = store_call(load->job, MF_ADMIN_PUT, load->block.bytes, load->block.used);
-	if (ret) {
-		struct mf_error why = {0};
-
-		store_explain(load->job, ret, &why);
-		return mf_error_set(err, ret, "%s:%lu: from this line on nothing is loaded: %s",
-				    text_file.name, load->first, why.text);
-	}
+	if (ret)
+		return explain_line(load, ret, err);
 	load->records += load->block.records;
 	store_block_clear(&load->block);
 	return 0;
+}
+
+static int load_large(struct load *load, const struct store_record *record, struct mf_error *err)
+{
+	int ret = give(load, err);
+
+	if (ret)
+		return ret;
+	load->first = load->line;
+	ret = store_put_large(load->job, record);
+	load->records += !ret;
+	return ret ? explain_line(load, ret, err) : 0;
 }
 
 static int load_record(struct load *load, const struct store_record *record, struct mf_error *err)
@@ -135,7 +151,8 @@ static int load_line(struct load *load, const char *line, size_t bytes, struct m
 		return mf_error_set(err, ret, "%s:%lu: %s; what is before it is loaded",
 				    text_file.name, load->line, why.text);
 	}
-	ret = load_record(load, &parsed.record, err);
+	ret = store_is_large(&parsed.record) ? load_large(load, &parsed.record, err)
+					     : load_record(load, &parsed.record, err);
 	store_json_finish(&parsed);
 	return ret;
 }

@@ -187,6 +187,28 @@ static int tables(struct mf_storage_call *call)
 
 /* ---- blocks ---- */
 
+static int take_part(struct kv_block *block)
+{
+	if (block->records != 1 || block->rest.bytes < sizeof(block->part))
+		return -EINVAL;
+	memcpy(&block->part, block->rest.data, sizeof(block->part));
+	block->rest.data = (const uint8_t *)block->rest.data + sizeof(block->part);
+	block->rest.bytes -= sizeof(block->part);
+	return block->part.bytes > sizeof(struct kv_record) + MF_KV_VALUE_MAX_BYTES ||
+			       block->part.offset >= block->part.bytes
+		       ? -EINVAL
+		       : 0;
+}
+
+/* A record's bytes, or a part's. */
+static bool can_be(const struct kv_block *block, size_t bytes)
+{
+	if (block->is_part)
+		return bytes && bytes <= MF_ADMIN_RECORD_MAX_BYTES &&
+		       bytes <= block->part.bytes - block->part.offset;
+	return bytes >= sizeof(struct kv_record) && bytes <= MF_ADMIN_RECORD_MAX_BYTES;
+}
+
 int kv_block_open(struct kv_block *block, const void *payload, size_t bytes)
 {
 	struct mf_abi_admin_block head;
@@ -202,7 +224,8 @@ int kv_block_open(struct kv_block *block, const void *payload, size_t bytes)
 	block->records = head.records;
 	block->rest =
 		(struct kv_bytes){name + head.table_bytes, bytes - sizeof(head) - head.table_bytes};
-	return 0;
+	block->is_part = head.flags == MF_ADMIN_PART;
+	return block->is_part ? take_part(block) : head.flags ? -EINVAL : 0;
 }
 
 int kv_block_next(struct kv_block *block, struct kv_bytes *key, struct kv_bytes *record)
@@ -216,8 +239,7 @@ int kv_block_next(struct kv_block *block, struct kv_bytes *key, struct kv_bytes 
 		return -EINVAL;
 	memcpy(&entry, at, sizeof(entry));
 	if (!entry.key_bytes || entry.key_bytes > MF_KV_KEY_MAX_BYTES ||
-	    entry.value_bytes < sizeof(struct kv_record) ||
-	    entry.value_bytes > MF_ADMIN_RECORD_MAX_BYTES ||
+	    !can_be(block, entry.value_bytes) ||
 	    block->rest.bytes - sizeof(entry) < (size_t)entry.key_bytes + entry.value_bytes)
 		return -EINVAL;
 	at += sizeof(entry);
@@ -231,6 +253,66 @@ int kv_block_next(struct kv_block *block, struct kv_bytes *key, struct kv_bytes 
 
 /* ---- writing ---- */
 
+/* A large record that comes in parts; one at a time. */
+static struct {
+	struct kv_name name;
+	uint8_t *bytes; /* NULL: none */
+	uint64_t room;
+	uint64_t have;
+} large;
+
+static void drop_large(void)
+{
+	free(large.bytes);
+	large.bytes = NULL;
+}
+
+static int begin_large(const struct kv_block *block, const struct kv_name *name)
+{
+	drop_large();
+	large.bytes = malloc(block->part.bytes);
+	large.room = block->part.bytes;
+	large.have = 0;
+	large.name = *name;
+	return large.bytes ? 0 : -ENOMEM;
+}
+
+static int put_large(const struct kv_block *block, struct kv_bytes key, struct kv_txn *txn)
+{
+	struct kv_value value;
+	int ret = -EINVAL;
+
+	if (large.room >= sizeof(struct kv_record)) {
+		kv_value_of((struct kv_bytes){large.bytes, large.room}, 0, &value);
+		ret = kv_put(txn, block->table, key, &value);
+	}
+	drop_large();
+	return ret;
+}
+
+/* It is put with the last part. */
+static int put_part(struct kv_block *block, struct kv_txn *txn)
+{
+	struct kv_bytes part;
+	struct kv_bytes key;
+	struct kv_name name;
+	int ret = kv_block_next(block, &key, &part) == 1 && !block->rest.bytes ? 0 : -EINVAL;
+
+	if (ret)
+		return ret;
+	kv_name_set(&name, block->table, key);
+	if (!block->part.offset)
+		ret = begin_large(block, &name);
+	if (ret)
+		return ret;
+	if (!large.bytes || block->part.offset != large.have || block->part.bytes != large.room ||
+	    !kv_same(kv_name_all(&name), kv_name_all(&large.name)))
+		return -ESTALE;
+	memcpy(large.bytes + large.have, part.data, part.bytes);
+	large.have += part.bytes;
+	return large.have == large.room ? put_large(block, key, txn) : 0;
+}
+
 static int put(struct mf_storage_call *call, struct kv_txn *txn)
 {
 	struct kv_bytes record;
@@ -242,8 +324,8 @@ static int put(struct mf_storage_call *call, struct kv_txn *txn)
 	if (!kv_admin_may(call))
 		return -EPERM;
 	ret = kv_block_open(&block, call->in, call->in_bytes);
-	if (ret)
-		return ret;
+	if (ret || block.is_part)
+		return ret ? ret : put_part(&block, txn);
 	while ((ret = kv_block_next(&block, &key, &record)) > 0) {
 		kv_value_of(record, 0, &value);
 		ret = kv_put(txn, block.table, key, &value);

@@ -28,12 +28,15 @@ void kv_admin_turn(void);
 struct kv_block {
 	char table[MF_KV_TABLE_MAX_BYTES + 1];
 	uint32_t records;
+	bool is_part;
+	struct mf_abi_admin_part part; /* with is_part */
 	struct kv_bytes rest;
 };
 
 /* What the caller says is checked before it is believed. -EINVAL. */
 int kv_block_open(struct kv_block *block, const void *payload, size_t bytes);
 /* 1: a record; 0: that was all; -EINVAL. */
+/* Of a part the record is that part, not empty, and within the whole. */
 int kv_block_next(struct kv_block *block, struct kv_bytes *key, struct kv_bytes *record);
 
 /* ---- the parts ---- */

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 
 #define SNAPSHOTS_MAX 4u
+#define LARGE_BYTES   MF_ADMIN_RECORD_MAX_BYTES /* larger records go in parts */
+#define PART_BYTES    (1u << 20)
 #define BLOCK_BYTES   (256u << 10) /* a block is closed behind them; one record may have more */
 
 struct held {
@@ -21,8 +23,9 @@ struct held {
 	MDB_cursor *names;
 	MDB_cursor *records; /* of `table`; NULL: none is begun */
 	char table[MF_KV_TABLE_MAX_BYTES + 1];
-	bool fresh; /* no block of it was given */
-	bool more;  /* the cursor is at a record that was not given */
+	bool fresh;     /* no block of it was given */
+	bool more;      /* the cursor is at a record that was not given */
+	uint64_t given; /* bytes of that record, in parts */
 	uint64_t opened_ns;
 	uint64_t used_ns;
 };
@@ -187,8 +190,40 @@ static int give_record(struct mf_storage_call *call, const MDB_val *key, const M
 	return kv_give(call, value->mv_data, value->mv_size);
 }
 
-static int give_records(struct mf_storage_call *call, struct held *held, uint32_t *records)
+/* The next part of a large record, alone in its block. */
+static int give_part(struct mf_storage_call *call, struct held *held, const MDB_val *key,
+		     const MDB_val *value)
 {
+	struct mf_abi_admin_part part = {held->given, value->mv_size};
+	size_t left = value->mv_size - held->given;
+	MDB_val piece = {left < PART_BYTES ? left : PART_BYTES,
+			 (uint8_t *)value->mv_data + held->given};
+	MDB_val skipped;
+	MDB_val name = *key;
+	int code = kv_give(call, &part, sizeof(part));
+
+	if (!code)
+		code = give_record(call, key, &piece);
+	if (code)
+		return code;
+	held->given += piece.mv_size;
+	if (held->given < value->mv_size)
+		return 0;
+	held->given = 0;
+	code = mdb_cursor_get(held->records, &name, &skipped, MDB_NEXT);
+	held->more = !code;
+	return code == MDB_NOTFOUND ? 0 : kv_errno_of(code);
+}
+
+static bool is_large(const MDB_val *value)
+{
+	return value->mv_size > LARGE_BYTES;
+}
+
+static int give_records(struct mf_storage_call *call, struct held *held,
+			struct mf_abi_admin_block *head)
+{
+	uint32_t *records = &head->records;
 	MDB_val value;
 	MDB_val key;
 	int code = mdb_cursor_get(held->records, &key, &value, MDB_GET_CURRENT);
@@ -196,11 +231,15 @@ static int give_records(struct mf_storage_call *call, struct held *held, uint32_
 	for (*records = 0; !code; ++*records) {
 		size_t bytes = sizeof(struct mf_abi_kv_entry) + key.mv_size + value.mv_size;
 
-		if (key.mv_size > MF_KV_KEY_MAX_BYTES || value.mv_size < sizeof(struct kv_record) ||
-		    value.mv_size > MF_ADMIN_RECORD_MAX_BYTES)
+		if (key.mv_size > MF_KV_KEY_MAX_BYTES || value.mv_size < sizeof(struct kv_record))
 			return -EIO;
-		if (*records && call->out_bytes + bytes > BLOCK_BYTES)
+		if (*records && (is_large(&value) || call->out_bytes + bytes > BLOCK_BYTES))
 			return 0;
+		if (is_large(&value)) {
+			head->flags = MF_ADMIN_PART;
+			head->records = 1;
+			return give_part(call, held, &key, &value);
+		}
 		code = give_record(call, &key, &value);
 		if (!code)
 			code = mdb_cursor_get(held->records, &key, &value, MDB_NEXT);
@@ -217,7 +256,7 @@ static int give_block(struct mf_storage_call *call, struct held *held)
 	if (!ret)
 		ret = kv_give(call, held->table, head.table_bytes);
 	if (!ret && held->more)
-		ret = give_records(call, held, &head.records);
+		ret = give_records(call, held, &head);
 	memcpy(call->out, &head, sizeof(head));
 	held->fresh = false;
 	return ret;

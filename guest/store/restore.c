@@ -44,6 +44,78 @@ static int put_block(MDB_txn *txn, struct kv_block *block)
 	return code ? code : got ? EINVAL : 0;
 }
 
+/* A large record under way: its place in the file's memory is made with its first part. */
+static struct {
+	MDB_txn *txn; /* NULL: none */
+	struct kv_name name;
+	uint8_t *bytes;
+	uint64_t room;
+	uint64_t have;
+} large;
+
+static void drop_large(void)
+{
+	if (large.txn)
+		mdb_txn_abort(large.txn);
+	large.txn = NULL;
+}
+
+/* An LMDB code. */
+static int begin_large(const struct kv_block *block, struct kv_bytes key)
+{
+	MDB_val name = {key.bytes, (void *)key.data};
+	MDB_val value = {block->part.bytes, NULL};
+	MDB_dbi dbi;
+	int code = mdb_txn_begin(env, NULL, 0, &large.txn);
+
+	if (code)
+		large.txn = NULL;
+	if (!code)
+		code = mdb_dbi_open(large.txn, block->table, MDB_CREATE, &dbi);
+	if (!code)
+		code = mdb_put(large.txn, dbi, &name, &value, MDB_APPEND | MDB_RESERVE);
+	large.bytes = value.mv_data;
+	large.room = value.mv_size;
+	large.have = 0;
+	if (code)
+		drop_large();
+	return code;
+}
+
+static int end_large(void)
+{
+	int code = mdb_txn_commit(large.txn);
+
+	large.txn = NULL;
+	return code;
+}
+
+/* An LMDB code, or EINVAL. */
+static int put_part(struct kv_block *block)
+{
+	struct kv_bytes part;
+	struct kv_bytes key;
+	struct kv_name name;
+	int code = 0;
+
+	if (kv_block_next(block, &key, &part) != 1 || block->rest.bytes)
+		return EINVAL;
+	kv_name_set(&name, block->table, key);
+	if (!block->part.offset) {
+		drop_large();
+		code = begin_large(block, key);
+		large.name = name;
+	}
+	if (code)
+		return code;
+	if (!large.txn || block->part.offset != large.have || block->part.bytes != large.room ||
+	    !kv_same(kv_name_all(&name), kv_name_all(&large.name)))
+		return EINVAL;
+	memcpy(large.bytes + large.have, part.data, part.bytes);
+	large.have += part.bytes;
+	return large.have == large.room ? end_large() : 0;
+}
+
 static int put(struct mf_storage_call *call)
 {
 	struct kv_block block;
@@ -55,6 +127,12 @@ static int put(struct mf_storage_call *call)
 		return ret;
 	if (!env)
 		return -ESTALE;
+	if (block.is_part) {
+		code = put_part(&block);
+		return code == MDB_KEYEXIST ? -EILSEQ : kv_errno_of(code);
+	}
+	if (large.txn)
+		return -EINVAL;
 	code = mdb_txn_begin(env, NULL, 0, &txn);
 	if (code)
 		return kv_errno_of(code);
@@ -124,6 +202,8 @@ static int finish(struct mf_storage_call *call)
 	memcpy(&from, call->in, sizeof(from));
 	if (!env)
 		return -ESTALE;
+	if (large.txn)
+		return -EINVAL;
 	if (!from.format || from.format > KV_FORMAT)
 		return -EPROTO;
 	ret = kv_errno_of(write_head(&from));

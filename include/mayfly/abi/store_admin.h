@@ -89,15 +89,26 @@ MF_ABI_ASSERT(sizeof(struct mf_abi_admin_snapshot) == 32, "ABI");
 struct mf_abi_admin_block {
 	uint32_t records;
 	uint16_t table_bytes;
-	uint16_t reserved;
+	uint16_t flags; /* MF_ADMIN_PART */
 };
 MF_ABI_ASSERT(sizeof(struct mf_abi_admin_block) == 8, "ABI");
 
-/* A record is a value with eight bytes before it. */
+/* A large record's parts are blocks of their own, one behind the other, with one "record" each: the
+ * table's name is followed by a struct mf_abi_admin_part. */
+#define MF_ADMIN_PART 1u
+
+struct mf_abi_admin_part {
+	uint64_t offset;
+	uint64_t bytes; /* of the whole record */
+};
+MF_ABI_ASSERT(sizeof(struct mf_abi_admin_part) == 16, "ABI");
+
+/* A record is a value with eight bytes before it. What is larger goes in parts. */
 #define MF_ADMIN_RECORD_MAX_BYTES (8u + MF_KV_PART_MAX_BYTES)
-#define MF_ADMIN_BLOCK_MAX_BYTES                                     \
-	(sizeof(struct mf_abi_admin_block) + MF_KV_TABLE_MAX_BYTES + \
-	 sizeof(struct mf_abi_kv_entry) + MF_KV_KEY_MAX_BYTES + MF_ADMIN_RECORD_MAX_BYTES)
+#define MF_ADMIN_BLOCK_MAX_BYTES                                                        \
+	(sizeof(struct mf_abi_admin_block) + sizeof(struct mf_abi_admin_part) +         \
+	 MF_KV_TABLE_MAX_BYTES + sizeof(struct mf_abi_kv_entry) + MF_KV_KEY_MAX_BYTES + \
+	 MF_ADMIN_RECORD_MAX_BYTES)
 
 struct mf_abi_admin_check {
 	uint64_t pages;    /* looked at so far */
