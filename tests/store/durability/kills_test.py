@@ -206,8 +206,15 @@ class Kills:
             found[table.decode(), key.decode()] = value
         return found
 
+    def check_store(self):
+        """Every page and record, by the command."""
+        done = subprocess.run([MAYFLY, "store", "check", self.engine.store], capture_output=True, timeout=120 * SLOWER)
+        if done.returncode:
+            self.lost.append(f"mayfly store check: {done.returncode}: {(done.stdout + done.stderr).decode(errors='replace')[:500]}")
+
     def compare(self):
         """The file against what the clients know; every client rests and the engine is dead."""
+        self.check_store()
         found, self.checks = self.read_store(), self.checks + 1
         for writer in self.writers:
             for where, record in writer.records.items():

@@ -72,6 +72,18 @@ static void end(struct recorder *recorder, size_t of, bool error)
 	pthread_mutex_unlock(&recorder->log.lock);
 }
 
+static void log_sync(struct recorder *recorder, int fd)
+{
+	end(recorder, begin(recorder, fd, (struct event){.kind = EVENT_SYNC}), false);
+}
+
+static void pay_sync(struct recorder *recorder)
+{
+	if (recorder->owed_fd >= 0)
+		log_sync(recorder, recorder->owed_fd);
+	recorder->owed_fd = -1;
+}
+
 static ssize_t record_write(void *cookie, int fd, const struct iovec *pieces, int count,
 			    uint64_t offset, int rwf_flags, bool durable)
 {
@@ -98,6 +110,8 @@ static ssize_t record_write(void *cookie, int fd, const struct iovec *pieces, in
 	if (failed)
 		recorder->failed = number;
 	end(recorder, number, failed);
+	if (durable)
+		pay_sync(recorder);
 	return failed ? -EIO : got;
 }
 
@@ -117,19 +131,21 @@ static int record_sync(void *cookie, int fd, bool data_only)
 	struct recorder *recorder = cookie;
 	unsigned int every = recorder->fault.skip_every;
 
-	(void)data_only;
 	recorder->syncs++;
 	if (every && recorder->syncs % every == 0)
 		return 0;
 	if (recorder->syncs == recorder->fault.fail_sync)
 		return -EIO;
-	end(recorder, begin(recorder, fd, (struct event){.kind = EVENT_SYNC}), false);
+	if (recorder->fault.head_first && data_only)
+		recorder->owed_fd = fd;
+	else
+		log_sync(recorder, fd);
 	return 0;
 }
 
 void recorder_init(struct recorder *recorder, const struct fault *fault)
 {
-	*recorder = (struct recorder){.fault = *fault};
+	*recorder = (struct recorder){.fault = *fault, .owed_fd = -1};
 	recorder->door =
 		(struct mf_file_door){record_write, record_truncate, record_sync, recorder};
 	log_init(&recorder->log);

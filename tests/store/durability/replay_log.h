@@ -47,6 +47,7 @@ struct log {
 struct fault {
 	unsigned int skip_every;   /* of the syncs: 1 all, 3 every third; 0 none */
 	bool durable_is_plain;     /* a durable write is not */
+	bool head_first;           /* a sync is only done behind the next durable write */
 	unsigned int fail_sync;    /* this one, once, is an error of the disk; 0 none */
 	unsigned int fail_durable; /* the same of a durable write, after its bytes were written */
 };
@@ -58,6 +59,7 @@ struct recorder {
 	struct log log;
 	struct fault fault;
 	unsigned int syncs;
+	int owed_fd; /* of a sync that is still to be done; -1 none */
 	unsigned int durable_writes;
 	size_t failed; /* the event of the durable write that failed; 0 none */
 	void (*look)(

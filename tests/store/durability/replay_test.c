@@ -420,6 +420,11 @@ static bool a_door_that_makes_durable_writes_plain_is_found(void)
 	return is_found((struct fault){.durable_is_plain = true});
 }
 
+static bool a_door_that_writes_the_head_before_its_pages_is_found(void)
+{
+	return is_found((struct fault){.head_first = true});
+}
+
 /* ---- a disk that says so ---- */
 
 /* The group whose commit failed is not there, nobody was told otherwise, and the store goes on. */
@@ -481,6 +486,7 @@ static const struct {
 	CLAIM(a_door_that_skips_all_syncs_is_found),
 	CLAIM(a_door_that_skips_every_hundredth_sync_is_found),
 	CLAIM(a_door_that_makes_durable_writes_plain_is_found),
+	CLAIM(a_door_that_writes_the_head_before_its_pages_is_found),
 	CLAIM(a_sync_that_fails_takes_its_group_back),
 	CLAIM(a_durable_write_that_fails_takes_its_group_back),
 };
