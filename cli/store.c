@@ -64,8 +64,8 @@ int store_explain(const struct store_job *job, int code, struct mf_error *err)
 				    job->folder);
 	case -ESTALE:
 		return mf_error_set(err, code,
-				    "the snapshot was held for too long and was given up; try "
-				    "again");
+				    "it was held for too long and was given up, or the folder is "
+				    "another engine's by now; try again");
 	case -EPROTONOSUPPORT:
 		return mf_error_set(err, code,
 				    "the store %s is of a newer format than this mayfly knows; use "

@@ -129,31 +129,9 @@ static int do_get(struct shell *shell)
 	return 0;
 }
 
-/* A record with an end goes by the function that knows of ends. */
-static int put_until(struct shell *shell, const void *value, size_t bytes, long long seconds)
+static uint64_t in_seconds(long long seconds)
 {
-	const struct store_word *table = &shell->words.at[1];
-	const struct store_word *key = &shell->words.at[2];
-	struct store_record record = {.table = table->data,
-				      .key = (const uint8_t *)key->data,
-				      .key_bytes = key->bytes,
-				      .value = value,
-				      .value_bytes = bytes};
-	struct store_block block;
-	int ret;
-
-	if (!table->bytes || table->bytes > MF_KV_TABLE_MAX_BYTES || !key->bytes ||
-	    key->bytes > MF_KV_KEY_MAX_BYTES || bytes > MF_KV_PART_MAX_BYTES ||
-	    strlen(table->data) != table->bytes)
-		return -EINVAL;
-	if (seconds)
-		record.expires_ms = time_ms() + (uint64_t)seconds * 1000;
-	if (store_block_init(&block))
-		return -ENOMEM;
-	store_block_add(&block, &record);
-	ret = store_call(shell->job, MF_ADMIN_PUT, block.bytes, block.used);
-	store_block_finish(&block);
-	return ret;
+	return seconds ? time_ms() + (uint64_t)seconds * 1000 : 0;
 }
 
 static int do_put(struct shell *shell)
@@ -163,7 +141,8 @@ static int do_put(struct shell *shell)
 
 	if (parse_number(shell, 4, 0, 1, &seconds))
 		return -EINVAL;
-	return fail(shell, put_until(shell, value->data, value->bytes, seconds));
+	return fail(shell,
+		    kv_call(shell, MF_KV_PUT, value->data, value->bytes, in_seconds(seconds)));
 }
 
 static int do_delete(struct shell *shell)
@@ -192,23 +171,10 @@ static int do_incr(struct shell *shell)
 static int do_expire(struct shell *shell)
 {
 	long long seconds;
-	uint8_t *copy;
-	size_t bytes;
-	int ret;
 
 	if (parse_number(shell, 3, 0, 0, &seconds))
 		return -EINVAL;
-	ret = kv_call(shell, MF_KV_GET, NULL, 0, 0);
-	if (ret)
-		return fail(shell, ret);
-	bytes = shell->job->reply_bytes;
-	copy = malloc(bytes + 1);
-	if (!copy)
-		return fail(shell, -ENOMEM);
-	memcpy(copy, shell->job->reply, bytes);
-	ret = put_until(shell, copy, bytes, seconds);
-	free(copy);
-	return fail(shell, ret);
+	return fail(shell, kv_call(shell, MF_KV_EXPIRE, NULL, 0, in_seconds(seconds)));
 }
 
 /* One reply of records; how many, and the last one's key. Negative: it is none. */

@@ -56,6 +56,7 @@ struct kv_check {
 	struct kv_disk_db roots[2]; /* LMDB's own two tables: free pages, names */
 	uint64_t txn_id;
 	uint64_t format; /* 0: not found yet */
+	bool is_mixed;   /* an upgrade is not finished */
 
 	/* the table under way */
 	unsigned int table;    /* 0: free pages, 1: names, 2..: tables[table - 2] */

@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define FORMAT_KEY "format"
+#define FORMAT_KEY  "format"
+#define UPGRADE_KEY "upgrade" /* some records are of the format before */
 
 static struct kv_check_level *level_of(struct kv_check *check)
 {
@@ -293,6 +294,24 @@ static void take_table(struct kv_check *check, const struct kv_check_level *leve
 	check->table_count++;
 }
 
+static bool is_named(const struct node *node, const char *name)
+{
+	return node->head.key_bytes == strlen(name) && !memcmp(node->key, name, strlen(name));
+}
+
+/* Of the store's own table. */
+static void take_own(struct kv_check *check, const struct node *node, uint64_t first,
+		     const char *table)
+{
+	uint64_t word;
+
+	if (strcmp(table, KV_CHECK_OWN))
+		return;
+	if (is_named(node, FORMAT_KEY) && peek(check, node, first, &word, sizeof(word)))
+		check->format = word;
+	check->is_mixed |= is_named(node, UPGRADE_KEY);
+}
+
 static void take_record(struct kv_check *check, const struct kv_check_level *level,
 			const struct node *node, uint64_t first)
 {
@@ -304,13 +323,10 @@ static void take_record(struct kv_check *check, const struct kv_check_level *lev
 		return;
 	}
 	if (name[0] == '.') {
-		if (!strcmp(name, KV_CHECK_OWN) && node->head.key_bytes == strlen(FORMAT_KEY) &&
-		    !memcmp(node->key, FORMAT_KEY, strlen(FORMAT_KEY)) &&
-		    peek(check, node, first, &word, sizeof(word)))
-			check->format = word;
+		take_own(check, node, first, name);
 		return;
 	}
-	if (check->format < 2)
+	if (check->format < 2 || check->is_mixed)
 		return; /* the first format's values have no head */
 	if (!peek(check, node, first, &word, sizeof(word)) ||
 	    node->value_bytes > sizeof(word) + MF_KV_VALUE_MAX_BYTES)

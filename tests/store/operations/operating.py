@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """mayfly store over folders, and its socket spoken to by hand. Used by the tests of this folder."""
 import base64
+import ctypes
 import json
 import os
 import random
@@ -111,3 +112,23 @@ class Line:
 
     def close(self):
         self.socket.close()
+
+
+def lmdb_put(folder, *records):
+    """(table, key, value) by the library itself, in one transaction."""
+    class Val(ctypes.Structure):
+        _fields_ = [("size", ctypes.c_size_t), ("data", ctypes.c_char_p)]
+    lib, env, txn, dbi = ctypes.CDLL("liblmdb.so.0"), ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_uint()
+
+    def do_call(name, *args):
+        code = getattr(lib, name)(*args)
+        check(not code, f"{name}: {code}")
+    do_call("mdb_env_create", ctypes.byref(env))
+    do_call("mdb_env_set_maxdbs", env, 10)
+    do_call("mdb_env_open", env, folder.encode(), 0x400000, 0o600)  # MDB_NOLOCK
+    do_call("mdb_txn_begin", env, None, 0, ctypes.byref(txn))
+    for table, key, value in records:
+        do_call("mdb_dbi_open", txn, table, 0x40000, ctypes.byref(dbi))  # MDB_CREATE
+        do_call("mdb_put", txn, dbi, ctypes.byref(Val(len(key), key)), ctypes.byref(Val(len(value), value)), 0)
+    do_call("mdb_txn_commit", txn)
+    lib.mdb_env_close(env)

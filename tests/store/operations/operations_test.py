@@ -12,7 +12,7 @@ import tempfile
 import threading
 
 from operating import (CHECK_STEP, CLOSE, COMPACT, LONG, MAYFLY, OPEN, PUT, READ, RESTORE_PUT, SEED, STAT, TABLES, Line, StoreServer, call, check,
-                       claim, content, do, fail, figures, get, is_clean, line_of, made, main, matches, put, random_lines, refuses, run, same,
+                       claim, content, do, fail, figures, get, is_clean, line_of, lmdb_put, made, main, matches, put, random_lines, refuses, run, same,
                        store_folder)
 from mayfly import GROUP, as_nobody
 from storing import command, wait_until
@@ -345,6 +345,30 @@ def compaction_gives_free_pages_back_and_nothing_else():
             same(server.stop(), 0, "exit status")
         same(sorted(os.listdir(f"{folder}.served")), ["data.mdb"], "what is left")
         subprocess.run(["rm", "-r", f"{folder}.served"], check=True)
+
+
+# ---- formats
+
+@claim
+def older_formats_are_told_and_brought_up_and_newer_ones_are_refused():
+    def number(n):
+        return struct.pack("<Q", n)
+    records = [(b"t", b"key %03d" % i, b"v" * (i * 50)) for i in range(100)]
+    with store_folder() as folder:
+        os.mkdir(folder)
+        lmdb_put(folder, (b".mayfly", b"format", number(1)), (b".mayfly", b"epoch", number(7)), *records)
+        told = json.loads(run("check", folder, "--json").out)
+        same((told["format"], told["faults"], told["records"]), (1, 0, 100), "check of the first format")
+        same(figures(folder)["format"], 2, "the format after it was opened")
+        same(content(folder), b"".join(line_of(*record) for record in records), "its records")
+        told = json.loads(run("check", folder, "--json").out)
+        same((told["format"], told["faults"], told["records"]), (2, 0, 100), "check of the second format")
+        lmdb_put(folder, (b".mayfly", b"format", number(3)))
+        refuses("newer format than this mayfly knows", "check", folder, status=2)
+        for words in (("stat", folder), ("dump", folder), ("backup", folder, "-"), ("shell", folder), ("load", folder)):
+            done = run(*words, status=125)
+            matches("the store has format 3, this version knows 1 to 2 only", done.err, words[0])
+            same(done.out, b"", f"{words[0]}: output")
 
 
 # ---- text
