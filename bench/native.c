@@ -189,8 +189,9 @@ static int count(const struct job *job, const char *path, struct bench_report *r
 		return -1;
 	if (!mf_program_exec(&program, &process, &err)) {
 		const struct mf_kvm_vm *kvm = &process.vm.kvm;
+		const struct mf_program_run how = {.watch = mf_watchdog_worker(dog, 0)};
 
-		mf_program_drive(&process, mf_watchdog_worker(dog, 0), 0, NULL, &exit);
+		mf_program_drive(&process, &how, NULL, &exit);
 		bench_count(report, "user_exits", (double)kvm->user_exits);
 		bench_count(report, "page_faults",
 			    (double)mf_kvm_vm_stat(kvm, kvm->kvm->stat_pf_taken));

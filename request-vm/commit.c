@@ -23,6 +23,7 @@ static void renew(struct mf_slot *slot)
 	struct mf_peer *peer = peer_of(slot);
 
 	peer->renew(peer, slot->waiter.channel, !mf_exchange_lasts(&slot->exchange));
+	mf_streams_renew(&slot->streams);
 }
 
 void mf_slot_drop(struct mf_slot *slot)
@@ -38,8 +39,9 @@ bool mf_slot_wants_commit(struct mf_slot *slot, enum mf_commit commit, int statu
 {
 	struct mf_peer *peer = peer_of(slot);
 
+	/* Commands that were sent and not answered yet may write. */
 	if (!peer || slot->pool->settings.private_store ||
-	    !peer->is_pending(peer, slot->waiter.channel))
+	    (!peer->is_pending(peer, slot->waiter.channel) && !mf_streams_wait(&slot->streams)))
 		return false;
 	if (status >= 500) {
 		mf_slot_drop(slot);

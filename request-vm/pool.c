@@ -195,6 +195,12 @@ static void wake_waiter(struct mf_waiter *waiter)
 	mf_pool_wake_later((struct mf_slot *)((char *)waiter - offsetof(struct mf_slot, waiter)));
 }
 
+static void wake_streams(struct mf_waiter *waiter)
+{
+	mf_pool_wake_later(
+		(struct mf_slot *)((char *)waiter - offsetof(struct mf_slot, streams.waiter)));
+}
+
 /* A wait is over, or the last handle of a slot has closed. */
 void mf_pool_wake(struct mf_slot *slot)
 {
@@ -608,6 +614,7 @@ static void init_slot(struct mf_pool *pool, unsigned int i, const struct mf_read
 	slot->pool = pool;
 	slot->waiter =
 		(struct mf_waiter){.wake = wake_waiter, .channel = pool->settings.first_vm + i};
+	mf_streams_init(&slot->streams, pool->settings.peer, slot->waiter.channel, wake_streams);
 	slot->image_ready = *ready;
 	slot->output.meter = &pool->meter;
 	snprintf(slot->output.tag, sizeof(slot->output.tag), "vm %u", pool->settings.first_vm + i);

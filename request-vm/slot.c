@@ -57,9 +57,11 @@ static void hold(struct mf_slot *slot, struct mf_front_request *front)
 	if (front->lasting) {
 		slot->unbound = true;
 		peer->renew(peer, slot->waiter.channel, false);
+		mf_streams_renew(&slot->streams);
 		return;
 	}
-	front->holds = peer->is_pending(peer, slot->waiter.channel);
+	front->holds = peer->is_pending(peer, slot->waiter.channel) ||
+		       mf_streams_wait(&slot->streams);
 }
 
 /* Bytes over the connection; who records the request is told what it has cost so far. */
@@ -73,6 +75,12 @@ static bool move(struct mf_slot *slot)
 		front->exits = slot->process.vm.kvm.user_exits - slot->exits_before;
 	}
 	return mf_exchange_move(&slot->exchange, &slot->process);
+}
+
+/* Between the program and the store. True: the program may go on with something. */
+static bool move_streams(struct mf_slot *slot)
+{
+	return mf_streams_move(&slot->streams, &slot->process, slot->pool->watch);
 }
 
 /* Of a tunnel the front door says how long it may last. */
@@ -257,6 +265,7 @@ void mf_slot_end(struct mf_slot *slot, enum mf_outcome outcome,
 	struct mf_job *next = lose_lease(slot);
 
 	close_parking(slot);
+	mf_streams_end(&slot->streams);
 	if (!slot->kept)
 		account(slot);
 	set_kept(slot, false);
@@ -486,7 +495,8 @@ void mf_slot_release(struct mf_slot *slot)
 
 void mf_slot_go_on(struct mf_slot *slot)
 {
-	if (slot->state == MF_SLOT_PARKED && slot->at_channel)
+	if (slot->state == MF_SLOT_PARKED && !slot->fetch &&
+	    (slot->at_channel || mf_streams_wait(&slot->streams)))
 		on_wait_over(slot);
 }
 
@@ -671,10 +681,12 @@ static void on_kick(struct mf_slot *slot, uint32_t kicks)
  * the request. True: run on. */
 static bool on_wait(struct mf_slot *slot, const struct mf_exit *exit)
 {
+	if (move_streams(slot))
+		return true;
 	if (mf_slot_listens(slot) && !slot->answered) {
 		if (move(slot) || slot->exchange.state != MF_EXCHANGE_RUNS)
 			return on_connection(slot);
-	} else if (mf_slot_listens(slot)) {
+	} else if (mf_slot_listens(slot) && !mf_streams_wait(&slot->streams)) {
 		if (faulted_enough(slot) && over_memory(slot)) {
 			end_at_limit(slot);
 			return false;
@@ -725,6 +737,8 @@ static bool on_end(struct mf_slot *slot, const struct mf_exit *exit)
 {
 	char text[224];
 
+	if (exit->kind == MF_EXIT_EXITED)
+		move_streams(slot);
 	if (exit->kind == MF_EXIT_EXITED && mf_slot_listens(slot) && !slot->answered &&
 	    last_words(slot))
 		return true;
@@ -767,7 +781,9 @@ static bool on_exit_of(struct mf_slot *slot, const struct mf_exit *exit)
 	case MF_EXIT_WAIT:
 		return on_wait(slot, exit);
 	case MF_EXIT_CONNECTION:
-		return on_news(slot, exit);
+		if (exit->news & MF_NEWS_STORE)
+			move_streams(slot);
+		return !(exit->news & MF_NEWS_CLIENT) || on_news(slot, exit);
 	case MF_EXIT_FETCH:
 		return fetch(slot, exit);
 	case MF_EXIT_CHANNEL_WAIT:
@@ -797,6 +813,7 @@ void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
 
 	if (!may_go_on(slot))
 		return;
+	move_streams(slot);
 	if (slot->exchange.front && (!on_connection(slot) || !may_go_on(slot)))
 		return;
 	limits.deadline_ns = slot->deadline_ns;

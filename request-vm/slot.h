@@ -8,6 +8,7 @@
 #include "request-vm/output.h"
 #include "request-vm/pool.h"
 #include "request-vm/standing.h"
+#include "request-vm/streams.h"
 
 enum mf_slot_state {
 	MF_SLOT_EMPTY,    /* no VM: to be forked */
@@ -68,11 +69,12 @@ struct mf_slot {
 	unsigned int handles; /* open or closing */
 	bool polling;
 	bool timing;
-	struct mf_fetch *fetch;  /* parked until this is over; NULL: none */
-	bool at_channel;         /* parked there */
-	struct mf_waiter waiter; /* at its channel */
-	struct mf_slot *woken;   /* in the pool's list of those */
-	bool is_woken;           /* in that list; under the pool's lock */
+	struct mf_fetch *fetch;    /* parked until this is over; NULL: none */
+	bool at_channel;           /* parked there */
+	struct mf_waiter waiter;   /* at its channel */
+	struct mf_streams streams; /* its connections to the store */
+	struct mf_slot *woken;     /* in the pool's list of those */
+	bool is_woken;             /* in that list; under the pool's lock */
 };
 
 /* Does its program listen, so that requests come over connections? */

@@ -103,9 +103,13 @@ static unsigned int count_active(const struct mf_store *store)
 	unsigned int count = 0;
 	unsigned int i;
 
-	for (i = 0; i < (store->settings.channels + 63) / 64; i++)
-		count += (unsigned int)__builtin_popcountll(
-			__atomic_load_n(&store->control->active[i], __ATOMIC_RELAXED));
+	for (i = 0; i < store->settings.channels; i += 64) {
+		uint64_t bits = __atomic_load_n(&store->control->active[i / 64], __ATOMIC_RELAXED);
+
+		if (store->settings.channels - i < 64) /* those of streams come behind */
+			bits &= (1ull << store->settings.channels % 64) - 1;
+		count += (unsigned int)__builtin_popcountll(bits);
+	}
 	return count;
 }
 
@@ -311,12 +315,9 @@ static void peer_renew(struct mf_peer *peer, unsigned int channel, bool bound)
 	set_transaction(store_of(peer), channel, bound);
 }
 
-static void peer_begin(struct mf_peer *peer, unsigned int channel, bool bound)
+/* It may be looked into, by both sides, from here on. */
+static void open_channel(struct mf_store *store, unsigned int channel)
 {
-	struct mf_store *store = store_of(peer);
-
-	if (!is_private(store))
-		set_transaction(store, channel, bound);
 	mf_channel_format(&store->channels, channel,
 			  __atomic_load_n(&store->polling, __ATOMIC_RELAXED),
 			  __atomic_load_n(&store->lost_count, __ATOMIC_RELAXED));
@@ -324,39 +325,119 @@ static void peer_begin(struct mf_peer *peer, unsigned int channel, bool bound)
 			  __ATOMIC_SEQ_CST);
 }
 
-static int peer_end(struct mf_peer *peer, unsigned int channel, bool faulted)
+static void peer_begin(struct mf_peer *peer, unsigned int channel, bool bound)
+{
+	if (!is_private(store_of(peer)))
+		set_transaction(store_of(peer), channel, bound);
+	open_channel(store_of(peer), channel);
+}
+
+static unsigned int stream_of(const struct mf_store *store, unsigned int channel)
+{
+	return store->settings.channels + channel;
+}
+
+static bool peer_stream(struct mf_peer *peer, unsigned int channel, struct mf_peer_stream *stream)
 {
 	struct mf_store *store = store_of(peer);
-	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, channel);
-	int ret;
+	unsigned int own = stream_of(store, channel);
 
+	*stream = (struct mf_peer_stream){.window = window_of(store, own),
+					  .window_bytes = store->channels.window_bytes,
+					  .channel = own};
+	if (!store->streams[channel])
+		open_channel(store, own);
+	store->streams[channel] = true;
+	return true;
+}
+
+/* -EBUSY: the storage VM is in it. */
+static int close_channel(struct mf_store *store, unsigned int channel)
+{
 	__atomic_fetch_and(&store->control->active[channel / 64], ~(1ull << (channel % 64)),
 			   __ATOMIC_SEQ_CST);
 	mf_fence();
-	if (mf_load_acquire(&state->busy) ||
-	    (state->order == MF_STORE_ORDER_COMMIT && !is_decided(store, channel)))
-		return -EBUSY;
-	/* What was not ordered to be committed is dropped. */
-	if (!is_private(store))
-		set_transaction(store, channel, true);
-	/* The storage VM's first write to a page faults there and not here: look always. Its index
-	 * does not tell: what was not published may have been written. */
-	ret = mf_channel_wipe(&store->channels, channel, faulted || mf_load_acquire(&state->wrote));
+	return mf_load_acquire(&MF_STORE_CHANNEL(store->control, channel)->busy) ? -EBUSY : 0;
+}
+
+/* Closed before. The storage VM's first write to a page faults there and not here: look always. Its
+ * index does not tell: what was not published may have been written. */
+static int wipe_channel(struct mf_store *store, unsigned int channel, bool grown)
+{
+	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, channel);
+	int ret =
+		mf_channel_wipe(&store->channels, channel, grown || mf_load_acquire(&state->wrote));
+
 	state->request_head = state->reply_tail = state->broken = state->parked = 0;
 	state->wrote = 0;
 	return ret;
 }
 
-/* Nobody knows any more what was read and written; of an order, whether it was carried out. */
-static void lose_transaction(struct mf_abi_store_channel *state)
+/* Both of them are closed, whatever comes of it. */
+static int close_both(struct mf_store *store, unsigned int channel)
 {
+	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, channel);
+	int ret = close_channel(store, channel);
+
+	if (store->streams[channel] && close_channel(store, stream_of(store, channel)))
+		ret = -EBUSY;
+	return state->order == MF_STORE_ORDER_COMMIT && !is_decided(store, channel) ? -EBUSY : ret;
+}
+
+static int peer_end(struct mf_peer *peer, unsigned int channel, bool faulted)
+{
+	struct mf_store *store = store_of(peer);
+	int ret = close_both(store, channel);
+
+	if (ret)
+		return ret;
+	/* What was not ordered to be committed is dropped. */
+	if (!is_private(store))
+		set_transaction(store, channel, true);
+	/* The engine has written into a stream. */
+	if (store->streams[channel])
+		ret = wipe_channel(store, stream_of(store, channel), true);
+	store->streams[channel] = ret != 0;
+	return ret ? ret : wipe_channel(store, channel, faulted);
+}
+
+/* Has a program before this one done anything over it, or begun to? */
+static bool is_used(const struct mf_store *store, unsigned int channel)
+{
+	const struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, channel);
+
+	return state->wrote || state->busy;
+}
+
+/* Nobody knows any more what was read and written; of an order, whether it was carried out. */
+static void lose_transaction(struct mf_store *store, unsigned int channel)
+{
+	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, channel);
+
 	if (state->order == MF_STORE_ORDER_COMMIT && !state->verdict) {
 		state->status = -ECONNRESET;
 		mf_store_release(&state->verdict, 1);
 	} else if (state->order == MF_STORE_ORDER_NONE && state->bound &&
-		   (state->wrote || state->busy)) {
+		   (is_used(store, channel) || is_used(store, stream_of(store, channel)))) {
 		state->order = MF_STORE_ORDER_LOST;
 	}
+}
+
+/* True: a call was under way. */
+static bool lose_call(struct mf_store *store, unsigned int channel)
+{
+	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, channel);
+	struct mf_abi_channel *window = window_of(store, channel);
+
+	if (!state->busy)
+		return false;
+	/* Its indices are the request VM's claims now, and of use to nobody else. */
+	state->request_head = mf_load_acquire(&window->request_tail.at);
+	state->reply_tail = mf_load_acquire(&window->reply_tail.at);
+	state->broken |= state->request_head % MF_RING_ALIGN || state->reply_tail % MF_RING_ALIGN;
+	mf_store_release(&window->lost, store->lost_count);
+	mf_store_release(&state->busy, 0);
+	return true;
 }
 
 unsigned int mf_store_lose_calls(struct mf_store *store)
@@ -365,22 +446,10 @@ unsigned int mf_store_lose_calls(struct mf_store *store)
 	unsigned int i;
 
 	__atomic_add_fetch(&store->lost_count, 1, __ATOMIC_RELAXED);
-	for (i = 0; i < store->settings.channels; i++) {
-		struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, i);
-		struct mf_abi_channel *window = window_of(store, i);
-
-		lose_transaction(state);
-		if (!state->busy)
-			continue;
-		/* Its indices are the request VM's claims now, and of use to nobody else. */
-		state->request_head = mf_load_acquire(&window->request_tail.at);
-		state->reply_tail = mf_load_acquire(&window->reply_tail.at);
-		state->broken |=
-			state->request_head % MF_RING_ALIGN || state->reply_tail % MF_RING_ALIGN;
-		mf_store_release(&window->lost, store->lost_count);
-		mf_store_release(&state->busy, 0);
-		lost++;
-	}
+	for (i = 0; i < store->settings.channels; i++)
+		lose_transaction(store, i);
+	for (i = 0; i < 2 * store->settings.channels; i++)
+		lost += lose_call(store, i);
 	store->stats.lost += lost;
 	return lost;
 }
@@ -393,6 +462,7 @@ void mf_store_init_peer(struct mf_store *store)
 		.forget = peer_forget,
 		.renew = peer_renew,
 		.is_pending = peer_is_pending,
+		.stream = peer_stream,
 		.wait = peer_wait,
 		.commit = peer_commit,
 		.cancel = peer_cancel,

@@ -32,7 +32,8 @@ struct mf_store {
 	struct mf_store_settings settings;
 	struct mf_policy policy;
 	struct mf_disk *disk;
-	struct mf_channels channels;
+	struct mf_channels channels; /* of requests, and behind them as many of streams */
+	bool *streams;               /* of each: its stream is open */
 	int control_fd;
 	size_t control_bytes;
 	struct mf_abi_store_control *control;

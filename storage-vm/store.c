@@ -32,7 +32,7 @@ static int make_control(struct mf_store *store, struct mf_error *err)
 {
 	const struct mf_store_settings *settings = &store->settings;
 	size_t bytes = sizeof(struct mf_abi_store_control) +
-		       settings->channels * sizeof(struct mf_abi_store_channel);
+		       2 * settings->channels * sizeof(struct mf_abi_store_channel);
 	void *at;
 
 	store->control_bytes = (bytes + MF_PAGE - 1) & ~(size_t)(MF_PAGE - 1);
@@ -53,6 +53,7 @@ static int make_control(struct mf_store *store, struct mf_error *err)
 		.magic = MF_STORE_MAGIC,
 		.version = MF_STORE_VERSION,
 		.channels = settings->channels,
+		.streams = settings->channels,
 		.ring_bytes = settings->ring_bytes,
 		.window_bytes = store->channels.window_bytes,
 		.admin = settings->admin ? settings->channels : 0,
@@ -72,7 +73,7 @@ static void fill_policy(struct mf_store *store)
 	store->policy.windows[0] =
 		(struct mf_window){MF_STORE_CONTROL_VA, store->control_bytes, store->control_fd, 0};
 	store->policy.windows[1] = (struct mf_window){
-		MF_STORE_CHANNELS_VA, store->settings.channels * store->channels.window_bytes,
+		MF_STORE_CHANNELS_VA, 2 * store->settings.channels * store->channels.window_bytes,
 		store->channels.memfd, 0};
 }
 
@@ -121,7 +122,11 @@ int mf_store_create(struct mf_store **out, const struct mf_store_settings *setti
 	pthread_mutex_init(&store->lock, NULL);
 	pthread_cond_init(&store->boot_cond, NULL);
 	mf_store_init_peer(store);
-	ret = mf_channels_create(&store->channels, settings->channels, settings->ring_bytes, err);
+	store->streams = calloc(settings->channels, sizeof(*store->streams));
+	ret = store->streams ? 0 : mf_error_set(err, -ENOMEM, "not enough memory for the store");
+	if (!ret)
+		ret = mf_channels_create(&store->channels, 2 * settings->channels,
+					 settings->ring_bytes, err);
 	if (!ret)
 		ret = make_control(store, err);
 	if (!ret)
@@ -148,6 +153,7 @@ void mf_store_destroy(struct mf_store *store)
 		close(store->control_fd);
 	mf_channels_destroy(&store->channels);
 	free(store->began);
+	free(store->streams);
 	pthread_mutex_destroy(&store->lock);
 	pthread_cond_destroy(&store->boot_cond);
 	free(store);

@@ -21,6 +21,8 @@
 
 #define EXPLAIN_PATIENCE_MS 100
 
+#define STORE_LOOK_NS 1000000ull
+
 #define WARMUP_NS (60ull * 1000000000) /* for one request */
 
 static bool any_paths(const struct mf_permit_paths *paths)
@@ -336,23 +338,50 @@ bool mf_program_wait(const struct mf_process *process, const struct mf_exit *exi
 	return !deadline_ns || mf_now_ns() < deadline_ns;
 }
 
-void mf_program_drive(struct mf_process *process, struct mf_watch *watch, uint64_t deadline_ns,
+/* At connections to the store, which nobody else sees. True: the program runs on. */
+static bool on_store(struct mf_streams *streams, struct mf_process *process, struct mf_watch *watch,
+		     const struct mf_exit *exit)
+{
+	if (exit->kind == MF_EXIT_CONNECTION && exit->news & MF_NEWS_STORE) {
+		mf_streams_move(streams, process, watch);
+		return !(exit->news & MF_NEWS_CLIENT);
+	}
+	return exit->kind == MF_EXIT_WAIT && mf_streams_move(streams, process, watch);
+}
+
+/* The store's answer is looked for again after a short while; nobody rings for it here. */
+static bool wait_or_look(const struct mf_streams *streams, const struct mf_process *process,
+			 const struct mf_exit *exit, uint64_t deadline_ns)
+{
+	struct mf_exit soon = *exit;
+	uint64_t look = mf_now_ns() + STORE_LOOK_NS;
+
+	if (streams && mf_streams_wait(streams) && soon.wait_until_ns > look)
+		soon.wait_until_ns = look;
+	return mf_program_wait(process, &soon, deadline_ns);
+}
+
+void mf_program_drive(struct mf_process *process, const struct mf_program_run *run,
 		      mf_program_ends_fn *ends, struct mf_exit *exit)
 {
-	struct mf_watch_limits limits = {.deadline_ns = deadline_ns};
+	struct mf_watch_limits limits = {.deadline_ns = run->deadline_ns};
+	struct mf_streams *streams = run->streams;
 
 	for (;;) {
-		mf_watch_enter(watch, &process->vm, &limits);
+		mf_watch_enter(run->watch, &process->vm, &limits);
 		mf_process_run(process, exit);
-		mf_watch_leave(watch);
+		mf_watch_leave(run->watch);
+		if (streams && on_store(streams, process, run->watch, exit))
+			continue;
 		if (exit->kind == MF_EXIT_KICKED && exit->kicks == MF_KICK_RELAY) {
 			if (mf_relay_deliver(process, exit))
 				return;
 			continue;
 		}
-		if (exit->kind != MF_EXIT_WAIT || (ends && ends(process)))
+		if (exit->kind != MF_EXIT_WAIT ||
+		    (ends && ends(process) && !(streams && mf_streams_wait(streams))))
 			return;
-		if (!mf_program_wait(process, exit, deadline_ns)) {
+		if (!wait_or_look(streams, process, exit, run->deadline_ns)) {
 			exit->kind = MF_EXIT_KICKED;
 			exit->kicks = MF_KICK_DEADLINE;
 			return;
@@ -392,7 +421,7 @@ static int not_ready(const struct mf_program *program, const struct mf_process *
 }
 
 /* What it prints on the way to the ready point goes to stderr, tagged. */
-static void boot(struct mf_process *process, struct mf_watch *watch, uint64_t deadline,
+static void boot(struct mf_process *process, const struct mf_program_run *run,
 		 mf_program_ends_fn *ends, struct mf_exit *exit)
 {
 	const struct mf_policy *quiet = process->policy;
@@ -407,7 +436,7 @@ static void boot(struct mf_process *process, struct mf_watch *watch, uint64_t de
 	}
 	process->policy = &loud;
 	do {
-		mf_program_drive(process, watch, deadline, ends, exit);
+		mf_program_drive(process, run, ends, exit);
 		if (exit->kind == MF_EXIT_LOG)
 			mf_process_log(process, exit);
 	} while (exit->kind == MF_EXIT_LOG);
@@ -419,16 +448,54 @@ static void boot(struct mf_process *process, struct mf_watch *watch, uint64_t de
 static void drive_warmup(void *cookie, struct mf_process *process, mf_program_ends_fn *ends,
 			 struct mf_exit *exit)
 {
-	boot(process, cookie, mf_now_ns() + WARMUP_NS, ends, exit);
+	struct mf_program_run run = *(const struct mf_program_run *)cookie;
+
+	run.deadline_ns = mf_now_ns() + WARMUP_NS;
+	boot(process, &run, ends, exit);
+}
+
+static void never_wakes(struct mf_waiter *waiter)
+{
+	(void)waiter;
+}
+
+/* While nobody serves, the first request VM's way to the store is the builder's; it may only read.
+ */
+static void begin_store(const struct mf_program *program, struct mf_streams *streams)
+{
+	mf_streams_init(streams, program->store, 0, never_wakes);
+	streams->read_only = true;
+	if (program->store)
+		program->store->begin(program->store, 0, true);
+}
+
+static void end_store(const struct mf_program *program, struct mf_streams *streams)
+{
+	mf_streams_end(streams);
+	while (program->store && program->store->end(program->store, 0, true) == -EBUSY)
+		usleep(1000);
 }
 
 int mf_program_learn(struct mf_program *program, struct mf_watch *watch, struct mf_image *image,
 		     const struct mf_ready_point *ready, struct mf_error *err)
 {
+	struct mf_streams streams;
+	struct mf_program_run run = {.watch = watch, .streams = &streams};
+	int ret;
+
 	if (!program->options->warmup)
 		return 0;
-	return mf_warmup_learn(program->options->warmup, image, &program->policy, ready,
-			       drive_warmup, watch, err);
+	begin_store(program, &streams);
+	ret = mf_warmup_learn(program->options->warmup, image, &program->policy, ready,
+			      drive_warmup, &run, err);
+	end_store(program, &streams);
+	return ret;
+}
+
+void mf_program_set_store(struct mf_program *program, struct mf_peer *store)
+{
+	program->store = store;
+	program->policy.has_store = true;
 }
 
 void mf_program_set_served(struct mf_program *program)
@@ -456,12 +523,32 @@ static int find_ready(const struct mf_program *program, const struct mf_process 
 			    program->options->argv[0]);
 }
 
-int mf_program_build(struct mf_program *program, struct mf_watch *watch, struct mf_image *image,
+/* To its ready point, and warm. */
+static int get_ready(struct mf_program *program, struct mf_process *process, struct mf_watch *watch,
 		     struct mf_ready_point *ready, struct mf_error *err)
 {
 	uint64_t limit = program->options->boot_deadline_ns;
-	struct mf_process process;
+	struct mf_streams streams;
+	struct mf_program_run run = {.watch = watch,
+				     .deadline_ns = limit ? mf_now_ns() + limit : 0,
+				     .streams = &streams};
 	struct mf_exit exit;
+	int ret;
+
+	begin_store(program, &streams);
+	boot(process, &run, mf_listener_waits, &exit);
+	ret = find_ready(program, process, &exit, ready, err);
+	if (!ret && program->options->warmup)
+		ret = mf_warmup_run(program->options->warmup, process, ready, drive_warmup, &run,
+				    err);
+	end_store(program, &streams);
+	return ret;
+}
+
+int mf_program_build(struct mf_program *program, struct mf_watch *watch, struct mf_image *image,
+		     struct mf_ready_point *ready, struct mf_error *err)
+{
+	struct mf_process process;
 	int ret;
 
 	if (program->is_image)
@@ -469,11 +556,7 @@ int mf_program_build(struct mf_program *program, struct mf_watch *watch, struct 
 	ret = mf_program_exec(program, &process, err);
 	if (ret)
 		return ret;
-	boot(&process, watch, limit ? mf_now_ns() + limit : 0, mf_listener_waits, &exit);
-	ret = find_ready(program, &process, &exit, ready, err);
-	if (!ret && program->options->warmup)
-		ret = mf_warmup_run(program->options->warmup, &process, ready, drive_warmup, watch,
-				    err);
+	ret = get_ready(program, &process, watch, ready, err);
 	if (ret) {
 		mf_process_finish(&process);
 		return ret;

@@ -12,6 +12,7 @@
 #include "engine/linux/exec.h"
 #include "engine/linux/process.h"
 #include "request-vm/function.h"
+#include "request-vm/streams.h"
 #include "tenant/warmup.h"
 #include "engine/image/watchdog.h"
 #include "tenant/confine.h"
@@ -56,6 +57,7 @@ struct mf_program {
 	bool files_allowed; /* by an option: `permit` holds more than what the program starts with
 			     */
 	struct mf_permit_net *net;
+	struct mf_peer *store; /* reached by what it connects to; NULL: there is none */
 	struct mf_explain *explain;
 	struct mf_priority priority; /* prepared, or all zero */
 	const char *cwd;             /* NULL: "/" */
@@ -110,7 +112,13 @@ int mf_program_learn(struct mf_program *program, struct mf_watch *watch, struct 
  * not waited for, but returned as MF_EXIT_WAIT.
  */
 typedef bool mf_program_ends_fn(const struct mf_process *process);
-void mf_program_drive(struct mf_process *process, struct mf_watch *watch, uint64_t deadline_ns,
+struct mf_program_run {
+	struct mf_watch *watch;
+	uint64_t deadline_ns;
+	struct mf_streams *streams; /* connections to the store are served; NULL: there are none */
+};
+
+void mf_program_drive(struct mf_process *process, const struct mf_program_run *run,
 		      mf_program_ends_fn *ends, struct mf_exit *exit);
 
 /* Wait for what the program waits for (exit: its MF_EXIT_WAIT), or a kick. False when the deadline
@@ -120,5 +128,8 @@ bool mf_program_wait(const struct mf_process *process, const struct mf_exit *exi
 
 /* What a program that is served has beyond one that is run: it listens within its VM. */
 void mf_program_set_served(struct mf_program *program);
+
+/* It has a store, which it also reaches by connecting to it. */
+void mf_program_set_store(struct mf_program *program, struct mf_peer *store);
 
 #endif

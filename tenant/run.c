@@ -81,11 +81,12 @@ static int status_of(const struct mf_exit *exit, const char *name, bool out_of_m
 static int drive(struct mf_program *program, struct mf_process *process, struct mf_watch *watch,
 		 struct mf_run_request *run, struct mf_exit *exit, struct mf_error *err)
 {
+	const struct mf_program_run how = {.watch = watch, .deadline_ns = run->deadline_ns};
 	int ret = program->is_image ? mf_run_request_give(run, process, &program->ready, exit, err)
 				    : 0;
 
 	while (!ret) {
-		mf_program_drive(process, watch, run->deadline_ns, NULL, exit);
+		mf_program_drive(process, &how, NULL, exit);
 		if (exit->kind == MF_EXIT_LOG)
 			mf_process_log(process, exit);
 		else if (exit->kind == MF_EXIT_READY || exit->kind == MF_EXIT_RESPOND)

@@ -635,6 +635,8 @@ static int set_up(struct server *server, struct mf_error *err)
 		return ret;
 	}
 	if (server->store.store)
+		mf_program_set_store(&server->program, mf_store_peer(server->store.store));
+	if (server->store.store)
 		server->program.policy.windows[0] = (struct mf_window){
 			MF_CHANNEL_VA, mf_store_window_bytes(server->store.store), -1, 0};
 	ret = open_fetches(server, err);

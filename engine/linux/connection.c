@@ -56,6 +56,12 @@ bool mf_connection_is_unix(const struct mf_connection *connection)
 	return family == AF_UNIX;
 }
 
+void mf_connection_news(struct mf_process *process, const struct mf_connection *connection)
+{
+	process->connection_news |=
+		connection->marks & MF_CONNECTION_STORE ? MF_NEWS_STORE : MF_NEWS_CLIENT;
+}
+
 uint32_t mf_connection_make(struct mf_process *process, const struct mf_guest_listener *listener,
 			    const struct mf_listener_name *client)
 {
@@ -104,7 +110,8 @@ void mf_connection_leave(struct mf_process *process, const struct mf_connection 
 	gone->of_program = 0;
 	gone->description = 0;
 	gone->peer = 0;
-	process->connection_news |= gone->of_role;
+	if (gone->of_role)
+		mf_connection_news(process, gone);
 	mf_connection_release(process, gone);
 	if (!peer)
 		return;
@@ -210,7 +217,7 @@ static void sent(struct mf_process *process, const struct mf_connection *connect
 	if (peer)
 		mf_connection_notify(process, peer, POLLIN | POLLRDNORM);
 	else
-		process->connection_news = true;
+		mf_connection_news(process, connection);
 }
 
 int64_t mf_connection_send(struct mf_process *process, const struct mf_fd *entry,
@@ -265,6 +272,18 @@ static int64_t take(struct mf_process *process, const struct mf_connection *conn
 	return (int64_t)bytes;
 }
 
+/* Whoever has more for it hears of room. */
+static void made_room(struct mf_process *process, const struct mf_connection *connection,
+		      const struct mf_connection *peer)
+{
+	if (peer)
+		mf_connection_has_room(process, peer);
+	if (!(connection->marks & MF_CONNECTION_WANTED))
+		return;
+	mf_connection_rw(process, connection)->marks &= ~(uint32_t)MF_CONNECTION_WANTED;
+	mf_connection_news(process, connection);
+}
+
 /* Is there more to wait for, now that nothing is left? */
 static bool is_over(const struct mf_connection *connection)
 {
@@ -306,8 +325,8 @@ int64_t mf_connection_receive(struct mf_process *process, const struct mf_fd *en
 	if (!mf_stream_bytes(&connection->input))
 		return block(process, entry, before, POLLIN, flags & MSG_DONTWAIT);
 	got = take(process, connection, cursor, flags);
-	if (got > 0 && peer && !(flags & MSG_PEEK))
-		mf_connection_has_room(process, peer);
+	if (got > 0 && !(flags & MSG_PEEK))
+		made_room(process, connection, peer);
 	if (got >= 0 && waits_for_more(connection, cursor, before + (uint64_t)got, flags) &&
 	    !(flags & MSG_PEEK && flags & MSG_DONTWAIT))
 		return block(process, entry, flags & MSG_PEEK ? 0 : before + (uint64_t)got, POLLIN,

@@ -12,6 +12,10 @@
 
 #include "engine/linux/process.h"
 
+/* Where a program with a store (mf_policy.has_store) finds it, beside what it listens at itself. */
+#define MF_STORE_PATH "/run/mayfly/redis.sock"
+#define MF_STORE_PORT 6379
+
 /* Does the program listen where connections can be handed to it? */
 bool mf_listener_is_there(const struct mf_process *process);
 
@@ -56,10 +60,21 @@ struct mf_connection_state {
 	bool aborted;    /* it has thrown it away, and what was on its way with it */
 	uint64_t unread; /* bytes that it has not read yet */
 	uint64_t output; /* bytes to be taken */
+	uint64_t room;   /* that mf_connection_put has */
 };
 
 void mf_connection_look(const struct mf_process *process, uint32_t number,
 			struct mf_connection_state *state);
+
+/* Connections of the program to its store, a bit each by number. */
+uint64_t mf_connection_stores(const struct mf_process *process);
+
+/* What the role keeps with one of them; 0 at first. */
+uint32_t mf_connection_word(const struct mf_process *process, uint32_t number);
+void mf_connection_set_word(struct mf_process *process, uint32_t number, uint32_t word);
+
+/* The role has more for it: MF_EXIT_CONNECTION when the program has made room. */
+void mf_connection_want_room(struct mf_process *process, uint32_t number);
 
 /* Let go of it: the program finds that its client is gone, whatever comes of it. */
 void mf_connection_close(struct mf_process *process, uint32_t number);

@@ -133,6 +133,7 @@ void mf_connection_look(const struct mf_process *process, uint32_t number,
 		.aborted = connection->marks & MF_CONNECTION_ABORT,
 		.unread = mf_stream_bytes(&connection->input),
 		.output = mf_stream_bytes(&connection->output),
+		.room = mf_stream_room(&connection->input),
 	};
 }
 
@@ -148,4 +149,35 @@ void mf_connection_close(struct mf_process *process, uint32_t number)
 			     POLLIN | POLLOUT | POLLRDHUP |
 				     (mf_connection_is_unix(connection) ? POLLHUP : 0));
 	mf_connection_release(process, connection);
+}
+
+_Static_assert(MF_CONNECTIONS == 64, "a bit each");
+
+uint64_t mf_connection_stores(const struct mf_process *process)
+{
+	const struct mf_linux *lx = mf_linux(process);
+	uint64_t found = 0;
+	uint32_t i;
+
+	for (i = 0; i < MF_CONNECTIONS; i++)
+		if (lx->connections[i].of_role && lx->connections[i].marks & MF_CONNECTION_STORE)
+			found |= 1ull << i;
+	return found;
+}
+
+uint32_t mf_connection_word(const struct mf_process *process, uint32_t number)
+{
+	return at(process, number)->word;
+}
+
+void mf_connection_set_word(struct mf_process *process, uint32_t number, uint32_t word)
+{
+	if (at(process, number)->word != word)
+		mf_connection_rw(process, at(process, number))->word = word;
+}
+
+void mf_connection_want_room(struct mf_process *process, uint32_t number)
+{
+	if (!(at(process, number)->marks & MF_CONNECTION_WANTED))
+		mf_connection_rw(process, at(process, number))->marks |= MF_CONNECTION_WANTED;
 }

@@ -410,7 +410,8 @@ static int64_t shut_connection(struct mf_process *process, const struct mf_fd *e
 		connection->marks |= MF_CONNECTION_SHUT_WRITE;
 	if (how != SHUT_RD && connection->peer)
 		mf_connection_end(process, connection->peer - 1);
-	process->connection_news |= connection->of_role && how != SHUT_RD;
+	if (connection->of_role && how != SHUT_RD)
+		mf_connection_news(process, connection);
 	mf_fd_notify(process, entry, POLLIN | POLLOUT | POLLRDHUP | POLLHUP);
 	return 0;
 }

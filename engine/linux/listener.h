@@ -78,6 +78,8 @@ bool mf_name_is_mapped(const struct mf_listener_name *name);
 bool mf_names_meet(const struct mf_listener_name *a, const struct mf_listener_name *b);
 /* Does who connects to that address arrive there, without leaving the VM? */
 bool mf_name_reaches(const struct mf_listener_name *listener, const struct mf_listener_name *to);
+/* Is it one where the store is found (MF_STORE_PATH, MF_STORE_PORT of this machine)? */
+bool mf_name_is_store(const struct mf_listener_name *to);
 /* As an address of the listener's family: the client's (NULL: it has none; `serial` makes up the
  * port of one that has none), and the end of a connection with it. */
 void mf_name_of_client(int domain, const struct sockaddr *from, socklen_t from_bytes,
@@ -96,6 +98,8 @@ uint32_t mf_connection_make(struct mf_process *process, const struct mf_guest_li
 void mf_connection_leave(struct mf_process *process, const struct mf_connection *connection);
 /* Nobody has it any more: it is free. */
 void mf_connection_release(struct mf_process *process, const struct mf_connection *connection);
+/* Its other end is the role's, which is to hear of it. */
+void mf_connection_news(struct mf_process *process, const struct mf_connection *connection);
 /* Tell whoever waits for it in the program. */
 void mf_connection_notify(struct mf_process *process, const struct mf_connection *connection,
 			  short events);

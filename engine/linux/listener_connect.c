@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* connect() of a socket within the VM: to a listener beside it, or to somebody outside. */
+/* connect() of a socket within the VM: to a listener beside it, to the store, or to somebody
+ * outside. */
 #include "engine/linux/listener.h"
 #include "engine/linux/connection.h"
 #include "engine/linux/watch.h"
@@ -28,21 +29,52 @@ static void name_client(struct mf_process *process, const struct mf_fd *entry,
 			  is_six ? sizeof(six) : 0, MF_DIRTY(process, ports_given)++, name);
 }
 
+/* The name that the program's end has: what it has bound, or any. */
+static void own_name(struct mf_process *process, const struct mf_fd *entry,
+		     const struct mf_address *given, struct mf_listener_name *name)
+{
+	*name = mf_listener_of(process, entry)->name;
+	if (!name->bytes)
+		name_client(process, entry, given, name);
+}
+
+/* The description is that connection's from now on. */
+static void become_connection(struct mf_process *process, const struct mf_fd *entry,
+			      uint32_t number)
+{
+	struct mf_connection *here =
+		mf_connection_rw(process, &mf_linux(process)->connections[number]);
+	struct mf_fd *end = mf_fd_rw(process, entry);
+
+	here->description = mf_fd_index(process, entry) + 1;
+	leave_listener(process, mf_listener_of(process, entry));
+	end->kind = MF_FD_CONNECTION;
+	end->object = number;
+	mf_fd_notify(process, entry, POLLOUT | POLLWRNORM);
+}
+
+/* What its connect() returns: as over the network, it is on its way for who does not wait. */
+static int64_t connected(struct mf_process *process, const struct mf_fd *entry)
+{
+	if (mf_socket_domain(entry) == AF_UNIX || !(entry->flags & O_NONBLOCK))
+		return 0;
+	mf_connection_rw(process, mf_connection_of(process, entry))->marks |= MF_CONNECTION_BEGUN;
+	return -EINPROGRESS;
+}
+
 static int64_t connect_within(struct mf_process *process, const struct mf_fd *entry,
 			      const struct mf_guest_listener *to, const struct mf_address *given)
 {
-	const struct mf_guest_listener *own = mf_listener_of(process, entry);
 	const struct mf_linux *lx = mf_linux(process);
 	struct mf_connection *here, *there;
-	struct mf_listener_name name = own->name;
-	uint32_t index = mf_fd_index(process, entry);
+	struct mf_listener_name name;
 	uint32_t far, near;
-	struct mf_fd *end;
 
-	if (!name.bytes)
-		name_client(process, entry, given, &name);
+	own_name(process, entry, given, &name);
 	far = mf_connection_make(process, to, &name);
-	near = far < MF_CONNECTIONS ? mf_connection_make(process, own, &name) : far;
+	near = far < MF_CONNECTIONS
+		       ? mf_connection_make(process, mf_listener_of(process, entry), &name)
+		       : far;
 	if (near == MF_CONNECTIONS) {
 		if (far < MF_CONNECTIONS)
 			mf_connection_leave(process, &lx->connections[far]);
@@ -54,18 +86,10 @@ static int64_t connect_within(struct mf_process *process, const struct mf_fd *en
 	here->peer = far + 1;
 	here->own = there->other;
 	here->other = there->own;
-	here->description = index + 1;
-	here->settings = own->settings;
-	leave_listener(process, own);
-	end = mf_fd_rw(process, entry);
-	end->kind = MF_FD_CONNECTION;
-	end->object = near;
+	here->settings = mf_listener_of(process, entry)->settings;
+	become_connection(process, entry, near);
 	mf_listener_append(process, to, far);
-	mf_fd_notify(process, entry, POLLOUT | POLLWRNORM);
-	if (mf_socket_domain(entry) == AF_UNIX || !(entry->flags & O_NONBLOCK))
-		return 0;
-	here->marks |= MF_CONNECTION_BEGUN;
-	return -EINPROGRESS;
+	return connected(process, entry);
 }
 
 /* connect() of one that is connected: the first one behind EINPROGRESS is told that it worked. */
@@ -77,6 +101,37 @@ static int64_t connect_again(struct mf_process *process, const struct mf_fd *ent
 		return -EISCONN;
 	mf_connection_rw(process, connection)->marks &= ~(uint32_t)MF_CONNECTION_BEGUN;
 	return 0;
+}
+
+/* The role has the other end, and brings what comes to the store. */
+static int64_t connect_store(struct mf_process *process, const struct mf_fd *entry,
+			     const struct mf_address *given, const struct mf_listener_name *to)
+{
+	struct mf_listener_name name;
+	struct mf_connection *here;
+	uint32_t number;
+
+	own_name(process, entry, given, &name);
+	number = mf_connection_make(process, mf_listener_of(process, entry), &name);
+	if (number == MF_CONNECTIONS)
+		return -ECONNREFUSED;
+	here = mf_connection_rw(process, &mf_linux(process)->connections[number]);
+	here->of_role = 1;
+	here->marks |= MF_CONNECTION_STORE;
+	here->own = name;
+	mf_name_of_end(to, &name, &here->other);
+	become_connection(process, entry, number);
+	return connected(process, entry);
+}
+
+/* Is it the store's address, and is there one? */
+static bool is_store(const struct mf_process *process, const struct mf_fd *entry,
+		     const struct mf_address *given, struct mf_listener_name *to)
+{
+	if (!process->policy->has_store)
+		return false;
+	mf_name_store(to, given);
+	return mf_name_is_store(to);
 }
 
 /* A host's socket that is bound as the program has bound this one. */
@@ -132,6 +187,7 @@ int64_t mf_listener_connect(struct mf_process *process, const struct mf_fd *entr
 			    const struct mf_address *given)
 {
 	const struct mf_guest_listener *to;
+	struct mf_listener_name store;
 	struct mf_address host;
 	int opened = -1;
 	int ret;
@@ -149,6 +205,8 @@ int64_t mf_listener_connect(struct mf_process *process, const struct mf_fd *entr
 	to = mf_listener_find(process, mf_socket_domain(entry), given);
 	if (to)
 		return connect_within(process, entry, to, given);
+	if (is_store(process, entry, given, &store))
+		return connect_store(process, entry, given, &store);
 	ret = mf_address_check(process, entry, MF_NET_CONNECT, given, &host, &opened);
 	if (opened >= 0)
 		close(opened);

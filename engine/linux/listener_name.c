@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Addresses of sockets within the VM: nothing of the host's is looked up. */
 #include "engine/linux/listener.h"
+#include "engine/linux/connection.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -177,6 +178,19 @@ bool mf_name_reaches(const struct mf_listener_name *listener, const struct mf_li
 	here = address_of(listener, &here_any);
 	there = address_of(to, &there_any);
 	return !memcmp(&here, &there, sizeof(here)) || there_any || is_loopback(&there);
+}
+
+bool mf_name_is_store(const struct mf_listener_name *to)
+{
+	static const char path[] = MF_STORE_PATH;
+	struct in6_addr address;
+	bool any;
+
+	if (family_of(to) == AF_UNIX)
+		return to->bytes == PATH_OFFSET + sizeof(path) &&
+		       !memcmp(to->address + PATH_OFFSET, path, sizeof(path));
+	address = address_of(to, &any);
+	return mf_name_port(to) == MF_STORE_PORT && (any || is_loopback(&address));
 }
 
 /* A loopback address, where nothing better is known. */

@@ -265,8 +265,9 @@ static bool has_news(struct mf_process *process, struct mf_exit *exit)
 {
 	if (!process->connection_news)
 		return false;
-	process->connection_news = false;
 	exit->kind = MF_EXIT_CONNECTION;
+	exit->news = process->connection_news;
+	process->connection_news = 0;
 	return true;
 }
 
@@ -383,7 +384,7 @@ int mf_process_reset(struct mf_process *process)
 	process->out_of_cpu = false;
 	process->turn = (struct mf_turn){0};
 	process->renew = true;
-	process->connection_news = false;
+	process->connection_news = 0;
 	process->channel_parked = process->channel_news = false;
 	return mf_vm_reset(&process->vm);
 }

@@ -88,6 +88,7 @@ struct mf_policy {
 	bool fetches;        /* the role makes HTTP requests for it (MF_CALL_FETCH) */
 	bool listens_within; /* what it listens at takes no address of the host: the role hands it
 				its connections (engine/linux/connection.h) */
+	bool has_store; /* with `listens_within`: connections to the store are the role's, too */
 	const char *listens_at; /* at this address, "PORT", "HOST:PORT" or "unix:PATH"; NULL: where
 				   it listens first */
 };
@@ -101,7 +102,8 @@ enum mf_exit_kind {
 				 channel_parks it is answered, and others may run on */
 	MF_EXIT_CHANNEL_WAKE, /* MF_CALL_CHANNEL_WAKE, likewise */
 	MF_EXIT_FETCH,        /* MF_CALL_FETCH, where the policy says so */
-	MF_EXIT_CONNECTION,   /* a connection of the role's has output, or has ended */
+	MF_EXIT_CONNECTION, /* a connection of the role's has output, or has ended; which ones says
+			     * `news` */
 	MF_EXIT_WAIT, /* all threads are parked: wait for wait_fd/wait_events or wait_until_ns, then
 			 run again */
 	MF_EXIT_KICKED,   /* mf_vm_kick; reasons in `kicks` */
@@ -111,11 +113,15 @@ enum mf_exit_kind {
 			   */
 };
 
+#define MF_NEWS_CLIENT 1u /* one that the role has opened */
+#define MF_NEWS_STORE  2u /* one of the program's to its store */
+
 struct mf_exit {
 	enum mf_exit_kind kind;
 	int status;      /* EXITED: 0..255; SIGNALED: signal number */
 	uint32_t kicks;  /* KICKED */
 	uint64_t arg[3]; /* calls: RDI, RSI, RDX */
+	uint32_t news;   /* CONNECTION: MF_NEWS_* */
 	int wait_fd;     /* WAIT: -1 = only the time */
 	short wait_events;
 	uint64_t wait_until_ns; /* the host's CLOCK_MONOTONIC; UINT64_MAX = no limit */
@@ -145,9 +151,9 @@ struct mf_process {
 	bool renew;          /* not entered since fork or reset: see renew.h */
 	bool out_of_cpu;     /* killed at the limit of its CPU time */
 	bool out_of_memory;  /* a call was refused for want of guest memory */
-	bool connection_news; /* MF_EXIT_CONNECTION is due */
-	bool channel_parked;  /* atomic; a thread waits for the channels: mf_process_news() */
-	bool channel_news;    /* atomic; it is to look */
+	uint8_t connection_news; /* MF_EXIT_CONNECTION is due: MF_NEWS_* */
+	bool channel_parked;     /* atomic; a thread waits for the channels: mf_process_news() */
+	bool channel_news;       /* atomic; it is to look */
 	struct mf_turn turn;
 	struct mf_hosts *hosts; /* owned; NULL until threads wait for several descriptors */
 };

@@ -406,6 +406,8 @@ enum mf_connection_mark {
 	MF_CONNECTION_FULL = 32,       /* it has met a full buffer: it is to be told of room */
 	MF_CONNECTION_BEGUN = 128,     /* connect() has not been told yet that it is there */
 	MF_CONNECTION_ABORT = 64,      /* the program has thrown it away (SO_LINGER of 0) */
+	MF_CONNECTION_STORE = 256,     /* the program's, to its store: the role has the other end */
+	MF_CONNECTION_WANTED = 512,    /* the role has more for it: it is to be told of room */
 };
 
 /*
@@ -419,8 +421,10 @@ struct mf_connection {
 	uint32_t marks;       /* enum mf_connection_mark */
 	int32_t error;        /* SO_ERROR */
 	uint32_t description; /* index + 1; 0: none yet, or none any more */
+	uint32_t word;        /* of one to the store: what the store keeps with it */
 	uint32_t peer;        /* index + 1 */
 	uint32_t next;        /* waits at its listener: the one behind it, + 1 */
+	uint32_t reserved2;
 	struct mf_stream input;
 	struct mf_stream output;
 	struct mf_listener_name own;

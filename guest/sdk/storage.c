@@ -145,10 +145,11 @@ static void make_call(uint32_t channel, const struct mf_storage_function *functi
 				       .in_bytes = message->size_bytes - sizeof(*message),
 				       .out = out_buffer,
 				       .out_room = function->out_max,
-				       .channel = channel,
-				       .bound = mf_state_of(channel)->bound,
+				       .channel = mf_owner_of(channel),
+				       .bound = mf_state_of(mf_owner_of(channel))->bound,
 				       .function = message->function,
-				       .id = message->id};
+				       .id = message->id,
+				       .line = channel};
 	int status;
 
 	if (grouped && !group_begun)
@@ -167,7 +168,9 @@ static void make_call(uint32_t channel, const struct mf_storage_function *functi
 /* A request's transaction that died with an earlier program: nothing may be added to it. */
 static bool is_lost(uint32_t channel)
 {
-	return transactions && mf_lines[channel].lost && mf_state_of(channel)->bound;
+	uint32_t owner = mf_owner_of(channel);
+
+	return transactions && mf_lines[owner].lost && mf_state_of(owner)->bound;
 }
 
 static bool may_take(uint32_t channel, const struct mf_storage_function *function)
@@ -192,7 +195,10 @@ static uint32_t take(uint32_t channel)
 	found = mf_ring_peek(&requests, &message);
 	if (found < 0)
 		mf_line_give_up(channel);
-	function = found > 0 ? find(message.function) : NULL;
+	/* What comes over streams is the engine's, and no request VM may say the like. */
+	function = found > 0 && (message.function == MF_KV_STREAM) == mf_is_stream(channel)
+			   ? find(message.function)
+			   : NULL;
 	/* The reply's room is made sure of before: who does not read waits for itself. */
 	if (found <= 0 || !may_take(channel, function))
 		return 0;
@@ -224,6 +230,19 @@ static bool has_order(uint32_t channel)
 
 	return mf_load_acquire(&state->order) == MF_STORE_ORDER_COMMIT && !state->verdict &&
 	       !mf_lines[channel].flights;
+}
+
+/* Nothing of it is to be done, or under way. */
+static bool is_quiet(uint32_t channel)
+{
+	return !mf_lines[channel].flights &&
+	       (mf_state_of(channel)->broken || !has_calls(channel));
+}
+
+static uint32_t stream_of(uint32_t channel)
+{
+	return mf_control()->streams && !mf_is_stream(channel) ? mf_control()->streams + channel
+								: channel;
 }
 
 /* No call follows an order: what is in the ring by now comes first. */
@@ -261,19 +280,33 @@ static bool outlives_requests(void)
 	return mf_control()->scope == MF_STORE_OF_VM;
 }
 
-/* Is it another request than the one that is known here? The channel is entered. */
+/* Has a channel been used since it was wiped? */
+static bool is_used(uint32_t channel)
+{
+	const struct mf_abi_store_channel *state = mf_state_of(channel);
+
+	return state->wrote || state->request_head || mf_lines[channel].flights;
+}
+
+/* Was a reply of it written by a program before this one? */
+static bool has_past(uint32_t channel)
+{
+	return mf_state_of(channel)->wrote;
+}
+
+/* Is it another request than the one that is known here? One of its channels is entered. */
 static void meet(uint32_t channel)
 {
 	const struct mf_abi_store_channel *state = mf_state_of(channel);
 	struct line *line = &mf_lines[channel];
 
-	bool is_new = !state->wrote && !state->request_head && !line->flights;
+	bool is_new = !is_used(channel) && !is_used(stream_of(channel));
 
 	if (line->open && (state->request != line->request || (is_new && !outlives_requests())))
 		drop(channel);
 	if (line->open)
 		return;
-	line->lost = !line->known && state->wrote;
+	line->lost = !line->known && (has_past(channel) || has_past(stream_of(channel)));
 	line->open = line->known = true;
 	line->request = state->request;
 }
@@ -303,7 +336,7 @@ static bool visit(uint32_t channel)
 		return false;
 	if (!mf_line_enter(channel))
 		return false;
-	meet(channel);
+	meet(mf_owner_of(channel));
 	for (unsigned int i = 0; i < TAKE_MAX_CALLS && bytes < TAKE_MAX_BYTES; i++) {
 		got = mf_state_of(channel)->broken ? 0 : take(channel);
 		if (!got)
@@ -313,7 +346,8 @@ static bool visit(uint32_t channel)
 		worked = true;
 	}
 	/* What cannot be taken by now is not of it. */
-	if (has_order(channel) && !mf_state_of(channel)->broken && (!got || !has_calls(channel)))
+	if (has_order(channel) && !mf_state_of(channel)->broken && (!got || !has_calls(channel)) &&
+	    is_quiet(stream_of(channel)))
 		worked |= carry_out(channel);
 	mf_line_leave(channel);
 	return worked;
@@ -322,7 +356,7 @@ static bool visit(uint32_t channel)
 /* One look over all active channels. */
 static bool look(void)
 {
-	uint32_t channels = mf_control()->channels;
+	uint32_t channels = mf_line_count();
 	uint32_t words = (channels + 63) / 64;
 	bool worked = false;
 

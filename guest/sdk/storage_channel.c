@@ -30,7 +30,7 @@ int mf_lines_open(void)
 	if (control->version != MF_STORE_VERSION)
 		return -EPROTO;
 	ring_bytes = control->ring_bytes;
-	mf_lines = calloc(control->channels, sizeof(*mf_lines));
+	mf_lines = calloc(mf_line_count(), sizeof(*mf_lines));
 	return mf_lines ? 0 : -ENOMEM;
 }
 
@@ -145,11 +145,11 @@ struct mf_storage_held *mf_storage_hold(const struct mf_storage_call *call)
 
 	if (!held)
 		return NULL;
-	*held = (struct mf_storage_held){call->channel, call->function, call->id, call->out_bytes};
+	*held = (struct mf_storage_held){call->line, call->function, call->id, call->out_bytes};
 	if (call->out_bytes)
 		memcpy(held->out, call->out, call->out_bytes);
-	mf_lines[call->channel].flights++;
-	mf_lines[call->channel].reserved += reply_bytes(call->out_bytes);
+	mf_lines[call->line].flights++;
+	mf_lines[call->line].reserved += reply_bytes(call->out_bytes);
 	return held;
 }
 

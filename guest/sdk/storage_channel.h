@@ -22,7 +22,7 @@ struct line {
 	bool lost;         /* a program before this one knew of it, and is no more */
 };
 
-extern struct line *mf_lines;
+extern struct line *mf_lines; /* of all channels, those of streams behind the others */
 extern bool mf_wake_somebody; /* somebody sleeps and has a reply */
 
 static inline struct mf_abi_store_control *mf_control(void)
@@ -33,6 +33,23 @@ static inline struct mf_abi_store_control *mf_control(void)
 static inline struct mf_abi_store_channel *mf_state_of(uint32_t channel)
 {
 	return MF_STORE_CHANNEL(mf_control(), channel);
+}
+
+/* How many channels there are, with those of streams. */
+static inline uint32_t mf_line_count(void)
+{
+	return mf_control()->channels * (mf_control()->streams ? 2 : 1);
+}
+
+static inline bool mf_is_stream(uint32_t line)
+{
+	return line >= mf_control()->channels;
+}
+
+/* The channel whose transaction a channel's calls are part of. */
+static inline uint32_t mf_owner_of(uint32_t line)
+{
+	return mf_is_stream(line) ? line - mf_control()->channels : line;
 }
 
 /* Learns the geometry. -ENXIO, -EPROTO, -ENOMEM. */

@@ -12,9 +12,12 @@
 #include "call.h"
 #include "commit.h"
 #include "env.h"
+#include "redis/redis_calls.h"
 #include "session.h"
 
 #define READERS_SPARE 20u /* snapshots beside those of the channels' transactions */
+
+static struct mf_storage_transactions transactions;
 
 static int begin(const char *folder, size_t map_bytes, uint32_t channels)
 {
@@ -39,6 +42,8 @@ static int begin(const char *folder, size_t map_bytes, uint32_t channels)
 	if (!ret)
 		ret = kv_sessions_open(channels);
 	if (!ret)
+		ret = redis_declare(channels, &transactions);
+	if (!ret)
 		ret = kv_commit_start();
 	if (ret)
 		fprintf(stderr, "%s: the store cannot begin: %s\n", folder, strerror(-ret));
@@ -61,7 +66,7 @@ static int begin_mode(const char *mode, const char *folder, size_t map_bytes)
 
 static int serve(const char *mode)
 {
-	return mode ? mf_storage_serve(NULL) : mf_storage_serve_transactions(&kv_transactions);
+	return mode ? mf_storage_serve(NULL) : mf_storage_serve_transactions(&transactions);
 }
 
 int main(int argc, char **argv)

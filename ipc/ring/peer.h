@@ -9,6 +9,7 @@
 #define MF_IPC_RING_PEER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct mf_watch; /* engine/image/watchdog.h: of the calling thread */
@@ -26,6 +27,14 @@ struct mf_waiter {
 	bool commits; /* for the verdict on its order, not for a reply; the peer's */
 	bool waits;   /* the peer's */
 	struct mf_waiter *next;
+};
+
+/* Where the engine itself speaks to the peer for a request VM: a channel of its own, which is open
+ * (mayfly/abi/ring_ops.h) and which no request VM has. */
+struct mf_peer_stream {
+	void *window;
+	size_t window_bytes;
+	unsigned int channel; /* for a waiter */
 };
 
 struct mf_peer {
@@ -55,6 +64,8 @@ struct mf_peer {
 	 */
 	enum mf_peer_state (*commit)(struct mf_peer *peer, struct mf_waiter *waiter,
 				     struct mf_watch *watch, int *status);
+	/* The stream of a channel that has begun; end() is its end, too. False: there is none. */
+	bool (*stream)(struct mf_peer *peer, unsigned int channel, struct mf_peer_stream *stream);
 	/* Waits no more: wake() is not called after this. Nothing when it does not wait. */
 	void (*cancel)(struct mf_peer *peer, struct mf_waiter *waiter);
 	/*

@@ -73,7 +73,10 @@ bool lab_serve(struct lab *lab, struct mf_process *vm, const struct mf_http_mess
 
 	if (!request || mf_function_deliver(vm, &lab->ready, request, request->size_bytes) < 0)
 		return false;
-	mf_program_drive(vm, lab->watch, mf_now_ns() + PATIENCE_NS, NULL, exit);
+	const struct mf_program_run run = {.watch = lab->watch,
+					   .deadline_ns = mf_now_ns() + PATIENCE_NS};
+
+	mf_program_drive(vm, &run, NULL, exit);
 	return true;
 }
 

@@ -37,7 +37,8 @@ struct mf_storage_call {
 	uint32_t channel; /* whose call it is: 0.., one a request VM */
 	bool bound;       /* it is part of its request's transaction */
 	uint32_t function;
-	uint64_t id; /* the caller's */
+	uint64_t id;   /* the caller's */
+	uint32_t line; /* the channel that it came over: `channel`, or its stream */
 };
 
 /* Returns 0 or a negative errno; with either, out_bytes of reply. Or MF_STORAGE_LATER. */

@@ -18,7 +18,7 @@
 #define MF_STORE_CONTROL_VA  0x7e0000000000ull
 #define MF_STORE_CHANNELS_VA 0x7e4000000000ull
 
-#define MF_STORE_CHANNELS_MAX 65536u
+#define MF_STORE_CHANNELS_MAX 131072u /* a request VM has two: its own, and its stream */
 
 /*
  * A channel as the storage VM knows it. It keeps its own two indices here and nowhere else, so that
@@ -89,13 +89,18 @@ struct mf_abi_store_control {
 	uint32_t admin;  /* engine: 1 + the channel that administrative functions are taken from
 			  * (store_admin.h); 0: none */
 	uint32_t evicts; /* at the quota: 1: what was not used lately goes; 0: -ENOSPC */
-	uint32_t reserved[1004];
+	/* The channels are followed by as many stream channels, in the same order: there the engine
+	 * itself brings what a program sends over its connections to the store (MF_KV_STREAM). Each
+	 * shares the transaction of the channel that it belongs to; its own words for that, request
+	 * to status, are unused. The index of the first; 0: there are none. */
+	uint32_t streams;
+	uint32_t reserved[1003];
 	/* engine: bit i is set while channel i may be looked into */
 	uint64_t active[MF_STORE_CHANNELS_MAX / 64];
 };
-MF_ABI_ASSERT(sizeof(struct mf_abi_store_control) == 4096 + 8192, "ABI");
+MF_ABI_ASSERT(sizeof(struct mf_abi_store_control) == 4096 + 16384, "ABI");
 
-/* The channels follow, as many as `channels`. */
+/* The channels follow, as many as `channels`, and those of streams. */
 #define MF_STORE_CHANNEL(control, i) ((struct mf_abi_store_channel *)((control) + 1) + (i))
 
 /* Every storage program has this function: the payload is a name, the reply the number of the
@@ -148,6 +153,31 @@ MF_ABI_ASSERT(sizeof(struct mf_abi_store_control) == 4096 + 8192, "ABI");
 			  their order, alike. One that fails takes no other along. -ENOBUFS: the \
 			  replies do not fit, and nothing was done */
 #define MF_KV_STAT 17u /* no payload; reply: mf_abi_kv_stat, one a figure */
+
+/*
+ * Of stream channels alone. A program's connection to the store has sent bytes, has room for some,
+ * or is gone. Request and reply are this head, then bytes of the connection; one request of a
+ * connection at a time.
+ */
+#define MF_KV_STREAM 32u
+
+struct mf_abi_stream {
+	uint32_t connection; /* below MF_STREAM_CONNECTIONS; the message's id, too */
+	uint32_t flags;      /* MF_STREAM_* */
+	uint32_t room;       /* of a request: bytes that the reply may bring */
+	uint32_t state;      /* the storage program's: what it said last of the connection, 0 at
+			      * first. All that it knows of one that is FIRST */
+};
+MF_ABI_ASSERT(sizeof(struct mf_abi_stream) == 16, "ABI");
+
+#define MF_STREAM_CONNECTIONS 64u
+#define MF_STREAM_BYTES_MAX   65536u /* of a connection in one message */
+
+#define MF_STREAM_FIRST     1u /* request: the first of this connection in this request */
+#define MF_STREAM_GONE      2u /* request: the program has closed it; forget it */
+#define MF_STREAM_READ_ONLY 4u /* request: the program is at its start, and must not write */
+#define MF_STREAM_MORE      1u /* reply: there is more to come; send nothing but room until it has */
+#define MF_STREAM_CLOSE     2u /* reply: close it when these bytes are taken */
 
 #define MF_KV_ABSENT  UINT64_MAX
 #define MF_KV_REVERSE (1ull << 63)
