@@ -46,7 +46,8 @@ static int begin(const char *folder, size_t map_bytes, uint32_t channels)
 	if (!ret)
 		ret = kv_commit_start();
 	if (ret)
-		fprintf(stderr, "%s: the store cannot begin: %s\n", folder, strerror(-ret));
+		fprintf(stderr, "%s: the store cannot begin: %s%s\n", folder, strerror(-ret),
+			ret == -ENOMEM || ret == -EAGAIN ? "; raise --store-memory" : "");
 	return ret;
 }
 
