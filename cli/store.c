@@ -55,6 +55,11 @@ int store_explain(const struct store_job *job, int code, struct mf_error *err)
 				    job->folder);
 	case -EPIPE:
 		return mf_error_set(err, code, "the engine that serves %s is gone", job->folder);
+	case -ETIMEDOUT:
+		return mf_error_set(err, code,
+				    "the storage program of %s does not answer; what its engine "
+				    "printed says why",
+				    job->folder);
 	case -ESHUTDOWN:
 		return mf_error_set(err, code, "the engine that serves %s ends", job->folder);
 	case -ECONNRESET:

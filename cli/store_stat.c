@@ -248,7 +248,7 @@ static int await_start(struct store_job *job, uint64_t epoch, struct mf_error *e
 	for (unsigned int i = 0; i < PATIENCE; i++) {
 		int ret = store_call(job, MF_ADMIN_STAT, NULL, 0);
 
-		if (ret && ret != -ECONNRESET)
+		if (ret && ret != -ECONNRESET && ret != -ETIMEDOUT)
 			return store_explain(job, ret, err);
 		if (!ret && store_number(job, "epoch") != epoch)
 			return 0;

@@ -11,6 +11,9 @@
 /* Before a channel is asked again to end, that the program is still at. */
 #define END_AGAIN_NS 1000000l
 
+/* For an answer: longer than any call takes, and than a program that died needs to begin again. */
+#define WAIT_S 60
+
 struct mf_store_admin {
 	struct mf_waiter waiter; /* first */
 	struct mf_store *store;
@@ -43,6 +46,7 @@ static void wake(struct mf_waiter *waiter)
 
 int mf_store_admin_create(struct mf_store_admin **out, struct mf_store *store)
 {
+	pthread_condattr_t attributes;
 	struct mf_store_admin *admin;
 
 	if (!store->control->admin)
@@ -54,7 +58,10 @@ int mf_store_admin_create(struct mf_store_admin **out, struct mf_store *store)
 	admin->channel = store->control->admin - 1;
 	pthread_mutex_init(&admin->one, NULL);
 	pthread_mutex_init(&admin->lock, NULL);
-	pthread_cond_init(&admin->changed, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&admin->changed, &attributes);
+	pthread_condattr_destroy(&attributes);
 	*out = admin;
 	return 0;
 }
@@ -77,18 +84,18 @@ void mf_store_admin_stop(struct mf_store_admin *admin)
 	pthread_mutex_unlock(&admin->lock);
 }
 
-/* Until woken. False: stopped. */
-static bool sleep_until_woken(struct mf_store_admin *admin)
+/* Until woken. -ESHUTDOWN; -ETIMEDOUT. */
+static int sleep_until_woken(struct mf_store_admin *admin, const struct timespec *until)
 {
-	bool stopped;
+	int ret = 0;
 
 	pthread_mutex_lock(&admin->lock);
-	while (!admin->woken && !admin->stopped)
-		pthread_cond_wait(&admin->changed, &admin->lock);
+	while (!admin->woken && !admin->stopped && !ret)
+		ret = -pthread_cond_timedwait(&admin->changed, &admin->lock, until);
+	ret = admin->stopped ? -ESHUTDOWN : admin->woken ? 0 : ret;
 	admin->woken = false;
-	stopped = admin->stopped;
 	pthread_mutex_unlock(&admin->lock);
-	return !stopped;
+	return ret;
 }
 
 static bool is_stopped(struct mf_store_admin *admin)
@@ -129,7 +136,11 @@ static void end(struct mf_store_admin *admin)
 static int await(struct mf_store_admin *admin, struct line *line, struct mf_abi_message *message)
 {
 	struct mf_peer *peer = mf_store_peer(admin->store);
+	struct timespec until;
+	int ret = 0;
 
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += WAIT_S;
 	for (;;) {
 		int found = mf_ring_peek(&line->replies, message);
 
@@ -141,8 +152,9 @@ static int await(struct mf_store_admin *admin, struct line *line, struct mf_abi_
 		case MF_PEER_BROKEN:
 			return -EPROTO;
 		case MF_PEER_PARKED:
-			if (!sleep_until_woken(admin))
-				return -ESHUTDOWN;
+			ret = sleep_until_woken(admin, &until);
+			if (ret)
+				return ret;
 			break;
 		default:
 			if (is_stopped(admin))

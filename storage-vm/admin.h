@@ -15,7 +15,7 @@ struct mf_store_admin;
 int mf_store_admin_create(struct mf_store_admin **out, struct mf_store *store);
 
 /*
- * Call a function and wait for its reply, however long that takes: the store's call limit ends it.
+ * Call a function and wait for its reply, a minute at most (-ETIMEDOUT: the program is not up).
  * *reply_bytes: room at first, then what came. Returns the function's own status, 0 or a negative
  * errno; -ECONNRESET: the program died, it may or may not be done; -EMSGSIZE; -ENOBUFS: no room for
  * the reply; -ESHUTDOWN: mf_store_admin_stop(); -EPROTO. Any thread, not a worker's; may block.
