@@ -52,7 +52,11 @@ struct kv_check {
 	uint64_t file_bytes;
 	uint32_t page_bytes;
 	uint64_t last_page;
-	uint8_t *seen;              /* a bit a page */
+	uint8_t *seen; /* a bit a page */
+	/* What was read ahead: of the state that is looked at no page changes. */
+	uint8_t *ahead;
+	uint64_t ahead_at; /* in the file */
+	size_t ahead_bytes;
 	struct kv_disk_db roots[2]; /* LMDB's own two tables: free pages, names */
 	uint64_t txn_id;
 	uint64_t format; /* 0: not found yet */
