@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 
-from mayfly import GROUP, MAYFLY, SOON, STATIC, as_nobody, command, end, expect, folder, status_line
+from mayfly import GROUP, MAYFLY, SOON, STATIC, accepts, as_nobody, command, end, expect, folder, status_line
 from claims import check, claim, main, matches, same
 
 SERVED = os.environ.get("MAYFLY_SERVED", os.path.join(os.path.dirname(os.path.dirname(STATIC)), "pool/pool-guest"))
@@ -99,7 +99,7 @@ def an_ordinary_user_of_the_devices_group_can_serve():
         process = subprocess.Popen(as_nobody(root, [MAYFLY, "serve", "--listen", f"unix:{address}", "--vms", "4", "--quiet",
                                                     "--", SERVED]))
         try:
-            wait_until(lambda: os.path.exists(address), "the socket")
+            wait_until(lambda: accepts(address), "the socket")
             done = command(["curl", "-sS", "--max-time", "10", "--unix-socket", address, "http://x/count"])
             same(done.out, b"1", f"the answer {done}")
             same(status_line(process.pid, "Uid").split()[0], "65534", "the server's user")

@@ -5,6 +5,7 @@ import functools
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -87,6 +88,12 @@ def as_nobody(root, args):
     return ["unshare", "-m", "/bin/sh", "-c",
             f"rm -f {node} && mknod {node} c 10 232 && chown 0:{GROUP} {node} && chmod 660 {node} && "
             f"mount --bind {node} /dev/kvm && exec {NOBODY} \"$0\" \"$@\"", *args]
+
+
+def accepts(path):
+    """Does somebody listen at this Unix socket? Its file is there a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as dialled:
+        return dialled.connect_ex(path) == 0
 
 
 def children_of(pid):

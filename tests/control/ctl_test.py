@@ -19,7 +19,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "pool"))
 sys.dont_write_bytecode = True
 from serving import GUEST, MAYFLY, PLAIN, SLOWER, SOON, Server, wait_until  # noqa: E402
-from mayfly import FAILED, STATIC, command, end, expect, for_everybody, status_line  # noqa: E402
+from mayfly import FAILED, STATIC, accepts, command, end, expect, for_everybody, status_line  # noqa: E402
 from claims import EMULATED, LONG, check, claim, main, matches, same  # noqa: E402
 
 HELLO = b"\0SP\0\0\x30\0\0"  # of nng's REQ
@@ -231,7 +231,7 @@ def a_program_that_boots_can_be_asked():
         process = subprocess.Popen([MAYFLY, "serve", "--listen", f"unix:{folder}/s", "--control", f"unix:{folder}/c",
                                     "--boot-deadline", "3s", "--vms", "1", "--", STATIC, "busy"], stderr=subprocess.PIPE)
         try:
-            wait_until(lambda: os.path.exists(f"{folder}/c"), "the control socket")
+            wait_until(lambda: accepts(f"{folder}/c"), "the control socket")
             told = json.loads(expect(ctl(folder + "/c", "status", "--json"), 0, "status").out)
             same((told["engine"]["state"], told["vms"]["forked"]), ("starting", 0), "while it boots")
             expect(ctl(folder + "/c", "drain"), 0, "drain")

@@ -7,7 +7,7 @@ import struct
 import subprocess
 
 from storing import BUILD, GUEST, MAYFLY, Client, StoreServer, command, delete, get, one, put, refused, store_folder, wait_until
-from mayfly import GROUP, SOON, as_nobody
+from mayfly import GROUP, SOON, accepts, as_nobody
 from claims import check, claim, fail, main, matches, same
 
 NOT_SHARED = os.path.join(BUILD, "tests/store/not-shared.so")
@@ -136,7 +136,7 @@ def an_ordinary_user_has_a_store():
         process = subprocess.Popen(as_nobody(root, [MAYFLY, "serve", "--listen", f"unix:{root}/s", "--vms", "1", "--quiet",
                                                     "--store", folder, "--", GUEST]))
         try:
-            wait_until(lambda: os.path.exists(f"{root}/s"), "the socket")
+            wait_until(lambda: accepts(f"{root}/s"), "the socket")
             client = Client(f"{root}/s")
             same(one(client, put(b"t", b"k", b"v")), b"", "a put")
             same(os.stat(f"{folder}/data.mdb").st_uid, 65534, "whose data")
