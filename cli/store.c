@@ -76,6 +76,11 @@ int store_explain(const struct store_job *job, int code, struct mf_error *err)
 				    "the store %s is of a newer format than this mayfly knows; use "
 				    "the one that made it",
 				    job->folder);
+	case -EROFS:
+		return mf_error_set(err, code,
+				    "the server of %s gives each of its VMs a store of its own "
+				    "(--store-scope): nothing is written into the folder",
+				    job->folder);
 	case -ENOSPC:
 		return mf_error_set(err, code,
 				    "there is no room: the disk is full, or the store has its "

@@ -60,8 +60,8 @@ static void hold(struct mf_slot *slot, struct mf_front_request *front)
 		mf_streams_renew(&slot->streams);
 		return;
 	}
-	front->holds = peer->is_pending(peer, slot->waiter.channel) ||
-		       mf_streams_wait(&slot->streams);
+	front->holds =
+		peer->is_pending(peer, slot->waiter.channel) || mf_streams_wait(&slot->streams);
 }
 
 /* Bytes over the connection; who records the request is told what it has cost so far. */

@@ -199,10 +199,10 @@ static const char *check_connection(const struct mf_check *check, uint32_t i)
 	/* A role's other end is gone, but for the store, which every request has. */
 	if (connection->of_role > !!(connection->marks & MF_CONNECTION_STORE) ||
 	    (connection->of_role && (connection->peer || connection->next)) ||
-	    connection->of_program > 1 || connection->error < 0 ||
-	    connection->error > 4095 || connection->next > MF_CONNECTIONS ||
-	    !settings_are_sane(&connection->settings) || !name_is_sane(&connection->own) ||
-	    !name_is_sane(&connection->other) || !connection->peer != !peer ||
+	    connection->of_program > 1 || connection->error < 0 || connection->error > 4095 ||
+	    connection->next > MF_CONNECTIONS || !settings_are_sane(&connection->settings) ||
+	    !name_is_sane(&connection->own) || !name_is_sane(&connection->other) ||
+	    !connection->peer != !peer ||
 	    (peer && (peer == connection || !connection->of_program || !peer->of_program ||
 		      peer->peer != i + 1)))
 		return "a connection";

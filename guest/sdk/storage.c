@@ -235,14 +235,13 @@ static bool has_order(uint32_t channel)
 /* Nothing of it is to be done, or under way. */
 static bool is_quiet(uint32_t channel)
 {
-	return !mf_lines[channel].flights &&
-	       (mf_state_of(channel)->broken || !has_calls(channel));
+	return !mf_lines[channel].flights && (mf_state_of(channel)->broken || !has_calls(channel));
 }
 
 static uint32_t stream_of(uint32_t channel)
 {
 	return mf_control()->streams && !mf_is_stream(channel) ? mf_control()->streams + channel
-								: channel;
+							       : channel;
 }
 
 /* No call follows an order: what is in the ring by now comes first. */

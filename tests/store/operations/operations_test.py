@@ -60,6 +60,15 @@ def what_is_loaded_into_a_served_store_is_there_for_its_programs():
 
 
 @claim
+def a_server_that_keeps_nothing_takes_nothing():
+    with store_folder() as folder:
+        made(folder, line_of(b"t", b"k", b"v"))
+        with StoreServer("--store-scope", "vm", vms=1, store=folder):
+            refuses("a store of its own", "load", folder, given=line_of(b"t", b"more", b"v"))
+            same(content(folder), line_of(b"t", b"k", b"v"), "what is in the folder")
+
+
+@claim
 def request_programs_have_none_of_it():
     with StoreServer(vms=1) as server:
         same(server.codes(put(b"t", b"k", b"v")), [0], "a put")
