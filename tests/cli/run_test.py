@@ -19,7 +19,7 @@ from claims import EMULATED, check, claim, fail, main, matches, same
 
 @claim(emulated=True)
 def the_exit_status_is_the_programs():
-    for status in (0, 42, 255) if EMULATED else range(256):
+    for status in (0, 42, 255) if EMULATED else range(0, 256, 5):
         done = expect(run("exit", str(status)), status, f"exit({status})")
         same(done.out + done.err, b"", f"what exit({status}) prints")
 
