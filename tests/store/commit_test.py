@@ -81,7 +81,7 @@ def what_ended_well_lasts_and_nothing_else():
             same(server.counter("n"), 20, "the program exits behind its answer")
 
 
-@claim(emulated=True)
+@claim
 def all_ways_of_waiting_and_forms_of_reset_commit():
     for wait in WAITS:
         for options in ((), ("--reset", "never"), ("--reset", "connection")):
@@ -166,7 +166,7 @@ def begin_commit(server, target="/a:n=1"):
     return answers, threads[0]
 
 
-@claim(emulated=True)
+@claim
 def reads_go_on_while_a_commit_waits_or_computes():
     """It does so until they were answered: no read waits for it."""
     for how in ("hold", "spin"):
@@ -330,7 +330,7 @@ def options_that_make_no_sense_are_refused():
             check(done.status != 0 and words in done.err.decode(), f"{options}", str(done))
 
 
-@claim(emulated=True)
+@claim
 def who_only_reads_orders_nothing():
     for guest in BOTH:
         with Txn("--workers", "1", guest=guest, vms=1) as server:
