@@ -210,16 +210,6 @@ void mf_journal_reopen(struct mf_journal *journal)
 	pthread_mutex_unlock(&journal->lock);
 }
 
-uint64_t mf_journal_dropped(struct mf_journal *journal)
-{
-	uint64_t dropped;
-
-	pthread_mutex_lock(&journal->lock);
-	dropped = journal->dropped;
-	pthread_mutex_unlock(&journal->lock);
-	return dropped;
-}
-
 void mf_journal_close(struct mf_journal *journal)
 {
 	if (!journal)

@@ -31,9 +31,6 @@ void mf_journal_put(struct mf_journal *journal, const char *line, size_t bytes);
 /* The file is opened again, by its name, before the next line: it was moved away. Any thread. */
 void mf_journal_reopen(struct mf_journal *journal);
 
-/* Lines that were dropped. */
-uint64_t mf_journal_dropped(struct mf_journal *journal);
-
 /* Writes what waits, for a second at most, and ends the thread. NULL is fine. */
 void mf_journal_close(struct mf_journal *journal);
 

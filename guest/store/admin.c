@@ -18,7 +18,8 @@ typedef int admin_fn(struct mf_storage_call *call);
 static const char *store_folder;
 static bool begins_anew; /* as soon as nobody waits */
 
-bool kv_admin_may(const struct mf_storage_call *call)
+/* May this call be an administrative one? */
+static bool may(const struct mf_storage_call *call)
 {
 	const struct mf_abi_store_control *control = (const void *)MF_STORE_CONTROL_VA;
 
@@ -27,7 +28,7 @@ bool kv_admin_may(const struct mf_storage_call *call)
 
 static int enter(struct mf_storage_call *call, void *arg)
 {
-	return kv_admin_may(call) ? ((admin_fn *)arg)(call) : -EPERM;
+	return may(call) ? ((admin_fn *)arg)(call) : -EPERM;
 }
 
 int kv_admin_declare(uint32_t number, size_t in_max, size_t out_max, admin_fn *call)
@@ -321,7 +322,7 @@ static int put(struct mf_storage_call *call, struct kv_txn *txn)
 	struct kv_bytes key;
 	int ret;
 
-	if (!kv_admin_may(call))
+	if (!may(call))
 		return -EPERM;
 	ret = kv_block_open(&block, call->in, call->in_bytes);
 	if (ret || block.is_part)

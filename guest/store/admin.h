@@ -9,9 +9,6 @@
 
 #include "bytes.h"
 
-/* May this call be an administrative one? */
-bool kv_admin_may(const struct mf_storage_call *call);
-
 /* As mf_storage_declare(); to all channels but the administrative one, -EPERM. */
 int kv_admin_declare(uint32_t number, size_t in_max, size_t out_max,
 		     int (*call)(struct mf_storage_call *call));

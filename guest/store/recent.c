@@ -63,11 +63,6 @@ struct kv_sealed *kv_recent_add(const struct kv_tree *writes, uint64_t version)
 	return sealed;
 }
 
-struct kv_sealed *kv_recent_first(void)
-{
-	return first;
-}
-
 void kv_recent_take_back(void)
 {
 	struct kv_sealed **at = &first;

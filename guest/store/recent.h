@@ -37,9 +37,6 @@ struct kv_sealed {
 /* Take a transaction's writes (a map of struct kv_item) as the newest version. NULL: no memory. */
 struct kv_sealed *kv_recent_add(const struct kv_tree *writes, uint64_t version);
 
-/* All that are known, the oldest first. */
-struct kv_sealed *kv_recent_first(void);
-
 /* Take back what is not over: from the first such one on. */
 void kv_recent_take_back(void);
 

@@ -15,7 +15,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "cli"))
 
-from mayfly import FAILED, MAYFLY, SLOWER, SOON, STATIC, as_nobody, command, end, expect, folder
+from mayfly import FAILED, MAYFLY, SLOWER, SOON, STATIC, as_nobody, command, end, expect, folder, open_files
 from claims import EMULATED, check, claim, main, matches, same
 
 SERVED = os.environ.get("MAYFLY_SERVED", os.path.join(os.path.dirname(os.path.dirname(STATIC)), "pool/pool-guest"))
@@ -50,8 +50,7 @@ def measured_all(report, what):
 def wait_until_it_watches(process):
     """Its probes are attached before it looks at an engine's counters."""
     until = time.monotonic() + SOON
-    folder_of_fds = f"/proc/{process.pid}/fd"
-    while not any("mayfly-stats" in os.readlink(f"{folder_of_fds}/{fd}") for fd in os.listdir(folder_of_fds)):
+    while not any("mayfly-stats" in name for name in open_files(process.pid)):
         check(time.monotonic() < until, "mayfly stat does not watch")
         time.sleep(0.02)
 

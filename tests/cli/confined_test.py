@@ -12,13 +12,13 @@ SERVED = os.environ.get("MAYFLY_SERVED", os.path.join(os.path.dirname(os.path.di
 
 
 def is_confined(pid, what):
-    tasks = os.listdir(f"/proc/{pid}/task")
-    for task in tasks:
-        name = f"{what}, thread {status_line(f'{pid}/task/{task}', 'Name')}"
-        if status_line(f"{pid}/task/{task}", "Name").startswith("kvm-"):
-            continue  # the kernel's own
-        same(status_line(f"{pid}/task/{task}", "NoNewPrivs"), "1", name)
-        same(status_line(f"{pid}/task/{task}", "Seccomp"), "2", name)
+    same(status_line(pid, "Seccomp"), "2", what)
+    for task in os.listdir(f"/proc/{pid}/task"):
+        name = status_line(f"{pid}/task/{task}", "Name")
+        rules = status_line(f"{pid}/task/{task}", "NoNewPrivs"), status_line(f"{pid}/task/{task}", "Seccomp")
+        if not name or None in rules or name.startswith("kvm-"):
+            continue  # it has ended, or is the kernel's own
+        same(rules, ("1", "2"), f"{what}, thread {name}")
 
 
 def begun(pid):

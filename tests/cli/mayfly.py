@@ -111,11 +111,37 @@ def children_of(pid):
 
 
 def status_line(pid, name):
-    with open(f"/proc/{pid}/status") as file:
-        for line in file:
-            if line.startswith(name + ":"):
-                return line.split(":", 1)[1].strip()
+    """One line of /proc/PID/status; None: there is no such process or thread, or no such line."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            for line in file:
+                if line.startswith(name + ":"):
+                    return line.split(":", 1)[1].strip()
+    except (FileNotFoundError, ProcessLookupError):
+        pass
     return None
+
+
+def threads(pid):
+    """What /proc/PID/task/ID/stat says of each: (name, the fields behind it). One that ends meanwhile is not among them."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{thread}/stat") as file:
+                name, _, rest = file.read().partition("(")[2].rpartition(")")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        yield name, rest.split()
+
+
+def open_files(pid):
+    """What its descriptors are of. One that is closed meanwhile is not among them."""
+    names = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            names.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except FileNotFoundError:
+            continue
+    return names
 
 
 def end(process, how=signal.SIGKILL):

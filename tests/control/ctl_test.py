@@ -253,8 +253,8 @@ def it_is_confined_in_all_its_threads_while_it_is_asked():
             for task in os.listdir(f"/proc/{engine.process.pid}/task"):
                 task = f"{engine.process.pid}/task/{task}"
                 name = status_line(task, "Name")
-                if name.startswith("kvm-"):
-                    continue  # the kernel's own
+                if not name or name.startswith("kvm-"):
+                    continue  # it has ended, or is the kernel's own
                 names.append(name)
                 same((status_line(task, "NoNewPrivs"), status_line(task, "Seccomp")), ("1", "2"), name)
                 if name == "control":

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: MIT
 """More requests than can be served: those who are too many hear it at once, nobody is lost, nothing grows, and then it is over."""
 import json
-import os
 import signal
 import socket
 import subprocess
 import tempfile
 
 from serving import BUILD, SLOWER, Server, one_answer, resident, wait_until
+from mayfly import threads
 from claims import check, claim, main, same
 
 CLIENTS = 100
@@ -28,11 +28,7 @@ def send(sock, target):
 
 def state_of(pid):
     """Of all its threads."""
-    states = set()
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/stat") as file:
-            states.add(file.read().rpartition(")")[2].split()[0])
-    return states
+    return {fields[0] for _, fields in threads(pid)}
 
 
 def ask_at_once(server, socks, target):

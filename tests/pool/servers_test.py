@@ -8,7 +8,7 @@ import re
 import socket
 import tempfile
 
-from serving import BUILD, EMULATED, PLAIN, SLOWER, Server, wait_until
+from serving import BUILD, EMULATED, PLAIN, SLOWER, Server, read_until, wait_until
 from mayfly import MAYFLY, command, expect
 from claims import check, claim, fail, main, matches, same
 
@@ -210,15 +210,6 @@ def an_answer_that_is_cut_short_is_seen_to_be():
         except http.client.IncompleteRead as error:
             same(error.partial, b"short", "what came of it")
         same(server.ask("/count").body, b"1", "afterwards")
-
-
-def read_until(sock, wanted):
-    got = b""
-    while wanted not in got:
-        part = sock.recv(65536)
-        check(part, f"it ended before {wanted[:20]}", got[:500])
-        got += part
-    return got
 
 
 @claim(emulated=True)

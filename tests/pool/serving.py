@@ -202,6 +202,16 @@ class Server:
         return self.footprint()
 
 
+def read_until(sock, wanted):
+    """What comes, up to and with these bytes."""
+    got = b""
+    while wanted not in got:
+        part = sock.recv(65536)
+        check(part, f"it ended before {wanted[:20]}", got[:500])
+        got += part
+    return got
+
+
 def wait_until(condition, what, seconds=20):
     until = time.monotonic() + seconds * SLOWER
     while not condition():

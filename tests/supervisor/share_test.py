@@ -10,17 +10,13 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from tenants import HELLO, Daemon, Load, tenant, wait_until  # noqa: E402
-from mayfly import SLOWER, status_line  # noqa: E402
+from mayfly import SLOWER, status_line, threads  # noqa: E402
 from claims import check, claim, main, matches, same  # noqa: E402
 
 
 def nice_of(pid):
     """Of its main thread and of all the others."""
-    found = set()
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/stat") as file:
-            found.add(int(file.read().rpartition(")")[2].split()[16]))
-    return found
+    return {int(fields[16]) for _, fields in threads(pid)}
 
 
 @claim
@@ -32,12 +28,7 @@ def a_smaller_share_is_a_lower_priority():
 
 def standing(pid):
     """(nice, policy) of the thread that runs its requests."""
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/stat") as file:
-            name, _, rest = file.read().partition("(")[2].rpartition(")")
-        if name == "worker 0":
-            return int(rest.split()[16]), int(rest.split()[38])
-    return None
+    return next(((int(fields[16]), int(fields[38])) for name, fields in threads(pid) if name == "worker 0"), None)
 
 
 @claim

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/store/durability/replay_run.h"
 #include "tests/store/durability/replay_disk.h"
+#include "tests/store/says.h"
 
 #include "engine/linux/permit.h"
 #include "guest/store/blob.h"
@@ -20,23 +21,6 @@
 
 #define RING_BYTES (2u << 20)
 #define WAIT_MAX_S 60
-
-static void die(const char *what, const char *why)
-{
-	fprintf(stderr, "%s: %s\n", what, why);
-	exit(1);
-}
-
-static void say(const char *text)
-{
-	fprintf(stderr, "      store: %s\n", text);
-}
-
-static ssize_t print(void *cookie, int fd, const void *bytes, size_t count)
-{
-	(void)cookie;
-	return write(fd, bytes, count);
-}
 
 /* ---- replies ---- */
 

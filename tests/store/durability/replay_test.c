@@ -6,6 +6,7 @@
  *
  * MAYFLY_TEST_SEED repeats a run's random choices; MAYFLY_TEST_LONG tries every prefix.
  */
+#include "tests/store/claims.h"
 #include "tests/store/durability/replay_check.h"
 #include "tests/store/durability/replay_disk.h"
 
@@ -461,15 +462,7 @@ static bool a_durable_write_that_fails_takes_its_group_back(void)
 	return is_survived((struct fault){.fail_durable = 12});
 }
 
-#define CLAIM(name)         \
-	{                   \
-#name, name \
-	}
-
-static const struct {
-	const char *name;
-	bool (*claim)(void);
-} claims[] = {
+static const struct claim claims[] = {
 	CLAIM(a_durable_write_covers_itself_and_no_other),
 	CLAIM(a_sync_covers_what_had_returned_before_it_began),
 	CLAIM(a_sync_that_has_not_returned_covers_nothing),
@@ -507,20 +500,11 @@ static void set_up(void)
 
 int main(void)
 {
-	unsigned int failed = 0;
-	unsigned int count = sizeof(claims) / sizeof(claims[0]);
+	unsigned int failed;
 
 	set_up();
-	for (unsigned int i = 0; i < count; i++) {
-		bool good = claims[i].claim();
-
-		failed += !good;
-		printf("  %s %s\n", good ? "ok  " : "FAIL", claims[i].name);
-		if (!good)
-			printf("      %s\n", why);
-	}
+	failed = claims_run(claims, sizeof(claims) / sizeof(claims[0]), NULL, why);
 	history_finish(&history);
 	run_close(&run);
-	printf("%u passed, %u failed\n", count - failed, failed);
 	return failed ? 1 : 0;
 }

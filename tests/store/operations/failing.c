@@ -12,16 +12,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static bool is_data(int fd)
-{
-	char path[64];
-	char name[4096];
-	ssize_t bytes;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	bytes = readlink(path, name, sizeof(name));
-	return bytes > 8 && !memcmp(name + bytes - 8, "data.mdb", 8);
-}
+#include "tests/store/data_file.h"
 
 static bool fails(int fd)
 {

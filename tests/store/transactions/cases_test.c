@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What transactions promise, one case each; model_test.c has all of it at random. */
+#include "tests/store/claims.h"
 #include "tests/store/transactions/desk.h"
 
 #include "storage-vm/internal.h"
@@ -556,15 +557,7 @@ static bool an_upgrade_that_was_interrupted_goes_on(void)
 	return is_upgraded(1) && is_upgraded(1500) && is_upgraded(3000);
 }
 
-#define CLAIM(name)         \
-	{                   \
-#name, name \
-	}
-
-static const struct {
-	const char *name;
-	bool (*claim)(void);
-} claims[] = {
+static const struct claim claims[] = {
 	CLAIM(a_request_sees_the_store_as_it_was_at_its_first_call),
 	CLAIM(a_request_sees_what_it_wrote_and_nobody_else_does),
 	CLAIM(what_is_not_ordered_leaves_no_trace),
@@ -591,8 +584,7 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-	unsigned int count = sizeof(claims) / sizeof(claims[0]);
-	unsigned int failed = 0;
+	unsigned int failed;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!desk_init(&desk)) {
@@ -600,19 +592,9 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	desk_start(&desk, "67108864");
-	for (unsigned int i = 0; i < count; i++) {
-		bool good;
-
-		if (argc > 1 && !strstr(claims[i].name, argv[1]))
-			continue;
-		good = claims[i].claim();
-		failed += !good;
-		printf("  %s %s\n", good ? "ok  " : "FAIL", claims[i].name);
-		if (!good)
-			printf("      %s\n", why);
-	}
+	failed = claims_run(claims, sizeof(claims) / sizeof(claims[0]), argc > 1 ? argv[1] : NULL,
+			    why);
 	desk_stop(&desk);
 	desk_finish(&desk);
-	printf("%u passed, %u failed\n", count - failed, failed);
 	return failed ? 1 : 0;
 }

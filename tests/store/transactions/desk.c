@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "tests/store/says.h"
 #include "tests/store/transactions/desk.h"
 
 #include "engine/linux/permit.h"
@@ -19,23 +20,6 @@
 static pthread_mutex_t wake_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake_cond = PTHREAD_COND_INITIALIZER;
 static bool woken;
-
-static void die(const char *what, const char *why)
-{
-	fprintf(stderr, "%s: %s\n", what, why);
-	exit(1);
-}
-
-static void say(const char *text)
-{
-	fprintf(stderr, "      store: %s\n", text);
-}
-
-static ssize_t print(void *cookie, int fd, const void *bytes, size_t count)
-{
-	(void)cookie;
-	return write(fd, bytes, count);
-}
 
 static void wake(struct mf_waiter *waiter)
 {
