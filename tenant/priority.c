@@ -7,10 +7,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* What sched_setattr(2) takes of an ordinary thread, at the least and at the most; kernels before
- * 6.12 take it and do nothing. */
-#define SLICE_USUAL_NS 100000ull
-#define SLICE_LOW_NS   100000000ull
+/*
+ * How long a thread goes on before another that waits as well has its turn; kernels before 6.12
+ * take it and do nothing. The usual one is more than most requests need: whose slice ends in the
+ * middle of one may wait for a tick.
+ */
+#define SLICE_USUAL_NS 500000ull
+#define SLICE_LOW_NS   10000000ull
 
 /* struct sched_attr of sched_setattr(2), as old as the call: the C library has it since lately. */
 struct attributes {
@@ -25,7 +28,7 @@ struct attributes {
 };
 _Static_assert(sizeof(struct attributes) == 48, "SCHED_ATTR_SIZE_VER0");
 
-static void set_slice(bool low, int nice)
+static void stand(bool low, int nice)
 {
 	const struct attributes attr = {
 		.size = sizeof(attr),
@@ -38,12 +41,18 @@ static void set_slice(bool low, int nice)
 	syscall(SYS_sched_setattr, 0, &attr, 0);
 }
 
-static bool is_privileged(void)
+/* What is left is what limits allow: nothing of real time, and no nice value below its own. */
+static bool drop_right(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2] = {{0}};
 
-	return !syscall(SYS_capget, &header, data) && data[0].effective & 1u << CAP_SYS_NICE;
+	if (setrlimit(RLIMIT_RTPRIO, &(struct rlimit){0, 0}) || syscall(SYS_capget, &header, data))
+		return false;
+	data[0].effective &= ~(1u << CAP_SYS_NICE);
+	data[0].permitted &= ~(1u << CAP_SYS_NICE);
+	data[0].inheritable &= ~(1u << CAP_SYS_NICE);
+	return !syscall(SYS_capset, &header, data);
 }
 
 /* RLIMIT_NICE is 20 minus the lowest nice value that may be asked for (getrlimit(2)). */
@@ -67,20 +76,16 @@ void mf_priority_prepare(struct mf_priority *priority)
 	int nice = getpriority(PRIO_PROCESS, 0);
 	int low = nice + MF_PRIORITY_STEP < 19 ? nice + MF_PRIORITY_STEP : 19;
 
-	priority->usual_nice = priority->low_nice = nice;
-	if (may_raise_to(nice) || is_privileged())
-		priority->low_nice = low;
-	else
-		priority->by_slice = true;
-	set_slice(false, nice);
+	priority->usual_nice = nice;
+	priority->low_nice = may_raise_to(nice) ? low : nice;
+	priority->changes = drop_right();
+	stand(false, nice);
 }
 
 void mf_priority_set(const struct mf_priority *priority, bool low)
 {
-	if (priority->by_slice)
-		set_slice(low, priority->usual_nice);
-	else if (priority->low_nice != priority->usual_nice)
-		setpriority(PRIO_PROCESS, 0, low ? priority->low_nice : priority->usual_nice);
+	if (priority->changes)
+		stand(low, low ? priority->low_nice : priority->usual_nice);
 }
 
 void mf_turns_init(struct mf_turns *turns, const struct mf_priority *priority, uint64_t now_ns)

@@ -3,8 +3,9 @@
  * How an engine's threads stand among those that want the same processors: who answers short
  * requests goes before who computes (docs/decisions/0031-who-computes-gives-way.md).
  *
- * All threads have short slices, so that the scheduler lets one that wakes run soon. A thread that
- * waits for less than half of the time is lowered, until it waits for two thirds of it.
+ * A thread that waits for less than half of the time is lowered, until it waits for two thirds of
+ * it: a lower weight where it has the right to raise that again, and long slices, which it yields
+ * to whoever wakes with a short one.
  */
 #ifndef MF_TENANT_PRIORITY_H
 #define MF_TENANT_PRIORITY_H
@@ -16,12 +17,15 @@
 #define MF_PRIORITY_STEP 5
 
 struct mf_priority {
+	bool changes; /* false: nothing was prepared, all stay what they are */
 	int usual_nice;
-	int low_nice;  /* the same: it could not be raised again, or nothing was prepared */
-	bool by_slice; /* so slices tell them apart, which needs no right */
+	int low_nice; /* the same: it could not be raised again */
 };
 
-/* Before there are other threads, and before the confinement: they inherit it. */
+/*
+ * Before there are other threads, and before the confinement: they inherit it. The process gives up
+ * what it has of CAP_SYS_NICE, so that the call that lowers a thread can do nothing worse.
+ */
 void mf_priority_prepare(struct mf_priority *priority);
 
 /* Of the calling thread. */

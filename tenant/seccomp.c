@@ -151,21 +151,11 @@ static void add_socket_calls(struct builder *b, const struct mf_permit_net *net)
 	add_net_calls(b, net);
 }
 
-/* A thread's own priority, and only the two values that it is to have. */
+/* Of the calling thread. Its values are in memory: mf_priority_prepare() left no right to bad ones.
+ */
 static void add_priority_calls(struct builder *b, const struct mf_priority *priority)
 {
-	const int nices[] = {priority->usual_nice, priority->low_nice};
-
-	for (size_t i = 0; i < 2 && nices[0] != nices[1]; i++) {
-		const struct scmp_arg_cmp args[] = {
-			SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, LOW32, PRIO_PROCESS),
-			SCMP_CMP64(1, SCMP_CMP_MASKED_EQ, LOW32, 0),
-			SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, LOW32, (uint32_t)nices[i])};
-
-		add(b, SCMP_ACT_ALLOW, SYS_setpriority, 3, args);
-	}
-	/* Its values are in memory: only where the process has no right to raise anything. */
-	if (priority->by_slice)
+	if (priority->changes)
 		allow_if(b, SYS_sched_setattr, 0, LOW32, 0);
 }
 
