@@ -14,6 +14,7 @@ from storing import BUILD, LONG, MAYFLY, SLOWER, StoreServer, call, command, do,
 from claims import check, claim, fail, main, matches, same  # noqa: E402,F401
 
 SEED = os.environ.get("MAYFLY_TEST_SEED") or str(random.randrange(1 << 32))
+print(f"      MAYFLY_TEST_SEED={SEED}")
 STAT, TABLES, OPEN, READ, CLOSE, PUT, CHECK_BEGIN, CHECK_STEP, COMPACT, RESTORE_PUT = range(0x4d460001, 0x4d46000b)
 
 

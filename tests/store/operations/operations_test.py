@@ -108,7 +108,6 @@ def a_restored_backup_is_the_same_store():
 @claim
 def a_damaged_backup_restores_nothing():
     dice = random.Random(SEED)
-    print(f"      MAYFLY_TEST_SEED={SEED}")
     with store_folder() as folder:
         made(folder, random_lines(dice, 40, (0, 10, 1000)))
         backup, bad = f"{folder}.backup", f"{folder}.bad"
