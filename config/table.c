@@ -283,6 +283,15 @@ const struct mf_option mf_options[] = {
 	 .places = SERVE,
 	 .take = mf_take_size,
 	 FIELD(serve.store.quota_bytes)},
+	{.name = "store-evict",
+	 .help = "at --store-quota what was not used lately goes, in place of 507: a cache",
+	 .more = "Records that were neither read nor written since the hand of a clock last came "
+		 "by go first, a hash of the Redis protocol as a whole. Without --store-quota, "
+		 "three "
+		 "quarters of --store-size are the bound, which may be no more.",
+	 .places = SERVE,
+	 .take = mf_take_flag,
+	 FIELD(serve.store.evicts)},
 	{.name = "store-scope",
 	 .value = "WHOSE",
 	 .initial = "tenant",

@@ -61,6 +61,7 @@ static int make_control(struct mf_store *store, struct mf_error *err)
 		.group_us = settings->promise.group_us,
 		.scope = settings->scope,
 		.quota_bytes = settings->quota_bytes,
+		.evicts = settings->evicts,
 	};
 	return 0;
 }

@@ -37,6 +37,7 @@ struct mf_store_settings {
 	struct mf_store_promise promise;
 	uint32_t scope;         /* MF_STORE_OF_TENANT, _OF_VM */
 	uint64_t quota_bytes;   /* 0: what the program has room for */
+	bool evicts;            /* at the quota what was not used lately goes; else -ENOSPC */
 	uint64_t call_limit_ns; /* a call that takes longer is a crash of the program */
 	uint64_t boot_limit_ns; /* for its first look at the channels */
 	const struct mf_kvm *kvm;

@@ -124,6 +124,26 @@ static void open_socket(struct mf_tenant_store *store,
 			      err.text);
 }
 
+/* What may be kept: a store that evicts leaves room for what a commit writes anew beside it. */
+static uint64_t quota_of(const struct mf_tenant_store_options *options)
+{
+	return options->evicts && !options->quota_bytes ? options->size_bytes / 4 * 3
+							: options->quota_bytes;
+}
+
+static int check_quota(const struct mf_tenant_store_options *options, struct mf_error *err)
+{
+	if (options->quota_bytes > options->size_bytes)
+		return mf_error_set(err, -EINVAL,
+				    "--store-quota is larger than --store-size, which is what the "
+				    "store can grow to; raise that");
+	if (options->evicts && quota_of(options) > options->size_bytes / 4 * 3)
+		return mf_error_set(err, -EINVAL,
+				    "--store-evict needs a --store-quota of at most three quarters "
+				    "of --store-size: the rest is room for commits");
+	return 0;
+}
+
 static int make_store(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
 		      const struct mf_kvm *kvm, unsigned int vms, struct mf_error *err)
 {
@@ -136,7 +156,8 @@ static int make_store(struct mf_tenant_store *store, const struct mf_tenant_stor
 		.call_limit_ns = options->call_limit_ns,
 		.promise = options->promise,
 		.scope = (uint32_t)options->scope,
-		.quota_bytes = options->quota_bytes,
+		.quota_bytes = quota_of(options),
+		.evicts = options->evicts,
 		.boot_limit_ns = options->boot_limit_ns,
 		.kvm = kvm,
 		.policy = {.permit = store->permit,
@@ -159,10 +180,9 @@ int mf_tenant_store_open(struct mf_tenant_store *store,
 	*store = (struct mf_tenant_store){.lock_fd = -1};
 	if (!options->folder)
 		return 0;
-	if (options->quota_bytes > options->size_bytes)
-		return mf_error_set(err, -EINVAL,
-				    "--store-quota is larger than --store-size, which is what the "
-				    "store can grow to; raise that");
+	ret = check_quota(options, err);
+	if (ret)
+		return ret;
 	store->output.meter = &store->meter;
 	snprintf(store->output.tag, sizeof(store->output.tag), "store");
 	if (options->program)

@@ -17,6 +17,7 @@ struct mf_tenant_store_options {
 	const char *program;  /* NULL: Mayfly's own, a key-value store */
 	uint64_t size_bytes;  /* the store may grow to this */
 	uint64_t quota_bytes; /* of that may be used; 0: all */
+	bool evicts;          /* at the quota records go; else it is full */
 	int scope;            /* MF_STORE_OF_* */
 	struct mf_store_promise promise;
 	uint64_t memory_bytes;

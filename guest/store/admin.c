@@ -72,6 +72,15 @@ static uint64_t count_free(MDB_txn *txn)
 	return pages;
 }
 
+/* 0: as much as fits. */
+static int give_bound(struct mf_storage_call *call)
+{
+	const struct mf_abi_store_control *control = (const void *)MF_STORE_CONTROL_VA;
+	int ret = give_pair(call, "quota_bytes", control->quota_bytes);
+
+	return ret ? ret : give_pair(call, "evicts", control->evicts != 0);
+}
+
 static int give_store(struct mf_storage_call *call, MDB_txn *txn)
 {
 	MDB_envinfo info;
@@ -91,7 +100,7 @@ static int give_store(struct mf_storage_call *call, MDB_txn *txn)
 		ret = give_pair(call, "used_bytes", (info.me_last_pgno + 1) * kv_page_bytes());
 	if (!ret)
 		ret = give_pair(call, "free_bytes", count_free(txn) * kv_page_bytes());
-	return ret;
+	return ret ? ret : give_bound(call);
 }
 
 static int give_limits(struct mf_storage_call *call)

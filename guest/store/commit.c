@@ -188,10 +188,10 @@ static int64_t growth_of(const struct kv_tree *writes)
 static uint64_t excess(int64_t growth)
 {
 	const struct mf_abi_store_control *control = (const void *)MF_STORE_CONTROL_VA;
-	uint64_t kept = stats.kept_bytes + (uint64_t)(waiting_growth + growth);
+	int64_t kept = (int64_t)stats.kept_bytes + waiting_growth + growth;
+	uint64_t quota = control->quota_bytes;
 
-	return control->quota_bytes && kept > control->quota_bytes ? kept - control->quota_bytes
-								   : 0;
+	return quota && kept > 0 && (uint64_t)kept > quota ? (uint64_t)kept - quota : 0;
 }
 
 uint64_t kv_commit_excess(void)
@@ -203,7 +203,7 @@ static bool is_over_quota(int64_t growth)
 {
 	const struct mf_abi_store_control *control = (const void *)MF_STORE_CONTROL_VA;
 
-	return growth && !control->evicts && excess(growth);
+	return growth > 0 && !control->evicts && excess(growth);
 }
 
 static void see(void)
@@ -216,7 +216,7 @@ static void see(void)
 
 int kv_commit_add(const struct kv_tree *writes, struct kv_haste haste, uint64_t *version)
 {
-	int64_t growth = growth_of(writes);
+	int64_t growth = growth_of(writes) - (int64_t)haste.frees;
 	struct kv_sealed *sealed;
 	int ret = is_over_quota(growth) ? -ENOSPC : know_tables(writes);
 

@@ -31,6 +31,7 @@ bool kv_commit_is_stalled(void);
 struct kv_haste {
 	uint32_t durability; /* MF_STORE_* */
 	uint64_t group_ns;   /* of MF_STORE_GROUP: may wait so long */
+	uint64_t frees;      /* bytes, about: what its deletes are known to give back */
 };
 
 /* Add a transaction's writes, of which there are some. *version is theirs. -ENOSPC: too many

@@ -118,8 +118,9 @@ void kv_session_ask(uint32_t channel, uint32_t durability)
 
 static struct kv_haste haste_of(const struct kv_session *session)
 {
-	return (struct kv_haste){session->asked ? session->durability : control()->durability,
-				 control()->group_us * 1000ull};
+	return (struct kv_haste){.durability = session->asked ? session->durability
+							      : control()->durability,
+				 .group_ns = control()->group_us * 1000ull};
 }
 
 /* -ESTALE: the folder is another engine's by now; -EROFS: a VM's own store is never in the folder.
@@ -148,7 +149,7 @@ static int end_txn(struct kv_txn *txn, struct waiter *waiter, int status)
 					    &version);
 	}
 	if (!ret && control()->evicts && kv_commit_excess())
-		kv_evict(kv_commit_excess());
+		kv_evict(kv_commit_excess(), control()->quota_bytes);
 	/* Made again before what it met is seen, it would meet that again. */
 	if (ret == -EAGAIN)
 		version = kv_commit_head();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "sweep.h"
+#include "redis/redis_calls.h"
 #include "table.h"
 #include "txn_own.h"
 
@@ -8,8 +9,11 @@
 #define EVERY_NS   100000000ull
 #define LOOK_AT    256u  /* records, a sweep */
 #define EVICT_LOOK 4096u /* likewise an eviction */
+#define FAR_PART   16u /* of the bound: who is beyond it by that much looks at as many as it takes \
+			*/
 #define TOUCH_BITS (1u << 18)
 #define WORD_BITS  64u
+#define PARTS_MAX  16384u /* of a record, that go with it in one turn */
 
 /* A hand that goes round all records, table after table. */
 struct hand {
@@ -27,6 +31,7 @@ struct round {
 	uint64_t wanted;   /* bytes to free; 0: what has expired */
 	uint64_t freed;
 	uint64_t removed;
+	unsigned int parts; /* of the record that is looked at */
 };
 
 static struct hand sweep_hand;
@@ -81,9 +86,35 @@ static bool was_touched(const char *table, struct kv_bytes key)
 static bool is_to_go(struct round *round, struct kv_bytes key, const struct kv_value *value)
 {
 	if (round->wanted)
-		return !was_touched(round->table, key);
+		return !redis_is_part(round->table, key) && !was_touched(round->table, key);
 	met |= value->expires_ms != 0;
 	return value->expires_ms && value->expires_ms <= round->txn->now_ms;
+}
+
+static bool remove_part(void *arg, struct kv_bytes key, const struct kv_value *value)
+{
+	struct round *round = arg;
+	size_t bytes = key.bytes + value->bytes;
+
+	if (kv_delete(round->txn, round->table, key))
+		return false;
+	round->freed += bytes;
+	round->removed++;
+	return ++round->parts < PARTS_MAX;
+}
+
+/* What belongs to it, first. False: there is too much of that for this turn, and the record stays.
+ */
+static bool remove_parts(struct round *round, struct kv_bytes key, const struct kv_value *value)
+{
+	uint8_t at[2][MF_KV_KEY_MAX_BYTES];
+	struct kv_range range;
+
+	if (!redis_parts_of(round->table, key, value->kind, at, &range))
+		return true;
+	round->parts = 0;
+	return !kv_scan_all(round->txn, round->table, &range, remove_part, round) &&
+	       round->parts < PARTS_MAX;
 }
 
 static bool look_at(void *arg, struct kv_bytes key, const struct kv_value *value)
@@ -95,7 +126,8 @@ static bool look_at(void *arg, struct kv_bytes key, const struct kv_value *value
 	memcpy(round->hand->key, key.data, key.bytes);
 	round->hand->key[key.bytes] = 0;
 	round->hand->key_bytes = key.bytes + 1;
-	if (is_to_go(round, key, value) && !kv_delete(round->txn, round->table, key)) {
+	if (is_to_go(round, key, value) && (!round->wanted || remove_parts(round, key, value)) &&
+	    !kv_delete(round->txn, round->table, key)) {
 		round->freed += bytes;
 		round->removed++;
 	}
@@ -127,10 +159,11 @@ static void run(struct round *round, struct kv_haste haste)
 	uint64_t version;
 	unsigned int tables = kv_table_count() + 1;
 
-	if (kv_commit_is_stalled() || kv_txn_begin(&round->txn, KV_TXN_HEAD))
+	if (kv_txn_begin(&round->txn, KV_TXN_HEAD))
 		return;
 	while (tables-- && turn_in_table(round))
 		;
+	haste.frees = round->freed;
 	if (kv_txn_wrote(round->txn) && kv_commit_add(&round->txn->writes, haste, &version))
 		round->removed = 0;
 	kv_txn_drop(round->txn);
@@ -142,10 +175,10 @@ void kv_sweep(void)
 	uint64_t now = expects ? mf_clock_ns() : 0;
 	unsigned int from = sweep_hand.table;
 
-	if (!expects || now < next_ns)
+	if (!expects || now < next_ns || kv_commit_is_stalled())
 		return;
 	next_ns = now + EVERY_NS;
-	run(&round, (struct kv_haste){MF_STORE_ASYNC, 0});
+	run(&round, (struct kv_haste){.durability = MF_STORE_ASYNC});
 	stats.swept += round.removed;
 	/* Once round, and nothing expires. */
 	if (sweep_hand.table < from || (round.left && !round.removed)) {
@@ -154,10 +187,13 @@ void kv_sweep(void)
 	}
 }
 
-void kv_evict(uint64_t bytes)
+/* Where much has to go, the hand goes round until it has met every bit. */
+void kv_evict(uint64_t bytes, uint64_t bound)
 {
-	struct round round = {.hand = &evict_hand, .left = EVICT_LOOK, .wanted = bytes};
+	struct round round = {.hand = &evict_hand,
+			      .left = bytes > bound / FAR_PART ? TOUCH_BITS : EVICT_LOOK,
+			      .wanted = bytes};
 
-	run(&round, (struct kv_haste){MF_STORE_ASYNC, 0});
+	run(&round, (struct kv_haste){.durability = MF_STORE_ASYNC});
 	stats.evicted += round.removed;
 }

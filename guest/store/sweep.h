@@ -16,8 +16,9 @@ void kv_sweep_expects(void);
 
 /* After a commit is over: now and then, look at some records and remove those that have expired. */
 void kv_sweep(void);
-/* After a transaction was added: make room for so many bytes, by what was not used lately. */
-void kv_evict(uint64_t bytes);
+/* After a transaction was added: make room for so many bytes, which are kept beyond the bound, by
+ * what was not used lately. */
+void kv_evict(uint64_t bytes, uint64_t bound);
 
 struct kv_sweep_stats {
 	uint64_t swept;

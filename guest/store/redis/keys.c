@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define KEY_MARK   'k'
-#define FIELD_MARK 'f'
-#define ROOM_KEPT  65536u
+#define ROOM_KEPT 65536u
 
 /* False: the store failed, and not with "there is none". */
 static bool went_well(struct call *call, int ret)

@@ -15,6 +15,10 @@ enum kind {
 	KIND_HASH = 'h',
 };
 
+/* What the names of their records begin with. */
+#define KEY_MARK   'k'
+#define FIELD_MARK 'f'
+
 /* Of a key alone; of a key and a field together. */
 #define KEY_MAX   (RECORD_KEY_MAX - 1u)
 #define FIELD_MAX (RECORD_KEY_MAX - 3u)

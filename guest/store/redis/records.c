@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "guest/store/redis/keys.h"
 #include "guest/store/redis/redis_calls.h"
 #include "guest/store/redis/stream.h"
 #include "guest/store/session.h"
@@ -113,6 +114,28 @@ void records_undo(void)
 
 	kv_rollback_to(txn, mark);
 	kv_release(txn, mark);
+}
+
+bool redis_is_part(const char *table, struct kv_bytes key)
+{
+	return !strcmp(table, TABLE) && key.bytes && *(const uint8_t *)key.data == FIELD_MARK;
+}
+
+bool redis_parts_of(const char *table, struct kv_bytes key, uint8_t kind,
+		    uint8_t at[2][MF_KV_KEY_MAX_BYTES], struct kv_range *range)
+{
+	size_t length = key.bytes - 1; /* without its mark */
+
+	if (strcmp(table, TABLE) || kind != KIND_HASH || length > FIELD_MAX)
+		return false;
+	at[0][0] = FIELD_MARK;
+	at[0][1] = (uint8_t)(length >> 8);
+	at[0][2] = (uint8_t)length;
+	memcpy(at[0] + 3, (const uint8_t *)key.data + 1, length);
+	range->begin = (struct kv_bytes){at[0], length + 3};
+	range->end = kv_prefix_end(range->begin, at[1]);
+	range->reverse = false;
+	return true;
 }
 
 static int call_stream(struct mf_storage_call *call, struct kv_txn *of)
