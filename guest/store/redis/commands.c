@@ -63,6 +63,20 @@ bool take_number(struct call *call, uint32_t arg, int64_t *number)
 	return false;
 }
 
+bool take_database(struct call *call, uint32_t arg)
+{
+	int64_t number;
+
+	if (!take_number(call, arg, &number))
+		return false;
+	if (number < INT32_MIN || number > INT32_MAX)
+		reply_errorf(call->reply, "ERR value is out of range, value must between %d and %d",
+			     INT32_MIN, INT32_MAX);
+	else if (number)
+		reply_error(call->reply, "ERR DB index is out of range");
+	return !number;
+}
+
 /* ---- what is refused before it runs ---- */
 
 static void shown(struct mf_bytes bytes, char text[SHOWN_MAX + 1])

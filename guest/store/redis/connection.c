@@ -25,16 +25,7 @@ static void echo(struct call *call)
 
 static void select_database(struct call *call)
 {
-	int64_t number;
-
-	if (!take_number(call, 1, &number))
-		return;
-	if (number < INT32_MIN || number > INT32_MAX)
-		reply_errorf(call->reply, "ERR value is out of range, value must between %d and %d",
-			     INT32_MIN, INT32_MAX);
-	else if (number)
-		reply_error(call->reply, "ERR DB index is out of range");
-	else
+	if (take_database(call, 1))
 		reply_status(call->reply, "OK");
 }
 

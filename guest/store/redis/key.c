@@ -277,7 +277,6 @@ static void renamenx(struct call *call)
 /* COPY's options. False: an error was replied. */
 static bool take_copy_options(struct call *call, bool *replace)
 {
-	int64_t database;
 	uint32_t i;
 
 	*replace = false;
@@ -285,12 +284,8 @@ static bool take_copy_options(struct call *call, bool *replace)
 		if (same_word(call->args[i], "replace")) {
 			*replace = true;
 		} else if (same_word(call->args[i], "db") && i + 1 < call->count) {
-			if (!take_number(call, ++i, &database))
+			if (!take_database(call, ++i))
 				return false;
-			if (!database)
-				continue;
-			reply_error(call->reply, "ERR DB index is out of range");
-			return false;
 		} else {
 			reply_error(call->reply, ERROR_SYNTAX);
 			return false;

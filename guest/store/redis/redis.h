@@ -129,6 +129,9 @@ static inline bool bytes_equal(struct mf_bytes a, struct mf_bytes b)
 /* The argument as an integer; false: an error was replied. */
 bool take_number(struct call *call, uint32_t arg, int64_t *number);
 
+/* Whether the argument is the number of the one database; false: an error was replied. */
+bool take_database(struct call *call, uint32_t arg);
+
 #define ERROR_SYNTAX "ERR syntax error"
 #define ERROR_NUMBER "ERR value is not an integer or out of range"
 #define ERROR_REAL   "ERR value is not a valid float"
