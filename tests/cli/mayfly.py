@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Running the command line: build/cli/mayfly with guests of this folder. Used by the script tests."""
 import atexit
+import contextlib
 import functools
 import os
 import shutil
@@ -38,7 +39,7 @@ class Run:
         return f"status {self.status}\nstdout: {self.out[:600]}\nstderr: {self.err.decode(errors='replace')[:1500]}"
 
 
-def command(args, stdin=b"", seconds=20, env=None, before=None):
+def command(args, stdin=b"", seconds=60, env=None, before=None):
     """Runs a command to its end. stdin: bytes, or a descriptor. It is ended, and the test fails, after some time."""
     given = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
     try:
@@ -148,6 +149,12 @@ def end(process, how=signal.SIGKILL):
     if process.poll() is None:
         process.send_signal(how)
     process.wait()
+
+
+def as_nice_as_usual():
+    """Where this may be had. Niceness is inherited, and a VM's program is told of 0 at its start."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
 def hold_a_vm():

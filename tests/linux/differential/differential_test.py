@@ -15,7 +15,7 @@ import threading
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "cli"))
 sys.dont_write_bytecode = True
-from mayfly import BUILD, MAYFLY, NOBODY, Run, as_nobody, command, for_everybody  # noqa: E402
+from mayfly import BUILD, MAYFLY, NOBODY, Run, as_nice_as_usual, as_nobody, command, for_everybody  # noqa: E402
 from claims import EMULATED, check, claim, fail, main  # noqa: E402
 
 PROGRAM = os.environ.get("MAYFLY_CASES", os.path.join(BUILD, "tests/linux/differential/cases"))
@@ -23,7 +23,7 @@ PROGRAM = os.environ.get("MAYFLY_CASES", os.path.join(BUILD, "tests/linux/differ
 INSIDE = {"getpid", "gettid", "getppid", "getuid", "geteuid", "getgid", "getegid", "sched_yield", "clock_gettime",
           "gettimeofday", "time", "getcpu", "clock_getres"}
 # What depends on registers, tables and exits: files of cases that the emulated machine runs, too.
-EMULATED = {"basics", "faults", "frames", "futexes", "interrupts", "memory", "signals", "system", "threads"}
+IN_EMULATION = {"basics", "faults", "frames", "futexes", "interrupts", "memory", "signals", "system", "threads"}
 ROOT = os.geteuid() == 0
 AS_ROOT = set()  # groups whose cases begin as root
 KERNEL = tuple(int(part) for part in re.findall(r"\d+", platform.release())[:2])
@@ -152,10 +152,11 @@ def compare(group, name, calls):
     check(not missing, f"{name} says it shows {', '.join(sorted(missing))} and does not call it")
 
 
+as_nice_as_usual()
 GROUPS = cases()
 for group_, (_, members_) in sorted(GROUPS.items()):
     for name_, calls_ in members_:
         function = functools.partial(compare, group_, name_, calls_)
         function.__name__ = f"{group_}/{name_}"
-        claim(function, emulated=group_ in EMULATED)
+        claim(function, emulated=group_ in IN_EMULATION)
 main()
