@@ -143,7 +143,7 @@ def the_deadline_ends_a_trace_that_nobody_reads():
     process = subprocess.Popen([MAYFLY, "run", "--deadline", "300ms", "--trace-syscalls", "--", STATIC, "flood", "1"],
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
-        same(process.wait(10), DEADLINE, "status")
+        same(process.wait(SOON), DEADLINE, "status")
     except subprocess.TimeoutExpired:
         fail("still runs")
     finally:
@@ -157,7 +157,7 @@ def the_deadline_ends_a_write_to_a_full_socket_and_a_terminal():
     process = subprocess.Popen([MAYFLY, "run", "--deadline", "300ms", "--", STATIC, "flood", "1"],
                                stdout=slave, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     try:
-        same(process.wait(5), DEADLINE, "a terminal that nobody reads")
+        same(process.wait(SOON), DEADLINE, "a terminal that nobody reads")
     except subprocess.TimeoutExpired:
         fail("still writes to a terminal that nobody reads")
     finally:

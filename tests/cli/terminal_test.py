@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import termios
 
-from mayfly import GUESTS, MAYFLY, SLOWER, end
+from mayfly import GUESTS, MAYFLY, SOON, end
 from claims import check, claim, main, same
 
 GUEST = os.path.join(GUESTS, "guest-terminal")
@@ -24,7 +24,7 @@ def signals_reach_the_programs_handlers():
             try:
                 same(process.stdout.readline(), b"ready\n", "its first line")
                 process.send_signal(number)
-                out = process.communicate(timeout=5 * SLOWER)[0]
+                out = process.communicate(timeout=4 * SOON)[0]
                 same((process.returncode, out), (5, b"%d\n" % number), f"{how}: {number.name}")
             finally:
                 end(process)
@@ -40,7 +40,7 @@ def what_the_caller_ignores_is_ignored_until_the_program_handles_it():
         try:
             process.stdout.readline()
             process.send_signal(signal.SIGHUP)
-            same(process.communicate(timeout=5 * SLOWER)[0], b"%d\n" % signal.SIGHUP, "the first signal that came")
+            same(process.communicate(timeout=4 * SOON)[0], b"%d\n" % signal.SIGHUP, "the first signal that came")
         finally:
             end(process)
     shell = ["/bin/sh", "-c", "echo ready; read line"]
@@ -51,7 +51,7 @@ def what_the_caller_ignores_is_ignored_until_the_program_handles_it():
             process.stdout.readline()
             process.send_signal(signal.SIGHUP)
             process.send_signal(signal.SIGTERM)
-            same(process.wait(timeout=5 * SLOWER), status, "what it died of")
+            same(process.wait(timeout=4 * SOON), status, "what it died of")
         finally:
             end(process)
 
@@ -63,13 +63,13 @@ def a_terminals_modes_are_seen_and_set():
         master, slave = pty.openpty()
         try:
             fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
-            done = subprocess.run(args, stdin=slave, capture_output=True, timeout=10)
+            done = subprocess.run(args, stdin=slave, capture_output=True, timeout=4 * SOON)
             same((done.returncode, done.stdout), (wanted, b"echo 0 rows 33 columns 77\n"), args[0])
             check(not termios.tcgetattr(slave)[3] & termios.ECHO, "the terminal itself")
         finally:
             os.close(master)
             os.close(slave)
-    done = subprocess.run([MAYFLY, "run", "--", GUEST, "modes"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
+    done = subprocess.run([MAYFLY, "run", "--", GUEST, "modes"], stdin=subprocess.DEVNULL, capture_output=True, timeout=4 * SOON)
     same(done.returncode, 1, "without a terminal")
 
 
@@ -100,7 +100,7 @@ def the_mask_of_new_files_is_the_callers():
     with tempfile.TemporaryDirectory() as folder:
         for mask in (0, 0o027, 0o002):
             path = os.path.join(folder, f"{mask:o}")
-            subprocess.run([MAYFLY, "run", f"--allow-write={folder}", "--", "/bin/touch", path], umask=mask, timeout=20, check=True)
+            subprocess.run([MAYFLY, "run", f"--allow-write={folder}", "--", "/bin/touch", path], umask=mask, timeout=4 * SOON, check=True)
             same(os.stat(path).st_mode & 0o777, 0o666 & ~mask, f"umask {mask:o}")
 
 

@@ -175,7 +175,7 @@ def processes_with(word):
 def an_interrupted_demo_leaves_no_file_and_no_process():
     with tempfile.TemporaryDirectory(prefix="mayfly-demo-test-") as folder:
         process = tour("7", folder=folder)
-        until = time.monotonic() + 20 * SLOWER
+        until = time.monotonic() + 60 * SLOWER
         while not glob.glob(f"{folder}/*/data.mdb"):
             check(process.poll() is None and time.monotonic() < until, "no store was made")
             time.sleep(0.02)

@@ -31,7 +31,7 @@ class Upstream:
         self.listener = socket.create_server((host, 0), family=family, backlog=200)
         self.port = self.listener.getsockname()[1]
         self.context, self.heads, self.connections, self.ended = context, [], 0, threading.Event()
-        self.gone = 0  # connections that are over
+        self.gone, self.lock = 0, threading.Lock()  # connections that are over
         self.together, self.crowd = threading.Semaphore(0), threading.Event()
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -63,7 +63,8 @@ class Upstream:
                     return
                 while (line := stream.readline()) and self.answer(connection, stream, line):
                     pass
-        self.gone += 1
+        with self.lock:
+            self.gone += 1
 
     def answer(self, connection, stream, line):
         head = line
@@ -208,10 +209,10 @@ def only_what_is_allowed_is_reached():
 
 @claim
 def failures_are_told():
-    free = socket.create_server(("127.0.0.1", 0))
+    free = socket.socket()
+    free.bind(("127.0.0.1", 0))  # nobody listens there as long as it is kept
     port = free.getsockname()[1]
-    free.close()
-    with Upstream() as up, serve("--allow-connect=127.0.0.1") as server:
+    with free, Upstream() as up, serve("--allow-connect=127.0.0.1") as server:
         for path, more, result in (("/never", {"ms": 300}, ETIMEDOUT), ("/slow", {"ms": 300}, ETIMEDOUT), ("/breaks", {}, ECONNRESET),
                                    ("/noise", {}, EPROTO), ("/huge", {}, EMSGSIZE), ("/headers", {}, EMSGSIZE),
                                    ("/plain", {"room": 30}, EMSGSIZE), ("/plain", {"room": 16}, EMSGSIZE),

@@ -58,7 +58,7 @@ class Answer:
 class Client(http.client.HTTPConnection):
     """A connection that is kept. `path`: of a Unix socket, or a port of this machine."""
 
-    def __init__(self, path, seconds=20):
+    def __init__(self, path, seconds=60):
         super().__init__("mayfly", timeout=seconds * SLOWER)
         self.path = path
 
@@ -89,7 +89,7 @@ class Server:
             self.wait_ready()
 
     def wait_ready(self):
-        until = time.monotonic() + 20 * SLOWER
+        until = time.monotonic() + 60 * SLOWER
         while self.ready() != 200:
             if self.process.poll() is not None:
                 fail(f"the server ended with {self.process.returncode} before it was ready", self.log())
@@ -100,7 +100,7 @@ class Server:
 
     def ready(self, target="/readyz"):
         """The status of /readyz, None when nobody answers."""
-        client = Client(self.health, 5)
+        client = Client(self.health, 20)
         try:
             return client.ask(target).status
         except (OSError, http.client.HTTPException):
@@ -127,7 +127,7 @@ class Server:
         """Of a server with --listen 127.0.0.1:0."""
         return int(re.search(rb" on 127\.0\.0\.1:(\d+)", self.log())[1])
 
-    def client(self, seconds=20):
+    def client(self, seconds=60):
         return Client(self.path, seconds)
 
     def ask(self, target, body=None, **more):
@@ -167,7 +167,7 @@ class Server:
     def send_only(self, target):
         """A request whose answer is not waited for; returns the socket."""
         sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(20 * SLOWER)
+        sock.settimeout(60 * SLOWER)
         sock.connect(self.path)
         sock.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         return sock
@@ -176,16 +176,16 @@ class Server:
         with open(self.log_name, "rb") as file:
             return file.read()
 
-    def stop(self, how=signal.SIGTERM, seconds=15):
+    def stop(self, how=signal.SIGTERM, seconds=60):
         """Its exit status."""
         self.process.send_signal(how)
         return self.wait(seconds)
 
-    def wait(self, seconds=15):
+    def wait(self, seconds=60):
         try:
             return self.process.wait(seconds * SLOWER)
         except subprocess.TimeoutExpired:
-            fail(f"the server still runs {seconds} s after it was told to end", self.log())
+            fail(f"the server still runs {seconds * SLOWER} s after it was told to end", self.log())
 
     def footprint(self):
         """(KiB of its own, descriptors, threads). Pages of the image count once for each VM: they are left out."""
@@ -212,7 +212,7 @@ def read_until(sock, wanted):
     return got
 
 
-def wait_until(condition, what, seconds=20):
+def wait_until(condition, what, seconds=60):
     until = time.monotonic() + seconds * SLOWER
     while not condition():
         check(time.monotonic() < until, f"waited in vain: {what}")

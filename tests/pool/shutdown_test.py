@@ -12,6 +12,10 @@ from serving import GUEST, MAYFLY, SLOWER, SOON, Client, Server, wait_until
 from claims import check, claim, main, matches, same
 
 
+def drains(server):
+    wait_until(lambda: b"finishing what runs" in server.log(), "the drain")
+
+
 @claim(emulated=True)
 def a_signal_finishes_what_runs_and_ends_with_0():
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -30,10 +34,14 @@ def a_signal_finishes_what_runs_and_ends_with_0():
 
 @claim
 def queued_requests_are_finished_too():
-    with Server("--workers", "1", "--queue", "3", vms=1) as server:
-        socks = [server.send_only("/sleep?200") for _ in range(4)]
+    with Server("--workers", "1", "--queue", "3", "--drain", "100s", "--deadline", "100s", vms=1) as server:
+        first = server.send_only("/sleep")
+        server.begun()
+        socks = [server.send_only("/sleep?200") for _ in range(3)]  # one worker takes them in their order
         same(server.ask("/count").status, 503, "beyond those four")
         server.process.send_signal(signal.SIGTERM)
+        drains(server)
+        first.close()
         for sock in socks:
             check(sock.recv(65536).startswith(b"HTTP/1.1 200"), "a request that waited")
         same(server.wait(), 0, "exit status")
@@ -119,6 +127,7 @@ def a_second_signal_hurries():
             sock = server.send_only(target)
             server.begun()
             server.process.send_signal(signal.SIGTERM)
+            drains(server)  # two signals at once would be one
             time.sleep(0.2)
             check(server.process.poll() is None, "it did not wait")
             began = time.monotonic()

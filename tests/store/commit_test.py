@@ -150,7 +150,7 @@ def the_storage_vm_dies_at_a_commit():
 @claim
 def a_deadline_holds_for_the_commit_and_the_vm_comes_back_when_it_is_over():
     for guest in BOTH:
-        with Txn("--workers", "1", "--deadline", f"{300 * SLOWER:.0f}ms", guest=guest, vms=1) as server:
+        with Txn("--workers", "1", "--deadline", f"{1000 * SLOWER:.0f}ms", guest=guest, vms=1) as server:
             server.how("hold")
             told(server.ask("/a:n=1"), 504, error="commit")
             told(server.ask("/a:n=1"), 504)  # the only VM is still at it

@@ -106,9 +106,9 @@ def a_call_that_never_ends_ends_the_program_at_its_deadline():
 
 @claim
 def a_call_that_sleeps_is_not_disturbed_and_disturbs_no_deadline():
-    with own("--deadline", "400ms", limit=1, vms=2) as server:
+    with own("--deadline", "1500ms", limit=3, vms=2) as server:
         same(server.codes(call(NAP, struct.pack("<I", 200))), [0], "a nap of 200 ms")
-        same(server.ask("/do", call(NAP, struct.pack("<I", 700)).bytes).status, 504, "a nap beyond the request's deadline")
+        same(server.ask("/do", call(NAP, struct.pack("<I", 2000)).bytes).status, 504, "a nap beyond the request's deadline")
         wait_until(lambda: server.codes(call(ECHO, b"x")) == [0], "afterwards")
         same(deaths(server), 0, "deaths")
         same(server.ask("/do", call(LOOP, b"x").bytes).status, 504, "the request's own deadline")

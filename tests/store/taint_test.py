@@ -53,7 +53,7 @@ def hide(server, dice, secret, way, place):
 
 
 def one_vm(*options):
-    return StoreServer("--workers", "1", "--audit", "--deadline", "8s" if EMULATED else "500ms", *options, vms=1)
+    return StoreServer("--workers", "1", "--audit", "--deadline", "8s" if EMULATED else "2s", *options, vms=1)
 
 
 @claim(emulated=True)

@@ -10,7 +10,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from tenants import HELLO, Daemon, Load, tenant, wait_until  # noqa: E402
-from mayfly import SLOWER, status_line, threads  # noqa: E402
+from mayfly import SLOWER, as_nice_as_usual, status_line, threads  # noqa: E402
 from claims import check, claim, main, matches, same  # noqa: E402
 
 
@@ -125,6 +125,14 @@ def rate_queue_and_vms_are_each_tenants_own():
         same(json.loads(daemon.ctl("status", "full", "--json").out)["vms"]["total"], 1, "VMs")
 
 
+def ended(sock):
+    """Who is let go before all that it sent was read hears of a reset."""
+    try:
+        return sock.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
 @claim
 def a_flood_of_slow_clients_ends_those_of_its_own_address_alone():
     with tempfile.TemporaryDirectory(prefix="mayflyd-") as folder:
@@ -138,7 +146,7 @@ def a_flood_of_slow_clients_ends_those_of_its_own_address_alone():
                 return sock
             slow = [dial(other) for _ in range(3)]
             flood = [dial(one) for _ in range(60)]
-            same([sock.recv(1) for sock in flood[:50]], [b""] * 50, "the oldest of the flood")
+            same([ended(sock) for sock in flood[:50]], [True] * 50, "the oldest of the flood")
             for sock in slow:
                 sock.sendall(b"st: any\r\n\r\n")
                 check(sock.recv(100).startswith(b"HTTP/1.1 200"), "a slow client of the other address")
@@ -181,4 +189,5 @@ def an_engine_may_do_no_more_than_one_by_itself():
 
 
 if __name__ == "__main__":
+    as_nice_as_usual()
     main()

@@ -93,7 +93,7 @@ static void serve(int fd)
 	if (strstr(buffer, " /events-slow "))
 		events(fd, 1000, 100);
 	else if (strstr(buffer, " /events "))
-		events(fd, 40, 10);
+		events(fd, 40, 50);
 	else if (strstr(buffer, " /big "))
 		big(fd);
 	else if (strstr(buffer, " /sum "))
