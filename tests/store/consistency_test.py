@@ -13,7 +13,7 @@ from claims import check, claim, fail, main, same
 FUNCTION = os.path.join(BUILD, "tests/store/txn-guest")
 SERVER = os.path.join(BUILD, "tests/store/txn-server")
 CLIENTS = 16 if LONG else 8
-ROUNDS = 1500 if LONG else 30
+ROUNDS = 300 if LONG else 30
 KINDS = [(guest, options) for guest in (FUNCTION, SERVER) for options in ((), ("--durability", "async"))]
 
 

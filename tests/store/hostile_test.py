@@ -5,73 +5,14 @@ import random
 import threading
 import time
 
-from storing import EMULATED, LONG, MIB, SLOWER, SOON, StoreServer, delete, get, put, results_of
-from claims import check, claim, main, matches, same
+from honest import beside, lives_on
+from storing import EMULATED, LONG, MIB, SLOWER, SOON, StoreServer, get, put
+from claims import check, claim, main, same
 
 SECONDS = 120 if LONG else 2.4
 ENDS = {"/scribble": (200, 502, 504), "/indices": (502, 504, 200), "/sizes": (502, 504, 200), "/noise": (200, 504), "/flood": (504,),
         "/glut": (504, 200, 502), "/wait": (504,), "/loop": (504,), "/die": (502,), "/wake": (200,), "/respond": (502, 200),
         "/maps": (200,), "/calls": (200,)}
-
-
-class Honest(threading.Thread):
-    """A client whose every answer must be right, until it is told to stop."""
-
-    def __init__(self, server, number):
-        super().__init__()
-        self.server, self.dice, self.number = server, random.Random(number), number
-        self.stop, self.wrong, self.calls, self.late = threading.Event(), [], 0, 0
-        self.start()
-
-    def one_round(self, client, table, model):
-        key = b"%d" % self.dice.randrange(50)
-        value = self.dice.randbytes(16) * self.dice.choice((1, 10, 1000))
-        ops = (get(table, key), put(table, key, value), get(table, key), delete(table, b"no"))
-        answer = client.ask("/do", b"".join(op.bytes for op in ops))
-        if answer.status == 504:  # the machine is small and busy; counted, see end()
-            self.late += 1
-            model[key] = None
-            return
-        got = [code or data for code, _, data in results_of(answer.body)] if answer.status == 200 else str(answer)
-        known = model.get(key, "ENOENT")
-        wanted = [got[0] if known is None else known, b"", value, "ENOENT"]
-        if got != wanted:
-            self.wrong.append(f"{[str(g)[:40] for g in got]}, should be {[str(w)[:40] for w in wanted]}")
-        model[key] = value
-        self.calls += 4
-
-    def run(self):
-        client, model = self.server.client(60), {}
-        try:
-            while not self.stop.is_set() and len(self.wrong) < 5:
-                self.one_round(client, b"honest%d" % self.number, model)
-        except Exception as error:
-            self.wrong.append(repr(error))
-        client.close()
-
-    def end(self):
-        self.stop.set()
-        self.join()
-        same(self.wrong, [], f"honest client {self.number}", self.server.log()[-700:])
-        check(self.is_served(), f"honest client {self.number}: {self.late} of {self.calls / 4 + self.late} requests were late")
-        return self.calls
-
-    def is_served(self):
-        """Hardly anything that it asks is late."""
-        return self.calls and self.late <= 1 + self.calls / 40
-
-
-def beside(server, attack, honest=2):
-    """Runs attack while honest clients call; for longer on a machine so busy that this is what makes them late."""
-    clients, until = [Honest(server, i) for i in range(honest)], time.monotonic() + 90
-    try:
-        attack()
-        while not all(client.is_served() or client.wrong for client in clients) and time.monotonic() < until:
-            attack()
-    finally:
-        for client in clients:
-            client.stop.set()
-    return sum(client.end() for client in clients)
 
 
 def ends_as_it_may(server, target, deadline):
@@ -89,19 +30,10 @@ def ends_as_it_may(server, target, deadline):
     return answer
 
 
-def lives_on(server):
-    same(server.codes(put(b"t", b"after", b"v"), get(b"t", b"after")), [0, 0], "a call afterwards", server.log()[-500:])
-    same(server.log().count(b"storage program died"), 0, "deaths of the storage program", server.log()[-500:])
-    same(server.stop(), 0, "exit status")
-    log = server.log()
-    if b"audits" in log:
-        matches(r" 0 unclean", log)
-
-
 @claim(emulated=True)
 def every_attack_ends_as_it_may_and_hurts_nobody():
     with StoreServer("--audit", "--deadline", f"{250 * SLOWER}ms", vms=4) as server:
-        def attack():
+        def attack(_):
             for name in ENDS:
                 for number in range(1 if EMULATED else 12 if name in ("/indices", "/sizes", "/die") else 2):
                     ends_as_it_may(server, f"{name}?{number * 1009 if name == '/scribble' else number if name != '/flood' else 0}", 0.25)
@@ -113,7 +45,7 @@ def every_attack_ends_as_it_may_and_hurts_nobody():
 def a_channel_rewritten_at_random_hurts_nobody():
     for wait in ("auto", "poll", "wake"):
         with StoreServer("--audit", "--deadline", "300ms", "--store-wait", wait, vms=6) as server:
-            def attack():
+            def attack(_):
                 until, seeds = time.monotonic() + SECONDS / 3, random.Random(wait)
                 threads = [threading.Thread(target=lambda: [ends_as_it_may(server, f"/scribble?{seeds.randrange(2**40)}", 0.3)
                                                             for _ in iter(lambda: time.monotonic() < until, False)]) for _ in range(3)]
@@ -144,7 +76,7 @@ def a_crowd_of_all_attacks_hurts_nobody():
                 except Exception as error:
                     wrong.append(str(error)[:300])
 
-        def attack():
+        def attack(_):
             until = time.monotonic() + SECONDS
             threads = [threading.Thread(target=attacker, args=(i, until)) for i in range(5)]
             for thread in threads:

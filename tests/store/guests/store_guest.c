@@ -185,6 +185,8 @@ static void serve(const struct mf_request *request)
 	if (!target)
 		target = find(hostile_targets, name, length);
 	if (!target)
+		target = find(storm_targets, name, length);
+	if (!target)
 		target = find(taint_targets, name, length);
 	if (target)
 		target->serve(request, number);

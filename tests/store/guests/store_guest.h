@@ -20,6 +20,7 @@ struct target {
 };
 
 extern const struct target hostile_targets[];
+extern const struct target storm_targets[];
 extern const struct target taint_targets[];
 
 void say(const char *text);
