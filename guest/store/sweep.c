@@ -9,8 +9,9 @@
 #define EVERY_NS   100000000ull
 #define LOOK_AT    256u  /* records, a sweep */
 #define EVICT_LOOK 4096u /* likewise an eviction */
-#define FAR_PART   16u /* of the bound: who is beyond it by that much looks at as many as it takes \
-			*/
+#define FAR_PART                                                                        \
+	16u /* of the bound: who is beyond it by that much looks at as many as it takes \
+	     */
 #define TOUCH_BITS (1u << 18)
 #define WORD_BITS  64u
 #define PARTS_MAX  16384u /* of a record, that go with it in one turn */

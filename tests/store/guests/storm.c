@@ -108,7 +108,8 @@ static size_t append(uint8_t *to, size_t at, const void *bytes, size_t count)
 /* The payload of a call that could be an honest one's. */
 static size_t fill_call(uint8_t *to, uint32_t function)
 {
-	static const char *const tables[] = {"storm", "other", "redis", ".none", "honest0", "honest1"};
+	static const char *const tables[] = {"storm", "other",   "redis",
+					     ".none", "honest0", "honest1"};
 	const char *table = tables[one_in(4) ? dice(commits ? 4 : 6) : 0];
 	struct mf_abi_kv_whole whole = {100, 0};
 	struct mf_abi_kv head = {(uint16_t)strlen(table), 2, 0, one_in(8) ? edge() : 1 + dice(20)};
@@ -133,12 +134,13 @@ static size_t fill_call(uint8_t *to, uint32_t function)
 
 static uint32_t choose(void)
 {
-	static const uint32_t common[] = {MF_KV_GET,    MF_KV_GET,     MF_KV_PUT,      MF_KV_DELETE,
-					  MF_KV_SCAN,   MF_KV_CAS,     MF_KV_ADD,      MF_KV_GET,
-					  MF_KV_EXPIRE, MF_KV_EXPIRES, MF_KV_PUT_PART, MF_KV_GET_PART,
-					  MF_KV_RANGE,  MF_KV_GET,     MF_KV_BATCH,    MF_STORE_RESOLVE};
-	static const uint32_t rare[] = {MF_KV_BEGIN, MF_KV_ROLLBACK, MF_KV_DURABILITY, MF_KV_STREAM,
-					18, 31, 33};
+	static const uint32_t common[] = {
+		MF_KV_GET,    MF_KV_GET,     MF_KV_PUT,      MF_KV_DELETE,
+		MF_KV_SCAN,   MF_KV_CAS,     MF_KV_ADD,      MF_KV_GET,
+		MF_KV_EXPIRE, MF_KV_EXPIRES, MF_KV_PUT_PART, MF_KV_GET_PART,
+		MF_KV_RANGE,  MF_KV_GET,     MF_KV_BATCH,    MF_STORE_RESOLVE};
+	static const uint32_t rare[] = {
+		MF_KV_BEGIN, MF_KV_ROLLBACK, MF_KV_DURABILITY, MF_KV_STREAM, 18, 31, 33};
 
 	if (one_in(4000)) /* waits for the disk, or looks at every table */
 		return commits ? MF_KV_COMMIT : MF_KV_STAT;
@@ -327,21 +329,25 @@ static void storm(const struct mf_request *request, unsigned long seed)
 
 /* ---- the same over a connection ---- */
 
-static const char *const words[] = {"a",     "b",   "h",    "f",    "1",  "-1",  "0",   "9223372036854775807", "*",    "MATCH",
-				    "COUNT", "EX",  "PX",   "NX",   "XX", "GET", "KEEPTTL", "3.5e300",      "inf",  "[a-",
-				    "\\",    "nan", "1000", "\xff", "",   "x",   "PERSIST", "WITHVALUES"};
+static const char *const words[] = {
+	"a",       "b",       "h",       "f",         "1",  "-1",  "0",    "9223372036854775807",
+	"*",       "MATCH",   "COUNT",   "EX",        "PX", "NX",  "XX",   "GET",
+	"KEEPTTL", "3.5e300", "inf",     "[a-",       "\\", "nan", "1000", "\xff",
+	"",        "x",       "PERSIST", "WITHVALUES"};
 static const char *const commands[] = {
-	"GET",    "SET",      "SETRANGE", "GETRANGE", "APPEND", "INCRBY",   "INCRBYFLOAT", "MGET",
-	"MSET",   "HSET",     "HGET",     "HGETALL",  "HINCRBY", "HDEL",    "HSCAN",       "SCAN",
-	"DEL",    "EXISTS",   "EXPIRE",   "TTL",      "TYPE",    "RENAME",  "COPY",        "KEYS",
-	"MULTI",  "EXEC",     "DISCARD",  "WATCH",    "PING",    "ECHO",    "HELLO",       "CLIENT",
-	"OBJECT", "GETEX",    "STRLEN",   "NOSUCH",   "HRANDFIELD", "DBSIZE", "COMMAND",   "SELECT"};
+	"GET",    "SET",        "SETRANGE", "GETRANGE", "APPEND",  "INCRBY",  "INCRBYFLOAT",
+	"MGET",   "MSET",       "HSET",     "HGET",     "HGETALL", "HINCRBY", "HDEL",
+	"HSCAN",  "SCAN",       "DEL",      "EXISTS",   "EXPIRE",  "TTL",     "TYPE",
+	"RENAME", "COPY",       "KEYS",     "MULTI",    "EXEC",    "DISCARD", "WATCH",
+	"PING",   "ECHO",       "HELLO",    "CLIENT",   "OBJECT",  "GETEX",   "STRLEN",
+	"NOSUCH", "HRANDFIELD", "DBSIZE",   "COMMAND",  "SELECT"};
 
 static size_t fill_command(char *to, size_t room)
 {
 	uint32_t count = dice(5);
 	const char *name = commands[dice(sizeof(commands) / sizeof(commands[0]))];
-	size_t at = (size_t)snprintf(to, room, "*%u\r\n$%zu\r\n%s\r\n", count + 1, strlen(name), name);
+	size_t at =
+		(size_t)snprintf(to, room, "*%u\r\n$%zu\r\n%s\r\n", count + 1, strlen(name), name);
 
 	while (count--) {
 		const char *word = words[dice(sizeof(words) / sizeof(words[0]))];
@@ -380,7 +386,8 @@ static bool talk(int fd, const char *text, size_t bytes, const char *mark)
 			return false;
 		if (count > 0) {
 			have += (size_t)count;
-			if (have >= mark_bytes && !memcmp(got + have - mark_bytes, mark, mark_bytes))
+			if (have >= mark_bytes &&
+			    !memcmp(got + have - mark_bytes, mark, mark_bytes))
 				return true;
 			if (have > sizeof(got) / 2) {
 				memmove(got, got + have - mark_bytes, mark_bytes);
