@@ -33,6 +33,21 @@ static bool is_parked(struct mf_store *store)
 	return __atomic_load_n(&store->process.channel_parked, __ATOMIC_RELAXED);
 }
 
+static void notify(struct mf_store *store)
+{
+	pthread_mutex_lock(&store->lock);
+	mf_store_notify(store, false);
+	pthread_mutex_unlock(&store->lock);
+}
+
+/* Has one of its threads left something for the one that waits for calls? That one looks then. */
+static bool has_news(struct mf_store *store)
+{
+	return __atomic_load_n(&store->control->news, __ATOMIC_RELAXED) &&
+	       __atomic_exchange_n(&store->control->news, 0, __ATOMIC_SEQ_CST) &&
+	       mf_process_news(&store->process);
+}
+
 /* Who waits for calls has none to look at. True: others of its threads run on. */
 static bool on_channel_wait(struct mf_store *store, const struct mf_waiter *waiter,
 			    enum store_end *end)
@@ -45,7 +60,9 @@ static bool on_channel_wait(struct mf_store *store, const struct mf_waiter *wait
 		*end = STORE_SLICED;
 		return false;
 	}
-	return has_others; /* if all of them wait, it is said for what */
+	if (has_others)
+		notify(store); /* the others may take long */
+	return has_others;     /* if all of them wait, it is said for what */
 }
 
 /* True when it is to run on. */
@@ -57,13 +74,7 @@ static bool on_exit_of(struct mf_store *store, const struct mf_exit *exit,
 		return on_channel_wait(store, waiter, end);
 	case MF_EXIT_CHANNEL_WAKE:
 		mf_vm_answer(&store->process.vm, 0);
-		if (exit->arg[0]) {
-			mf_process_news(&store->process);
-			return true;
-		}
-		pthread_mutex_lock(&store->lock);
-		mf_store_notify(store, false);
-		pthread_mutex_unlock(&store->lock);
+		notify(store);
 		return true;
 	case MF_EXIT_LOG:
 		mf_process_log(&store->process, exit);
@@ -72,6 +83,8 @@ static bool on_exit_of(struct mf_store *store, const struct mf_exit *exit,
 		*end = STORE_SLICED;
 		return false;
 	case MF_EXIT_WAIT:
+		if (has_news(store))
+			return true;
 		note_rest(store, exit);
 		*end = is_parked(store) ? STORE_IDLE : STORE_BLOCKED;
 		return false;

@@ -91,6 +91,21 @@ static bool linux_call(struct mf_process *process, struct mf_exit *exit)
 	return true;
 }
 
+/* MF_CALL_CHANNEL_WAIT. False: it runs on, at once or behind the others. */
+static bool parks_at_channel(struct mf_process *process)
+{
+	const struct kvm_regs *regs = mf_vm_regs(&process->vm);
+
+	if (!process->policy->channel_parks)
+		return true;
+	if (regs->rsi)
+		mf_futex_wake(process, regs->rsi, 1);
+	if (!regs->rdi)
+		return mf_sched_park_at_channel(process);
+	process->turn.over = true;
+	return false;
+}
+
 static bool mayfly_call(struct mf_process *process, struct mf_exit *exit)
 {
 	const struct kvm_regs *regs = mf_vm_regs(&process->vm);
@@ -115,11 +130,9 @@ static bool mayfly_call(struct mf_process *process, struct mf_exit *exit)
 			mf_vm_answer(&process->vm, -ENXIO);
 			return true;
 		}
-		if (number == MF_CALL_CHANNEL_WAIT && process->policy->channel_parks &&
-		    !mf_sched_park_at_channel(process))
-			return true;
-		exit->kind = number == MF_CALL_CHANNEL_WAIT ? MF_EXIT_CHANNEL_WAIT
-							    : MF_EXIT_CHANNEL_WAKE;
+		exit->kind = number == MF_CALL_CHANNEL_WAIT && parks_at_channel(process)
+				     ? MF_EXIT_CHANNEL_WAIT
+				     : MF_EXIT_CHANNEL_WAKE;
 		break;
 	case MF_CALL_FETCH:
 		if (!process->policy->fetches) {

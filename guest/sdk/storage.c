@@ -5,7 +5,6 @@
  * transactions of its own, calls that write are answered together, after their commit.
  */
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +14,9 @@
 
 #define BATCH_MAX      256u
 #define LOOKS_MASK     63u          /* looks between two at the clock */
+#define AWAY_NS        1000000ull   /* between those two: the processor was somebody else's */
+#define PAUSE_MIN_NS   100000000ull /* without polling, from then on */
+#define PAUSE_MAX_NS   3200000000ull
 #define TAKE_MAX_CALLS 16u          /* of a channel, a look */
 #define TAKE_MAX_BYTES (256u << 10) /* likewise; one call may have more */
 
@@ -394,26 +396,74 @@ static int make_buffers(void)
 	return in_buffer && out_buffer ? 0 : -ENOMEM;
 }
 
+static uint64_t pause_ns = PAUSE_MIN_NS;
+static uint64_t pause_end_ns;
+
+/*
+ * On a processor that others want as well, who polls is put off when there is something at last:
+ * for a while it waits then instead, and longer when that happens soon again. True: it was away
+ * between the two times.
+ */
+static bool was_away(uint64_t before, uint64_t now)
+{
+	if (now - before <= AWAY_NS)
+		return false;
+	if (now - pause_end_ns > pause_ns)
+		pause_ns = PAUSE_MIN_NS;
+	else if (pause_ns < PAUSE_MAX_NS)
+		pause_ns *= 2;
+	pause_end_ns = now + pause_ns;
+	return true;
+}
+
+static bool is_polling(void)
+{
+	return mf_load_acquire(&mf_control()->poll_ns) && mf_clock_ns() >= pause_end_ns;
+}
+
 /* Look again and again for as long as the engine wants it; true when there was something. */
 static bool poll_channels(void)
 {
-	uint32_t poll_ns = mf_load_acquire(&mf_control()->poll_ns);
-	uint64_t end = poll_ns ? mf_clock_ns() + poll_ns : 0;
+	uint64_t last = mf_clock_ns();
+	uint64_t end = last + mf_load_acquire(&mf_control()->poll_ns);
 
-	for (uint32_t looks = 1; poll_ns; looks++) {
+	for (uint32_t looks = 1;; looks++) {
+		uint64_t now;
+
 		if (look())
 			return true;
 		mf_relax();
-		if (!(looks & LOOKS_MASK) && mf_clock_ns() >= end)
+		if (looks & LOOKS_MASK)
+			continue;
+		now = mf_clock_ns();
+		if (was_away(last, now) || now >= end)
 			break;
+		last = now;
 	}
 	return false;
 }
 
-/* Another thread of the program may: then it is no time to poll. */
-static bool needs_vcpu(void)
+/* Another thread has got something to do: it is woken, and goes first. What it waits for then, as
+ * the disk, gives it the vCPU again by itself. */
+static void let_others(const uint32_t **word)
 {
-	return transactions && transactions->is_busy(transactions->arg);
+	if (*word)
+		mf_sdk_exit(MF_CALL_CHANNEL_WAIT, (void *)1, (uintptr_t)*word, 0);
+	*word = NULL;
+}
+
+/* True: there was more than two looks found, or polling has found some. */
+static bool look_about(const uint32_t **word)
+{
+	bool more = look() && look();
+
+	if (transactions)
+		*word = transactions->leaves(transactions->arg);
+	if (more || !is_polling())
+		return more;
+	wake();
+	let_others(word);
+	return poll_channels();
 }
 
 static int serve(void)
@@ -433,15 +483,15 @@ static int serve(void)
 	/* The ready point: calls are taken behind it only, under their own deadline. */
 	mf_sdk_exit(MF_CALL_CHANNEL_WAIT, NULL, 0, 0);
 	for (;;) {
-		bool worked = look() || (!needs_vcpu() && poll_channels());
+		const uint32_t *word = NULL;
 
-		/* Calls that never cease must not keep a commit from getting on. */
-		if (worked && needs_vcpu())
-			sched_yield();
-		if (mf_wake_somebody)
+		if (look_about(&word)) {
 			wake();
-		else if (!worked)
-			mf_sdk_exit(MF_CALL_CHANNEL_WAIT, NULL, 0, 0);
+			let_others(&word);
+			continue;
+		}
+		mf_wake_somebody = false;
+		mf_sdk_exit(MF_CALL_CHANNEL_WAIT, NULL, (uintptr_t)word, 0);
 	}
 }
 

@@ -5,14 +5,19 @@
 #include "table.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <mayfly/sdk.h>
 
 #define STACK_BYTES (256u << 10)
 #define BATCH_PAGES 65536u /* LMDB keeps a list of those that a commit has changed, with an end */
 
+/* A futex, at which whoever has nothing to do waits: the other thread unless it is BUSY, and now
+ * and then the serving thread while it is. */
 enum state {
 	IDLE,
 	TIMED, /* the other thread waits until timer_ns */
@@ -21,10 +26,10 @@ enum state {
 };
 
 static pthread_t thread;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed;
-static enum state state;  /* under the lock */
-static uint64_t timer_ns; /* likewise */
+static uint32_t state;
+static uint64_t timer_ns; /* of TIMED */
+static bool is_awaited;   /* the serving thread waits for OVER */
+static bool is_called;    /* the other thread is to be woken; the serving thread's own */
 static struct kv_batch batch;
 
 /* The serving thread's. */
@@ -69,12 +74,37 @@ const struct kv_commit_stats *kv_commit_stats(void)
 	return &stats;
 }
 
+static struct mf_abi_store_control *control(void)
+{
+	return (struct mf_abi_store_control *)MF_STORE_CONTROL_VA;
+}
+
+static uint32_t look_at_state(void)
+{
+	return __atomic_load_n(&state, __ATOMIC_SEQ_CST);
+}
+
+static void set_state(enum state now)
+{
+	__atomic_store_n(&state, now, __ATOMIC_SEQ_CST);
+}
+
+/* While it is `now`, and for so long at most; NULL: for ever. */
+static void wait_at_state(uint32_t now, const struct timespec *span)
+{
+	syscall(SYS_futex, &state, FUTEX_WAIT_PRIVATE, now, span, NULL, 0);
+}
+
 static void await_batch(void)
 {
-	pthread_mutex_lock(&lock);
-	while (state == BUSY)
-		pthread_cond_wait(&changed, &lock);
-	pthread_mutex_unlock(&lock);
+	const uint32_t *word = kv_commit_leaves();
+
+	if (word)
+		syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	__atomic_store_n(&is_awaited, true, __ATOMIC_SEQ_CST);
+	while (look_at_state() == BUSY)
+		wait_at_state(BUSY, NULL);
+	__atomic_store_n(&is_awaited, false, __ATOMIC_SEQ_CST);
 }
 
 /* LMDB shows a commit a moment before the other thread has said that it is over. */
@@ -86,57 +116,53 @@ uint64_t kv_commit_version(size_t txn_id)
 	return batch.version;
 }
 
-/* Sleep until the batch's time has come, or it is begun before. The lock is held. */
+/* Until the batch's time has come, or it is begun before. */
 static void sleep_until_due(void)
 {
-	struct timespec until = {(time_t)(timer_ns / 1000000000ull),
-				 (long)(timer_ns % 1000000000ull)};
+	uint64_t now = mf_clock_ns();
+	uint64_t left = timer_ns > now ? timer_ns - now : 0;
+	struct timespec span = {(time_t)(left / 1000000000ull), (long)(left % 1000000000ull)};
+	uint32_t timed = TIMED;
 
-	while (state == TIMED)
-		if (pthread_cond_timedwait(&changed, &lock, &until) == ETIMEDOUT && state == TIMED)
-			state = IDLE;
+	if (left)
+		wait_at_state(TIMED, &span);
+	else if (__atomic_compare_exchange_n(&state, &timed, IDLE, false, __ATOMIC_SEQ_CST,
+					     __ATOMIC_SEQ_CST))
+		__atomic_store_n(&control()->news, 1, __ATOMIC_SEQ_CST);
 }
 
-/* Whoever serves the channels, and waits for them, looks here, too. */
-static void tell_server(void)
+static void do_batch(void)
 {
-	pthread_mutex_unlock(&lock);
-	mf_sdk_exit(MF_CALL_CHANNEL_WAKE, (void *)1, 0, 0);
-	pthread_mutex_lock(&lock);
+	kv_apply(&batch);
+	set_state(OVER);
+	__atomic_store_n(&control()->news, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&is_awaited, __ATOMIC_SEQ_CST))
+		syscall(SYS_futex, &state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 static void *work(void *arg)
 {
-	pthread_mutex_lock(&lock);
 	for (;;) {
-		while (state != BUSY && state != TIMED)
-			pthread_cond_wait(&changed, &lock);
-		if (state == TIMED)
+		uint32_t now = look_at_state();
+
+		if (now == BUSY)
+			do_batch();
+		else if (now == TIMED)
 			sleep_until_due();
-		if (state == BUSY) {
-			pthread_mutex_unlock(&lock);
-			kv_apply(&batch);
-			pthread_mutex_lock(&lock);
-			state = OVER;
-			pthread_cond_broadcast(&changed);
-		}
-		tell_server();
+		else
+			wait_at_state(now, NULL);
 	}
 	return arg;
 }
 
 int kv_commit_start(void)
 {
-	pthread_condattr_t attributes;
 	pthread_attr_t small;
 	MDB_envinfo info;
 
 	mdb_env_info(kv_env(), &info);
 	durable_txn_id = info.me_last_txnid;
 	stats.last_page = info.me_last_pgno;
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&changed, &attributes);
 	pthread_attr_init(&small);
 	pthread_attr_setstacksize(&small, STACK_BYTES);
 	return -pthread_create(&thread, &small, work, NULL);
@@ -187,9 +213,8 @@ static int64_t growth_of(const struct kv_tree *writes)
 
 static uint64_t excess(int64_t growth)
 {
-	const struct mf_abi_store_control *control = (const void *)MF_STORE_CONTROL_VA;
 	int64_t kept = (int64_t)stats.kept_bytes + waiting_growth + growth;
-	uint64_t quota = control->quota_bytes;
+	uint64_t quota = control()->quota_bytes;
 
 	return quota && kept > 0 && (uint64_t)kept > quota ? (uint64_t)kept - quota : 0;
 }
@@ -201,9 +226,7 @@ uint64_t kv_commit_excess(void)
 
 static bool is_over_quota(int64_t growth)
 {
-	const struct mf_abi_store_control *control = (const void *)MF_STORE_CONTROL_VA;
-
-	return growth > 0 && !control->evicts && excess(growth);
+	return growth > 0 && !control()->evicts && excess(growth);
 }
 
 static void see(void)
@@ -281,7 +304,8 @@ static void take_back(void)
 
 static int finish(void)
 {
-	state = IDLE; /* the other thread waits */
+	set_state(IDLE); /* the other thread waits, or is about to */
+	__atomic_store_n(&control()->news, 0, __ATOMIC_SEQ_CST);
 	if (!batch.status)
 		settle();
 	else
@@ -312,23 +336,11 @@ static void gather(void)
 	} while (at && !at->alone && !batch.first->alone && pages + at->pages <= BATCH_PAGES);
 }
 
-/* The other thread: commit the batch, or wait until it is time. */
+/* The other thread is to commit the batch, or to wait until it is time. */
 static void call_thread(enum state now)
 {
-	pthread_mutex_lock(&lock);
-	state = now;
-	pthread_cond_broadcast(&changed);
-	pthread_mutex_unlock(&lock);
-}
-
-static enum state look_at_state(void)
-{
-	enum state now;
-
-	pthread_mutex_lock(&lock);
-	now = state;
-	pthread_mutex_unlock(&lock);
-	return now;
+	set_state(now);
+	is_called = true;
 }
 
 static void begin(void)
@@ -336,7 +348,7 @@ static void begin(void)
 	uint64_t due = next_due();
 
 	if (due > mf_clock_ns() && waiting_pages < BATCH_PAGES) {
-		if (state == TIMED)
+		if (look_at_state() == TIMED)
 			return;
 		timer_ns = due;
 		call_thread(TIMED);
@@ -348,7 +360,7 @@ static void begin(void)
 
 int kv_commit_turn(void)
 {
-	enum state now;
+	uint32_t now;
 	int ret = 0;
 
 	if (!waiting)
@@ -361,7 +373,10 @@ int kv_commit_turn(void)
 	return ret;
 }
 
-bool kv_commit_is_busy(void)
+const uint32_t *kv_commit_leaves(void)
 {
-	return waiting && look_at_state() == BUSY;
+	const uint32_t *word = is_called ? &state : NULL;
+
+	is_called = false;
+	return word;
 }

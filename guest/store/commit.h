@@ -42,8 +42,8 @@ int kv_commit_add(const struct kv_tree *writes, struct kv_haste haste, uint64_t 
  * that was not over has failed with it. */
 int kv_commit_turn(void);
 
-/* Is a commit under way? Then the other thread may need the vCPU. */
-bool kv_commit_is_busy(void);
+/* The word at which the other thread waits, when it has got something to do; once. NULL. */
+const uint32_t *kv_commit_leaves(void);
 
 /* How much more is kept, when all that waits is done, than may be. */
 uint64_t kv_commit_excess(void);

@@ -356,11 +356,11 @@ static bool turn(void *arg)
 	return ret;
 }
 
-static bool is_busy(void *arg)
+static const uint32_t *leaves(void *arg)
 {
 	(void)arg;
-	return kv_commit_is_busy();
+	return kv_commit_leaves();
 }
 
 const struct mf_storage_transactions kv_transactions = {
-	.order = order, .drop = drop, .is_ready = is_ready, .turn = turn, .is_busy = is_busy};
+	.order = order, .drop = drop, .is_ready = is_ready, .turn = turn, .leaves = leaves};

@@ -96,9 +96,10 @@ struct mf_storage_transactions {
 	bool (*is_ready)(void *arg);
 	/* Once a look over the channels. True: something was done. */
 	bool (*turn)(void *arg);
-	/* Has another thread of the program something to do? Then the channels are not polled: that
-	 * thread says MF_CALL_CHANNEL_WAKE with 1 when there is something to turn to. */
-	bool (*is_busy)(void *arg);
+	/* Has turn() left something to another thread of the program? The word at which that one
+	 * waits by FUTEX_WAIT, each time once; NULL: no. It sets mf_abi_store_control.news, before
+	 * it waits again, when there is something to turn to. */
+	const uint32_t *(*leaves)(void *arg);
 	void *arg;
 };
 

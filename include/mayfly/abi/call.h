@@ -32,10 +32,11 @@
 #define MF_CALL_RETURN (MF_CALL_BASE + 3)
 
 /* Nothing to do until the other side of a channel acts: returns 0 when it may have, -ENXIO when
- * there is no channel. rdi = 1: there is more to do, but somebody else may run first. */
+ * there is no channel. Storage VM: whoever sleeps and has its reply goes on, as by CHANNEL_WAKE;
+ * rdi = 1: there is more to do, but the program's other threads run first; rsi = address of a word,
+ * or 0: before that one thread is woken that waits there by FUTEX_WAIT. */
 #define MF_CALL_CHANNEL_WAIT (MF_CALL_BASE + 4)
-/* Storage VM: some who wait (mf_abi_store_channel.parked) have their replies. rdi = 1: not that,
- * but its own thread that waits for the channels is to look. Returns 0. */
+/* Storage VM: some who wait (mf_abi_store_channel.parked) have their replies. Returns 0. */
 #define MF_CALL_CHANNEL_WAKE (MF_CALL_BASE + 5)
 
 /*

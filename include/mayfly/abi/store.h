@@ -94,7 +94,10 @@ struct mf_abi_store_control {
 	 * shares the transaction of the channel that it belongs to; its own words for that, request
 	 * to status, are unused. The index of the first; 0: there are none. */
 	uint32_t streams;
-	uint32_t reserved[1003];
+	/* storage VM: 1: before another of its threads waits: the one that waits for the channels
+	 * is to look. The engine takes it back when no thread can run. */
+	uint32_t news;
+	uint32_t reserved[1002];
 	/* engine: bit i is set while channel i may be looked into */
 	uint64_t active[MF_STORE_CHANNELS_MAX / 64];
 };
