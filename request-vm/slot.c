@@ -145,7 +145,10 @@ static int start(struct mf_slot *slot, struct mf_job *job)
 	slot->process.cpu_from_ns = slot->process.cpu_ns;
 	slot->process.output_bytes = 0;
 	slot->kept_ready = false;
-	ret = deliver(slot, job);
+	if (peer_of(slot) && peer_of(slot)->is_fenced(peer_of(slot)))
+		ret = job->store_status = -ESTALE;
+	else
+		ret = deliver(slot, job);
 	if (!ret)
 		forget_deadline(slot);
 	return ret;
@@ -204,6 +207,8 @@ enum mf_outcome mf_slot_refusal(int error)
 		return MF_OUTCOME_TOO_LARGE;
 	case -EPIPE:
 		return MF_OUTCOME_RESPONSE;
+	case -ESTALE:
+		return MF_OUTCOME_STORE;
 	default:
 		return MF_OUTCOME_CRASH;
 	}

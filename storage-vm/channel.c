@@ -220,6 +220,11 @@ static enum mf_peer_state peer_wait(struct mf_peer *peer, struct mf_waiter *wait
 	return state;
 }
 
+static bool peer_is_fenced(struct mf_peer *peer)
+{
+	return mf_store_is_fenced(store_of(peer), false);
+}
+
 static bool peer_is_pending(struct mf_peer *peer, unsigned int channel)
 {
 	struct mf_store *store = store_of(peer);
@@ -461,6 +466,7 @@ void mf_store_init_peer(struct mf_store *store)
 		.begin = peer_begin,
 		.forget = peer_forget,
 		.renew = peer_renew,
+		.is_fenced = peer_is_fenced,
 		.is_pending = peer_is_pending,
 		.stream = peer_stream,
 		.wait = peer_wait,

@@ -86,6 +86,9 @@ struct mf_store {
 enum store_end mf_store_run(struct mf_store *store, struct mf_watch *watch, uint64_t slice_ns,
 			    bool look, const struct mf_waiter *waiter, char text[160]);
 
+/* store.c. Any thread, with or without the lock: has another engine the store? Says so once. */
+bool mf_store_is_fenced(struct mf_store *store, bool fresh);
+
 /* channel.c. Lock held: wake whoever has a reply, or all. */
 void mf_store_notify(struct mf_store *store, bool all);
 

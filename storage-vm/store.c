@@ -91,10 +91,30 @@ static void on_disk(void *cookie)
 	pthread_mutex_unlock(&store->lock);
 }
 
+bool mf_store_is_fenced(struct mf_store *store, bool fresh)
+{
+	const struct mf_store_settings *settings = &store->settings;
+
+	if (mf_load_acquire(&store->control->fenced))
+		return true;
+	if (!settings->is_fenced || !settings->is_fenced(settings->fence, fresh))
+		return false;
+	if (!__atomic_exchange_n(&store->control->fenced, 1, __ATOMIC_SEQ_CST) && settings->say)
+		settings->say("another engine has opened the store: this one writes and reads "
+			      "nothing in it any more, and answers 503");
+	return true;
+}
+
+static int gate(void *cookie, bool fresh)
+{
+	return mf_store_is_fenced(cookie, fresh) ? -ESTALE : 0;
+}
+
 static int make_disk(struct mf_store *store, struct mf_error *err)
 {
 	struct mf_disk_settings settings = {.door = store->settings.door,
 					    .all_writes = store->settings.door != NULL,
+					    .gate = gate,
 					    .done = on_disk,
 					    .cookie = store};
 
@@ -443,7 +463,8 @@ static void restart(struct mf_store *store, const char *why)
 
 	say(store, "the storage program died", why);
 	store->up = store->dead = false;
-	while (ret && !store->stop) {
+	/* The store would be opened, which writes. */
+	while (ret && !store->stop && !mf_store_is_fenced(store, true)) {
 		bool served =
 			mf_store_lose_calls(store) || store->control->calls != store->calls_before;
 
@@ -585,6 +606,7 @@ void mf_store_stats(struct mf_store *store, struct mf_store_stats *stats)
 	pthread_mutex_lock(&store->lock);
 	*stats = store->stats;
 	stats->up = store->up;
+	stats->fenced = mf_load_acquire(&store->control->fenced);
 	stats->polling = __atomic_load_n(&store->polling, __ATOMIC_RELAXED);
 	stats->calls = store->control->calls;
 	stats->commits = store->control->commits;

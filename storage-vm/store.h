@@ -48,6 +48,10 @@ struct mf_store_settings {
 	/* Sees every write, truncation and sync before it is done, and does it itself; for tests.
 	 * NULL: the host's calls. On the disk's thread alone. */
 	const struct mf_file_door *door;
+	/* Has another engine the store by now? Then nothing is written, and no call is answered but
+	 * with -ESTALE. `fresh`: it must be known for certain. Any thread. NULL: never. */
+	bool (*is_fenced)(void *cookie, bool fresh);
+	void *fence;
 	/* The last channel is no request VM's: administration has it (storage-vm/admin.h). */
 	bool admin;
 };
@@ -64,6 +68,7 @@ struct mf_store_stats {
 	uint64_t user_exits;
 	bool up;
 	bool polling;
+	bool fenced; /* another engine has the store */
 };
 
 struct mf_store;

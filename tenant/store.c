@@ -4,7 +4,7 @@
 
 #include "guest/store/blob.h"
 
-#include <mayfly/abi/store.h>
+#include <mayfly/abi/store_admin.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -144,6 +144,20 @@ static int check_quota(const struct mf_tenant_store_options *options, struct mf_
 	return 0;
 }
 
+static bool is_fenced(void *cookie, bool fresh)
+{
+	return mf_store_fence_is_lost(cookie, fresh);
+}
+
+/* Whoever only looks writes nothing, and is nobody's successor. */
+static int raise_fence(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
+		       struct mf_error *err)
+{
+	if (options->mode && !strcmp(options->mode, MF_ADMIN_MODE_CHECK))
+		return 0;
+	return mf_store_fence_raise(&store->fence, store->lock_fd, store->folder, err);
+}
+
 static int make_store(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
 		      const struct mf_kvm *kvm, unsigned int vms, struct mf_error *err)
 {
@@ -164,6 +178,8 @@ static int make_store(struct mf_tenant_store *store, const struct mf_tenant_stor
 			   .stdin_fd = -1,
 			   .output = mf_output_write,
 			   .output_cookie = &store->output},
+		.is_fenced = is_fenced,
+		.fence = &store->fence,
 		.say = options->quiet ? NULL : say,
 	};
 
@@ -177,7 +193,7 @@ int mf_tenant_store_open(struct mf_tenant_store *store,
 {
 	int ret = 0;
 
-	*store = (struct mf_tenant_store){.lock_fd = -1};
+	*store = (struct mf_tenant_store){.lock_fd = -1, .fence.fd = -1};
 	if (!options->folder)
 		return 0;
 	ret = check_quota(options, err);
@@ -193,6 +209,8 @@ int mf_tenant_store_open(struct mf_tenant_store *store,
 		ret = permit_folder(store, err);
 	if (!ret)
 		ret = make_store(store, options, kvm, vms, err);
+	if (!ret)
+		ret = raise_fence(store, options, err);
 	if (!ret && vms < MF_STORE_CHANNELS_MAX)
 		open_socket(store, options);
 	if (ret)
@@ -232,7 +250,8 @@ void mf_tenant_store_close(struct mf_tenant_store *store)
 	mf_permit_destroy(store->permit);
 	free(store->folder);
 	free(store->elf);
+	mf_store_fence_lower(&store->fence);
 	if (store->lock_fd >= 0)
 		close(store->lock_fd);
-	*store = (struct mf_tenant_store){.lock_fd = -1};
+	*store = (struct mf_tenant_store){.lock_fd = -1, .fence.fd = -1};
 }

@@ -9,6 +9,7 @@
 #include "engine/linux/permit.h"
 #include "request-vm/output.h"
 #include "storage-vm/store.h"
+#include "tenant/store_fence.h"
 #include "tenant/store_socket.h"
 
 /* What the command line says. */
@@ -40,6 +41,7 @@ struct mf_tenant_store {
 	uint8_t *elf; /* owned, or NULL */
 	size_t elf_bytes;
 	int lock_fd;
+	struct mf_store_fence fence;
 	struct mf_store_socket *socket; /* NULL: none */
 	struct mf_output_meter meter;
 	struct mf_output output;

@@ -23,7 +23,8 @@
 #define ADMIN_CHANNELS 0u /* beside the administrative one */
 
 /* What stands in a folder without being a store. */
-static const char *const left_behind[] = {MF_STORE_SOCKET_NAME, "new.mdb", "lock.mdb", "compact"};
+static const char *const left_behind[] = {MF_STORE_SOCKET_NAME, MF_STORE_FENCE_NAME, "new.mdb",
+					  "lock.mdb", "compact"};
 
 struct mf_store_door {
 	/* through an engine */
@@ -252,7 +253,7 @@ int mf_store_door_open(struct mf_store_door **out, const struct mf_store_door_op
 
 	if (!door)
 		return mf_error_set(err, -ENOMEM, "not enough memory");
-	*door = (struct mf_store_door){.fd = -1, .store.lock_fd = -1};
+	*door = (struct mf_store_door){.fd = -1, .store.lock_fd = -1, .store.fence.fd = -1};
 	folder_fd = open_folder(options, err);
 	ret = folder_fd < 0 ? folder_fd : open_either(door, folder_fd, options, err);
 	if (folder_fd >= 0)
@@ -272,6 +273,16 @@ int mf_store_door_call(struct mf_store_door *door, uint32_t function, const void
 	return mf_store_admin_call(door->admin, function, payload, bytes, reply, reply_bytes);
 }
 
+/* What was not finished has another name, and where nothing was there is no store. */
+static void remove_unfinished(int folder_fd)
+{
+	struct stat st;
+
+	unlinkat(folder_fd, "new.mdb", 0);
+	if (fstatat(folder_fd, "data.mdb", &st, 0) && errno == ENOENT)
+		unlinkat(folder_fd, MF_STORE_FENCE_NAME, 0);
+}
+
 void mf_store_door_close(struct mf_store_door *door)
 {
 	if (!door)
@@ -280,9 +291,8 @@ void mf_store_door_close(struct mf_store_door *door)
 		close(door->fd);
 	mf_store_admin_destroy(door->admin);
 	mf_tenant_store_stop(&door->store);
-	/* What was not finished has another name. */
 	if (door->restores)
-		unlinkat(door->store.lock_fd, "new.mdb", 0);
+		remove_unfinished(door->store.lock_fd);
 	mf_tenant_store_close(&door->store);
 	mf_watchdog_destroy(door->watchdog);
 	if (door->has_kvm)

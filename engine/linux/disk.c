@@ -101,7 +101,17 @@ static struct job *next_job(const struct mf_disk *disk)
 	return job;
 }
 
-static ssize_t do_job(const struct mf_disk *disk, const struct job *job)
+static int ask_gate(const struct mf_disk *disk, bool fresh)
+{
+	return disk->settings.gate ? disk->settings.gate(disk->settings.cookie, fresh) : 0;
+}
+
+int mf_disk_gate(const struct mf_disk *disk)
+{
+	return disk ? ask_gate(disk, false) : 0;
+}
+
+static ssize_t do_open_job(const struct mf_disk *disk, const struct job *job)
 {
 	const struct mf_file_door *door = disk->settings.door;
 
@@ -111,6 +121,17 @@ static ssize_t do_job(const struct mf_disk *disk, const struct job *job)
 	if (job->kind == TRUNCATE)
 		return door->truncate(door->cookie, job->fd, job->at);
 	return door->sync(door->cookie, job->fd, job->flag);
+}
+
+static ssize_t do_job(const struct mf_disk *disk, const struct job *job)
+{
+	bool fresh = job->kind == SYNC || (job->kind == WRITE && job->flag);
+	ssize_t ret = ask_gate(disk, fresh);
+
+	if (ret)
+		return ret;
+	ret = do_open_job(disk, job);
+	return ret >= 0 && fresh && ask_gate(disk, true) ? -ECONNRESET : ret;
 }
 
 static void tell(struct mf_disk *disk)

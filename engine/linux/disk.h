@@ -17,6 +17,10 @@ struct mf_disk_settings {
 	const struct mf_file_door *door;
 	/* Writes that need not be on the disk are its affair, too. */
 	bool all_writes;
+	/* May anything be written? Asked before each operation, and each write that is none; and
+	 * again behind those that say that something is on the disk, which are -ECONNRESET then.
+	 * `fresh`: such a one. 0, or the errno that it gets. Any thread. NULL: always. */
+	int (*gate)(void *cookie, bool fresh);
 	/* An operation is over: from the disk's thread, with nothing locked. NULL: nobody asks. */
 	void (*done)(void *cookie);
 	void *cookie;
@@ -47,6 +51,9 @@ bool mf_disk_is_busy(struct mf_disk *disk);
 
 /* Is a write of this kind an operation of the disk? */
 bool mf_disk_takes(const struct mf_disk *disk, bool durable);
+
+/* For a write that is none of its operations: 0, or the errno that it gets. No disk: 0. */
+int mf_disk_gate(const struct mf_disk *disk);
 
 /*
  * Of the thread on the vCPU: begin the operation, or fetch its result. -EINPROGRESS: it waits now.

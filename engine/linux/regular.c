@@ -55,6 +55,9 @@ static ssize_t put_file(struct mf_process *process, const struct mf_fd *entry,
 	if (by_disk(process, flags))
 		return mf_disk_write(process, entry->host, pieces, count, offset, rwf & RWF_APPEND,
 				     flags & O_DSYNC);
+	got = mf_disk_gate(process->policy->disk);
+	if (got)
+		return got;
 	got = TEMP_FAILURE_RETRY(pwritev2(entry->host, pieces, count, (off_t)offset, rwf));
 	return got < 0 ? -errno : got;
 }

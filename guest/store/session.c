@@ -291,6 +291,9 @@ static int enter(struct mf_storage_call *call, void *arg)
 	const struct kv_function *function = arg;
 	struct kv_session *session = &sessions[call->channel];
 
+	/* Pages that a snapshot needs are another's to write now. */
+	if (__atomic_load_n(&control()->fenced, __ATOMIC_ACQUIRE))
+		return -ESTALE;
 	if (call->bound || session->explicit)
 		return call_of_many(call, function, session);
 	return call_of_its_own(call, function, session);

@@ -40,6 +40,8 @@ struct mf_peer_stream {
 struct mf_peer {
 	/* What the channel's window is mapped from, for the VM that has it. */
 	void (*window)(struct mf_peer *peer, unsigned int channel, int *fd, uint64_t *offset);
+	/* Is the store another engine's by now? No request is to begin then. */
+	bool (*is_fenced)(struct mf_peer *peer);
 	/* A request begins: the channel, empty, may be used. `bound`: all its calls are one
 	 * transaction, which nothing but commit() makes last. */
 	void (*begin)(struct mf_peer *peer, unsigned int channel, bool bound);

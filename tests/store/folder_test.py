@@ -33,7 +33,7 @@ def a_folder_that_is_not_there_is_made_and_its_parent_is_not():
     with store_folder() as folder:
         with StoreServer(vms=1, store=folder) as server:
             same(os.stat(folder).st_mode & 0o777, 0o700, "its mode")
-            same(sorted(os.listdir(folder)), ["data.mdb", "store.sock"], "what is in it")
+            same(sorted(os.listdir(folder)), ["data.mdb", "epoch", "store.sock"], "what is in it")
             same(os.stat(f"{folder}/data.mdb").st_mode & 0o777, 0o600, "the mode of the data")
     with store_folder() as folder:
         says(refused("--store", f"{folder}/deeper"), "the folder above .* does not exist; make it first", "a missing parent")
@@ -167,7 +167,7 @@ def refuses_data(change, why, what):
         says(done, why, what, 1)
         with open(name, "rb") as file:
             same(file.read() == before, True, f"{what}: the file is as it was")
-        same(os.listdir(folder), ["data.mdb"], f"{what}: the folder")
+        same(sorted(os.listdir(folder)), ["data.mdb", "epoch"], f"{what}: the folder")
 
 
 def write_at(offset, data):

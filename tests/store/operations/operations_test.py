@@ -92,7 +92,7 @@ def a_restored_backup_is_the_same_store():
         same(json.loads(done.out)["records"], lines.count(b"\n"), "records restored")
         same(content(f"{folder}.new"), lines, "what was restored")
         is_clean(f"{folder}.new")
-        same(sorted(os.listdir(f"{folder}.new")), ["data.mdb"], "what is in the new folder")
+        same(sorted(os.listdir(f"{folder}.new")), ["data.mdb", "epoch"], "what is in the new folder")
         refuses("is not empty", "restore", f"{folder}.backup", f"{folder}.new")
         made(f"{folder}.new", line_of(b"more", b"k", b"v"))
         run("restore", f"{folder}.backup", f"{folder}.new", "--force")
@@ -351,7 +351,7 @@ def compaction_gives_free_pages_back_and_nothing_else():
             same(server.codes(put(b"t", b"new", b"v"), put(b"u", b"k", b"v" * 5000)), [0, 0], "puts")
             is_clean(f"{folder}.served")
             same(server.stop(), 0, "exit status")
-        same(sorted(os.listdir(f"{folder}.served")), ["data.mdb"], "what is left")
+        same(sorted(os.listdir(f"{folder}.served")), ["data.mdb", "epoch"], "what is left")
         subprocess.run(["rm", "-r", f"{folder}.served"], check=True)
 
 
