@@ -6,7 +6,9 @@ Looked at from outside, by what clients were told alone. Accounts and amounts ar
 import os
 import random
 import threading
+import time
 
+from history import Transaction, judge
 from storing import BUILD, LONG, StoreServer
 from claims import check, claim, fail, main, same
 
@@ -123,6 +125,66 @@ def counters_count_what_clients_were_told():
         same(numbers(server.ask("/r:n")), [done[0]], "the counter")
 
     each_kind(check_counter)
+
+
+def recorded(client, name, number, dice, keys):
+    """One request that reads some keys and writes some of those, each with a value of its own: a Transaction, or None."""
+    reads = dice.sample(keys, dice.randrange(1, 5))
+    writes = {key: f"{name}.{number}.{key}" for key in reads[:dice.randrange(len(reads) + 1)]}
+    steps = [f"g:{key}" for key in reads] + [f"p:{key}={value}" for key, value in writes.items()]
+    begin = time.monotonic()
+    answer = client.ask("/" + ";".join(steps))
+    end = time.monotonic()
+    if not accepted(answer):
+        return None
+    told = [line.split() for line in answer.body.decode().splitlines()]
+    same([line[0] for line in told[len(reads):]], ["0"] * len(writes), "puts", str(answer.body))
+    check(all(line[0] in ("0", "-2") for line in told), "gets", str(answer.body))
+    return Transaction(begin, end, {key: line[1] if line[0] == "0" else None for key, line in zip(reads, told)}, writes)
+
+
+@claim
+def recorded_requests_could_have_been_made_one_after_the_other():
+    """Reads and writes of several keys, each with its times, judged by themselves (history.py)."""
+    keys = [f"h{i}" for i in range(10)]
+
+    def check_history(server, crowd):
+        done, lock, names = [], threading.Lock(), iter(range(1 << 30))
+
+        def some(client, dice):
+            with lock:
+                number = next(names)
+            one = recorded(client, "t", number, dice, keys)
+            with lock:
+                done.append(one)
+
+        crowd.run(some)
+        history = [one for one in done if one]
+        wrong = judge(history)
+        print(f"      {len(history)} transactions were done, {len(done) - len(history)} not; anomalies: {len(wrong)}")
+        same(wrong[:3], [], "anomalies")
+        check(len(history) > len(done) // 10, "hardly any was done")
+
+    each_kind(check_history)
+
+
+@claim
+def the_judge_finds_what_cannot_be():
+    def one(begin, end, reads, writes):
+        return Transaction(begin, end, dict(reads), dict(writes))
+
+    first = one(0, 1, {"a": None, "b": None}, {"a": "a1", "b": "b1"})
+    good = [first, one(2, 5, {"a": "a1"}, {"a": "a2"}), one(3, 4, {"a": "a1", "b": "b1"}, {}), one(6, 7, {"a": "a2", "b": "b1"}, {})]
+    same(judge(good), [], "a history that could be")
+    for what, more in {
+            "a lost update": [one(2, 3, {"a": "a1"}, {"a": "a2"}), one(2, 3, {"a": "a1"}, {"a": "a3"})],
+            "write skew": [one(2, 4, {"a": "a1", "b": "b1"}, {"a": "a2"}), one(2, 4, {"a": "a1", "b": "b1"}, {"b": "b2"})],
+            "half of a transaction": [one(2, 4, {"a": "a1", "b": "b1"}, {"a": "a2", "b": "b2"}), one(2, 4, {"a": "a2", "b": "b1"}, {})],
+            "a read of what was over before it began": [one(2, 3, {"a": "a1"}, {"a": "a2"}), one(4, 5, {"a": "a1"}, {})],
+            "a read of what was not done": [one(2, 3, {"a": "a9"}, {})],
+            "two orders of two writes": [one(2, 6, {"a": "a1"}, {"a": "a2"}), one(2, 6, {"b": "b1"}, {"b": "b2"}),
+                                         one(2, 6, {"a": "a2", "b": "b1"}, {}), one(2, 6, {"a": "a1", "b": "b2"}, {})]}.items():
+        check(judge([first, *more]), f"{what} was not found")
 
 
 main()

@@ -15,8 +15,8 @@ ENDS = {"/scribble": (200, 502, 504), "/indices": (502, 504, 200), "/sizes": (50
         "/maps": (200,), "/calls": (200,)}
 
 
-def ends_as_it_may(server, target, deadline):
-    """One hostile request: its answer, and that it came in time."""
+def ends_as_it_may(server, target, deadline, crowded=False):
+    """One hostile request: its answer, and that it came in time. In a crowd any may meet its deadline."""
     name = target.split("?")[0]
     began = time.monotonic()
     client = server.client(20)
@@ -25,7 +25,7 @@ def ends_as_it_may(server, target, deadline):
     finally:
         client.close()
     took = time.monotonic() - began
-    check(answer.status in ENDS[name], f"{target}: {answer}")
+    check(answer.status in ENDS[name] or (crowded and answer.status == 504), f"{target}: {answer}")
     check(took < SOON, f"{target}: took {took:.2f} s")
     return answer
 
@@ -72,7 +72,7 @@ def a_crowd_of_all_attacks_hurts_nobody():
                         time.sleep(dice.random() * 0.02)
                         sock.close()
                     else:
-                        ends_as_it_may(server, f"{name}?{dice.randrange(10**6) if name != '/flood' else 0}", 1.2)
+                        ends_as_it_may(server, f"{name}?{dice.randrange(10**6) if name != '/flood' else 0}", 1.2, crowded=True)
                 except Exception as error:
                     wrong.append(str(error)[:300])
 
