@@ -36,9 +36,6 @@ int store_explain(const struct store_job *job, int code, struct mf_error *err);
 int store_must(struct store_job *job, uint32_t function, const void *payload, size_t bytes,
 	       struct mf_error *err);
 
-/* A number of MF_ADMIN_STAT; 0 when it is not there. */
-uint64_t store_number(const struct store_job *job, const char *name);
-
 /* ---- records ---- */
 
 /* A record of a block. */

@@ -55,7 +55,8 @@ static bool next_table(const struct store_job *job, size_t *at, struct table *ta
 	return true;
 }
 
-uint64_t store_number(const struct store_job *job, const char *name)
+/* A number of MF_ADMIN_STAT; 0 when it is not there. */
+static uint64_t number_of(const struct store_job *job, const char *name)
 {
 	struct pair pair;
 	size_t at = 0;
@@ -133,7 +134,7 @@ int store_stat(struct store_job *job, struct mf_error *err)
 
 	if (store_must(job, MF_ADMIN_STAT, NULL, 0, err))
 		return MF_STATUS_FAILED;
-	page_bytes = store_number(job, "page_bytes");
+	page_bytes = number_of(job, "page_bytes");
 	if (job->options->json)
 		printf("{\"served\":%s,", mf_store_door_is_shared(job->door) ? "true" : "false");
 	else
@@ -250,7 +251,7 @@ static int await_start(struct store_job *job, uint64_t epoch, struct mf_error *e
 
 		if (ret && ret != -ECONNRESET && ret != -ETIMEDOUT)
 			return store_explain(job, ret, err);
-		if (!ret && store_number(job, "epoch") != epoch)
+		if (!ret && number_of(job, "epoch") != epoch)
 			return 0;
 		nanosleep(&pause, NULL);
 	}
@@ -266,22 +267,22 @@ int store_compact(struct store_job *job, struct mf_error *err)
 
 	if (store_must(job, MF_ADMIN_STAT, NULL, 0, err))
 		return MF_STATUS_FAILED;
-	before = store_number(job, "used_bytes");
-	epoch = store_number(job, "epoch");
+	before = number_of(job, "used_bytes");
+	epoch = number_of(job, "epoch");
 	if (store_must(job, MF_ADMIN_COMPACT, NULL, 0, err) || await_start(job, epoch, err))
 		return MF_STATUS_FAILED;
-	code = store_number(job, "compaction_error");
-	if (code || !store_number(job, "compactions")) {
+	code = number_of(job, "compaction_error");
+	if (code || !number_of(job, "compactions")) {
 		mf_error_set(err, -EIO, "%s was not compacted, and is as it was: %s", job->folder,
 			     code ? strerror((int)code) : "it took too long, or the program died");
 		return MF_STATUS_FAILED;
 	}
 	if (job->options->json)
 		printf("{\"before_bytes\":%llu,\"after_bytes\":%llu}\n", (unsigned long long)before,
-		       (unsigned long long)store_number(job, "used_bytes"));
+		       (unsigned long long)number_of(job, "used_bytes"));
 	else
 		printf("%llu bytes, which were %llu\n",
-		       (unsigned long long)store_number(job, "used_bytes"),
+		       (unsigned long long)number_of(job, "used_bytes"),
 		       (unsigned long long)before);
 	return 0;
 }

@@ -18,7 +18,6 @@
 enum mf_ready_kind {
 	MF_READY_BUFFER,   /* in mf_wait() of the SDK: requests are written into its buffer */
 	MF_READY_LISTENER, /* at a listening socket: requests come over connections */
-	MF_READY_KINDS
 };
 
 /* Where a program waits for requests. */

@@ -153,7 +153,8 @@ static void on_retry(uv_timer_t *handle)
 	}
 }
 
-void mf_pool_wake_later(struct mf_slot *slot)
+/* The storage VM has answered, or was started anew: any thread. */
+static void wake_later(struct mf_slot *slot)
 {
 	struct mf_pool *pool = slot->pool;
 
@@ -192,13 +193,12 @@ static void on_wake(uv_async_t *handle)
 
 static void wake_waiter(struct mf_waiter *waiter)
 {
-	mf_pool_wake_later((struct mf_slot *)((char *)waiter - offsetof(struct mf_slot, waiter)));
+	wake_later((struct mf_slot *)((char *)waiter - offsetof(struct mf_slot, waiter)));
 }
 
 static void wake_streams(struct mf_waiter *waiter)
 {
-	mf_pool_wake_later(
-		(struct mf_slot *)((char *)waiter - offsetof(struct mf_slot, streams.waiter)));
+	wake_later((struct mf_slot *)((char *)waiter - offsetof(struct mf_slot, streams.waiter)));
 }
 
 /* A wait is over, or the last handle of a slot has closed. */

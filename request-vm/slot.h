@@ -154,9 +154,6 @@ void mf_slot_restore(struct mf_slot *slot);
 /* Give a clean slot what the image has learned: CLEAN, or EMPTY when the VM had to be given up. */
 void mf_slot_prepare(struct mf_slot *slot);
 
-/* The storage VM has answered, or was started anew: any thread. */
-void mf_pool_wake_later(struct mf_slot *slot);
-
 /* On the loop: its client has sent more, or taken more. */
 void mf_slot_pieces(struct mf_slot *slot);
 

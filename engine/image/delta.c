@@ -131,27 +131,6 @@ void mf_delta_finish(struct mf_delta *delta)
 	memset(delta, 0, sizeof(*delta));
 }
 
-int mf_delta_apply(struct mf_vm *vm, const struct mf_delta *delta)
-{
-	size_t arena_pages = vm->mem.arena_bytes / MF_PAGE;
-	size_t last = delta->page_count ? delta->pages[delta->page_count - 1] + 1u : 0;
-	size_t i;
-	int ret;
-
-	if (last > vm->mem.ws.pages)
-		return -EINVAL;
-	if (last > arena_pages && (ret = mf_mem_grow(&vm->mem, last - arena_pages)))
-		return ret;
-	for (i = 0; i < delta->page_count; i++) {
-		uint8_t *at = vm->mem.base + (size_t)delta->pages[i] * MF_PAGE;
-
-		mf_mem_mark(&vm->mem, at, MF_PAGE);
-		memcpy(at, delta->bytes + i * MF_PAGE, MF_PAGE);
-	}
-	mf_pt_flush_all(&vm->mem);
-	return mf_vm_load_cpu(vm, &delta->state);
-}
-
 static const char *what_differs(unsigned int cpu)
 {
 	if (cpu & MF_DELTA_XSAVE)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A delta: what differs between a VM and its image, in pages (arena included) and registers. Reset
- * makes it empty; the audit computes it and expects it empty; parking a VM keeps it, resuming
- * applies it to a fork. Computed by comparing bytes of every private page as /proc/self/pagemap
- * lists them: a source that reset does not use.
+ * makes it empty; the audit computes it and expects it empty. Computed by comparing bytes of every
+ * private page as /proc/self/pagemap lists them: a source that reset does not use.
  */
 #ifndef MF_ENGINE_IMAGE_DELTA_H
 #define MF_ENGINE_IMAGE_DELTA_H
@@ -35,9 +34,6 @@ static inline bool mf_delta_is_empty(const struct mf_delta *delta)
 {
 	return !delta->page_count && !delta->cpu;
 }
-
-/* Make a VM that equals its image differ by the delta. -ENOMEM, -EINVAL (not of this image). */
-int mf_delta_apply(struct mf_vm *vm, const struct mf_delta *delta);
 
 /*
  * Does this VM equal its image? 0, or -EUCLEAN with a sentence that names the first difference; the

@@ -205,7 +205,8 @@ int mf_guest_install_msrs(struct mf_vm *vm)
 	return mf_cpu_set_syscall(&vm->kvm, MF_VA_ENTRY);
 }
 
-int mf_guest_initial_cpu(struct mf_vm *vm)
+/* Registers of a blank vCPU in ring 3. */
+static int set_up_cpu(struct mf_vm *vm)
 {
 	struct mf_cpu_tables tables = {
 		.cr3 = mf_mem_arena(&vm->mem)->pt_root,
@@ -244,7 +245,7 @@ int mf_guest_install(struct mf_vm *vm)
 		ret = install_fast(vm);
 	if (!ret)
 		ret = install_tables(vm);
-	return ret ? ret : mf_guest_initial_cpu(vm);
+	return ret ? ret : set_up_cpu(vm);
 }
 
 static void enter_reload(struct mf_vm *vm, struct kvm_regs *regs, struct kvm_sregs *sregs)

@@ -26,9 +26,6 @@ int mf_guest_install(struct mf_vm *vm);
 /* Model-specific registers of a new vCPU (they are no part of struct mf_cpu_state). */
 int mf_guest_install_msrs(struct mf_vm *vm);
 
-/* Registers of a blank vCPU in ring 3. */
-int mf_guest_initial_cpu(struct mf_vm *vm);
-
 /*
  * Where RIP still stands at the `out` of the last exit, KVM would step over it at the next entry;
  * with RIP replaced it does not. Step over it here: by its opcode, or by letting KVM do it.

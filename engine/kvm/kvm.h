@@ -116,16 +116,13 @@ void mf_kvm_vm_counts(const struct mf_kvm_vm *vm, struct mf_kvm_counts *counts);
 /* vcpu ioctls that cost a vcpu load each; negative errno. */
 int mf_kvm_vm_get_regs(struct mf_kvm_vm *vm, struct kvm_regs *regs);
 int mf_kvm_vm_get_sregs(struct mf_kvm_vm *vm, struct kvm_sregs *sregs);
-int mf_kvm_vm_set_sregs(struct mf_kvm_vm *vm, struct kvm_sregs *sregs);
 int mf_kvm_vm_get_xsave(struct mf_kvm_vm *vm, struct kvm_xsave *xsave);
 int mf_kvm_vm_set_xsave(struct mf_kvm_vm *vm, const struct kvm_xsave *xsave);
 int mf_kvm_vm_get_events(struct mf_kvm_vm *vm, struct kvm_vcpu_events *events);
 int mf_kvm_vm_set_events(struct mf_kvm_vm *vm, const struct kvm_vcpu_events *events);
 int mf_kvm_vm_get_debugregs(struct mf_kvm_vm *vm, struct kvm_debugregs *regs);
 int mf_kvm_vm_set_debugregs(struct mf_kvm_vm *vm, const struct kvm_debugregs *regs);
-int mf_kvm_vm_get_xcrs(struct mf_kvm_vm *vm, struct kvm_xcrs *xcrs);
 int mf_kvm_vm_set_msr(struct mf_kvm_vm *vm, uint32_t index, uint64_t value);
-int mf_kvm_vm_get_msr(struct mf_kvm_vm *vm, uint32_t index, uint64_t *value);
 
 /* Every KVM ioctl request number that the engine issues once guests run, for the seccomp list. */
 extern const unsigned long mf_kvm_ioctls[];

@@ -20,16 +20,12 @@ const unsigned long mf_kvm_ioctls[] = {
 	KVM_RUN,
 	KVM_GET_REGS,
 	KVM_GET_SREGS,
-	KVM_SET_SREGS,
 	KVM_GET_XSAVE,
 	KVM_SET_XSAVE,
-	KVM_GET_XCRS,
 	KVM_SET_XCRS,
 	KVM_GET_DEBUGREGS,
 	KVM_SET_DEBUGREGS,
 	KVM_GET_VCPU_EVENTS,
-	KVM_SET_VCPU_EVENTS,
-	KVM_GET_MSRS,
 	KVM_SET_MSRS,
 	KVM_SET_CPUID2,
 	KVM_GET_STATS_FD,
@@ -317,11 +313,6 @@ int mf_kvm_vm_get_sregs(struct mf_kvm_vm *vm, struct kvm_sregs *sregs)
 	return vcpu_ioctl(vm, KVM_GET_SREGS, sregs);
 }
 
-int mf_kvm_vm_set_sregs(struct mf_kvm_vm *vm, struct kvm_sregs *sregs)
-{
-	return vcpu_ioctl(vm, KVM_SET_SREGS, sregs);
-}
-
 int mf_kvm_vm_get_xsave(struct mf_kvm_vm *vm, struct kvm_xsave *xsave)
 {
 	return vcpu_ioctl(vm, KVM_GET_XSAVE, xsave);
@@ -352,11 +343,6 @@ int mf_kvm_vm_set_debugregs(struct mf_kvm_vm *vm, const struct kvm_debugregs *re
 	return vcpu_ioctl(vm, KVM_SET_DEBUGREGS, regs);
 }
 
-int mf_kvm_vm_get_xcrs(struct mf_kvm_vm *vm, struct kvm_xcrs *xcrs)
-{
-	return vcpu_ioctl(vm, KVM_GET_XCRS, xcrs);
-}
-
 struct one_msr {
 	struct kvm_msrs head;
 	struct kvm_msr_entry entry;
@@ -369,16 +355,5 @@ int mf_kvm_vm_set_msr(struct mf_kvm_vm *vm, uint32_t index, uint64_t value)
 
 	if (ret < 0)
 		return -errno;
-	return ret == 1 ? 0 : -EINVAL;
-}
-
-int mf_kvm_vm_get_msr(struct mf_kvm_vm *vm, uint32_t index, uint64_t *value)
-{
-	struct one_msr msr = {.head.nmsrs = 1, .entry = {.index = index}};
-	int ret = ioctl(vm->vcpu_fd, KVM_GET_MSRS, &msr);
-
-	if (ret < 0)
-		return -errno;
-	*value = msr.entry.data;
 	return ret == 1 ? 0 : -EINVAL;
 }

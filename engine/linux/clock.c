@@ -120,7 +120,8 @@ static int64_t sleep_until(struct mf_process *process, uint64_t until)
 	return mf_wait_until(process, until);
 }
 
-int64_t mf_sleep(struct mf_process *process, uint64_t va, int clock, bool absolute)
+/* Sleep for the timespec at va, in steps of MF_SYS_WAIT; 0 when it is over, -EFAULT, -EINVAL. */
+static int64_t sleep_for(struct mf_process *process, uint64_t va, int clock, bool absolute)
 {
 	struct timespec span;
 	uint64_t ns;
@@ -144,7 +145,7 @@ int64_t mf_sleep(struct mf_process *process, uint64_t va, int clock, bool absolu
 
 int64_t mf_sys_nanosleep(struct mf_process *process, const uint64_t arg[6])
 {
-	return mf_sleep(process, arg[0], CLOCK_MONOTONIC, false);
+	return sleep_for(process, arg[0], CLOCK_MONOTONIC, false);
 }
 
 int64_t mf_sys_clock_nanosleep(struct mf_process *process, const uint64_t arg[6])
@@ -153,5 +154,5 @@ int64_t mf_sys_clock_nanosleep(struct mf_process *process, const uint64_t arg[6]
 		return -EOPNOTSUPP;
 	if (!is_clock(arg[0]))
 		return -EINVAL;
-	return mf_sleep(process, arg[2], (int)arg[0], arg[1] & 1);
+	return sleep_for(process, arg[2], (int)arg[0], arg[1] & 1);
 }

@@ -26,7 +26,6 @@ enum vector {
 
 /* FXSAVE area: vol. 1, table 10-2. */
 #define FX_FCW   0
-#define FX_FSW   2
 #define FX_MXCSR 24
 
 static int signal_of(unsigned int vector)

@@ -16,7 +16,8 @@
 
 #define PROT_BITS 7u
 
-bool mf_check_path(const char *text, size_t bytes)
+/* A string of at most `bytes` with its NUL, absolute. */
+static bool is_path(const char *text, size_t bytes)
 {
 	return text[0] == '/' && memchr(text, 0, bytes);
 }
@@ -187,10 +188,10 @@ static const char *check_names(const struct mf_linux *lx)
 {
 	uint32_t i;
 
-	if (!mf_check_path(lx->cwd, sizeof(lx->cwd)) || !mf_check_path(lx->exe, sizeof(lx->exe)))
+	if (!is_path(lx->cwd, sizeof(lx->cwd)) || !is_path(lx->exe, sizeof(lx->exe)))
 		return "its working directory or its program's name";
 	for (i = 0; i < MF_DIRS; i++)
-		if (lx->dirs[i][0] && !mf_check_path(lx->dirs[i], sizeof(lx->dirs[i])))
+		if (lx->dirs[i][0] && !is_path(lx->dirs[i], sizeof(lx->dirs[i])))
 			return "the name of a directory that it has open";
 	return lx->auxv[MF_AUX_WORDS - 1] || lx->auxv[MF_AUX_WORDS - 2]
 		       ? "its auxiliary vector has no end"

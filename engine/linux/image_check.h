@@ -12,9 +12,6 @@ struct mf_check {
 	uint64_t *owned; /* one bit a frame: mapped, a table, or claimed by this check */
 };
 
-/* A string of at most `bytes` with its NUL, absolute. */
-bool mf_check_path(const char *text, size_t bytes);
-
 /* Each says NULL, or what cannot be. */
 const char *mf_check_descriptors(const struct mf_check *check);
 const char *mf_check_pipes(const struct mf_check *check);

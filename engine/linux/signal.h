@@ -106,9 +106,6 @@ uint64_t mf_signal_pending(const struct mf_process *process);
 /* Signals that nothing can be done about: SIGKILL and SIGSTOP. */
 #define MF_SIGNALS_FIXED (MF_SIGBIT(9) | MF_SIGBIT(19))
 
-/* Does its default action do nothing? */
-bool mf_signal_harmless(int signo);
-
 /* Is it, as things stand, thrown away? */
 bool mf_signal_ignored(const struct mf_process *process, int signo);
 

@@ -22,7 +22,8 @@
 
 #define FIRST_REALTIME 32 /* the kernel's SIGRTMIN: the C library keeps some for itself */
 
-bool mf_signal_harmless(int signo)
+/* Does its default action do nothing? */
+static bool is_harmless(int signo)
 {
 	return signo == SIGCHLD || signo == SIGURG || signo == SIGWINCH || signo == SIGCONT;
 }
@@ -31,7 +32,7 @@ bool mf_signal_ignored(const struct mf_process *process, int signo)
 {
 	uint64_t handler = mf_linux(process)->sigactions[signo].handler;
 
-	return handler == MF_SIG_IGN || (handler == MF_SIG_DFL && mf_signal_harmless(signo));
+	return handler == MF_SIG_IGN || (handler == MF_SIG_DFL && is_harmless(signo));
 }
 
 static bool blocks(const struct mf_thread *thread, int signo)

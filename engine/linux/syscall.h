@@ -136,9 +136,6 @@ mf_syscall_fn mf_sys_symlinkat, mf_sys_chmod, mf_sys_fchmod, mf_sys_fchmodat, mf
 /* sendmmsg and recvmmsg (messages at va), interrupted with a part done: how many messages that is.
  */
 int64_t mf_socket_messages_done(struct mf_process *process, uint64_t va);
-/* clock.c: sleep for the timespec at va, in steps of MF_SYS_WAIT; 0 when it is over, -EFAULT,
- * -EINVAL. */
-int64_t mf_sleep(struct mf_process *process, uint64_t va, int clock, bool absolute);
 /* CPU time that the program has used since its fork or reset; to be asked during a run, on its
  * thread. */
 uint64_t mf_cpu_ns(const struct mf_process *process);

@@ -50,7 +50,7 @@ int mf_thread_find(const struct mf_process *process, uint64_t tid)
 	return -1;
 }
 
-uint32_t mf_thread_limit(const struct mf_process *process)
+static uint32_t limit_of(const struct mf_process *process)
 {
 	return (uint32_t)mf_limit_soft(process, RLIMIT_NPROC);
 }
@@ -61,7 +61,7 @@ static int free_slot(const struct mf_process *process)
 	const struct mf_linux *lx = mf_linux(process);
 	uint32_t i;
 
-	if (lx->thread_count >= mf_thread_limit(process))
+	if (lx->thread_count >= limit_of(process))
 		return -1;
 	for (i = 0; i < lx->threads_high; i++) {
 		if (lx->threads[i].state == MF_THREAD_FREE)

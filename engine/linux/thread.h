@@ -11,9 +11,6 @@ void mf_thread_first(struct mf_process *process, const char *path);
 /* The index of the thread with that id (0: the one on the vCPU), or -1. */
 int mf_thread_find(const struct mf_process *process, uint64_t tid);
 
-/* How many threads the program may have. */
-uint32_t mf_thread_limit(const struct mf_process *process);
-
 /* It has died: what it owned by its robust list goes to those who wait (set_robust_list(2)). */
 void mf_robust_exit(struct mf_process *process);
 

@@ -14,8 +14,7 @@
 
 #include <stdint.h>
 
-#define MF_PAGE_SHIFT 12
-#define MF_PAGE       4096u
+#define MF_PAGE 4096u
 
 /* What one entry above the leaf tables maps: 2 MiB. */
 #define MF_HUGE_PAGES 512u
