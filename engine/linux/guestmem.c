@@ -1,40 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/guestmem.h"
-#include "engine/linux/memory.h"
 #include "engine/mem/pt.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* The host address of one guest byte, or NULL. Marks nothing. */
-static uint8_t *at_byte(struct mf_process *process, uint64_t va, int prot)
-{
-	struct mf_mem *mem = &process->vm.mem;
-	struct mf_gpa gpa;
-
-	if (!mf_pt_translate(mem, MF_GVA(va), prot, &gpa) &&
-	    (mf_memory_touch(process, va, prot) || !mf_pt_translate(mem, MF_GVA(va), prot, &gpa)))
-		return NULL;
-	return mf_mem_at(mem, gpa, 1);
-}
-
-/* The longest run from va that is one piece in host memory; 0 when not even the first byte is. */
-static size_t run_at(struct mf_process *process, uint64_t va, uint64_t bytes, int prot,
-		     uint8_t **start)
-{
-	uint8_t *at = at_byte(process, va, prot);
-	size_t got = 0;
-
-	*start = at;
-	while (at && got < bytes && at == *start + got) {
-		size_t chunk = MF_PAGE - ((va + got) & (MF_PAGE - 1));
-
-		got += chunk < bytes - got ? chunk : bytes - got;
-		if (got < bytes)
-			at = at_byte(process, va + got, prot);
-	}
-	return got;
-}
 
 void mf_cursor_one(struct mf_cursor *cursor, struct mf_process *process, struct mf_guest_iov *one,
 		   uint64_t base, uint64_t bytes, int prot)
@@ -84,10 +53,9 @@ static size_t guest_pieces(const struct mf_cursor *cursor, struct iovec pieces[M
 	while (i < cursor->count && *count < MF_PIECES && got < cursor->left) {
 		uint64_t rest = cursor->iov[i].bytes - skip;
 		uint64_t want = rest < cursor->left - got ? rest : cursor->left - got;
-		uint8_t *at = NULL;
-		size_t run = want ? run_at(cursor->process, cursor->iov[i].base + skip, want,
-					   cursor->prot, &at)
-				  : 0;
+		struct mf_gva va = MF_GVA(cursor->iov[i].base + skip);
+		void *at = NULL;
+		size_t run = mf_pt_run(&cursor->process->vm.mem, va, want, cursor->prot, &at);
 
 		if (want && !run)
 			break;
@@ -183,44 +151,19 @@ size_t mf_cursor_put(struct mf_cursor *cursor, const void *from, size_t bytes)
 
 int mf_guest_read(struct mf_process *process, uint64_t va, void *to, size_t bytes)
 {
-	while (bytes) {
-		uint8_t *at;
-		size_t run = run_at(process, va, bytes, MF_READ, &at);
-
-		if (!run)
-			return -EFAULT;
-		memcpy(to, at, run);
-		to = (uint8_t *)to + run;
-		va += run;
-		bytes -= run;
-	}
-	return 0;
+	return mf_pt_read(&process->vm.mem, MF_GVA(va), to, bytes);
 }
 
 int mf_guest_write(struct mf_process *process, uint64_t va, const void *from, size_t bytes)
 {
-	while (bytes) {
-		uint8_t *at;
-		size_t run = run_at(process, va, bytes, MF_WRITE, &at);
-
-		if (!run)
-			return -EFAULT;
-		mf_mem_mark(&process->vm.mem, at, run);
-		memcpy(at, from, run);
-		from = (const uint8_t *)from + run;
-		va += run;
-		bytes -= run;
-	}
-	return 0;
+	return mf_pt_write(&process->vm.mem, MF_GVA(va), from, bytes);
 }
 
 uint32_t *mf_guest_word(struct mf_process *process, uint64_t va, int prot)
 {
-	uint8_t *at = va % 4 ? NULL : at_byte(process, va, prot);
+	void *at;
 
-	if (at && prot & MF_WRITE)
-		mf_mem_mark(&process->vm.mem, at, 4);
-	return (uint32_t *)at;
+	return va % 4 || !mf_pt_span(&process->vm.mem, MF_GVA(va), 4, prot, &at) ? NULL : at;
 }
 
 int64_t mf_guest_string(struct mf_process *process, uint64_t va, char *to, size_t size)
@@ -230,14 +173,15 @@ int64_t mf_guest_string(struct mf_process *process, uint64_t va, char *to, size_
 	while (done < size) {
 		size_t page = MF_PAGE - ((va + done) & (MF_PAGE - 1));
 		size_t want = page < size - done ? page : size - done;
-		uint8_t *at = at_byte(process, va + done, MF_READ);
 		const uint8_t *end;
+		void *at;
 
-		if (!at)
+		want = mf_pt_run(&process->vm.mem, MF_GVA(va + done), want, MF_READ, &at);
+		if (!want)
 			return -EFAULT;
 		end = memchr(at, 0, want);
 		if (end)
-			want = (size_t)(end - at) + 1;
+			want = (size_t)(end - (uint8_t *)at) + 1;
 		memcpy(to + done, at, want);
 		done += want;
 		if (end)

@@ -675,7 +675,7 @@ static bool reach(struct mf_mem *mem, struct mf_gva va, int prot, struct mf_gpa 
 	       (mem->touch && mem->touch(mem, va, prot) && translate(mem, va, prot, gpa, next));
 }
 
-size_t mf_pt_span(struct mf_mem *mem, struct mf_gva va, size_t bytes, int prot, void **at)
+size_t mf_pt_run(struct mf_mem *mem, struct mf_gva va, size_t bytes, int prot, void **at)
 {
 	struct mf_gpa gpa;
 	uint64_t next;
@@ -692,6 +692,13 @@ size_t mf_pt_span(struct mf_mem *mem, struct mf_gva va, size_t bytes, int prot, 
 			break;
 		got += chunk < bytes - got ? chunk : bytes - got;
 	}
+	return got;
+}
+
+size_t mf_pt_span(struct mf_mem *mem, struct mf_gva va, size_t bytes, int prot, void **at)
+{
+	size_t got = mf_pt_run(mem, va, bytes, prot, at);
+
 	if (got && prot & MF_WRITE)
 		mf_mem_mark(mem, *at, got);
 	return got;

@@ -79,8 +79,10 @@ int mf_pt_write(struct mf_mem *mem, struct mf_gva va, const void *from, size_t b
 
 /*
  * The host pointer of the longest prefix of [va, va+bytes) that is one piece in host memory and may
- * be accessed so; 0 when not even the first byte is. With MF_WRITE the pages are marked as written.
+ * be accessed so; 0 when not even the first byte is. With MF_WRITE the pages are marked as written;
+ * mf_pt_run() leaves that to who may write less (mf_mem_mark).
  */
+size_t mf_pt_run(struct mf_mem *mem, struct mf_gva va, size_t bytes, int prot, void **at);
 size_t mf_pt_span(struct mf_mem *mem, struct mf_gva va, size_t bytes, int prot, void **at);
 
 #endif
