@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tenant/store_socket.h"
 
+#include "ipc/socket/file.h"
 #include "ipc/store/wire.h"
 
 #include <mayfly/abi/store_admin.h>
@@ -224,21 +225,16 @@ static void *serve(void *arg)
 /* ---- life ---- */
 
 /* A long folder's socket is reached over its descriptor. */
-static int bind_privately(const struct mf_store_socket *socket, const char *folder)
+static int bind_it(const struct mf_store_socket *socket, const char *folder)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int put = snprintf(address.sun_path, sizeof(address.sun_path), "%s/" MF_STORE_SOCKET_NAME,
 			   folder);
-	mode_t before;
-	int code;
 
 	if (put >= (int)sizeof(address.sun_path))
 		snprintf(address.sun_path, sizeof(address.sun_path),
 			 "/proc/self/fd/%d/" MF_STORE_SOCKET_NAME, socket->folder_fd);
-	before = umask(0177);
-	code = bind(socket->fd, (const struct sockaddr *)&address, sizeof(address)) ? -errno : 0;
-	umask(before);
-	return code;
+	return mf_socket_bind(socket->fd, &address);
 }
 
 static int make(struct mf_store_socket *made, const char *folder)
@@ -251,7 +247,7 @@ static int make(struct mf_store_socket *made, const char *folder)
 		return -errno;
 	if (unlinkat(made->folder_fd, MF_STORE_SOCKET_NAME, 0) && errno != ENOENT)
 		return -errno;
-	code = bind_privately(made, folder);
+	code = bind_it(made, folder);
 	made->bound = !code;
 	if (!code && listen(made->fd, BACKLOG))
 		code = -errno;

@@ -39,19 +39,14 @@ static int fail(int code, const char *path, struct mf_error *err)
 
 static int listen_privately(struct mf_events *events)
 {
-	const struct sockaddr *address = (const struct sockaddr *)&events->file.address;
-	mode_t before;
 	int code;
 
 	events->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (events->fd < 0)
 		return -errno;
-	before = umask(0177);
-	code = bind(events->fd, address, sizeof(events->file.address)) ? -errno : 0;
-	umask(before);
+	code = mf_socket_file_bind(&events->file, events->fd);
 	if (code)
 		return code;
-	mf_socket_file_mark(&events->file);
 	return listen(events->fd, BACKLOG) ? -errno : 0;
 }
 

@@ -266,16 +266,6 @@ static int fail(int code, const char *path, struct mf_error *err)
 			    strerror(-code));
 }
 
-static int bind_privately(struct mf_control *control)
-{
-	const struct sockaddr *address = (const struct sockaddr *)&control->file.address;
-	mode_t before = umask(0177);
-	int code = bind(control->listen_fd, address, sizeof(control->file.address)) ? -errno : 0;
-
-	umask(before);
-	return code;
-}
-
 static int open_socket(struct mf_control *control)
 {
 	int code;
@@ -284,10 +274,9 @@ static int open_socket(struct mf_control *control)
 	control->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (control->wake_fd < 0 || control->listen_fd < 0)
 		return -errno;
-	code = bind_privately(control);
+	code = mf_socket_file_bind(&control->file, control->listen_fd);
 	if (code)
 		return code;
-	mf_socket_file_mark(&control->file);
 	code = listen(control->listen_fd, BACKLOG) ? -errno : 0;
 	mf_socket_file_unlock(&control->file);
 	return code;

@@ -122,6 +122,24 @@ int mf_socket_file_claim(struct mf_socket_file *file, const char *path, struct m
 	return code;
 }
 
+int mf_socket_bind(int fd, const struct sockaddr_un *address)
+{
+	mode_t before = umask(0177);
+	int code = bind(fd, (const struct sockaddr *)address, sizeof(*address)) ? -errno : 0;
+
+	umask(before);
+	return code;
+}
+
+int mf_socket_file_bind(struct mf_socket_file *file, int fd)
+{
+	int code = mf_socket_bind(fd, &file->address);
+
+	if (!code)
+		mf_socket_file_mark(file);
+	return code;
+}
+
 void mf_socket_file_mark(struct mf_socket_file *file)
 {
 	file->file_fd = open(file->address.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -134,7 +152,8 @@ void mf_socket_file_unlock(struct mf_socket_file *file)
 	file->lock_fd = -1;
 }
 
-bool mf_socket_file_is_ours(const struct mf_socket_file *file)
+/* Whether the marked file still has its name: nobody removed or replaced it. */
+static bool is_ours(const struct mf_socket_file *file)
 {
 	struct stat st;
 
@@ -146,7 +165,7 @@ bool mf_socket_file_is_ours(const struct mf_socket_file *file)
 void mf_socket_file_remove(struct mf_socket_file *file)
 {
 	mf_socket_file_unlock(file);
-	if (mf_socket_file_is_ours(file))
+	if (is_ours(file))
 		unlink(file->address.sun_path);
 	if (file->file_fd >= 0)
 		close(file->file_fd);

@@ -40,13 +40,16 @@ int mf_socket_address(struct sockaddr_un *out, const char *path, struct mf_error
  */
 int mf_socket_file_claim(struct mf_socket_file *file, const char *path, struct mf_error *err);
 
+/* Bind a socket for our own user alone. -errno. */
+int mf_socket_bind(int fd, const struct sockaddr_un *address);
+
+/* The same with the file that was claimed; then it is ours. -errno. */
+int mf_socket_file_bind(struct mf_socket_file *file, int fd);
+
 /* After bind: this file is ours. */
 void mf_socket_file_mark(struct mf_socket_file *file);
 
 void mf_socket_file_unlock(struct mf_socket_file *file);
-
-/* Whether the marked file still has its name: nobody removed or replaced it. */
-bool mf_socket_file_is_ours(const struct mf_socket_file *file);
 
 /*
  * Removes the file if it is ours, and lets go of everything. A confined process may be unable to
