@@ -116,20 +116,21 @@ static void on_ended(void *backend, struct mf_front_connection *connection)
 static int on_submit(void *backend, struct mf_front_request *request)
 {
 	struct mf_worker *worker = backend;
-	struct job *job = calloc(1, sizeof(*job));
-	int ret = job ? 0 : -ENOMEM;
+	struct job *job;
+	int ret;
 
+	if (worker->rate->each_ns && !mf_rate_take(worker->rate, mf_now_ns())) {
+		worker->limited++;
+		mf_front_respond_error(request, 429, NULL);
+		return 0;
+	}
+	job = calloc(1, sizeof(*job));
+	ret = job ? 0 : -ENOMEM;
 	if (!ret && worker->settings.end == MF_END_CONNECTION)
 		ret = find_lease(request->connection, &job->base.lease);
 	if (ret) {
 		free(job);
 		return ret;
-	}
-	if (worker->rate->each_ns && !mf_rate_take(worker->rate, mf_now_ns())) {
-		free(job);
-		worker->limited++;
-		mf_front_respond_error(request, 429, NULL);
-		return 0;
 	}
 	job->base.request = request->abi;
 	job->base.request_bytes = request->size_bytes;
