@@ -16,7 +16,7 @@ struct reader {
 	struct mf_config *config;
 	const char *name;
 	struct mf_error *err;
-	bool tenants_alone; /* the rest stands elsewhere */
+	const struct mf_config *rest; /* NULL: the file is all; else it may have tenants alone */
 };
 
 static int __attribute__((format(printf, 3, 4)))
@@ -129,6 +129,7 @@ static int read_tenant(const struct reader *reader, struct mf_config_tenant *ten
 {
 	const char *name = config_setting_name(at);
 	const char *file = config_setting_source_file(at);
+	const struct mf_config *whole = reader->rest ? reader->rest : reader->config;
 	int ret = 0;
 	int i;
 
@@ -155,8 +156,7 @@ static int read_tenant(const struct reader *reader, struct mf_config_tenant *ten
 	}
 	if (!ret)
 		ret = mf_config_complete_tenant(tenant, reader->err);
-	if (!ret && !reader->tenants_alone && !tenant->values.tenant.listen.count &&
-	    !reader->config->values.daemon.listen.count)
+	if (!ret && !tenant->values.tenant.listen.count && !whole->values.daemon.listen.count)
 		ret = wrong(reader, at,
 			    "tenant %s has no address: give it listen, or give the file one for "
 			    "all",
@@ -205,7 +205,7 @@ static int read_root(const struct reader *reader, config_setting_t *root)
 
 		if (!strcmp(config_setting_name(one), "tenants"))
 			tenants = one;
-		else if (option && reader->tenants_alone)
+		else if (option && reader->rest)
 			ret = wrong(reader, one,
 				    "%s stands in the file of mayflyd; only tenants "
 				    "may be added",
@@ -243,10 +243,10 @@ static int read_parsed(struct mf_config **out, struct reader *reader, config_t *
 	return ret;
 }
 
-int mf_config_load_tenants(struct mf_config **out, const char *name, const char *text,
-			   struct mf_error *err)
+int mf_config_load_tenants(struct mf_config **out, const struct mf_config *rest, const char *name,
+			   const char *text, struct mf_error *err)
 {
-	struct reader reader = {.name = name, .err = err, .tenants_alone = true};
+	struct reader reader = {.name = name, .err = err, .rest = rest};
 	config_t parsed;
 	int ret;
 

@@ -48,10 +48,9 @@ struct mf_config {
  */
 int mf_config_load(struct mf_config **out, const char *path, struct mf_error *err);
 
-/* The same from text that has tenants alone, for another file; `name` stands for it in sentences.
- */
-int mf_config_load_tenants(struct mf_config **out, const char *name, const char *text,
-			   struct mf_error *err);
+/* The same from text that has tenants alone, beside `rest`; `name` stands for it in sentences. */
+int mf_config_load_tenants(struct mf_config **out, const struct mf_config *rest, const char *name,
+			   const char *text, struct mf_error *err);
 
 /*
  * A configuration of this tenant alone, with other values for some keys: lines of KEY=VALUE. A list

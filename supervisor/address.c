@@ -137,9 +137,28 @@ static int want_config(struct mf_supervisor *supervisor, const struct mf_config 
 	return ret;
 }
 
-int mf_addresses_prepare(struct mf_supervisor *supervisor, const struct mf_config *config,
-			 bool from_file, struct mf_error *err)
+static void drop(struct mf_supervisor *supervisor, struct mf_address *address)
 {
+	TAILQ_REMOVE(&supervisor->addresses, address, all);
+	mf_listen_close(&address->listener);
+	free(address);
+}
+
+static void drop_unused(struct mf_supervisor *supervisor)
+{
+	struct mf_address *address, *next;
+
+	for (address = TAILQ_FIRST(&supervisor->addresses); address; address = next) {
+		next = TAILQ_NEXT(address, all);
+		if (address->is_new)
+			drop(supervisor, address);
+	}
+}
+
+int mf_addresses_prepare(struct mf_supervisor *supervisor, const struct mf_config *config,
+			 enum mf_origin origin, struct mf_error *err)
+{
+	bool from_file = origin == MF_BY_FILE;
 	const struct mf_config *top = from_file ? config : supervisor->config;
 	const struct mf_tenant *tenant;
 	struct mf_address *address;
@@ -157,26 +176,8 @@ int mf_addresses_prepare(struct mf_supervisor *supervisor, const struct mf_confi
 	if (!ret)
 		ret = want_config(supervisor, config, err);
 	if (ret)
-		mf_addresses_abort(supervisor);
+		drop_unused(supervisor);
 	return ret;
-}
-
-static void drop(struct mf_supervisor *supervisor, struct mf_address *address)
-{
-	TAILQ_REMOVE(&supervisor->addresses, address, all);
-	mf_listen_close(&address->listener);
-	free(address);
-}
-
-void mf_addresses_abort(struct mf_supervisor *supervisor)
-{
-	struct mf_address *address, *next;
-
-	for (address = TAILQ_FIRST(&supervisor->addresses); address; address = next) {
-		next = TAILQ_NEXT(address, all);
-		if (address->is_new)
-			drop(supervisor, address);
-	}
 }
 
 void mf_addresses_commit(struct mf_supervisor *supervisor)

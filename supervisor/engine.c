@@ -262,13 +262,11 @@ static int open_pipes(struct mf_engine *engine, int *router_fd, int *output)
 	return 0;
 }
 
-/* A folder of each tenant's own: its engine may remove files there. */
 static void name_control(struct mf_engine *engine)
 {
 	char folder[MF_PATH_ROOM];
 
-	snprintf(folder, sizeof(folder), "%.60s/%s", engine->supervisor->runtime,
-		 engine->tenant->name);
+	mf_tenant_folder(engine->tenant, folder);
 	mkdir(folder, 0700);
 	snprintf(engine->control, sizeof(engine->control), "%.95s/%u", folder, engine->number);
 }

@@ -220,7 +220,7 @@ static int start(struct mf_supervisor *supervisor, struct mf_error *err)
 	if (!ret && control)
 		ret = mf_plane_open(supervisor, control, err);
 	if (!ret)
-		ret = mf_tenants_apply(supervisor, supervisor->config, true, err);
+		ret = mf_tenants_apply(supervisor, supervisor->config, MF_BY_FILE, err);
 	return ret;
 }
 

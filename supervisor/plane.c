@@ -111,10 +111,10 @@ static char *do_status(struct mf_plane *plane, struct mf_error *why)
 	return NULL;
 }
 
-static char *apply(struct mf_plane *plane, struct mf_config *config, bool from_file,
+static char *apply(struct mf_plane *plane, struct mf_config *config, enum mf_origin origin,
 		   struct mf_error *why)
 {
-	int code = mf_tenants_apply(plane->supervisor, config, from_file, why);
+	int code = mf_tenants_apply(plane->supervisor, config, origin, why);
 
 	mf_config_put(config);
 	return code ? NULL : accept_text();
@@ -124,24 +124,16 @@ static char *do_add(struct mf_plane *plane, struct mf_error *why)
 {
 	const char *text = plane->request->text;
 	struct mf_config *config;
-	size_t i;
 
-	if (!text || mf_config_load_tenants(&config, "what is added", text, why)) {
+	if (!text || mf_config_load_tenants(&config, plane->supervisor->config, "what is added",
+					    text, why)) {
 		if (!text)
 			mf_error_set(why, -EINVAL, "no configuration given");
 		return NULL;
 	}
-	for (i = 0; i < config->tenant_count; i++)
-		if (!plane->supervisor->config->values.daemon.listen.count &&
-		    !config->tenants[i].values.tenant.listen.count) {
-			mf_error_set(why, -EINVAL, "tenant %s has no address: give it listen",
-				     config->tenants[i].name);
-			mf_config_put(config);
-			return NULL;
-		}
 	if (!config->tenant_count)
 		mf_error_set(why, -EINVAL, "there is no tenant in what is added");
-	return config->tenant_count ? apply(plane, config, false, why) : NULL;
+	return config->tenant_count ? apply(plane, config, MF_BY_COMMAND, why) : NULL;
 }
 
 static char *do_limits(struct mf_plane *plane, struct mf_error *why)
@@ -152,7 +144,7 @@ static char *do_limits(struct mf_plane *plane, struct mf_error *why)
 	if (!tenant || mf_config_change(&config, tenant->config,
 					plane->request->text ? plane->request->text : "", why))
 		return NULL;
-	return mf_tenant_change(plane->supervisor, config, why) ? NULL : accept_text();
+	return apply(plane, config, MF_BY_CHANGE, why);
 }
 
 static char *do_reload(struct mf_plane *plane, struct mf_error *why)

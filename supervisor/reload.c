@@ -36,7 +36,7 @@ static int read_again(struct mf_supervisor *supervisor, struct mf_error *err)
 		return ret;
 	ret = check_fixed(supervisor, config, err);
 	if (!ret)
-		ret = mf_tenants_apply(supervisor, config, true, err);
+		ret = mf_tenants_apply(supervisor, config, MF_BY_FILE, err);
 	if (!ret) {
 		supervisor->log_json = config->values.daemon.log_json;
 		mf_front_tell_settings(supervisor);

@@ -128,17 +128,23 @@ struct mf_supervisor {
 
 /* ---- tenant.c: what is wanted of a tenant, and what to do about it ---- */
 
+/* Where a configuration comes from. */
+enum mf_origin {
+	MF_BY_FILE,    /* it is all that is wanted, beside what commands have added */
+	MF_BY_COMMAND, /* more tenants */
+	MF_BY_CHANGE,  /* each takes the place of the one that has its name */
+};
+
 /* New ones, changed ones and missing ones against `config`'s; takes a reference. Addresses are
  * opened first: when one cannot be, nothing is changed and a sentence says why. */
-int mf_tenants_apply(struct mf_supervisor *supervisor, struct mf_config *config, bool from_file,
-		     struct mf_error *err);
-
-/* One tenant of a configuration of its own takes the place of the one that has its name. */
-int mf_tenant_change(struct mf_supervisor *supervisor, struct mf_config *config,
-		     struct mf_error *err);
+int mf_tenants_apply(struct mf_supervisor *supervisor, struct mf_config *config,
+		     enum mf_origin origin, struct mf_error *err);
 
 struct mf_tenant *mf_tenant_find(struct mf_supervisor *supervisor, const char *name);
 const char *mf_tenant_state(const struct mf_tenant *tenant);
+
+/* Its engines' sockets are in a folder of its own, for they may remove files there. */
+void mf_tenant_folder(const struct mf_tenant *tenant, char folder[MF_PATH_ROOM]);
 
 /* Start another engine, which takes the place of the one that is there when it is ready. */
 void mf_tenant_replace(struct mf_tenant *tenant);
@@ -173,8 +179,7 @@ void mf_engine_heard(struct mf_supervisor *supervisor, pid_t pid, const char *te
 /* What will be wanted with this configuration is opened, and marked. Then commit; a failure (with a
  * sentence) has left nothing behind. */
 int mf_addresses_prepare(struct mf_supervisor *supervisor, const struct mf_config *config,
-			 bool from_file, struct mf_error *err);
-void mf_addresses_abort(struct mf_supervisor *supervisor);
+			 enum mf_origin origin, struct mf_error *err);
 /* The router hears of them. */
 void mf_addresses_commit(struct mf_supervisor *supervisor);
 void mf_addresses_close(struct mf_supervisor *supervisor);

@@ -18,6 +18,11 @@ struct mf_tenant *mf_tenant_find(struct mf_supervisor *supervisor, const char *n
 	return NULL;
 }
 
+void mf_tenant_folder(const struct mf_tenant *tenant, char folder[MF_PATH_ROOM])
+{
+	snprintf(folder, MF_PATH_ROOM, "%.60s/%s", tenant->supervisor->runtime, tenant->name);
+}
+
 const char *mf_tenant_state(const struct mf_tenant *tenant)
 {
 	if (tenant->removed)
@@ -278,7 +283,7 @@ void mf_tenants_sweep(struct mf_supervisor *supervisor)
 		if (!tenant->removed || tenant->engines)
 			continue;
 		mf_log(supervisor, MF_LOG_INFO, "removed", tenant, NULL, "is gone");
-		snprintf(folder, sizeof(folder), "%.60s/%s", supervisor->runtime, tenant->name);
+		mf_tenant_folder(tenant, folder);
 		rmdir(folder);
 		mf_share_remove(supervisor, tenant);
 		TAILQ_REMOVE(&supervisor->tenants, tenant, all);
@@ -320,15 +325,8 @@ static bool is_changed(const struct mf_tenant *tenant, const struct mf_config_te
 	return !mf_settings_equal(&tenant->config->settings, &wanted->settings);
 }
 
-/* Where a configuration comes from. */
-enum origin {
-	BY_FILE,    /* it is all that is wanted, beside what commands have added */
-	BY_COMMAND, /* more tenants */
-	BY_CHANGE,  /* other values of one that is there */
-};
-
 static void apply_one(struct mf_supervisor *supervisor, struct mf_config *config,
-		      const struct mf_config_tenant *wanted, enum origin origin)
+		      const struct mf_config_tenant *wanted, enum mf_origin origin)
 {
 	struct mf_tenant *tenant = mf_tenant_find(supervisor, wanted->name);
 	bool changed = !tenant || is_changed(tenant, wanted);
@@ -337,8 +335,8 @@ static void apply_one(struct mf_supervisor *supervisor, struct mf_config *config
 		tenant = add_tenant(supervisor, wanted->name);
 	if (!tenant)
 		return;
-	if (origin != BY_CHANGE)
-		tenant->from_file = origin == BY_FILE;
+	if (origin != MF_BY_CHANGE)
+		tenant->from_file = origin == MF_BY_FILE;
 	point_at(tenant, config, wanted);
 	if (changed)
 		mf_tenant_replace(tenant);
@@ -346,18 +344,18 @@ static void apply_one(struct mf_supervisor *supervisor, struct mf_config *config
 
 /* Does `config` say anew what this tenant is? The file says all of its own, a change one. */
 static bool is_replaced(const struct mf_tenant *tenant, const struct mf_config *config,
-			enum origin origin)
+			enum mf_origin origin)
 {
-	if (origin == BY_FILE && tenant->from_file)
+	if (origin == MF_BY_FILE && tenant->from_file)
 		return true;
-	return origin == BY_CHANGE && mf_config_find(config, tenant->name);
+	return origin == MF_BY_CHANGE && mf_config_find(config, tenant->name);
 }
 
 /* Those that stay must agree with those that come. */
 static int check_others(struct mf_supervisor *supervisor, const struct mf_config *config,
-			enum origin origin, struct mf_error *err)
+			enum mf_origin origin, struct mf_error *err)
 {
-	const struct mf_config *top = origin == BY_FILE ? config : supervisor->config;
+	const struct mf_config *top = origin == MF_BY_FILE ? config : supervisor->config;
 	const struct mf_tenant *tenant;
 	size_t i;
 	int ret = 0;
@@ -384,17 +382,17 @@ static void remove_missing(struct mf_supervisor *supervisor, const struct mf_con
 		mf_tenant_remove(tenant);
 }
 
-static int apply(struct mf_supervisor *supervisor, struct mf_config *config, enum origin origin,
-		 struct mf_error *err)
+int mf_tenants_apply(struct mf_supervisor *supervisor, struct mf_config *config,
+		     enum mf_origin origin, struct mf_error *err)
 {
 	size_t i;
 	int ret = check_others(supervisor, config, origin, err);
 
 	if (!ret)
-		ret = mf_addresses_prepare(supervisor, config, origin == BY_FILE, err);
+		ret = mf_addresses_prepare(supervisor, config, origin, err);
 	if (ret)
 		return ret;
-	if (origin == BY_FILE) {
+	if (origin == MF_BY_FILE) {
 		mf_config_get(config);
 		mf_config_put(supervisor->config);
 		supervisor->config = config;
@@ -406,19 +404,4 @@ static int apply(struct mf_supervisor *supervisor, struct mf_config *config, enu
 	mf_front_tell_routes(supervisor);
 	mf_tenants_sweep(supervisor);
 	return 0;
-}
-
-int mf_tenants_apply(struct mf_supervisor *supervisor, struct mf_config *config, bool from_file,
-		     struct mf_error *err)
-{
-	return apply(supervisor, config, from_file ? BY_FILE : BY_COMMAND, err);
-}
-
-int mf_tenant_change(struct mf_supervisor *supervisor, struct mf_config *config,
-		     struct mf_error *err)
-{
-	int ret = apply(supervisor, config, BY_CHANGE, err);
-
-	mf_config_put(config);
-	return ret;
 }
