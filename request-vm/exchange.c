@@ -173,6 +173,15 @@ static void judge(struct mf_exchange *exchange, enum mf_front_took took)
 	exchange->front = NULL;
 }
 
+/* Something has come out, and the client takes nothing now. */
+static bool is_stuck(const struct mf_exchange *exchange, const struct mf_process *process)
+{
+	struct mf_connection_state state;
+
+	mf_connection_look(process, exchange->connection, &state);
+	return state.output && !mf_front_takes(exchange->front);
+}
+
 /* What has come out, as far as the client takes it. True: something. */
 static bool give_pieces(struct mf_exchange *exchange, struct mf_process *process)
 {
@@ -181,6 +190,8 @@ static bool give_pieces(struct mf_exchange *exchange, struct mf_process *process
 	size_t count, used = 0;
 
 	do {
+		if (is_stuck(exchange, process))
+			break;
 		count = mf_connection_peek(process, exchange->connection, part, sizeof(part));
 		if (!count)
 			break;
@@ -234,6 +245,12 @@ bool mf_exchange_move(struct mf_exchange *exchange, struct mf_process *process)
 	if (exchange->state == MF_EXCHANGE_RUNS)
 		moved |= put_request(exchange, process);
 	return moved;
+}
+
+void mf_exchange_drop_rest(struct mf_exchange *exchange, struct mf_process *process)
+{
+	if (exchange->open && !exchange->front && exchange->state != MF_EXCHANGE_RUNS)
+		take_answer(exchange, process);
 }
 
 void mf_exchange_exited(struct mf_exchange *exchange, struct mf_process *process)

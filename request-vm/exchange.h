@@ -69,6 +69,9 @@ void mf_exchange_release(struct mf_exchange *exchange);
 /* Move bytes as far as they go. True: something has moved, and the program may go on with it. */
 bool mf_exchange_move(struct mf_exchange *exchange, struct mf_process *process);
 
+/* When the exchange is over: what the program has written since is thrown away. */
+void mf_exchange_drop_rest(struct mf_exchange *exchange, struct mf_process *process);
+
 /* The program has ended by itself, and its connection with it. */
 void mf_exchange_exited(struct mf_exchange *exchange, struct mf_process *process);
 

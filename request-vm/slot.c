@@ -433,12 +433,24 @@ static bool on_exchange(struct mf_slot *slot)
 
 static void on_wait_over(struct mf_slot *slot);
 
-/* What came over the connection. True: the program may go on. */
+/* Behind move(): what has come over the connection. True: the program may go on. */
+static bool on_moved(struct mf_slot *slot)
+{
+	forget_deadline(slot);
+	return slot->answered || on_exchange(slot);
+}
+
 static bool on_connection(struct mf_slot *slot)
 {
 	move(slot);
-	forget_deadline(slot);
-	return slot->answered || on_exchange(slot);
+	return on_moved(slot);
+}
+
+/* Behind move() of one that waits: what it wrote behind the end of its answer must not keep it. */
+static bool on_moved_waiting(struct mf_slot *slot)
+{
+	mf_exchange_drop_rest(&slot->exchange, &slot->process);
+	return on_moved(slot);
 }
 
 void mf_slot_pieces(struct mf_slot *slot)
@@ -448,7 +460,7 @@ void mf_slot_pieces(struct mf_slot *slot)
 	if (slot->state != MF_SLOT_PARKED || slot->at_channel || slot->fetch || slot->answered ||
 	    (!move(slot) && slot->exchange.state == MF_EXCHANGE_RUNS))
 		return;
-	if (on_connection(slot))
+	if (on_moved_waiting(slot))
 		on_wait_over(slot);
 	else
 		mf_pool_wake(slot);
@@ -690,7 +702,7 @@ static bool on_wait(struct mf_slot *slot, const struct mf_exit *exit)
 		return true;
 	if (mf_slot_listens(slot) && !slot->answered) {
 		if (move(slot) || slot->exchange.state != MF_EXCHANGE_RUNS)
-			return on_connection(slot);
+			return on_moved_waiting(slot);
 	} else if (mf_slot_listens(slot) && !mf_streams_wait(&slot->streams)) {
 		if (faulted_enough(slot) && over_memory(slot)) {
 			end_at_limit(slot);

@@ -468,6 +468,23 @@ static bool is_tight(const struct mf_front *front)
 	return front->stats.unsent_bytes >= front->settings.unsent_bytes;
 }
 
+static bool is_full(const struct conn *conn)
+{
+	return conn->unsent_bytes >= conn->front->settings.window_bytes ||
+	       (conn->unsent_bytes > 0 && is_tight(conn->front));
+}
+
+bool mf_front_takes(struct mf_front_request *request)
+{
+	struct conn *conn = exchange_conn(request);
+
+	if (!conn || conn->exchange->is_held || !is_full(conn))
+		return true;
+	conn->exchange->full = true;
+	exchange_settle(conn);
+	return false;
+}
+
 enum mf_front_took mf_front_output(struct mf_front_request *request, const void *data, size_t size,
 				   size_t *used)
 {
@@ -480,11 +497,9 @@ enum mf_front_took mf_front_output(struct mf_front_request *request, const void 
 	if (conn->exchange->is_held)
 		return MF_FRONT_HELD;
 	while (*used < size && took == MF_FRONT_MORE) {
-		const struct mf_front *front = conn->front;
-		size_t step = is_tight(front) ? AT_A_TIME_TIGHT : AT_A_TIME;
+		size_t step = is_tight(conn->front) ? AT_A_TIME_TIGHT : AT_A_TIME;
 
-		if (conn->unsent_bytes >= front->settings.window_bytes ||
-		    (conn->unsent_bytes > 0 && is_tight(front))) {
+		if (is_full(conn)) {
 			conn->exchange->full = true;
 			took = MF_FRONT_FULL;
 			break;

@@ -230,6 +230,10 @@ void mf_front_taken(struct mf_front_request *request, size_t bytes);
  * it? */
 bool mf_front_owes(const struct mf_front_request *request);
 
+/* WIRE and RAW: false: mf_front_output would say MF_FRONT_FULL of anything, as if it had been
+ * asked. */
+bool mf_front_takes(struct mf_front_request *request);
+
 /*
  * WIRE and RAW: bytes that the program wrote; or it wrote its last one. They are sent or copied
  * before this returns, *used of them; untrusted. Never calls the backend.
