@@ -15,7 +15,7 @@
 #define VALUE "0123456789012345678901234567890123456789012345678901234567890123"
 
 /* Debian has the server in two names of one program; the one in redis-tools brings no service. */
-static void become(const char *socket)
+static void become(const char *socket, int cpu)
 {
 	static const char *const places[] = {"/usr/bin/redis-server", "/usr/bin/redis-check-rdb"};
 	int nothing = open("/dev/null", O_RDWR);
@@ -24,7 +24,7 @@ static void become(const char *socket)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (i = 0; i < 3; i++)
 		dup2(nothing, (int)i);
-	bench_pin(bench.first_cpu);
+	bench_pin(cpu);
 	for (i = 0; i < 2; i++)
 		execl(places[i], "redis-server", "--port", "0", "--unixsocket", socket, "--save",
 		      "", "--appendonly", "no", NULL);
@@ -49,7 +49,7 @@ static bool exchange(int fd, const char *ask, const char *answer)
 	return !memcmp(buffer, answer, want);
 }
 
-bool bench_redis_open(struct bench_redis *redis)
+bool bench_redis_open(struct bench_redis *redis, int cpu)
 {
 	const struct timespec pause = {.tv_nsec = 20000000};
 	char address[128];
@@ -60,7 +60,7 @@ bool bench_redis_open(struct bench_redis *redis)
 	redis->fd = -1;
 	redis->pid = fork();
 	if (!redis->pid)
-		become(redis->socket);
+		become(redis->socket, cpu);
 	for (i = 0; i < 200 && redis->fd < 0; i++) {
 		nanosleep(&pause, NULL);
 		redis->fd = bench_connect(address);

@@ -12,9 +12,8 @@ struct bench_redis {
 	char socket[96];
 };
 
-/* Start it on the first CPU with nothing on disk; false when it is not installed or does not come
- * up. */
-bool bench_redis_open(struct bench_redis *redis);
+/* Start it on that CPU with nothing on disk; false when it is not installed or does not come up. */
+bool bench_redis_open(struct bench_redis *redis, int cpu);
 void bench_redis_close(struct bench_redis *redis);
 
 /* The time of one GET of 64 bytes, in ns; 0 when it failed. */

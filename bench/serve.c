@@ -6,6 +6,7 @@
  * all; the number is that of the clients.
  */
 #include "bench/client.h"
+#include "bench/status.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,29 +121,6 @@ static bool start(struct world *world, int kind)
 	return good;
 }
 
-/* A number of the engine's status; -1 when it does not tell. */
-static double status_of(const struct world *world, const char *name)
-{
-	char command[4400];
-	char text[8192];
-	char key[64];
-	size_t got = 0;
-	const char *at;
-	FILE *pipe;
-
-	snprintf(command, sizeof(command), "%s ctl --control %s --json status",
-		 bench_path("../cli/mayfly"), world->control);
-	pipe = popen(command, "re");
-	if (pipe) {
-		got = fread(text, 1, sizeof(text) - 1, pipe);
-		pclose(pipe);
-	}
-	text[got] = '\0';
-	snprintf(key, sizeof(key), "\"%s\":", name);
-	at = strstr(text, key);
-	return at ? strtod(at + strlen(key), NULL) : -1;
-}
-
 /* Memory that belongs to this process alone, in KiB; -1 when it cannot be read. */
 static double private_kib(pid_t pid)
 {
@@ -168,18 +146,22 @@ static double private_kib(pid_t pid)
 static void count_requests(struct world *world, struct bench_report *report)
 {
 	struct bench_server *server = &world->servers[MAYFLY];
-	double exits = status_of(world, "user_exits");
-	double faults = status_of(world, "page_faults");
-	double pages = status_of(world, "pages_copied");
-	double time = status_of(world, "time_us");
+	double exits = bench_status(world->control, "costs", "user_exits");
+	double faults = bench_status(world->control, "costs", "page_faults");
+	double pages = bench_status(world->control, "resets", "pages_copied");
+	double time = bench_status(world->control, "resets", "time_us");
 	double done = COUNTED * server->client_count;
 
 	if (exits < 0 || !bench_burst(server, COUNTED, false))
 		return;
-	bench_count(report, "user_exits", (status_of(world, "user_exits") - exits) / done);
-	bench_count(report, "page_faults", (status_of(world, "page_faults") - faults) / done);
-	bench_count(report, "reset_pages", (status_of(world, "pages_copied") - pages) / done);
-	bench_count(report, "reset_us", (status_of(world, "time_us") - time) / done);
+	bench_count(report, "user_exits",
+		    (bench_status(world->control, "costs", "user_exits") - exits) / done);
+	bench_count(report, "page_faults",
+		    (bench_status(world->control, "costs", "page_faults") - faults) / done);
+	bench_count(report, "reset_pages",
+		    (bench_status(world->control, "resets", "pages_copied") - pages) / done);
+	bench_count(report, "reset_us",
+		    (bench_status(world->control, "resets", "time_us") - time) / done);
 	bench_count(report, "private_kib_of_all_vms", private_kib(server->pid));
 }
 

@@ -117,6 +117,65 @@ static int call_poll(const struct bench_case *self)
 	return ret;
 }
 
+/* ---- calls within one running request ---- */
+
+#define INSIDE_CALLS 500u
+#define INSIDE_YARD  100u
+
+static int calls_inside(struct bench_report *report, struct bench_redis *redis)
+{
+	struct bench_loop loop = {.rounds = 60, .seconds = 8};
+	static uint64_t took[INSIDE_CALLS];
+	struct bench_request request;
+	struct tally before = {0};
+	size_t rounds = 0;
+	double ns;
+	size_t i;
+
+	bench_request_make(&request, "/get", INSIDE_CALLS);
+	while (bench_next(&loop)) {
+		bool measured = bench_measured(&loop);
+
+		if (measured && !rounds++)
+			before = tally_now();
+		if (bench_pair_serve(&pair, &request, took, sizeof(took), &ns))
+			return 1;
+		for (i = 0; i < INSIDE_CALLS && measured; i++)
+			bench_add(&report->samples, (double)took[i]);
+		for (i = 0; i < INSIDE_YARD && redis->pid; i++) {
+			ns = bench_redis_get(redis);
+			if (measured && ns > 0)
+				bench_add(&report->yard, ns);
+		}
+	}
+	count(report, &before, (double)rounds * INSIDE_CALLS);
+	return 0;
+}
+
+/* Beside a native process that gets from redis-server over a Unix socket. */
+static int inside(const struct bench_case *self)
+{
+	struct bench_report report = {
+		.name = self->name, .unit = "ns", .yardstick = "redis-server"};
+	struct bench_redis redis;
+	int ret;
+
+	if (self->arg == MF_STORE_POLL && bench.first_cpu == bench.last_cpu)
+		return bench_skip(self, "polling needs a second CPU");
+	ret = open_pair(self, (enum mf_store_wait)self->arg);
+	if (!ret) {
+		if (!bench_redis_open(&redis, bench.first_cpu))
+			report.yardstick = NULL;
+		if (calls_inside(&report, &redis))
+			ret = bench_fail(self, "a call failed");
+		bench_redis_close(&redis);
+	}
+	bench_pair_close(&pair);
+	if (!ret)
+		bench_print(&report);
+	return ret;
+}
+
 /* ---- whole requests with one call ---- */
 
 static double time_fdatasync(int fd)
@@ -142,7 +201,7 @@ static void open_yard(struct yard *yard, bool put)
 	memset(yard, 0, sizeof(*yard));
 	yard->file = -1;
 	if (!put) {
-		yard->has_redis = bench_redis_open(&yard->redis);
+		yard->has_redis = bench_redis_open(&yard->redis, bench.first_cpu);
 		return;
 	}
 	snprintf(path, sizeof(path), "%s/yard", pair.folder);
@@ -292,6 +351,9 @@ static int beside_flood(const struct bench_case *self)
 
 const struct bench_case bench_cases[] = {
 	{.name = "store/call/poll", .run = call_poll},
+	{.name = "store/inside/poll", .run = inside, .arg = MF_STORE_POLL},
+	{.name = "store/inside/hand-off", .run = inside, .arg = MF_STORE_HAND_OFF},
+	{.name = "store/inside/wake", .run = inside, .arg = MF_STORE_WAKE},
 	{.name = "store/get/hand-off",
 	 .run = request_case,
 	 .arg = MF_STORE_HAND_OFF,
