@@ -246,7 +246,19 @@ static void *run_in_a_thread(void *arg)
 
 	for (i = 0; i < *times; i++)
 		ask(answer_seven, SNIPPET_BYTES(answer_seven));
-	return NULL;
+	return (void *)(intptr_t)gettid();
+}
+
+/* To its very end: one that is joined is about to be gone. */
+static void end_of(pthread_t thread)
+{
+	char path[64];
+	void *id;
+
+	cr_assert_eq(pthread_join(thread, &id), 0);
+	snprintf(path, sizeof(path), "/proc/self/task/%ld", (long)(intptr_t)id);
+	while (!access(path, F_OK)) /* the test has a timeout */
+		usleep(1000);
 }
 
 Test(probes, a_thread_without_room_is_told_as_lost, .timeout = 120)
@@ -284,8 +296,7 @@ Test(probes, threads_that_end_make_room, .timeout = 120)
 		pthread_t thread;
 
 		cr_assert_eq(pthread_create(&thread, NULL, run_in_a_thread, &times), 0);
-		pthread_join(thread, NULL);
-		usleep(20000); /* joined is not yet gone */
+		end_of(thread);
 	}
 	read_probes(probes);
 	cr_expect_eq(all_runs(), 16u);

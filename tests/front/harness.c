@@ -22,11 +22,12 @@ struct mf_listener listener, health_listener;
 static struct mf_front *front;
 static struct mf_health *health;
 struct mf_front_settings settings;
-static struct mf_front_request *held[64]; /* answered 30 ms later, or never */
+static struct mf_front_request *held[64]; /* answered later, or never */
 static _Atomic int command;
 _Atomic int drained, cancelled, running, not_ready;
 struct mf_front_stats final_stats;
 bool over_tcp;
+unsigned int later_ms = 30;
 
 static const char *text_of(const struct mf_front_request *request, struct mf_abi_slice slice)
 {
@@ -82,7 +83,7 @@ static int hold(struct mf_front_request *request)
 			continue;
 		held[i] = request;
 		running++;
-		uv_timer_start(&later_timer, on_later, 30, 0);
+		uv_timer_start(&later_timer, on_later, later_ms, 0);
 		return 0;
 	}
 	return -EAGAIN;
@@ -241,7 +242,7 @@ void defaults(void)
 
 int dial_to(const struct mf_listener *to)
 {
-	const struct timeval limit = {.tv_sec = 10};
+	const struct timeval limit = {.tv_sec = 30};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
@@ -253,7 +254,7 @@ int dial_to(const struct mf_listener *to)
 
 int dial(void)
 {
-	const struct timeval limit = {.tv_sec = 10};
+	const struct timeval limit = {.tv_sec = 30};
 	struct sockaddr_in to = {.sin_family = AF_INET};
 	int fd;
 

@@ -16,6 +16,7 @@
 #include "request-vm/front/server.h"
 
 #define BIG_BYTES (8u << 20) /* of /big */
+#define SOON_MS   20000      /* more than anything takes that waits for nothing */
 #define TAIL      " HTTP/1.1\r\nHost: a\r\n\r\n"
 
 enum { NONE, DRAIN, CLOSE };
@@ -23,6 +24,7 @@ enum { NONE, DRAIN, CLOSE };
 extern struct mf_listener listener, health_listener;
 extern struct mf_front_settings settings; /* set before start() */
 extern bool over_tcp;                     /* set before start() */
+extern unsigned int later_ms;             /* when /later is answered; set before start() */
 extern struct mf_front_stats final_stats; /* after join() */
 extern _Atomic int drained, cancelled, running, not_ready;
 extern char heard[256 << 10];
