@@ -57,10 +57,10 @@ def wait_until_it_watches(process):
 
 class Server:
     def __init__(self, root):
-        self.socket = f"{root}/s"
-        self.process = subprocess.Popen([MAYFLY, "serve", "--listen", f"unix:{self.socket}", "--health", f"unix:{root}/h",
-                                         "--vms", "4", "--quiet", "--", SERVED], stderr=subprocess.DEVNULL)
-        until = time.monotonic() + 20 * SLOWER
+        self.socket, self.control, self.asked = f"{root}/s", f"unix:{root}/c", 0
+        self.process = subprocess.Popen([MAYFLY, "serve", "--listen", f"unix:{self.socket}", "--health", f"unix:{root}/h", "--control",
+                                         self.control, "--vms", "4", "--quiet", "--", SERVED], stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 60 * SLOWER
         while subprocess.run(["curl", "-fsS", "--unix-socket", f"{root}/h", "http://x/readyz"],
                              capture_output=True).returncode:
             check(time.monotonic() < until, "the server is not ready")
@@ -70,6 +70,21 @@ class Server:
         url = "http://x/count?[1-%d]" % times
         done = command(["curl", "-sS", "--max-time", "60", "--unix-socket", self.socket, url], seconds=60)
         same(done.out, b"1" * times, "the answers")
+        self.asked += times
+
+    def counts(self):
+        told = json.loads(expect(command([MAYFLY, "ctl", "--control", self.control, "--json", "status"]), 0, "status").out)
+        return told["resets"]["total"], told["costs"]["user_exits"]
+
+    def settle(self):
+        """Until each answer's reset, which comes behind it, is over, and nothing moves."""
+        until = time.monotonic() + 60 * SLOWER
+        while True:
+            before = self.counts()
+            time.sleep(0.3 * SLOWER)  # what its VMs learned is given to all
+            if self.counts() == before and before[0] >= self.asked:
+                return
+            check(time.monotonic() < until, f"it does not come to rest: {before} resets and user exits of {self.asked} requests")
 
 
 @claim(emulated=True)
@@ -110,12 +125,12 @@ def a_server_is_measured_by_its_process():
         server = Server(root)
         try:
             server.ask(10)
-            time.sleep(0.5 * SLOWER)  # what its VMs learned is given to all
+            server.settle()
             stat_process = subprocess.Popen([MAYFLY, "stat", "--json", "--pid", str(server.process.pid), "--output",
                                              f"{root}/report"])
             wait_until_it_watches(stat_process)
             server.ask(REQUESTS)
-            time.sleep(0.5 * SLOWER)
+            server.settle()
             stat_process.send_signal(signal.SIGINT)
             same(stat_process.wait(30 * SLOWER), 0, "its end by ^C")
             with open(f"{root}/report") as file:
@@ -146,7 +161,7 @@ def a_process_that_ends_meanwhile_is_reported():
         stat_process = subprocess.Popen([MAYFLY, "stat", "--pid", str(server.process.pid)], stderr=subprocess.PIPE)
         wait_until_it_watches(stat_process)
         server.ask(3)
-        time.sleep(0.5)  # the last reset comes after the answer
+        server.settle()
         end(server.process)
         out = stat_process.communicate(timeout=30)[1]
         same(stat_process.returncode, 0, "its status", out)
@@ -237,7 +252,7 @@ def signals_reach_the_command_and_the_report_comes():
     same(process.stdout.readline(), b"up\n", "the command")
     process.terminate()
     error = process.stderr.readline()
-    same(process.wait(10), 9, "its status", error)
+    same(process.wait(SOON), 9, "its status", error)
     matches("mayfly stat: /bin/sh", error)
     process.stdout.close()
     process.stderr.close()

@@ -201,7 +201,7 @@ def tools_do_in_a_shell_what_they_do_natively():
     for name, script in SHELL.items():
         results = []
         for how in ("", " ".join(in_vm())):
-            done = subprocess.run(["/bin/sh", "-c", script], cwd=folder(), env={**ENVIRONMENT, "V": how}, timeout=60,
+            done = subprocess.run(["/bin/sh", "-c", script], cwd=folder(), env={**ENVIRONMENT, "V": how}, timeout=SECONDS,
                                   stdin=subprocess.DEVNULL, capture_output=True)
             results.append((done.returncode, done.stdout.decode(errors="replace").splitlines(), done.stderr))
         (status, out, err), (vm_status, vm_out, vm_err) = results
@@ -228,7 +228,7 @@ def redis_server():
 
 
 def wait_for(path, process):
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while time.monotonic() < until and process.poll() is None:
         try:
             with socket.socket(socket.AF_UNIX) as probe:
@@ -256,7 +256,7 @@ def redis_serves_a_benchmark():
     finally:
         server.terminate()
         try:
-            out = server.communicate(timeout=20)[0]
+            out = server.communicate(timeout=60)[0]
         except subprocess.TimeoutExpired:
             server.kill()
             fail("redis-server did not end when it was told to", server.communicate()[0][-1500:])

@@ -26,13 +26,13 @@ WARM_UP = 20
 class Client(http.client.HTTPConnection):
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
         self.sock.connect(os.path.join(FOLDER, "s"))
 
 
 def status():
     done = subprocess.run([MAYFLY, "ctl", "--control", f"unix:{FOLDER}/c", "--json", "status"], stdout=subprocess.PIPE,
-                          check=True, timeout=20)
+                          check=True, timeout=60)
     return json.loads(done.stdout)
 
 
@@ -51,7 +51,7 @@ def ask(client, number):
 def start(image, options):
     server = subprocess.Popen([MAYFLY, "serve", "--listen", f"unix:{FOLDER}/s", "--control", f"unix:{FOLDER}/c", "--workers",
                                "1", "--vms", "1", "--audit", *options, "--", image], stderr=subprocess.PIPE)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while time.monotonic() < until and server.poll() is None:
         try:
             client = Client("x")
@@ -74,13 +74,16 @@ def served_warm(name, options, program):
             same(json.loads(answer)["visits"], WARM_UP + 1, f"visits behind {WARM_UP} of the image's")
         for number in range(40):
             ask(client, number)
-        before, held_before = status(), held(server.pid)
+        held_before, before = held(server.pid), status()
         for number in range(REQUESTS):
             same(ask(client, number), expected[number % 7], f"answer {number}")
-        after, held_after = status(), held(server.pid)
+        until = time.monotonic() + 60  # the engine closes its end of a command's connection when it hears of the other's
+        while (held_after := held(server.pid))[0] > held_before[0] and time.monotonic() < until:
+            time.sleep(0.02)
+        after = status()
     finally:
         server.terminate()
-        server.communicate(timeout=20)
+        server.communicate(timeout=60)
     counts = {key: after[key.split(".")[0]][key.split(".")[1]] - before[key.split(".")[0]][key.split(".")[1]]
               for key in ("resets.audits", "resets.audit_failures", "costs.user_exits", "costs.page_faults")}
     print(f"      {name}: {REQUESTS} requests, {counts}; descriptors {held_before[0]} -> {held_after[0]}, resident "
@@ -89,7 +92,7 @@ def served_warm(name, options, program):
     # One each; one more whenever the machine is so busy that a request outlives its worker's slice.
     check(REQUESTS <= counts["costs.user_exits"] < REQUESTS * 5 // 4, "more than an exit a request", counts)
     check(counts["costs.page_faults"] <= REQUESTS, "more than a fault a request", counts)
-    same(held_after[0], held_before[0], "descriptors of the engine")
+    check(held_after[0] <= held_before[0], "descriptors of the engine", held_before, held_after)
     check(held_after[1] < held_before[1] + 2048, "memory grew", held_before, held_after)
 
 
