@@ -16,15 +16,19 @@ ENDS = {"/scribble": (200, 502, 504), "/indices": (502, 504, 200), "/sizes": (50
 
 
 def ends_as_it_may(server, target, deadline, crowded=False):
-    """One hostile request: its answer, and that it came in time. In a crowd any may meet its deadline."""
-    name = target.split("?")[0]
-    began = time.monotonic()
-    client = server.client(20)
-    try:
-        answer = client.ask(target)
-    finally:
-        client.close()
-    took = time.monotonic() - began
+    """One hostile request: its answer, and that it came in time. In a crowd any may meet its deadline; otherwise one that met it on a
+    busy machine has said nothing of how it ends, and is made again."""
+    name, until = target.split("?")[0], time.monotonic() + 90
+    while True:
+        began = time.monotonic()
+        client = server.client(20)
+        try:
+            answer = client.ask(target)
+        finally:
+            client.close()
+        took = time.monotonic() - began
+        if answer.status != 504 or 504 in ENDS[name] or crowded or time.monotonic() > until:
+            break
     check(answer.status in ENDS[name] or (crowded and answer.status == 504), f"{target}: {answer}")
     check(took < SOON, f"{target}: took {took:.2f} s")
     return answer
