@@ -100,20 +100,11 @@ static int check_name(struct mf_process *process, uint64_t va)
 }
 
 /* The guest's name is for /proc/self/maps and the like, which is not the host's to show. */
-int64_t mf_sys_memfd_create(struct mf_process *process, const uint64_t arg[6])
+int64_t mf_memfd_make(struct mf_process *process, uint32_t flags)
 {
 	struct mf_fd entry = {.kind = MF_FD_FILE, .marks = MF_FD_IS_MEMFD, .flags = O_RDWR};
-	uint32_t flags = (uint32_t)arg[1];
 	int64_t fd;
-	int ret;
 
-	if (flags & MFD_HUGETLB)
-		return -ENOSYS; /* as a kernel without huge pages of that kind */
-	if (flags & ~KNOWN_FLAGS || (flags & MFD_EXEC && flags & MFD_NOEXEC_SEAL))
-		return -EINVAL;
-	ret = check_name(process, arg[0]);
-	if (ret)
-		return ret;
 	entry.host = memfd_create("guest", flags | MFD_CLOEXEC);
 	if (entry.host < 0)
 		return -errno;
@@ -123,4 +114,17 @@ int64_t mf_sys_memfd_create(struct mf_process *process, const uint64_t arg[6])
 	if (fd < 0)
 		close(entry.host);
 	return fd;
+}
+
+int64_t mf_sys_memfd_create(struct mf_process *process, const uint64_t arg[6])
+{
+	uint32_t flags = (uint32_t)arg[1];
+	int ret;
+
+	if (flags & MFD_HUGETLB)
+		return -ENOSYS; /* as a kernel without huge pages of that kind */
+	if (flags & ~KNOWN_FLAGS || (flags & MFD_EXEC && flags & MFD_NOEXEC_SEAL))
+		return -EINVAL;
+	ret = check_name(process, arg[0]);
+	return ret ? ret : mf_memfd_make(process, flags);
 }

@@ -9,6 +9,9 @@
 
 #include "engine/linux/fd.h"
 
+/* A new file in memory as a descriptor of the program's; MFD_*. The descriptor, or -errno. */
+int64_t mf_memfd_make(struct mf_process *process, uint32_t flags);
+
 /* A file is about to reach to `end`: 0, or -ENOSPC when that is more memory than the VM may have.
  * Any file may be asked about. */
 int mf_memfd_grow(struct mf_process *process, const struct mf_fd *entry, uint64_t end);

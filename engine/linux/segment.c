@@ -99,22 +99,15 @@ static int allows(const struct mf_process *process, const struct mf_segment *seg
 /* A file in memory that nobody but the table has. The description's index + 1, or -errno. */
 static int64_t make_file(struct mf_process *process, uint64_t bytes)
 {
-	struct mf_fd file = {.kind = MF_FD_FILE, .marks = MF_FD_IS_MEMFD, .flags = O_RDWR};
+	int64_t fd = mf_memfd_make(process, 0);
 	const struct mf_fd *entry;
-	int64_t fd;
 	int ret;
 
-	file.host = memfd_create("guest", MFD_CLOEXEC);
-	if (file.host < 0)
+	if (fd < 0)
 		return -ENOSPC;
-	fd = mf_fd_install(process, &file, 0);
-	if (fd < 0) {
-		close(file.host);
-		return -ENOSPC;
-	}
 	entry = mf_fd_get(process, (uint64_t)fd);
 	ret = mf_memfd_grow(process, entry, bytes);
-	if (!ret && ftruncate(file.host, (off_t)bytes))
+	if (!ret && ftruncate(entry->host, (off_t)bytes))
 		ret = -errno;
 	if (!ret)
 		mf_fd_hold(process, entry);

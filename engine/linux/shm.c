@@ -71,20 +71,15 @@ static void remove_name(struct mf_process *process, const struct mf_shm *shm)
 /* A file of its own, under that name. */
 static int create(struct mf_process *process, const char *name, mode_t mode)
 {
-	struct mf_fd file = {.kind = MF_FD_FILE, .marks = MF_FD_IS_MEMFD, .flags = O_RDWR};
-	int64_t fd;
+	int64_t fd = mf_memfd_make(process, 0);
+	const struct mf_fd *file;
 	int ret;
 
-	file.host = memfd_create("guest", MFD_CLOEXEC);
-	if (file.host < 0)
-		return -errno;
-	fchmod(file.host, mode); /* told by fstat, where the confinement lets it */
-	fd = mf_fd_install(process, &file, 0);
-	if (fd < 0) {
-		close(file.host);
+	if (fd < 0)
 		return (int)fd;
-	}
-	ret = add_name(process, name, mf_fd_get(process, (uint64_t)fd));
+	file = mf_fd_get(process, (uint64_t)fd);
+	fchmod(file->host, mode); /* told by fstat, where the confinement lets it */
+	ret = add_name(process, name, file);
 	mf_fd_close(process, (uint64_t)fd);
 	return ret;
 }
