@@ -33,6 +33,7 @@ struct mf_syscall {
 	enum mf_syscall_state state;
 	int error; /* REFUSED, ENOSYS: what it fails with */
 	mf_syscall_fn *call;
+	bool no_files; /* it reaches no file, as whomever it is made */
 };
 
 #define MF_SYSCALLS 470u /* Linux 6.18 */

@@ -48,6 +48,7 @@ enum {
 	{.name = #name_, .format = format_, .state = MF_SYS_REFUSED, .error = errno_, .words = words_}
 #define ENOSYS_(name_, ...) \
 	{.name = #name_, .state = MF_SYS_ENOSYS, .error = ENOSYS, .words = "" __VA_ARGS__}
+#define NO_FILES(name_) [__NR_##name_].no_files = true
 /* clang-format on */
 
 const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
@@ -534,6 +535,25 @@ const struct mf_syscall mf_syscalls[MF_SYSCALLS] = {
 	[NR_open_tree_attr] = ENOSYS_(open_tree_attr, "newer than Linux 6.1"),
 	[NR_file_getattr] = ENOSYS_(file_getattr, "newer than Linux 6.1"),
 	[NR_file_setattr] = ENOSYS_(file_setattr, "newer than Linux 6.1"),
+
+	NO_FILES(rt_sigprocmask),
+	NO_FILES(rt_sigreturn),
+	NO_FILES(sched_yield),
+	NO_FILES(nanosleep),
+	NO_FILES(clock_nanosleep),
+	NO_FILES(clock_gettime),
+	NO_FILES(gettimeofday),
+	NO_FILES(time),
+	NO_FILES(getpid),
+	NO_FILES(gettid),
+	NO_FILES(getuid),
+	NO_FILES(geteuid),
+	NO_FILES(getgid),
+	NO_FILES(getegid),
+	NO_FILES(getppid),
+	NO_FILES(futex),
+	NO_FILES(tgkill),
+	NO_FILES(getrandom),
 };
 
 /* The program is somebody else than the engine: see credentials.h. */
@@ -556,7 +576,8 @@ int64_t mf_syscall_dispatch(struct mf_process *process, uint64_t number, const u
 	const struct mf_syscall *call = number < MF_SYSCALLS ? &mf_syscalls[number] : NULL;
 
 	if (call && call->call)
-		return mf_linux(process)->ids.changed ? call_as_program(process, call, arg)
-						      : call->call(process, arg);
+		return mf_linux(process)->ids.changed && !call->no_files
+			       ? call_as_program(process, call, arg)
+			       : call->call(process, arg);
 	return call && call->error ? -call->error : -ENOSYS;
 }
