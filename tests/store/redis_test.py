@@ -123,6 +123,15 @@ def replies(said):
     return found
 
 
+def listens(path):
+    """Its file is there before somebody listens."""
+    try:
+        Resp(path).close()
+    except OSError:
+        return False
+    return True
+
+
 @claim
 def random_commands_get_the_replies_of_a_real_server():
     """Through the channel and over transactions of the store; a batch a request, each in a fresh VM."""
@@ -133,7 +142,7 @@ def random_commands_get_the_replies_of_a_real_server():
         real = subprocess.Popen(["redis-server", "--port", "0", "--save", "", "--databases", "1", "--dir", folder, "--unixsocket", path],
                                 stdout=subprocess.DEVNULL)
         try:
-            wait_until(lambda: os.path.exists(path), "redis-server to start")
+            wait_until(lambda: listens(path), "redis-server to start")
             for _ in range(BATCHES):
                 batch = [commands.next() for _ in range(BATCH)]
                 theirs = Resp(path)
