@@ -10,6 +10,7 @@ import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
+import serving  # noqa: E402
 from serving import BUILD, GUEST, MAYFLY, SLOWER, wait_until  # noqa: E402
 from mayfly import FAILED, command, end, expect  # noqa: E402
 from claims import check, claim, main, matches, same  # noqa: E402
@@ -87,7 +88,7 @@ def answer(sock):
 
 
 def get(target, host="a.example", more=""):
-    return f"GET {target} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n".encode()
+    return serving.request(target, host=host, more=more)
 
 
 @claim(emulated=True)

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 
-from serving import BUILD, SLOWER, Server, read_until, wait_until
+from serving import BUILD, SLOWER, Server, read_until, request, wait_until
 from claims import LONG, check, claim, main, matches, same
 
 GUEST = os.environ.get("MAYFLY_SERVER", os.path.join(BUILD, "tests/pool/server-guest"))
@@ -30,11 +30,6 @@ def connect(server):
     sock.settimeout(20 * SLOWER)
     sock.connect(server.path)
     return sock
-
-
-def request(target, body=None, more=""):
-    length = "" if body is None else f"Content-Length: {body}\r\n"
-    return f"{'GET' if body is None else 'POST'} {target} HTTP/1.1\r\nHost: x\r\n{length}{more}\r\n".encode()
 
 
 def read_all(sock):

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from serving import BUILD, EMULATED, LONG, SLOWER, Server, wait_until
+from serving import BUILD, EMULATED, LONG, SLOWER, Server, request, wait_until
 from claims import check, claim, fail, main, matches, same
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -82,8 +82,7 @@ class Request:
 
     def __init__(self, nonce, target, wanted=None, body=None, statuses=(200,)):
         self.nonce, self.wanted, self.statuses, self.began = nonce, wanted, statuses, 0
-        length = b"" if body is None else b"Content-Length: %d\r\n" % len(body)
-        self.bytes = b"%s %s?%s HTTP/1.1\r\nHost: a\r\n%s\r\n%s" % (b"GET" if body is None else b"POST", target, nonce, length, body or b"")
+        self.bytes = request(f"{target.decode()}?{nonce.decode()}", body)
 
     def judge(self, status, head, body):
         """None when it is as it should be."""

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 
-from serving import BUILD, SLOWER, Server, one_answer, resident, wait_until
+from serving import BUILD, SLOWER, Server, one_answer, request, resident, wait_until
 from mayfly import threads
 from claims import check, claim, main, same
 
@@ -23,7 +23,7 @@ def dial(path):
 
 
 def send(sock, target):
-    sock.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    sock.sendall(request(target))
 
 
 def state_of(pid):

@@ -26,6 +26,14 @@ def resident(pid):
         return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmRSS"))
 
 
+def request(target, body=None, *, host="x", more=""):
+    """Its bytes. body: that too; or how long it will be, for who sends it behind this. more: lines of the head."""
+    count = body if body is None or isinstance(body, int) else len(body)
+    length = "" if body is None else f"Content-Length: {count}\r\n"
+    head = f"{'GET' if body is None else 'POST'} {target} HTTP/1.1\r\nHost: {host}\r\n{length}{more}\r\n"
+    return head.encode() + (body if isinstance(body, bytes) else b"")
+
+
 def one_answer(sock):
     """Its status, of an answer with a length."""
     data = b""
@@ -169,7 +177,7 @@ class Server:
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(60 * SLOWER)
         sock.connect(self.path)
-        sock.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        sock.sendall(request(target))
         return sock
 
     def log(self):
