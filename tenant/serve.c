@@ -279,53 +279,74 @@ static uint32_t milliseconds(uint64_t ns)
 	return ms > UINT32_MAX ? UINT32_MAX : ms ? (uint32_t)ms : 1;
 }
 
-static int open_workers(struct server *server, struct mf_error *err)
+static void set_front(struct mf_front_settings *settings, const struct server *server)
 {
 	const struct mf_serve_options *options = server->options;
-	unsigned int first = 0;
+
+	mf_front_settings_default(settings);
+	settings->max_connections = options->connections;
+	settings->forwarded = options->forwarded;
+	settings->preamble = options->proxy_protocol;
+	settings->kept_timeout_ms = milliseconds(options->connection_idle_ns);
+	settings->http.body_bytes = body_limit(server);
+	if (server->ready.kind == MF_READY_LISTENER)
+		settings->form = options->protocol == MF_SERVE_RAW ? MF_FRONT_RAW : MF_FRONT_WIRE;
+}
+
+/* VMs are counted through all workers: this one has `vms` from `first` on. */
+static void set_pool(struct mf_pool_settings *settings, struct server *server, unsigned int first,
+		     unsigned int vms)
+{
+	*settings = server->options->pool;
+	settings->first_vm = first;
+	settings->vms = vms;
+	settings->load = &server->status.load;
+	settings->peer = server->store.store ? mf_store_peer(server->store.store) : NULL;
+	settings->private_store = server->options->store.scope == MF_STORE_OF_VM;
+	settings->fetches = server->fetches;
+}
+
+static void set_worker(struct mf_worker *worker, struct server *server)
+{
+	set_front(&worker->front_settings, server);
+	worker->access_log = server->access_log;
+	worker->access_form = server->options->access_form;
+	worker->image = &server->image;
+	worker->ready = &server->ready;
+	worker->policy = &server->program.policy;
+	worker->priority = &server->program.priority;
+	worker->watchdog = server->watchdog;
+	worker->rate = &server->rate;
+	worker->is_router = server->listener.is_router;
+}
+
+static int open_worker(struct mf_worker *worker, const struct server *server, struct mf_error *err)
+{
+	int ret;
+
+	worker->listen_fd = fcntl(server->listener.fd, F_DUPFD_CLOEXEC, 0);
+	if (worker->listen_fd < 0)
+		return mf_error_set(err, -errno, "cannot share the listening socket: %s",
+				    strerror(errno));
+	ret = mf_worker_open(worker, err);
+	return ret ? ret : mf_worker_start(worker, err);
+}
+
+static int open_workers(struct server *server, struct mf_error *err)
+{
+	unsigned int vms, left = server->options->pool.vms;
+	unsigned int count = server->status.worker_count;
 	unsigned int i;
 	int ret = 0;
 
-	for (i = 0; i < server->status.worker_count && !ret; i++) {
+	for (i = 0; i < count && !ret; i++, left -= vms) {
 		struct mf_worker *worker = &server->status.workers[i];
-		unsigned int left = server->status.worker_count - i;
 
+		vms = (left + count - i - 1) / (count - i);
 		worker->index = i;
-		worker->settings = options->pool;
-		worker->settings.vms = (options->pool.vms - first + left - 1) / left;
-		worker->settings.load = &server->status.load;
-		worker->settings.peer =
-			server->store.store ? mf_store_peer(server->store.store) : NULL;
-		worker->settings.private_store = options->store.scope == MF_STORE_OF_VM;
-		worker->settings.fetches = server->fetches;
-		worker->settings.first_vm = first;
-		first += worker->settings.vms;
-		mf_front_settings_default(&worker->front_settings);
-		worker->front_settings.max_connections = options->connections;
-		worker->front_settings.forwarded = options->forwarded;
-		worker->front_settings.preamble = options->proxy_protocol;
-		worker->front_settings.kept_timeout_ms = milliseconds(options->connection_idle_ns);
-		worker->access_log = server->access_log;
-		worker->access_form = options->access_form;
-		worker->front_settings.http.body_bytes = body_limit(server);
-		if (server->ready.kind == MF_READY_LISTENER)
-			worker->front_settings.form =
-				options->protocol == MF_SERVE_RAW ? MF_FRONT_RAW : MF_FRONT_WIRE;
-		worker->image = &server->image;
-		worker->ready = &server->ready;
-		worker->policy = &server->program.policy;
-		worker->priority = &server->program.priority;
-		worker->watchdog = server->watchdog;
-		worker->rate = &server->rate;
-		worker->is_router = server->listener.is_router;
-		worker->listen_fd = fcntl(server->listener.fd, F_DUPFD_CLOEXEC, 0);
-		if (worker->listen_fd < 0)
-			ret = mf_error_set(err, -errno, "cannot share the listening socket: %s",
-					   strerror(errno));
-		else
-			ret = mf_worker_open(worker, err);
-		if (!ret)
-			ret = mf_worker_start(worker, err);
+		set_pool(&worker->settings, server, server->options->pool.vms - left, vms);
+		set_worker(worker, server);
+		ret = open_worker(worker, server, err);
 		/* Pairs with the acquire in mf_status_gather(). */
 		if (!ret)
 			__atomic_add_fetch(&server->status.started, 1, __ATOMIC_RELEASE);

@@ -113,19 +113,12 @@ static void on_ended(void *backend, struct mf_front_connection *connection)
 	free(lease);
 }
 
-static int on_submit(void *backend, struct mf_front_request *request)
+/* -ENOMEM. */
+static int make_job(struct mf_worker *worker, struct mf_front_request *request, struct job **out)
 {
-	struct mf_worker *worker = backend;
-	struct job *job;
-	int ret;
+	struct job *job = calloc(1, sizeof(*job));
+	int ret = job ? 0 : -ENOMEM;
 
-	if (worker->rate->each_ns && !mf_rate_take(worker->rate, mf_now_ns())) {
-		worker->limited++;
-		mf_front_respond_error(request, 429, NULL);
-		return 0;
-	}
-	job = calloc(1, sizeof(*job));
-	ret = job ? 0 : -ENOMEM;
 	if (!ret && worker->settings.end == MF_END_CONNECTION)
 		ret = find_lease(request->connection, &job->base.lease);
 	if (ret) {
@@ -139,6 +132,24 @@ static int on_submit(void *backend, struct mf_front_request *request)
 	job->base.done = on_done;
 	job->base.slow = request->connection->slow;
 	job->request = request;
+	*out = job;
+	return 0;
+}
+
+static int on_submit(void *backend, struct mf_front_request *request)
+{
+	struct mf_worker *worker = backend;
+	struct job *job;
+	int ret;
+
+	if (worker->rate->each_ns && !mf_rate_take(worker->rate, mf_now_ns())) {
+		worker->limited++;
+		mf_front_respond_error(request, 429, NULL);
+		return 0;
+	}
+	ret = make_job(worker, request, &job);
+	if (ret)
+		return ret;
 	request->data = job;
 	ret = mf_pool_submit(worker->pool, &job->base);
 	if (!ret)
