@@ -9,6 +9,7 @@ import traceback
 
 EMULATED = os.environ.get("MAYFLY_EMULATED") == "1"
 LONG = os.environ.get("MAYFLY_TEST_LONG") == "1"
+SANITIZED = os.environ.get("MAYFLY_TEST_SANITIZED") == "1"  # the lane, not the build
 claims = []
 
 
@@ -16,11 +17,12 @@ class Failure(Exception):
     pass
 
 
-def claim(function=None, *, emulated=False, long=False):
-    """A test; its name is what it claims. emulated: also runs in the emulated machine. long: only in the long lane."""
+def claim(function=None, *, emulated=False, long=False, sanitized=True):
+    """A test; its name is what it claims. emulated: also runs in the emulated machine. long: only in the long lane.
+    sanitized=False: it takes its time, and others let the sanitizers see the same code."""
     if function is None:
-        return lambda function: claim(function, emulated=emulated, long=long)
-    claims.append((function, emulated, long))
+        return lambda function: claim(function, emulated=emulated, long=long, sanitized=sanitized)
+    claims.append((function, emulated, long, sanitized))
     return function
 
 
@@ -55,8 +57,8 @@ def main():
     """Runs the claims; an argument limits them to those whose names contain it."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     passed = failed = 0
-    for function, emulated, long in claims:
-        if wanted not in function.__name__ or EMULATED and not emulated or long and not LONG:
+    for function, emulated, long, sanitized in claims:
+        if wanted not in function.__name__ or EMULATED and not emulated or long and not LONG or SANITIZED and not sanitized:
             continue
         began = time.monotonic()
         try:

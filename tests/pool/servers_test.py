@@ -24,7 +24,7 @@ def refused(answer, status, error, what):
     same((answer.status, answer.error), (status, error), what)
 
 
-@claim(emulated=True)
+@claim(emulated=True, sanitized=False)
 def every_request_gets_a_fresh_vm_however_the_program_waits():
     for mode in MODES:
         with serving(mode, "--audit", vms=2) as server:
@@ -40,7 +40,7 @@ def every_request_gets_a_fresh_vm_however_the_program_waits():
             matches(r" 0 unclean", server.log(), f"{mode}: audits")
 
 
-@claim(emulated=True)
+@claim(emulated=True, sanitized=False)
 def answers_end_as_the_program_ends_them():
     for mode in MODES:
         with serving(mode, vms=2) as server:
@@ -100,7 +100,7 @@ def peer(address):
         return told, [f"{own[0]} {own[1]}"] * 2
 
 
-@claim
+@claim(sanitized=False)
 def a_program_is_told_the_port_of_its_client():
     """The same over TCP of both families, whichever the program listens at, and on every way that a VM is put back."""
     for where, prefix in (("80", ""), ("+80", "::ffff:")):
@@ -253,7 +253,7 @@ def a_connection_without_http_is_a_request():
             sock.close()
 
 
-@claim
+@claim(sanitized=False)
 def what_takes_too_long_is_504():
     with serving("epoll", "--deadline", "2s", "--audit", vms=2) as server:
         for what in ("sleep", "spin"):
@@ -276,7 +276,7 @@ def hostile_programs_are_contained():
                 same(server.ask("/bad/bad-pointers").body, b"6", "bad pointers")
 
 
-@claim(emulated=True)
+@claim(emulated=True, sanitized=False)
 def an_image_file_of_a_server_is_served():
     with tempfile.TemporaryDirectory(prefix="mayfly-servers-") as folder:
         for mode in ("epoll", "poll", "threads"):
@@ -291,7 +291,7 @@ def an_image_file_of_a_server_is_served():
         matches(r"serve it: mayfly serve", done.err, "running it")
 
 
-@claim
+@claim(sanitized=False)
 def what_warms_a_program_up_is_read_as_what_clients_send():
     with tempfile.TemporaryDirectory(prefix="mayfly-servers-") as folder:
         for what in (b"GET /before/read?1 HTTP/1.1\r\nHost: x\r\nConnection: X-Hop, keep-alive\r\nX-Hop: 1\r\nX-Stays: a  b\r\n"
