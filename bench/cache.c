@@ -245,8 +245,7 @@ static void print_commits(const struct bench_case *self, const struct world *wor
 			  const struct bench_traffic *one, double commits)
 {
 	const struct bench_traffic *many = &world->traffic[MAYFLY];
-	struct bench_report report = {
-		.name = self->name, .unit = "ns", .yardstick = "one client"};
+	struct bench_report report = {.name = self->name, .unit = "ns", .yardstick = "one client"};
 
 	report.samples = bench_copy(&many->samples);
 	report.yard = bench_copy(&one->samples);

@@ -47,9 +47,9 @@ static bool respond(int fd, const char *status, const MDB_val *value)
 {
 	char head[128];
 	struct iovec pieces[] = {
-		{head, (size_t)snprintf(head, sizeof(head),
-					"HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n", status,
-					value->mv_size)},
+		{head,
+		 (size_t)snprintf(head, sizeof(head), "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n",
+				  status, value->mv_size)},
 		{value->mv_data, value->mv_size}};
 
 	return writev(fd, pieces, 2) == (ssize_t)(pieces[0].iov_len + value->mv_size);

@@ -82,10 +82,10 @@ static int write_head(const struct bench_traffic *traffic, char *to, size_t room
 		      size_t put_bytes)
 {
 	if (traffic->is_redis)
-		return put_bytes ? snprintf(to, room,
-					    "*3\r\n$3\r\nSET\r\n$7\r\nkey%04u\r\n$%zu\r\n", key,
-					    put_bytes)
-				 : snprintf(to, room, "*2\r\n$3\r\nGET\r\n$7\r\nkey%04u\r\n", key);
+		return put_bytes
+			       ? snprintf(to, room, "*3\r\n$3\r\nSET\r\n$7\r\nkey%04u\r\n$%zu\r\n",
+					  key, put_bytes)
+			       : snprintf(to, room, "*2\r\n$3\r\nGET\r\n$7\r\nkey%04u\r\n", key);
 	if (!put_bytes)
 		return snprintf(to, room, "GET /t/key%04u HTTP/1.1\r\nHost: bench\r\n\r\n", key);
 	return snprintf(to, room,
@@ -115,7 +115,9 @@ static int judge_redis(const struct flight *flight)
 	size_t bytes;
 
 	if (!flight->want)
-		return flight->have < 5 ? 0 : flight->have == 5 && flight->answer[0] == '+' ? 1 : -1;
+		return flight->have < 5                                ? 0
+		       : flight->have == 5 && flight->answer[0] == '+' ? 1
+								       : -1;
 	bytes = (size_t)snprintf(head, sizeof(head), "$%zu\r\n", flight->want);
 	if (flight->have < bytes)
 		return 0;

@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 #define BENCH_TRAFFIC_CLIENTS_MAX 512u
-#define BENCH_TRAFFIC_VALUE_MAX	  8192u
+#define BENCH_TRAFFIC_VALUE_MAX   8192u
 
 struct bench_mix {
 	size_t value_bytes; /* at most BENCH_TRAFFIC_VALUE_MAX */

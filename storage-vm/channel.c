@@ -133,10 +133,14 @@ static bool polling_pays(struct mf_store *store)
  */
 static void hand_off(struct mf_store *store, struct mf_waiter *waiter, struct mf_watch *watch)
 {
+	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, waiter->channel);
 	enum store_end end = STORE_IDLE;
 	unsigned int rounds = 0;
 
 	store->running = true;
+	/* With calls of others to answer it tells when this one is, and the store's thread goes on
+	 * with those. */
+	mf_store_release(&state->parked, 1);
 	do {
 		store->wanted = store->calls = false;
 		store->stats.hand_offs++;
@@ -145,6 +149,7 @@ static void hand_off(struct mf_store *store, struct mf_waiter *waiter, struct mf
 		pthread_mutex_lock(&store->lock);
 		mf_store_notify(store, false);
 	} while (end == STORE_IDLE && store->wanted && ++rounds < HAND_OFF_ROUNDS);
+	mf_store_release(&state->parked, 0);
 	mf_store_ran(store, end);
 }
 
@@ -177,6 +182,18 @@ static bool may_hand_off(const struct mf_store *store)
 	       (store->settings.wait == MF_STORE_HAND_OFF || store->settings.wait == MF_STORE_AUTO);
 }
 
+/* An order that is carried out with the next commit, while one is under way: nobody runs the vCPU
+ * for it. When that commit is over the program looks at all that have come. */
+static bool waits_for_commit(struct mf_store *store, const struct mf_waiter *waiter)
+{
+	const struct mf_abi_store_channel *state =
+		MF_STORE_CHANNEL(store->control, waiter->channel);
+
+	return waiter->commits && store->up &&
+	       mf_load_acquire(&state->pending) == MF_STORE_PENDING &&
+	       __atomic_load_n(&store->control->commits_now, __ATOMIC_SEQ_CST);
+}
+
 static enum mf_peer_state wait_locked(struct mf_store *store, struct mf_waiter *waiter,
 				      struct mf_watch *watch)
 {
@@ -188,7 +205,9 @@ static enum mf_peer_state wait_locked(struct mf_store *store, struct mf_waiter *
 	if (state != MF_PEER_PARKED)
 		return state;
 	poll = polling_pays(store);
-	if (watch && may_hand_off(store) && !poll) {
+	if (waits_for_commit(store, waiter)) {
+		park(store, waiter);
+	} else if (watch && may_hand_off(store) && !poll) {
 		hand_off(store, waiter, watch);
 		state = state_of(store, waiter);
 		if (state != MF_PEER_PARKED || lost != store->lost_count)

@@ -48,6 +48,12 @@ static bool has_news(struct mf_store *store)
 	       mf_process_news(&store->process);
 }
 
+/* True: nobody but others gains by its running on. */
+static bool is_answered(struct mf_store *store, const struct mf_waiter *waiter)
+{
+	return waiter && mf_store_has_answer(store, waiter);
+}
+
 /* Who waits for calls has none to look at. True: others of its threads run on. */
 static bool on_channel_wait(struct mf_store *store, const struct mf_waiter *waiter,
 			    enum store_end *end)
@@ -55,8 +61,7 @@ static bool on_channel_wait(struct mf_store *store, const struct mf_waiter *wait
 	bool has_others = mf_linux(&store->process)->thread_count > 1;
 
 	*end = STORE_IDLE;
-	if (waiter && has_others && mf_process_can_run(&store->process) &&
-	    mf_store_has_answer(store, waiter)) {
+	if (has_others && mf_process_can_run(&store->process) && is_answered(store, waiter)) {
 		*end = STORE_SLICED;
 		return false;
 	}
@@ -75,7 +80,8 @@ static bool on_exit_of(struct mf_store *store, const struct mf_exit *exit,
 	case MF_EXIT_CHANNEL_WAKE:
 		mf_vm_answer(&store->process.vm, 0);
 		notify(store);
-		return true;
+		*end = STORE_SLICED;
+		return !is_answered(store, waiter);
 	case MF_EXIT_LOG:
 		mf_process_log(&store->process, exit);
 		return true;

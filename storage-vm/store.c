@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,11 +126,22 @@ static int make_disk(struct mf_store *store, struct mf_error *err)
 	return mf_disk_create(&store->disk, &settings, err);
 }
 
+/* That this process may run on. */
+static unsigned int count_cores(void)
+{
+	cpu_set_t set;
+	int count = 1;
+
+	CPU_ZERO(&set);
+	if (!sched_getaffinity(0, sizeof(set), &set))
+		count = CPU_COUNT(&set);
+	return count > 1 ? (unsigned int)count : 1;
+}
+
 int mf_store_create(struct mf_store **out, const struct mf_store_settings *settings,
 		    struct mf_error *err)
 {
 	struct mf_store *store = calloc(1, sizeof(*store));
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	int ret;
 
 	if (!store)
@@ -138,7 +150,7 @@ int mf_store_create(struct mf_store **out, const struct mf_store_settings *setti
 	store->control_fd = store->wake_fd = -1;
 	store->rest = store->watched = (struct mf_store_rest){.fd = -1, .until_ns = UINT64_MAX};
 	store->channels.memfd = -1;
-	store->cores = cores > 1 ? (unsigned int)cores : 1;
+	store->cores = count_cores();
 	store->interval_ns = 1000000000ull;
 	pthread_mutex_init(&store->lock, NULL);
 	pthread_cond_init(&store->boot_cond, NULL);
@@ -473,6 +485,7 @@ static void restart(struct mf_store *store, const char *why)
 		pthread_mutex_unlock(&store->lock);
 		finish_process(store);
 		store->calls_before = store->control->calls;
+		store->control->news = store->control->commits_now = 0;
 		ret = boot(store, &err);
 		if (ret)
 			say(store, "the storage program does not start again", err.text);

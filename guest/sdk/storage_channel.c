@@ -172,7 +172,7 @@ void mf_storage_answer(struct mf_storage_held *held, int status, bool whole)
 
 /* ---- orders ---- */
 
-void mf_storage_set_pending(uint32_t channel, bool pending)
+void mf_storage_set_pending(uint32_t channel, uint32_t pending)
 {
 	mf_store_release(&mf_state_of(channel)->pending, pending);
 }

@@ -306,6 +306,7 @@ static int finish(void)
 {
 	set_state(IDLE); /* the other thread waits, or is about to */
 	__atomic_store_n(&control()->news, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&control()->commits_now, 0, __ATOMIC_SEQ_CST);
 	if (!batch.status)
 		settle();
 	else
@@ -355,6 +356,7 @@ static void begin(void)
 		return;
 	}
 	gather();
+	__atomic_store_n(&control()->commits_now, 1, __ATOMIC_SEQ_CST);
 	call_thread(BUSY);
 }
 

@@ -224,14 +224,14 @@ int kv_session_commit(struct mf_storage_call *call)
 	}
 	drop_txn(session);
 	session->explicit = session->asked = false;
-	mf_storage_set_pending(call->channel, false);
+	mf_storage_set_pending(call->channel, 0);
 	return ret;
 }
 
 void kv_session_rollback(uint32_t channel)
 {
 	drop(channel, NULL);
-	mf_storage_set_pending(channel, false);
+	mf_storage_set_pending(channel, 0);
 }
 
 /* ---- calls ---- */
@@ -261,7 +261,9 @@ static int call_of_many(struct mf_storage_call *call, const struct kv_function *
 		return ret;
 	ret = call_in_txn(call, function, session->txn);
 	if (call->bound && kv_txn_wrote(session->txn))
-		mf_storage_set_pending(call->channel, true);
+		mf_storage_set_pending(call->channel, haste_of(session).durability == MF_STORE_ASYNC
+							      ? MF_STORE_PENDING_ASYNC
+							      : MF_STORE_PENDING);
 	return ret;
 }
 

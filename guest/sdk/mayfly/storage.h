@@ -103,8 +103,9 @@ struct mf_storage_transactions {
 	void *arg;
 };
 
-/* The channel's request has something to commit. Before the reply that says so. */
-void mf_storage_set_pending(uint32_t channel, bool pending);
+/* The channel's request has something to commit (MF_STORE_PENDING*), or nothing (0). Before the
+ * reply that says so. */
+void mf_storage_set_pending(uint32_t channel, uint32_t pending);
 void mf_storage_verdict(uint32_t channel, int status);
 
 /* As mf_storage_serve(). Functions that write are answered when they return, or hold their calls

@@ -42,8 +42,8 @@ struct mf_abi_store_channel {
 	uint32_t bound;   /* engine: 1: all calls are one transaction, which an order ends; 0: each
 			   * call is one of its own */
 	uint32_t order;   /* engine: MF_STORE_ORDER_*, once, when no call will follow */
-	uint32_t pending; /* storage VM: 1 from before the reply of the first call that there is
-			   * something to commit of */
+	uint32_t pending; /* storage VM: MF_STORE_PENDING*, from before the reply of the first call
+			   * that there is something to commit of */
 	uint32_t verdict; /* storage VM: 1 when the order was carried out and `status` says how */
 	int32_t status;   /* storage VM: 0; -EAGAIN: in conflict, nothing was done; another errno */
 	uint32_t reserved[4];
@@ -66,6 +66,9 @@ struct mf_abi_store_channel {
 	2u /* the program that had the transaction has died: -ECONNRESET to all calls of \
 	      this request; there is no verdict */
 MF_ABI_ASSERT(sizeof(struct mf_abi_store_channel) == 64, "ABI");
+
+#define MF_STORE_PENDING       1u
+#define MF_STORE_PENDING_ASYNC 2u /* and the verdict will wait for no disk */
 
 /* The control area. Little of it changes after the start. */
 struct mf_abi_store_control {
@@ -97,7 +100,11 @@ struct mf_abi_store_control {
 	/* storage VM: 1: before another of its threads waits: the one that waits for the channels
 	 * is to look. The engine takes it back when no thread can run. */
 	uint32_t news;
-	uint32_t reserved[1002];
+	/* storage VM: 1 while a commit is under way. Orders that come meanwhile and are
+	 * MF_STORE_PENDING are not told of: when it is over (0, then a fence) there is a look at
+	 * all of them. */
+	uint32_t commits_now;
+	uint32_t reserved[1001];
 	/* engine: bit i is set while channel i may be looked into */
 	uint64_t active[MF_STORE_CHANNELS_MAX / 64];
 };
