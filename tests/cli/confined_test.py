@@ -106,7 +106,7 @@ def an_ordinary_user_of_the_devices_group_can_serve():
             same(int(status_line(process.pid, "CapBnd"), 16), 0, "its bounding set")
             is_confined(process.pid, "serve as nobody")
             process.terminate()
-            same(process.wait(15), 0, "the server's end")
+            same(process.wait(60), 0, "the server's end")
             check(not os.path.exists(address), "the socket is left")
         finally:
             end(process)

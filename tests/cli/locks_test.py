@@ -65,7 +65,7 @@ class Locker:
         if kill:
             self.process.kill()
         self.process.stdin.close()
-        self.process.wait(20 * SLOWER)
+        self.process.wait(60 * SLOWER)
         self.process.stdout.close()
 
 
@@ -157,9 +157,9 @@ def nothing_is_locked_by_what_may_not_write():
                "for lock in (fcntl.LOCK_SH, fcntl.LOCK_EX):\n" \
                "    try:\n        fcntl.lockf(f, lock | fcntl.LOCK_NB); print('ok')\n" \
                "    except OSError as error: print(error.errno)\n"
-        native = subprocess.run([PYTHON, "-c", code], cwd=root, capture_output=True, timeout=20 * SLOWER)
+        native = subprocess.run([PYTHON, "-c", code], cwd=root, capture_output=True, timeout=60 * SLOWER)
         done = subprocess.run([MAYFLY, "run", f"--allow-read=/usr,/lib,/lib64,/etc,{root}", "--cwd", root, "--", PYTHON, "-c",
-                               code], capture_output=True, timeout=20 * SLOWER)
+                               code], capture_output=True, timeout=60 * SLOWER)
         same((done.returncode, done.stdout), (native.returncode, native.stdout), "of a file that is read")
 
 

@@ -27,7 +27,7 @@ def logged(path, count):
 def send(server, data):
     """Raw bytes, and all that comes back."""
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(20)
+        sock.settimeout(60)
         sock.connect(server.path)
         sock.sendall(data)
         answer = b""

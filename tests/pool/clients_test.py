@@ -18,7 +18,7 @@ SANITIZED = b"__asan_init" in open(MAYFLY, "rb").read()
 
 def dial(server):
     sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(20)
+    sock.settimeout(60)
     sock.connect(server.path)
     return sock
 

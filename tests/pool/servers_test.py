@@ -81,7 +81,7 @@ def a_program_is_told_the_address_of_its_client():
     with serving("epoll", "--listen", "127.0.0.1:0", vms=1) as server:
         port = int(re.search(rb" on 127\.0\.0\.1:(\d+)", server.log())[1])
         for host, number in (("127.0.0.5", b"7f000005"), ("127.0.0.1", b"7f000001")):
-            client = http.client.HTTPConnection("127.0.0.1", port, timeout=20, source_address=(host, 0))
+            client = http.client.HTTPConnection("127.0.0.1", port, timeout=60, source_address=(host, 0))
             client.request("GET", "/names")
             same(client.getresponse().read(), b"2 7f000001:80 2 " + number + b" 1 0 1 0", f"names, for {host}")
             client.close()

@@ -174,7 +174,7 @@ def a_signal_during_boot_ends_it():
 def a_stale_socket_is_replaced_and_a_live_one_is_not():
     with Server(vms=1) as server:
         done = subprocess.run([MAYFLY, "serve", "--listen", f"unix:{server.path}", "--vms", "1", "--", GUEST],
-                              capture_output=True, timeout=20 * SLOWER)
+                              capture_output=True, timeout=60 * SLOWER)
         same(done.returncode, 125, "a second server on the same socket")
         matches("Another server listens on", done.stderr)
         same(server.ask("/count").status, 200, "the first one afterwards")
@@ -205,7 +205,7 @@ def a_port_in_use_is_told():
         for option in ("--listen", "--health"):
             args = ["--listen", "127.0.0.1:0"] if option == "--health" else []
             done = subprocess.run([MAYFLY, "serve", *args, option, address, "--vms", "1", "--", GUEST],
-                                  capture_output=True, timeout=20 * SLOWER)
+                                  capture_output=True, timeout=60 * SLOWER)
             same(done.returncode, 125, "exit status")
             matches(rf"Another program listens on {address}", done.stderr, option)
 

@@ -216,7 +216,8 @@ CASE(futex_is_handed_over, futex)
 	word = (uint32_t)gettid();
 	say("late: %ld", end_thread(begin_thread(lock_pi_later, &word)));
 	waiter = begin_thread(lock_pi_later, NULL);
-	usleep(20000);
+	while (!(*(volatile uint32_t *)&word & FUTEX_WAITERS))
+		usleep(1000);
 	say("waiters: %d", (word & FUTEX_WAITERS) != 0);
 	TELL("unlock", futex(&word, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
 	say("handed over: %ld", end_thread(waiter));

@@ -9,7 +9,7 @@
 #include <sys/select.h>
 #include <sys/time.h>
 
-#define TICK_MS 60 /* a busy machine is not to lose one */
+#define TICK_MS 120 /* a busy machine is not to lose one */
 
 static int ticks, pipe_ends[2];
 

@@ -7,6 +7,9 @@
 #include <semaphore.h>
 #include <sys/time.h>
 
+/* In which a thread has come to where it waits, on a busy machine, too. */
+#define A_WHILE_US 150000
+
 static pthread_t first, other;
 static int pipe_ends[2];
 static sem_t ready, go;
@@ -61,7 +64,7 @@ static void start(void *(*run)(void *))
 	sem_init(&go, 0, 0);
 	pthread_create(&other, NULL, run, NULL);
 	sem_wait(&ready);
-	usleep(30000);
+	usleep(A_WHILE_US);
 }
 
 CASE(a_thread_that_waits_is_interrupted, tgkill, read)
@@ -76,7 +79,7 @@ CASE(a_thread_that_waits_is_interrupted, tgkill, read)
 	handle(SIGUSR1, tell, SA_RESTART);
 	start(read_a_byte);
 	pthread_kill(other, SIGUSR1);
-	usleep(30000);
+	usleep(A_WHILE_US);
 	if (write(pipe_ends[1], "x", 1) != 1)
 		_exit(97);
 	pthread_join(other, NULL);
@@ -88,10 +91,10 @@ CASE(a_signal_to_the_process_finds_a_thread, kill, rt_sigprocmask, rt_sigpending
 	handle(SIGUSR1, tell, SA_RESTART);
 	start(stand_by);
 	kill(getpid(), SIGUSR1);
-	usleep(30000);
+	usleep(A_WHILE_US);
 	block(SIGUSR1);
 	kill(getpid(), SIGUSR1);
-	usleep(30000);
+	usleep(A_WHILE_US);
 	say("pending %llx", (unsigned long long)pending());
 	sem_post(&go);
 	pthread_join(other, NULL);

@@ -26,7 +26,7 @@ event = threading.Event()
 began = time.monotonic()
 print("event", event.wait(0.05), time.monotonic() - began >= 0.049)
 threading.Timer(0.02, event.set).start()
-print("event", event.wait(5))
+print("event", event.wait(60))
 
 jobs, answers = queue.Queue(), queue.Queue()
 
