@@ -43,7 +43,7 @@ static int build(struct bench_world *world, struct mf_error *err)
 		return ret;
 	if (bench_channel_bytes)
 		world->program.policy.windows[0] =
-			(struct mf_window){MF_CHANNEL_VA, bench_channel_bytes, -1, 0};
+			(struct mf_window){MF_CHANNEL_VA, bench_channel_bytes, -1, 0, false};
 	ret = mf_program_build(&world->program, mf_watchdog_worker(dog, 0), &world->image,
 			       &world->ready, err);
 	mf_watchdog_destroy(dog);

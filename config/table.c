@@ -292,6 +292,17 @@ const struct mf_option mf_options[] = {
 	 .places = SERVE,
 	 .take = mf_take_flag,
 	 FIELD(serve.store.evicts)},
+	{.name = "store-window",
+	 .value = "SIZE",
+	 .initial = "64M",
+	 .help = "so much of the store is mapped into each request VM; 0: nothing",
+	 .more = "What lies in it is read in place: no copy, no exit. A VM has 4M of it, 8M, 16M "
+		 "and "
+		 "so on, as much as there is of the store, at 2.5K of the kernel's memory for each "
+		 "1M.",
+	 .places = SERVE,
+	 .take = mf_take_size_or_none,
+	 FIELD(serve.store.window_bytes)},
 	{.name = "store-scope",
 	 .value = "WHOSE",
 	 .initial = "tenant",

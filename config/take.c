@@ -75,6 +75,14 @@ MF_TAKE(size)
 	return ret;
 }
 
+MF_TAKE(size_or_none)
+{
+	if (strcmp(value, "0") != 0)
+		return mf_take_size(values, option, value, err);
+	*(uint64_t *)field_of(values, option) = 0;
+	return 0;
+}
+
 MF_TAKE(count)
 {
 	uint64_t *field = field_of(values, option);

@@ -12,6 +12,7 @@
 
 /* The field: uint64_t for the first three, unsigned int, bool, const char *, struct mf_texts. */
 MF_TAKE(size);
+MF_TAKE(size_or_none); /* uint64_t: likewise, or 0 */
 MF_TAKE(count);
 MF_TAKE(duration);
 MF_TAKE(uint);

@@ -75,6 +75,7 @@ void mf_slot_restore(struct mf_slot *slot)
 	if (peer_of(slot))
 		peer_of(slot)->forget(peer_of(slot), slot->waiter.channel);
 	if (pool->settings.end == MF_END_DISCARD || slot->spoilt ||
+	    (peer_of(slot) && mf_place_is_stale(&slot->place, peer_of(slot))) ||
 	    mf_process_reset(&slot->process)) {
 		give_up(slot);
 		return;
@@ -115,6 +116,7 @@ static int open_channel(struct mf_slot *slot, struct mf_error *err)
 	if (!mf_pt_lookup(mem, MF_GVA(MF_CHANNEL_VA), &gpa))
 		return mf_error_set(err, -ENXIO, "the image has no place for a channel");
 	ret = mf_mem_open_window(mem, gpa, fd, offset);
+	mf_place_init(&slot->place, mem, peer, slot->waiter.channel);
 	return ret ? mf_error_set(err, ret, "cannot map a channel into a VM: %s", strerror(-ret))
 		   : 0;
 }

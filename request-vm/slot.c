@@ -128,8 +128,10 @@ static void begin_channel(struct mf_slot *slot)
 	slot->commit = MF_COMMIT_NONE;
 	slot->gone = slot->ordered = false;
 	slot->unbound = mf_exchange_lasts(&slot->exchange) && !slot->pool->settings.private_store;
-	if (peer_of(slot))
-		peer_of(slot)->begin(peer_of(slot), slot->waiter.channel, !slot->unbound);
+	if (!peer_of(slot))
+		return;
+	mf_place_grow(&slot->place, &slot->process.vm.mem, peer_of(slot), slot->waiter.channel);
+	peer_of(slot)->begin(peer_of(slot), slot->waiter.channel, !slot->unbound);
 }
 
 static int start(struct mf_slot *slot, struct mf_job *job)

@@ -6,6 +6,7 @@
 #include "request-vm/exchange.h"
 #include "request-vm/function.h"
 #include "request-vm/output.h"
+#include "request-vm/place.h"
 #include "request-vm/pool.h"
 #include "request-vm/standing.h"
 #include "request-vm/streams.h"
@@ -73,6 +74,7 @@ struct mf_slot {
 	bool at_channel;           /* parked there */
 	struct mf_waiter waiter;   /* at its channel */
 	struct mf_streams streams; /* its connections to the store */
+	struct mf_place place;     /* what it has mapped of the store */
 	struct mf_slot *woken;     /* in the pool's list of those */
 	bool is_woken;             /* in that list; under the pool's lock */
 };

@@ -336,7 +336,9 @@ static void peer_forget(struct mf_peer *peer, unsigned int channel)
 
 static void peer_renew(struct mf_peer *peer, unsigned int channel, bool bound)
 {
+	mf_store_unpin(store_of(peer), channel);
 	set_transaction(store_of(peer), channel, bound);
+	mf_store_pin(store_of(peer), channel, bound);
 }
 
 /* It may be looked into, by both sides, from here on. */
@@ -354,6 +356,7 @@ static void peer_begin(struct mf_peer *peer, unsigned int channel, bool bound)
 	if (!is_private(store_of(peer)))
 		set_transaction(store_of(peer), channel, bound);
 	open_channel(store_of(peer), channel);
+	mf_store_pin(store_of(peer), channel, bound);
 }
 
 static unsigned int stream_of(const struct mf_store *store, unsigned int channel)
@@ -369,6 +372,7 @@ static bool peer_stream(struct mf_peer *peer, unsigned int channel, struct mf_pe
 	*stream = (struct mf_peer_stream){.window = window_of(store, own),
 					  .window_bytes = store->channels.window_bytes,
 					  .channel = own};
+	mf_store_end_place(store, channel);
 	if (!store->streams[channel])
 		open_channel(store, own);
 	store->streams[channel] = true;
@@ -411,8 +415,10 @@ static int close_both(struct mf_store *store, unsigned int channel)
 static int peer_end(struct mf_peer *peer, unsigned int channel, bool faulted)
 {
 	struct mf_store *store = store_of(peer);
-	int ret = close_both(store, channel);
+	int ret;
 
+	mf_store_unpin(store, channel);
+	ret = close_both(store, channel);
 	if (ret)
 		return ret;
 	/* What was not ordered to be committed is dropped. */
@@ -437,12 +443,14 @@ static bool is_used(const struct mf_store *store, unsigned int channel)
 static void lose_transaction(struct mf_store *store, unsigned int channel)
 {
 	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, channel);
+	bool reads = mf_store_lose_place(store, channel);
 
 	if (state->order == MF_STORE_ORDER_COMMIT && !state->verdict) {
 		state->status = -ECONNRESET;
 		mf_store_release(&state->verdict, 1);
 	} else if (state->order == MF_STORE_ORDER_NONE && state->bound &&
-		   (is_used(store, channel) || is_used(store, stream_of(store, channel)))) {
+		   (reads || is_used(store, channel) ||
+		    is_used(store, stream_of(store, channel)))) {
 		state->order = MF_STORE_ORDER_LOST;
 	}
 }
@@ -453,8 +461,12 @@ static bool lose_call(struct mf_store *store, unsigned int channel)
 	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, channel);
 	struct mf_abi_channel *window = window_of(store, channel);
 
-	if (!state->busy)
+	if (!state->busy) {
+		/* It reads in place, and must come to its end. */
+		if (channel < store->settings.channels && mf_store_lose_place(store, channel))
+			mf_store_release(&window->lost, store->lost_count);
 		return false;
+	}
 	/* Its indices are the request VM's claims now, and of use to nobody else. */
 	state->request_head = mf_load_acquire(&window->request_tail.at);
 	state->reply_tail = mf_load_acquire(&window->reply_tail.at);
@@ -493,4 +505,5 @@ void mf_store_init_peer(struct mf_store *store)
 		.cancel = peer_cancel,
 		.end = peer_end,
 	};
+	mf_store_init_files(store);
 }

@@ -72,7 +72,12 @@ struct mf_store {
 	unsigned int cores;
 	uint32_t polling; /* atomic; a copy of control->poll_ns for begin() */
 	uint32_t lost_count;
-	uint32_t *began; /* of each channel: lost_count when its transaction began */
+	struct mf_peer_file file;    /* place.c: what may be mapped now, under the lock */
+	int file_fd;                 /* likewise */
+	unsigned int files;          /* that there were */
+	struct mf_peer_file *mapped; /* of each channel */
+	uint64_t in_place;           /* atomic */
+	uint32_t *began;             /* of each channel: lost_count when its transaction began */
 	uint32_t last_turns;
 	uint64_t last_turn_ns;
 	uint64_t calls_before; /* control->calls when the program was started */
@@ -99,6 +104,23 @@ bool mf_store_has_answer(struct mf_store *store, const struct mf_waiter *waiter)
 unsigned int mf_store_lose_calls(struct mf_store *store);
 
 void mf_store_init_peer(struct mf_store *store);
+
+/* place.c: reads in place. The program is up: its file may be mapped. Lock held. */
+void mf_store_open_file(struct mf_store *store);
+/* It has died: no request is pinned anew, and none goes on reading. Lock held. */
+void mf_store_close_file(struct mf_store *store);
+/* Is any request pinned? Then no page may be written. */
+bool mf_store_is_pinned(const struct mf_store *store);
+/* The channel's request begins, its VM stands and has an empty channel; or it goes on with another
+ * transaction. Only one that is `bound` reads in place. */
+void mf_store_pin(struct mf_store *store, unsigned int channel, bool bound);
+/* It is over, or its VM stands. */
+void mf_store_unpin(struct mf_store *store, unsigned int channel);
+/* What it writes by other ways than its own must be seen: no more reads in place. */
+void mf_store_end_place(struct mf_store *store, unsigned int channel);
+/* The program has died: true when its transaction cannot go on for that. */
+bool mf_store_lose_place(struct mf_store *store, unsigned int channel);
+void mf_store_init_files(struct mf_store *store);
 
 /* store.c. Lock held: the store's thread is to run the vCPU. */
 void mf_store_call_thread(struct mf_store *store);

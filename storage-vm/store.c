@@ -48,7 +48,8 @@ static int make_control(struct mf_store *store, struct mf_error *err)
 				    strerror(errno));
 	store->control = at;
 	store->began = calloc(settings->channels, sizeof(*store->began));
-	if (!store->began)
+	store->mapped = calloc(settings->channels, sizeof(*store->mapped));
+	if (!store->began || !store->mapped)
 		return mf_error_set(err, -ENOMEM, "not enough memory for the store's channels");
 	*store->control = (struct mf_abi_store_control){
 		.magic = MF_STORE_MAGIC,
@@ -72,11 +73,11 @@ static void fill_policy(struct mf_store *store)
 	store->policy = store->settings.policy;
 	store->policy.disk = store->disk;
 	store->policy.channel_parks = true;
-	store->policy.windows[0] =
-		(struct mf_window){MF_STORE_CONTROL_VA, store->control_bytes, store->control_fd, 0};
+	store->policy.windows[0] = (struct mf_window){MF_STORE_CONTROL_VA, store->control_bytes,
+						      store->control_fd, 0, false};
 	store->policy.windows[1] = (struct mf_window){
 		MF_STORE_CHANNELS_VA, 2 * store->settings.channels * store->channels.window_bytes,
-		store->channels.memfd, 0};
+		store->channels.memfd, 0, false};
 }
 
 /* An operation of the disk is over: whose it was goes on. */
@@ -186,6 +187,9 @@ void mf_store_destroy(struct mf_store *store)
 		close(store->control_fd);
 	mf_channels_destroy(&store->channels);
 	free(store->began);
+	free(store->mapped);
+	if (store->file_fd >= 0)
+		close(store->file_fd);
 	free(store->streams);
 	pthread_mutex_destroy(&store->lock);
 	pthread_cond_destroy(&store->boot_cond);
@@ -467,6 +471,15 @@ static void pause_before_start(struct mf_store *store, bool served)
 	store->retry_ms = 2 * ms < RETRY_MAX_MS ? 2 * ms : RETRY_MAX_MS;
 }
 
+/* The next one knows nothing of the snapshots that requests read in place, and would write over
+ * them. None of these goes on for long: their calls fail, and they have their deadlines. Lock held.
+ */
+static void pause_while_pinned(struct mf_store *store)
+{
+	while (!store->stop && mf_store_is_pinned(store))
+		pause_ms(store, 1);
+}
+
 /* Start the program again over the same folder; what it had begun is lost. Lock held. */
 static void restart(struct mf_store *store, const char *why)
 {
@@ -475,6 +488,7 @@ static void restart(struct mf_store *store, const char *why)
 
 	say(store, "the storage program died", why);
 	store->up = store->dead = false;
+	mf_store_close_file(store);
 	/* The store would be opened, which writes. */
 	while (ret && !store->stop && !mf_store_is_fenced(store, true)) {
 		bool served =
@@ -482,6 +496,7 @@ static void restart(struct mf_store *store, const char *why)
 
 		mf_store_notify(store, true);
 		pause_before_start(store, served);
+		pause_while_pinned(store);
 		pthread_mutex_unlock(&store->lock);
 		finish_process(store);
 		store->calls_before = store->control->calls;
@@ -493,6 +508,8 @@ static void restart(struct mf_store *store, const char *why)
 	}
 	store->up = !ret;
 	store->stats.starts += !ret;
+	if (!ret)
+		mf_store_open_file(store);
 	/* Calls that it had not begun are looked for; they may wait without being looked after. */
 	store->work = store->calls = true;
 	store->blocked = false;
@@ -533,6 +550,8 @@ static int first_boot(struct mf_store *store)
 	store->boot_code = ret;
 	store->boot_error = err;
 	store->up = !ret;
+	if (!ret)
+		mf_store_open_file(store);
 	store->stats.starts += !ret;
 	pthread_cond_broadcast(&store->boot_cond);
 	pthread_mutex_unlock(&store->lock);
@@ -623,6 +642,8 @@ void mf_store_stats(struct mf_store *store, struct mf_store_stats *stats)
 	stats->polling = __atomic_load_n(&store->polling, __ATOMIC_RELAXED);
 	stats->calls = store->control->calls;
 	stats->commits = store->control->commits;
+	stats->in_place = __atomic_load_n(&store->in_place, __ATOMIC_RELAXED);
+	stats->in_place_bytes = store->file.bytes;
 	stats->user_exits = store->has_process ? store->process.vm.kvm.user_exits : 0;
 	pthread_mutex_unlock(&store->lock);
 }

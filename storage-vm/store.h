@@ -54,6 +54,10 @@ struct mf_store_settings {
 	void *fence;
 	/* The last channel is no request VM's: administration has it (storage-vm/admin.h). */
 	bool admin;
+	/* Reads in place: so much of the file is mapped into request VMs, for reading; 0: nothing.
+	 */
+	uint64_t place_bytes;
+	int folder_fd; /* the file's folder; the caller's, and outlives the store */
 };
 
 struct mf_store_stats {
@@ -66,6 +70,8 @@ struct mf_store_stats {
 	uint64_t commits;   /* of groups of calls, likewise */
 	uint64_t orders;    /* transactions of requests that were to be committed */
 	uint64_t user_exits;
+	uint64_t in_place;       /* values that requests found in place, as they say */
+	uint64_t in_place_bytes; /* of the file that a VM has mapped, when it has all there is */
 	bool up;
 	bool polling;
 	bool fenced; /* another engine has the store */

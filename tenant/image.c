@@ -2,6 +2,7 @@
 #include "tenant/image.h"
 #include "engine/linux/image.h"
 #include "request-vm/output.h"
+#include "tenant/store.h"
 #include "tenant/warmup.h"
 
 #include <mayfly/abi/ring_ops.h>
@@ -123,8 +124,9 @@ static int build(const struct mf_image_options *options, int fd, struct mf_error
 		return ret;
 	mf_program_set_served(&program);
 	if (options->program.stores)
-		program.policy.windows[0] = (struct mf_window){
-			MF_CHANNEL_VA, mf_channel_bytes(MF_RING_BYTES_DEFAULT), -1, 0};
+		mf_tenant_store_set_windows(&program.policy,
+					    mf_channel_bytes(MF_RING_BYTES_DEFAULT),
+					    MF_TENANT_STORE_WINDOW_BYTES);
 	ret = mf_program_confine(&program, NULL, NULL, NULL, err);
 	if (!ret)
 		ret = build_confined(&program, fd, err);

@@ -658,8 +658,9 @@ static int set_up(struct server *server, struct mf_error *err)
 	if (server->store.store)
 		mf_program_set_store(&server->program, mf_store_peer(server->store.store));
 	if (server->store.store)
-		server->program.policy.windows[0] = (struct mf_window){
-			MF_CHANNEL_VA, mf_store_window_bytes(server->store.store), -1, 0};
+		mf_tenant_store_set_windows(&server->program.policy,
+					    mf_store_window_bytes(server->store.store),
+					    mf_tenant_store_place_bytes(&server->options->store));
 	ret = open_fetches(server, err);
 	if (!ret)
 		ret = open_sockets(server, err);

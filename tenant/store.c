@@ -4,6 +4,7 @@
 
 #include "guest/store/blob.h"
 
+#include <mayfly/abi/place.h>
 #include <mayfly/abi/store_admin.h>
 
 #include <errno.h>
@@ -158,6 +159,30 @@ static int raise_fence(struct mf_tenant_store *store, const struct mf_tenant_sto
 	return mf_store_fence_raise(&store->fence, store->lock_fd, store->folder, err);
 }
 
+/* In whole pieces: docs/formats/ring.md. */
+uint64_t mf_tenant_store_place_bytes(const struct mf_tenant_store_options *options)
+{
+	unsigned int pieces = 0;
+
+	if (!options->window_bytes || options->program || options->mode ||
+	    options->scope == MF_STORE_OF_VM)
+		return 0;
+	while (pieces < MF_PLACE_PIECES && MF_PLACE_PIECE_AT(pieces) < options->window_bytes)
+		pieces++;
+	return MF_PLACE_PIECE_AT(pieces);
+}
+
+void mf_tenant_store_set_windows(struct mf_policy *policy, uint64_t channel_bytes,
+				 uint64_t place_bytes)
+{
+	unsigned int i;
+
+	policy->windows[0] = (struct mf_window){MF_CHANNEL_VA, channel_bytes, -1, 0, false};
+	for (i = 0; i + 1 < MF_WINDOWS && MF_PLACE_PIECE_AT(i) < place_bytes; i++)
+		policy->windows[i + 1] = (struct mf_window){MF_PLACE_VA + MF_PLACE_PIECE_AT(i),
+							    MF_PLACE_PIECE_BYTES(i), -1, 0, true};
+}
+
 static int make_store(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
 		      const struct mf_kvm *kvm, unsigned int vms, struct mf_error *err)
 {
@@ -172,6 +197,8 @@ static int make_store(struct mf_tenant_store *store, const struct mf_tenant_stor
 		.scope = (uint32_t)options->scope,
 		.quota_bytes = quota_of(options),
 		.evicts = options->evicts,
+		.place_bytes = mf_tenant_store_place_bytes(options),
+		.folder_fd = store->lock_fd,
 		.boot_limit_ns = options->boot_limit_ns,
 		.kvm = kvm,
 		.policy = {.permit = store->permit,

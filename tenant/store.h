@@ -12,14 +12,18 @@
 #include "tenant/store_fence.h"
 #include "tenant/store_socket.h"
 
+/* --store-window, where nobody says it. */
+#define MF_TENANT_STORE_WINDOW_BYTES (64ull << 20)
+
 /* What the command line says. */
 struct mf_tenant_store_options {
-	const char *folder;   /* NULL: no store */
-	const char *program;  /* NULL: Mayfly's own, a key-value store */
-	uint64_t size_bytes;  /* the store may grow to this */
-	uint64_t quota_bytes; /* of that may be used; 0: all */
-	bool evicts;          /* at the quota records go; else it is full */
-	int scope;            /* MF_STORE_OF_* */
+	const char *folder;    /* NULL: no store */
+	const char *program;   /* NULL: Mayfly's own, a key-value store */
+	uint64_t size_bytes;   /* the store may grow to this */
+	uint64_t quota_bytes;  /* of that may be used; 0: all */
+	uint64_t window_bytes; /* of the file may be mapped into a request VM; 0: nothing */
+	bool evicts;           /* at the quota records go; else it is full */
+	int scope;             /* MF_STORE_OF_* */
 	struct mf_store_promise promise;
 	uint64_t memory_bytes;
 	enum mf_store_wait wait;
@@ -68,5 +72,12 @@ void mf_tenant_store_stop(struct mf_tenant_store *store);
 
 /* Lets go of everything, after stopping it. */
 void mf_tenant_store_close(struct mf_tenant_store *store);
+
+/* Of --store-window, in whole pieces; 0: nothing is read in place. */
+uint64_t mf_tenant_store_place_bytes(const struct mf_tenant_store_options *options);
+
+/* The windows of a request VM: its channel's, and so many bytes of the store's file. */
+void mf_tenant_store_set_windows(struct mf_policy *policy, uint64_t channel_bytes,
+				 uint64_t place_bytes);
 
 #endif

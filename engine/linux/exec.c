@@ -160,7 +160,7 @@ static int add_windows(struct mf_process *process, struct mf_error *err)
 	for (i = 0; i < MF_WINDOWS && process->policy->windows[i].bytes; i++) {
 		const struct mf_window *window = &process->policy->windows[i];
 		struct mf_gpa gpa;
-		int ret = mf_memory_add_window(process, window->va, window->bytes);
+		int ret = mf_memory_add_window(process, window->va, window->bytes, window->view);
 
 		if (!ret && window->fd >= 0) {
 			mf_pt_lookup(&process->vm.mem, MF_GVA(window->va), &gpa);

@@ -168,18 +168,19 @@ int mf_memory_map(struct mf_process *process, uint64_t start, uint64_t bytes, ui
 	return -ENOMEM;
 }
 
-int mf_memory_add_window(struct mf_process *process, uint64_t start, uint64_t bytes)
+int mf_memory_add_window(struct mf_process *process, uint64_t start, uint64_t bytes, bool view)
 {
 	struct mf_vma vma = {.start = start,
 			     .end = start + bytes,
-			     .prot = PROT_READ | PROT_WRITE,
+			     .prot = view ? PROT_READ : PROT_READ | PROT_WRITE,
 			     .kind = MF_VMA_WINDOW};
 	struct mf_mem *mem = &process->vm.mem;
 	struct mf_gpa gpa;
 	int ret = mf_mem_add_window(mem, bytes, &gpa);
 
 	if (!ret)
-		ret = mf_pt_map(mem, MF_GVA(start), gpa, bytes / MF_PAGE, MF_WRITE | MF_ENGINE);
+		ret = mf_pt_map(mem, MF_GVA(start), gpa, bytes / MF_PAGE,
+				(view ? MF_READ : MF_WRITE) | MF_ENGINE);
 	return ret ? ret : mf_vma_add(process, vma);
 }
 

@@ -39,9 +39,9 @@ enum mf_touch {
 int mf_memory_map(struct mf_process *process, uint64_t start, uint64_t bytes, uint32_t prot,
 		  enum mf_vma_kind kind);
 
-/* Put a window (see mf_mem_add_window) at [start, start+bytes), which must be free. -ENOSPC,
- * -ENOMEM. */
-int mf_memory_add_window(struct mf_process *process, uint64_t start, uint64_t bytes);
+/* Put a window (see mf_mem_add_window) at [start, start+bytes), which must be free; `view`: for
+ * reading only. -ENOSPC, -ENOMEM. */
+int mf_memory_add_window(struct mf_process *process, uint64_t start, uint64_t bytes, bool view);
 
 /* Add a range that is free; its pages get their frames when they are touched. -ENOMEM. */
 int mf_memory_add(struct mf_process *process, struct mf_vma vma);

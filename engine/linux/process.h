@@ -38,7 +38,7 @@ struct mf_file_door {
 	void *cookie;
 };
 
-#define MF_WINDOWS 2u
+#define MF_WINDOWS 14u
 
 /* Memory that a program shares with somebody outside. */
 struct mf_window {
@@ -46,6 +46,7 @@ struct mf_window {
 	uint64_t bytes; /* 0: none */
 	int fd;         /* -1: opened in each fork by the role */
 	uint64_t offset;
+	bool view; /* for reading only */
 };
 
 /* Unix sockets of the engine itself, which no program may connect to. */

@@ -197,7 +197,7 @@ int mf_mem_add_window(struct mf_mem *mem, size_t bytes, struct mf_gpa *gpa)
 	return 0;
 }
 
-int mf_mem_open_window(struct mf_mem *mem, struct mf_gpa gpa, int fd, uint64_t offset)
+static int open_window(struct mf_mem *mem, struct mf_gpa gpa, int fd, uint64_t offset, int prot)
 {
 	const struct mf_file_map *file = NULL;
 	uint32_t i;
@@ -213,14 +213,31 @@ int mf_mem_open_window(struct mf_mem *mem, struct mf_gpa gpa, int fd, uint64_t o
 		return -EINVAL;
 	if (mem->windows_open >> i & 1)
 		return -EBUSY;
-	at = mmap(mem->guest + gpa.at, file->bytes, PROT_READ | PROT_WRITE,
-		  MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, (off_t)offset);
+	at = mmap(mem->guest + gpa.at, file->bytes, prot, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
+		  fd, (off_t)offset);
 	if (at == MAP_FAILED)
 		return -errno;
 	ret = mf_kvm_vm_slot(mem->vm, FILE_SLOT + i, gpa.at, file->bytes, at);
-	if (!ret)
-		mem->windows_open |= 1u << i;
-	return ret;
+	if (ret)
+		return ret;
+	mem->windows_open |= 1u << i;
+	mem->views_open |= prot & PROT_WRITE ? 0 : 1u << i;
+	return 0;
+}
+
+int mf_mem_open_window(struct mf_mem *mem, struct mf_gpa gpa, int fd, uint64_t offset)
+{
+	return open_window(mem, gpa, fd, offset, PROT_READ | PROT_WRITE);
+}
+
+int mf_mem_open_view(struct mf_mem *mem, struct mf_gpa gpa, int fd, uint64_t offset)
+{
+	return open_window(mem, gpa, fd, offset, PROT_READ);
+}
+
+static bool is_view(const struct mf_mem *mem, size_t i)
+{
+	return i < WINDOWS_MAX && mem->views_open >> i & 1;
 }
 
 /* The entry that holds gpa, or file_count. */
@@ -290,7 +307,8 @@ bool mf_mem_is_writable(const struct mf_mem *mem, struct mf_gpa gpa)
 	if (!mf_mem_is_file(mem, gpa))
 		return true;
 	i = find_file(mem, gpa.at);
-	return i < mem->file_count && (is_window(file_at(mem, i)) || file_at(mem, i)->writable);
+	return i < mem->file_count &&
+	       ((is_window(file_at(mem, i)) && !is_view(mem, i)) || file_at(mem, i)->writable);
 }
 
 /* The number of an entry is its window's bit and its slot: entries that are free stay. */
@@ -336,7 +354,7 @@ void *mf_mem_at(const struct mf_mem *mem, struct mf_gpa gpa, size_t bytes)
 	if (i == mem->file_count)
 		return NULL;
 	file = file_at(mem, i);
-	if (is_window(file) || bytes > file->gpa + file->bytes - gpa.at ||
+	if ((is_window(file) && !is_view(mem, i)) || bytes > file->gpa + file->bytes - gpa.at ||
 	    (file->writable && !is_inside(file, gpa.at, bytes)))
 		return NULL;
 	mf_mem_guard_files(mem);

@@ -77,6 +77,7 @@ struct mf_mem {
 	size_t file_count;         /* entries, those of the backing first */
 	struct mf_file_map *files; /* owned; those that the backing has not */
 	uint32_t windows_open;     /* one bit a file map */
+	uint32_t views_open;       /* likewise: those that are open for reading only */
 	bool broken;        /* the host refused a flush or a scan: this VM must not serve again */
 	bool flush_pending; /* hardware: the next entry must reload CR3 */
 	uint32_t lead_count;
@@ -148,6 +149,10 @@ int mf_mem_add_window(struct mf_mem *mem, size_t bytes, struct mf_gpa *gpa);
  */
 int mf_mem_open_window(struct mf_mem *mem, struct mf_gpa gpa, int fd, uint64_t offset);
 
+/* The same of a file that is open for reading: nobody writes to it here, whatever the guest's
+ * tables say. It may be shorter: behind its end there is nothing, until it has grown. */
+int mf_mem_open_view(struct mf_mem *mem, struct mf_gpa gpa, int fd, uint64_t offset);
+
 /* Whether gpa is a file's or a window's and not a frame's. */
 static inline bool mf_mem_is_file(const struct mf_mem *mem, struct mf_gpa gpa)
 {
@@ -198,8 +203,9 @@ void mf_mem_mark(struct mf_mem *mem, const void *at, size_t bytes);
 struct mf_arena *mf_mem_arena_rw(struct mf_mem *mem);
 
 /* Host pointer of guest-physical [gpa, gpa+bytes), or NULL where that is not memory of the VM's own
- * (a window is not: what the engine does there for a guest would escape the window's owner). Of a
- * file map it is for this thread, until it asks for another VM's (mf_mem_guard_files). */
+ * (a window is not: what the engine does there for a guest would escape the window's owner; one
+ * that is open for reading is like a file map). Of a file map it is for this thread, until it asks
+ * for another VM's (mf_mem_guard_files). */
 void *mf_mem_at(const struct mf_mem *mem, struct mf_gpa gpa, size_t bytes);
 
 /* Pages of which this VM holds a copy that it may have changed, right now. Costs a scan. */

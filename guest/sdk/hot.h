@@ -23,6 +23,8 @@ struct hot_channel {
 	uint32_t lost;    /* mf_abi_channel.lost when the first of them was */
 	uint64_t id;
 	bool open;
+	bool place_past;       /* nothing more of this transaction is read in place */
+	uint32_t place_number; /* the transaction that this is about */
 };
 
 struct hot {
@@ -36,5 +38,8 @@ _Static_assert(sizeof(struct hot) == HOT_BYTES, "the request follows, 16-byte al
 
 /* NULL before the ready point. */
 extern struct hot *mf_sdk_hot;
+
+/* store.c: of the request that is being served, whether it has opened it or not; or NULL. */
+struct hot_channel *mf_sdk_channel(void);
 
 #endif

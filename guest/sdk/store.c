@@ -9,6 +9,7 @@
 #include <mayfly/store.h>
 
 #include "hot.h"
+#include "place.h"
 
 #define LOOKS_MASK 31u /* looks between two at the clock */
 #define PIECES_MAX 8u
@@ -23,7 +24,7 @@ static struct hot_channel own;
  * there is one unless this is an image that is being built, and it is a new one when its channel
  * was wiped.
  */
-static struct hot_channel *find_channel(void)
+struct hot_channel *mf_sdk_channel(void)
 {
 	if (mf_sdk_hot)
 		return mf_sdk_hot->state == RESPONSE_IMPOSSIBLE ? NULL : &mf_sdk_hot->channel;
@@ -42,7 +43,7 @@ static int open_channel(struct hot_channel **out)
 
 	if (!mf_inside() || !(getauxval(MF_AUX_TYPE) & MF_AUX_CHANNEL))
 		return -ENOTCONN;
-	channel = find_channel();
+	channel = mf_sdk_channel();
 	*out = channel;
 	if (!channel)
 		return -ENOTCONN;
@@ -129,6 +130,9 @@ int mf_store_call(uint32_t function, const struct mf_bytes *in, unsigned pieces,
 		return ret;
 	if (channel->flights)
 		return -EBUSY;
+	ret = place_note_call(channel, function);
+	if (ret)
+		return ret;
 	lost = mf_load_acquire(&window->lost);
 	ret = put_call(channel, function, in, pieces);
 	if (ret)
@@ -146,6 +150,8 @@ int mf_store_submit(uint32_t function, const struct mf_bytes *in, unsigned piece
 	struct hot_channel *channel;
 	int ret = open_channel(&channel);
 
+	if (!ret)
+		ret = place_note_call(channel, function);
 	if (ret)
 		return ret;
 	if (!channel->flights)

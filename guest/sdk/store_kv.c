@@ -6,6 +6,8 @@
 #include <mayfly/abi/store.h>
 #include <mayfly/store.h>
 
+#include "place.h"
+
 /* A call of the key-value store: head, table, key and up to two parts of a value. */
 static int kv_call(uint32_t function, const char *table, struct mf_bytes key, struct mf_bytes first,
 		   struct mf_bytes second, uint64_t number, void *out, size_t room,
@@ -86,11 +88,31 @@ static int get_large(const char *table, struct mf_bytes key, void *value, size_t
 	return ret;
 }
 
+int mf_store_view(const char *table, struct mf_bytes key, struct mf_bytes *value)
+{
+	return place_find(table, key, value);
+}
+
+static int copy(struct mf_bytes found, void *value, size_t room, size_t *bytes)
+{
+	if (bytes)
+		*bytes = found.length;
+	if (found.length > room)
+		return -ENOBUFS;
+	if (found.length)
+		memcpy(value, found.data, found.length);
+	return 0;
+}
+
 int mf_store_get(const char *table, struct mf_bytes key, void *value, size_t room, size_t *bytes)
 {
+	struct mf_bytes found;
 	size_t unused;
-	int ret = kv_call(MF_KV_GET, table, key, none, none, 0, value, room, bytes);
+	int ret = place_find(table, key, &found);
 
+	if (ret != -EOPNOTSUPP)
+		return ret ? ret : copy(found, value, room, bytes);
+	ret = kv_call(MF_KV_GET, table, key, none, none, 0, value, room, bytes);
 	return ret == -EOVERFLOW ? get_large(table, key, value, room, bytes ? bytes : &unused)
 				 : ret;
 }

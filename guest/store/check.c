@@ -17,18 +17,6 @@
 #define AHEAD_BYTES  (128u << 10)
 #define TOLD_MAX     50u /* faults; more are counted */
 
-/* LMDB's MDB_meta behind its page's head. */
-struct disk_meta {
-	uint32_t magic;
-	uint32_t version;
-	uint64_t address;
-	uint64_t map_bytes;
-	struct kv_disk_db dbs[2];
-	uint64_t last_page;
-	uint64_t txn_id;
-};
-_Static_assert(sizeof(struct kv_disk_db) == 48 && sizeof(struct disk_meta) == 136, "LMDB's format");
-
 void kv_check_fault(struct kv_check *check, const char *format, ...)
 {
 	size_t room = sizeof(check->text) - check->text_bytes;
@@ -115,7 +103,7 @@ bool kv_check_mark(struct kv_check *check, uint64_t page, uint64_t count)
 
 /* ---- head pages ---- */
 
-static bool read_head(struct kv_check *check, unsigned int which, struct disk_meta *meta)
+static bool read_head(struct kv_check *check, unsigned int which, struct kv_disk_meta *meta)
 {
 	uint8_t bytes[sizeof(struct kv_disk_page) + sizeof(*meta)];
 	struct kv_disk_page page;
@@ -136,7 +124,7 @@ static bool is_page_size(uint64_t bytes)
 /* Which sizes may be; the second head page lies behind the first. */
 static bool find_page_size(struct kv_check *check)
 {
-	struct disk_meta meta;
+	struct kv_disk_meta meta;
 
 	check->page_bytes = 4096;
 	if (read_head(check, 0, &meta) && is_page_size(meta.dbs[0].pad))
@@ -144,16 +132,16 @@ static bool find_page_size(struct kv_check *check)
 	return check->file_bytes >= HEAD_PAGES * check->page_bytes;
 }
 
-static bool is_wanted(const struct disk_meta *meta, uint64_t txn_id)
+static bool is_wanted(const struct kv_disk_meta *meta, uint64_t txn_id)
 {
 	return txn_id == UINT64_MAX || meta->txn_id == txn_id;
 }
 
 /* *good: how many of the two can be what they are. */
-static const struct disk_meta *choose(struct kv_check *check, struct disk_meta metas[2],
-				      uint64_t txn_id, unsigned int *good)
+static const struct kv_disk_meta *choose(struct kv_check *check, struct kv_disk_meta metas[2],
+					 uint64_t txn_id, unsigned int *good)
 {
-	const struct disk_meta *best = NULL;
+	const struct kv_disk_meta *best = NULL;
 
 	*good = 0;
 	for (unsigned int i = 0; i < HEAD_PAGES; i++) {
@@ -168,7 +156,7 @@ static const struct disk_meta *choose(struct kv_check *check, struct disk_meta m
 	return best;
 }
 
-static int take_head(struct kv_check *check, const struct disk_meta *meta)
+static int take_head(struct kv_check *check, const struct kv_disk_meta *meta)
 {
 	uint64_t pages = (check->file_bytes + check->page_bytes - 1) / check->page_bytes;
 
@@ -203,8 +191,8 @@ static void no_way_on(struct kv_check *check, const char *why)
 
 int kv_check_begin(struct kv_check *check, int fd, uint64_t txn_id)
 {
-	const struct disk_meta *meta;
-	struct disk_meta metas[2];
+	const struct kv_disk_meta *meta;
+	struct kv_disk_meta metas[2];
 	unsigned int good;
 	struct stat st;
 

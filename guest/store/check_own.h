@@ -39,6 +39,19 @@ struct kv_disk_node {
 	uint16_t key_bytes;
 };
 
+/* MDB_meta behind its page's head. */
+struct kv_disk_meta {
+	uint32_t magic;
+	uint32_t version;
+	uint64_t address;
+	uint64_t map_bytes;
+	struct kv_disk_db dbs[2];
+	uint64_t last_page;
+	uint64_t txn_id;
+};
+_Static_assert(sizeof(struct kv_disk_db) == 48 && sizeof(struct kv_disk_meta) == 136,
+	       "LMDB's format");
+
 /* One more fault; the first ones are told. */
 void kv_check_fault(struct kv_check *check, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -2,6 +2,7 @@
 #include "commit.h"
 #include "apply.h"
 #include "env.h"
+#include "place.h"
 #include "table.h"
 
 #include <errno.h>
@@ -311,6 +312,7 @@ static int finish(void)
 		settle();
 	else
 		take_back();
+	kv_place_say();
 	return batch.status ? batch.status : 1;
 }
 

@@ -12,6 +12,7 @@
 #include "call.h"
 #include "commit.h"
 #include "env.h"
+#include "place.h"
 #include "redis/redis_calls.h"
 #include "session.h"
 
@@ -45,6 +46,8 @@ static int begin(const char *folder, size_t map_bytes, uint32_t channels)
 		ret = redis_declare(channels, &transactions);
 	if (!ret)
 		ret = kv_commit_start();
+	if (!ret)
+		kv_place_say();
 	if (ret)
 		fprintf(stderr, "%s: the store cannot begin: %s%s\n", folder, strerror(-ret),
 			ret == -ENOMEM || ret == -EAGAIN ? "; raise --store-memory" : "");

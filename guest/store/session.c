@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "session.h"
 #include "admin.h"
+#include "place.h"
 #include "sweep.h"
 
 #include <errno.h>
@@ -150,6 +151,7 @@ static int end_txn(struct kv_txn *txn, struct waiter *waiter, int status)
 	}
 	if (!ret && control()->evicts && kv_commit_excess())
 		kv_evict(kv_commit_excess(), control()->quota_bytes);
+	kv_place_look();
 	/* Made again before what it met is seen, it would meet that again. */
 	if (ret == -EAGAIN)
 		version = kv_commit_head();
@@ -171,6 +173,17 @@ static void drop_txn(struct kv_session *session)
 	session->txn = NULL;
 }
 
+/* What it has read in place counts as read. Takes the waiter. */
+static int end_request(struct kv_session *session, uint32_t channel, struct waiter *waiter)
+{
+	int ret = session->renewed ? 0 : kv_place_add_reads(channel, &session->txn->reads);
+
+	if (!ret)
+		return end_txn(session->txn, waiter, 0);
+	drop_waiter(waiter);
+	return ret;
+}
+
 static int order(uint32_t channel, void *arg)
 {
 	struct kv_session *session = &sessions[channel];
@@ -183,7 +196,7 @@ static int order(uint32_t channel, void *arg)
 		return 0;
 	}
 	waiter = make_waiter(NULL, channel);
-	ret = waiter ? end_txn(session->txn, waiter, 0) : -ENOMEM;
+	ret = waiter ? end_request(session, channel, waiter) : -ENOMEM;
 	drop_txn(session);
 	return ret;
 }
@@ -195,7 +208,7 @@ static void drop(uint32_t channel, void *arg)
 	(void)arg;
 	stats.rollbacks += session->txn && kv_txn_wrote(session->txn);
 	drop_txn(session);
-	session->explicit = session->asked = false;
+	session->explicit = session->asked = session->renewed = false;
 	kv_assembly_drop(session->assembly);
 	session->assembly = NULL;
 }
@@ -220,10 +233,11 @@ int kv_session_commit(struct mf_storage_call *call)
 	if (session->txn && kv_txn_wrote(session->txn)) {
 		struct waiter *waiter = make_waiter(call, call->channel);
 
-		ret = waiter ? end_txn(session->txn, waiter, 0) : -ENOMEM;
+		ret = waiter ? end_request(session, call->channel, waiter) : -ENOMEM;
 	}
 	drop_txn(session);
 	session->explicit = session->asked = false;
+	session->renewed = true;
 	mf_storage_set_pending(call->channel, 0);
 	return ret;
 }
@@ -231,6 +245,7 @@ int kv_session_commit(struct mf_storage_call *call)
 void kv_session_rollback(uint32_t channel)
 {
 	drop(channel, NULL);
+	sessions[channel].renewed = true;
 	mf_storage_set_pending(channel, 0);
 }
 
@@ -248,13 +263,22 @@ static int call_in_txn(struct mf_storage_call *call, const struct kv_function *f
 	return ret;
 }
 
+/* A request that reads in place has its snapshot already. */
+static int begin_txn(const struct mf_storage_call *call, struct kv_session *session)
+{
+	size_t pinned = session->renewed || !call->bound ? 0 : kv_place_pinned(call->channel);
+
+	return pinned ? kv_txn_begin_pinned(&session->txn, pinned)
+		      : kv_txn_begin(&session->txn, KV_TXN_KEPT);
+}
+
 static int call_of_many(struct mf_storage_call *call, const struct kv_function *function,
 			struct kv_session *session)
 {
 	int ret = 0;
 
 	if (!session->txn) {
-		ret = kv_txn_begin(&session->txn, KV_TXN_KEPT);
+		ret = begin_txn(call, session);
 		stats.open += !ret;
 	}
 	if (ret)

@@ -16,6 +16,7 @@ extern const struct mf_storage_transactions kv_transactions;
 struct kv_session {
 	struct kv_txn *txn;   /* of several calls; NULL: none has begun */
 	bool explicit;        /* the caller began it */
+	bool renewed;         /* another one has ended in this request */
 	unsigned int flights; /* calls and orders that wait */
 	uint32_t durability;  /* that was asked for */
 	bool asked;

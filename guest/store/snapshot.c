@@ -2,6 +2,7 @@
 #include "snapshot.h"
 #include "commit.h"
 #include "env.h"
+#include "place.h"
 #include "table.h"
 
 #include <errno.h>
@@ -77,7 +78,21 @@ int kv_snapshot_get(struct kv_snapshot **out)
 	return 0;
 }
 
-/* The newest stays open for whoever comes next, until there is a newer one. */
+int kv_snapshot_get_pinned(struct kv_snapshot **out, size_t txn_id)
+{
+	struct kv_snapshot *snapshot = open_list;
+
+	while (snapshot && snapshot->txn_id != txn_id)
+		snapshot = snapshot->next;
+	if (!snapshot)
+		return -EAGAIN;
+	snapshot->users++;
+	*out = snapshot;
+	return 0;
+}
+
+/* The newest stays open for whoever comes next, until there is a newer one; one that requests read
+ * in place until they are over. */
 static void shut_unused(void)
 {
 	struct kv_snapshot **at = &open_list;
@@ -85,7 +100,8 @@ static void shut_unused(void)
 	while (*at) {
 		struct kv_snapshot *snapshot = *at;
 
-		if (snapshot->users || snapshot->txn_id == kv_commit_txn_id()) {
+		if (snapshot->users || snapshot->txn_id == kv_commit_txn_id() ||
+		    kv_place_is_pinned(snapshot->txn_id)) {
 			at = &snapshot->next;
 			continue;
 		}

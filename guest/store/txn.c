@@ -50,6 +50,22 @@ int kv_txn_begin(struct kv_txn **out, enum kv_txn_kind kind)
 	return 0;
 }
 
+int kv_txn_begin_pinned(struct kv_txn **out, size_t txn_id)
+{
+	struct kv_txn *txn = calloc(1, sizeof(*txn));
+	int ret = txn ? kv_snapshot_get_pinned(&txn->snapshot, txn_id) : -ENOMEM;
+
+	if (ret) {
+		free(txn);
+		return ret;
+	}
+	txn->version = txn->snapshot->version;
+	txn->reads.kept = true;
+	txn->now_ms = time_ms();
+	*out = txn;
+	return 0;
+}
+
 void kv_txn_drop(struct kv_txn *txn)
 {
 	if (!txn)

@@ -37,6 +37,12 @@ struct mf_peer_stream {
 	unsigned int channel; /* for a waiter */
 };
 
+/* A file of the peer's that request VMs may have mapped, for reading in place. */
+struct mf_peer_file {
+	unsigned int number; /* another file, another number; 0: there is none */
+	uint64_t bytes;      /* that it has now, about; at most what is to be mapped */
+};
+
 struct mf_peer {
 	/* What the channel's window is mapped from, for the VM that has it. */
 	void (*window)(struct mf_peer *peer, unsigned int channel, int *fd, uint64_t *offset);
@@ -45,6 +51,13 @@ struct mf_peer {
 	/* A request begins: the channel, empty, may be used. `bound`: all its calls are one
 	 * transaction, which nothing but commit() makes last. */
 	void (*begin)(struct mf_peer *peer, unsigned int channel, bool bound);
+	/* What may be read in place now. */
+	struct mf_peer_file (*file)(struct mf_peer *peer);
+	/* The same file, open for reading, for the caller to close. -ESTALE: it is another one by
+	 * now; another errno. */
+	int (*open_file)(struct mf_peer *peer, unsigned int number);
+	/* So much of a file the channel's VM has mapped, from the next begin() or renew() on. */
+	void (*mapped)(struct mf_peer *peer, unsigned int channel, const struct mf_peer_file *file);
 	/* What the VM wrote goes with it: of a store that is each VM's own, where it does not go
 	 * with the request. After end(). */
 	void (*forget)(struct mf_peer *peer, unsigned int channel);

@@ -46,7 +46,9 @@ struct mf_abi_store_channel {
 			   * that there is something to commit of */
 	uint32_t verdict; /* storage VM: 1 when the order was carried out and `status` says how */
 	int32_t status;   /* storage VM: 0; -EAGAIN: in conflict, nothing was done; another errno */
-	uint32_t reserved[4];
+	uint64_t pinned;  /* engine: the snapshot (LMDB's number) that the request reads in place,
+			   * whose  pages must stay; 0: none */
+	uint32_t reserved[2];
 };
 
 /* When an order is answered: when it is on the disk, by a sync of its own or one shared with others
@@ -69,6 +71,21 @@ MF_ABI_ASSERT(sizeof(struct mf_abi_store_channel) == 64, "ABI");
 
 #define MF_STORE_PENDING       1u
 #define MF_STORE_PENDING_ASYNC 2u /* and the verdict will wait for no disk */
+
+/*
+ * The newest snapshot, for reads in place. The storage VM makes `sequence` odd, writes, and makes
+ * it even again. It keeps the pages of a snapshot that it has said here until it has said another
+ * one and then found no channel pinned to it. The engine reads it, pins a channel, fences, and
+ * reads it again: if it is the same, the pin holds.
+ */
+struct mf_abi_store_snapshot {
+	uint32_t sequence;
+	uint32_t page_bytes;
+	uint64_t number; /* LMDB's; 0: none that is all of what may be seen now */
+	uint64_t root;   /* the page at which the tree of tables begins; UINT64_MAX: no tables */
+	uint64_t pages;  /* those of the snapshot have smaller numbers */
+};
+MF_ABI_ASSERT(sizeof(struct mf_abi_store_snapshot) == 32, "ABI");
 
 /* The control area. Little of it changes after the start. */
 struct mf_abi_store_control {
@@ -104,7 +121,9 @@ struct mf_abi_store_control {
 	 * MF_STORE_PENDING are not told of: when it is over (0, then a fence) there is a look at
 	 * all of them. */
 	uint32_t commits_now;
-	uint32_t reserved[1001];
+	uint32_t reserved0;
+	struct mf_abi_store_snapshot snapshot; /* storage VM */
+	uint32_t reserved[992];
 	/* engine: bit i is set while channel i may be looked into */
 	uint64_t active[MF_STORE_CHANNELS_MAX / 64];
 };

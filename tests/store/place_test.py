@@ -1,0 +1,227 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Reads in place: a request reads the store's file where it is mapped into its VM, and sees one snapshot, whatever others do
+meanwhile. What it costs is counted; what a request can do wrong with it ends itself alone."""
+import json
+import os
+import random
+import tempfile
+import threading
+import time
+
+from storing import BUILD, EMULATED, LONG, MAYFLY, MIB, StoreServer, command
+from claims import check, claim, main, same
+
+GUEST = os.path.join(BUILD, "tests/store/place-guest")
+ROUNDS = 10_000_000 if LONG else 100_000
+A_REQUEST = 20_000 if LONG else 2_000
+BEYOND = 60 * MIB // 4096
+
+
+def serve(*options, vms=2, **more):
+    return StoreServer("--workers", "2", "--queue", "256", "--deadline", "60s", *options, guest=GUEST, vms=vms, **more)
+
+
+def told(client, target):
+    """The numbers of an answer that succeeds."""
+    answer = client.ask(target)
+    same(answer.status, 200, target, str(answer))
+    return [int(word) for word in answer.body.split()]
+
+
+def does(client, target, wanted):
+    answer = client.ask(target)
+    same((answer.status, answer.body), (200, wanted), target)
+
+
+def filled(server, version=1):
+    client = server.client(60)
+    does(client, f"/fill?{version}", b"filled")
+    return client
+
+
+def file_bytes(server):
+    return os.path.getsize(os.path.join(server.store, "data.mdb"))
+
+
+@claim(emulated=True)
+def a_hot_get_is_in_place_and_makes_no_exit_and_no_call():
+    with tempfile.TemporaryDirectory() as folder:
+        log = os.path.join(folder, "access")
+        with serve("--access-log", log, "--access-format", "json", vms=1) as server:
+            client = filled(server)
+            does(client, "/state", b"1 4194304 " + client.ask("/state").body.split()[2])
+            for count in (0, 1, 1000):
+                code, total, hits, tail, _, _ = told(client, f"/hot?{count}")
+                same((code, total, hits, tail), (0, count * 40, 1 + 2 * count, 0), f"{count} reads: hits, and bytes in the ring")
+            server.stop()
+        with open(log, encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+    exits = {line["target"]: line["exits"] for line in lines if line["target"].startswith("/hot")}
+    same(exits, {"/hot?0": 1, "/hot?1": 1, "/hot?1000": 1}, "exits of requests")
+
+
+@claim
+def without_a_window_all_goes_by_the_ring():
+    with serve("--store-window", "0") as server:
+        client = filled(server)
+        code, torn, in_place, version = told(client, "/reads?500")
+        same((code, torn, in_place, version), (0, 0, 0, 1), "reads")
+
+
+@claim
+def a_vms_own_store_is_not_read_in_place():
+    with serve("--store-scope", "vm") as server:
+        same(told(server.client(), "/state"), [0, 0, 0], "the place")
+
+
+@claim(emulated=True)
+def a_request_sees_its_own_writes():
+    with serve() as server:
+        client = filled(server)
+        answer = client.ask("/own?77")
+        same((answer.status, answer.body), (500, b"0 -95 0 77"), "own write")
+        same(told(client, "/reads?500")[3], 1, "and what was dropped is not there")
+
+
+@claim(emulated=True)
+def an_answer_may_be_what_lies_in_the_store():
+    with serve() as server:
+        client = filled(server, 0x4142434445464748)
+        same(client.ask("/body").body, b"HGFEDCBA" * 750, "the value")
+
+
+@claim(emulated=True)
+def reads_in_place_and_over_the_ring_are_of_one_version_while_a_writer_replaces_all():
+    seed = random.randrange(1 << 30)
+    print(f"      seed {seed}")
+    done, versions, total = threading.Event(), [1], [0, 0]
+    rounds = 2_000 if EMULATED else ROUNDS
+
+    def write(server):
+        client = server.client(120)
+        while not done.is_set():
+            if client.ask(f"/fill?{versions[0] + 1}").status == 200:
+                versions[0] += 1
+
+    with serve(vms=3) as server:
+        client = filled(server)
+        writer = threading.Thread(target=write, args=(server,))
+        writer.start()
+        try:
+            newest = 1
+            while total[0] < rounds:
+                before = versions[0]
+                code, torn, in_place, version = told(client, f"/mixed?{min(A_REQUEST, rounds)}")
+                same((code, torn), (0, 0), "code and torn", f"version {version}")
+                check(version >= max(newest, before), f"a snapshot is not older than what was there: {version}, {before}, {newest}")
+                newest = version
+                total[0] += min(A_REQUEST, rounds)
+                total[1] += in_place
+        finally:
+            done.set()
+            writer.join()
+        check(total[1] > total[0] * 9 // 10, "most reads are in place", str(total))
+        print(f"      {total[0]} reads, {total[1]} in place, {versions[0]} versions, the file has {file_bytes(server) >> 10} KiB")
+
+
+@claim
+def what_was_read_in_place_is_in_conflict_with_who_wrote_it():
+    with serve("--workers", "2", vms=4) as server:
+        for _ in range(20 if LONG else 4):
+            does(server.client(), "/oncall", b"done")
+            answers = server.ask_all(["/skew?0", "/skew?1"])
+            same([answer.status for answer in answers], [200, 200], "answers", *answers)
+            same(sorted(answer.body for answer in answers), [b"0 1", b"0 2"], "one sees that the other is gone")
+
+
+@claim(emulated=True)
+def a_request_that_is_cut_off_or_crashes_keeps_no_pages():
+    with serve("--deadline", "300ms", vms=3) as server:
+        client = filled(server)
+        for version in range(2, 12):
+            does(client, f"/fill?{version}", b"filled")
+        size = file_bytes(server)
+        same((client.ask("/spin").status, client.ask("/crash").status), (504, 502), "ends")
+        for version in range(12, 42):
+            does(client, f"/fill?{version}", b"filled")
+        check(file_bytes(server) < size + size // 4, f"the file grows no more: {size}, {file_bytes(server)}")
+
+
+@claim
+def a_request_that_runs_keeps_its_snapshot_and_no_longer():
+    with serve(vms=3) as server:
+        client = filled(server)
+        answers, threads = server.start_all(["/hold?1500"])
+        for version in range(2, 40):
+            does(client, f"/fill?{version}", b"filled")
+        threads[0].join()
+        same((answers[0].status, answers[0].body), (200, b"0 0"), "one version all the time")
+        size = file_bytes(server)
+        for version in range(40, 80):
+            does(client, f"/fill?{version}", b"filled")
+        check(file_bytes(server) < size + size // 4, f"the file grows no more: {size}, {file_bytes(server)}")
+
+
+@claim(emulated=True)
+def it_grows_by_pieces_and_what_lies_behind_the_window_goes_by_the_ring():
+    with serve("--store-window", "8M", vms=1) as server:
+        client = server.client(60)
+        for number in range(3):
+            does(client, f"/grow?{number}", b"grown")
+        same(told(client, "/state")[1], 4 * MIB, "the first piece")
+        same(told(client, "/large?3"), [0, 3], "all in place")
+        for number in range(3, 12):
+            does(client, f"/grow?{number}", b"grown")
+        same(told(client, "/state")[1], 8 * MIB, "two pieces, and no more")
+        code, in_place = told(client, "/large?12")
+        same(code, 0, "they are all there")
+        check(2 <= in_place < 12, f"some of them are in place: {in_place}")
+
+
+@claim(emulated=True)
+def who_writes_into_the_store_or_reads_beyond_it_ends_alone():
+    with serve(vms=2) as server:
+        client = filled(server)
+        before = client.ask("/reads?2000").body
+        for target in ("/write?0", "/write?3", f"/write?{BEYOND}", f"/read?{BEYOND}", "/read?1000"):
+            answer = server.ask(target)
+            same((answer.status, answer.error), (502, "crash"), target, str(answer))
+        for seed in range(4):
+            check(server.ask(f"/scribble?{seed}").status in (200, 409, 502), "a hostile one is told something")
+        same(client.ask("/reads?2000").body, before, "nothing has changed for others")
+
+
+@claim
+def a_file_that_is_cut_is_a_crash_of_requests_alone():
+    with serve(vms=2) as server:
+        client = filled(server)
+        same(told(client, "/reads?100")[0], 0, "reads")
+        with open(os.path.join(server.store, "data.mdb"), "r+b") as file:
+            file.truncate(8192)
+        answer = server.ask("/reads?100")
+        check(answer.status in (502, 503), f"the request ends: {answer}")
+        answer = server.ask("/body")
+        check(server.process.poll() is None, "the server goes on")
+
+
+@claim
+def a_storage_program_that_begins_anew_waits_for_who_reads_in_place():
+    with serve(vms=3) as server:
+        client = filled(server)
+        for version in range(2, 8):
+            does(client, f"/fill?{version}", b"filled")
+        answers, threads = server.start_all(["/hold?1500"])
+        time.sleep(0.3)
+        done = command([MAYFLY, "store", "compact", server.store], seconds=60)
+        same(done.status, 0, "compact", done.err)
+        threads[0].join()
+        same((answers[0].status, answers[0].body), (200, b"0 0"), "one version all the time")
+        same(told(client, "/reads?500")[:2], [0, 0], "reads go on")
+        for version in range(8, 30):
+            does(client, f"/fill?{version}", b"filled")
+        code, torn, in_place, version = told(client, "/reads?500")
+        same((code, torn, in_place, version), (0, 0, 500, 29), "and in place, from the new file")
+
+
+main()
