@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tenant/status.h"
 
+#include <mayfly/abi/place.h>
+
 #include <stdio.h>
 #include <unistd.h>
 
@@ -73,6 +75,21 @@ static void add_front(struct mf_control_status *status, const struct mf_front_st
 	status->given_back += front->given_back;
 }
 
+/* docs/storage.md: a slot costs that much of the kernel's memory. */
+#define KERNEL_BYTES_A_MIB 2560u
+
+static void add_window(struct mf_control_status *status, uint64_t bytes)
+{
+	uint64_t slots = 0;
+
+	while (slots < MF_PLACE_PIECES && MF_PLACE_PIECE_AT(slots) < bytes)
+		slots++;
+	status->store_window_slots = slots;
+	status->store_window_bytes = MF_PLACE_PIECE_AT(slots);
+	status->store_window_kernel_bytes =
+		MF_PLACE_PIECE_AT(slots) / (1u << 20) * KERNEL_BYTES_A_MIB;
+}
+
 static void add_store(struct mf_control_status *status, struct mf_store *store)
 {
 	struct mf_store_stats stats;
@@ -89,6 +106,8 @@ static void add_store(struct mf_control_status *status, struct mf_store *store)
 	status->store_hand_offs = stats.hand_offs;
 	status->store_wakes = stats.wakes;
 	status->store_user_exits = stats.user_exits;
+	status->store_in_place = stats.in_place;
+	add_window(status, stats.in_place_bytes);
 }
 
 void mf_status_gather(const struct mf_status_source *source, struct mf_control_status *status)

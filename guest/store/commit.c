@@ -261,6 +261,7 @@ int kv_commit_add(const struct kv_tree *writes, struct kv_haste haste, uint64_t 
 	waiting = waiting ? waiting : sealed;
 	hidden = hidden ? hidden : sealed;
 	see();
+	kv_place_look();
 	*version = sealed->version;
 	return 0;
 }

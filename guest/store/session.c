@@ -151,7 +151,6 @@ static int end_txn(struct kv_txn *txn, struct waiter *waiter, int status)
 	}
 	if (!ret && control()->evicts && kv_commit_excess())
 		kv_evict(kv_commit_excess(), control()->quota_bytes);
-	kv_place_look();
 	/* Made again before what it met is seen, it would meet that again. */
 	if (ret == -EAGAIN)
 		version = kv_commit_head();

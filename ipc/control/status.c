@@ -78,6 +78,10 @@ const struct mf_control_field mf_control_fields[] = {
 	COUNT("store", "hand_offs", "hand-offs", store_hand_offs),
 	COUNT("store", "wakes", "wakes", store_wakes),
 	COUNT("store", "user_exits", "user exits", store_user_exits),
+	COUNT("store", "in_place", "read in place", store_in_place),
+	COUNT("store", "window_bytes", "window", store_window_bytes),
+	COUNT("store", "window_slots", "slots of it", store_window_slots),
+	COUNT("store", "window_kernel_bytes", "kernel's bytes a VM", store_window_kernel_bytes),
 	{0},
 };
 

@@ -76,6 +76,10 @@ struct mf_control_status {
 	uint64_t store_hand_offs;
 	uint64_t store_wakes;
 	uint64_t store_user_exits;
+	uint64_t store_in_place;            /* values that requests found in place, as they say */
+	uint64_t store_window_bytes;        /* of the file, that are mapped into a request VM */
+	uint64_t store_window_slots;        /* of KVM, of each of them */
+	uint64_t store_window_kernel_bytes; /* of the kernel's memory, of each, about */
 };
 
 /* For people: a line a field. Control characters of texts are replaced. */

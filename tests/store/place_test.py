@@ -224,4 +224,16 @@ def a_storage_program_that_begins_anew_waits_for_who_reads_in_place():
         same((code, torn, in_place, version), (0, 0, 500, 29), "and in place, from the new file")
 
 
+@claim
+def no_tenant_sees_anothers_store():
+    secret = 0x5345435245543432
+    with serve() as one, serve() as other:
+        client = filled(one, secret)
+        same(told(client, "/reads?500")[3], secret, "its own")
+        stranger = filled(other)
+        same(told(stranger, "/reads?500")[3], 1, "the other's own")
+        same(told(stranger, f"/search?{secret}"), [4 * MIB, 0], "what it has mapped, and what it found there")
+        check(told(client, f"/search?{secret}")[1] > 0, "where it is it is found")
+
+
 main()

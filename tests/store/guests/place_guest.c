@@ -274,6 +274,17 @@ static void read_at(unsigned long page)
 	say(text);
 }
 
+/* How often a word is found in all that is mapped of the store. */
+static void search(unsigned long word)
+{
+	unsigned long found = 0;
+
+	for (size_t i = 0; i < place->pages * place->page_bytes / 8; i++)
+		found += ((volatile uint64_t *)MF_PLACE_VA)[i] == word;
+	snprintf(text, sizeof(text), "%lu %lu", (unsigned long)place->bytes, found);
+	say(text);
+}
+
 static void state(unsigned long number)
 {
 	snprintf(text, sizeof(text), "%u %lu %lu", place->state, (unsigned long)place->bytes,
@@ -309,10 +320,10 @@ static void scribble(unsigned long seed)
 static const struct {
 	const char *name;
 	void (*serve)(unsigned long number);
-} targets[] = {{"fill", fill},    {"grow", grow},      {"large", large},      {"hot", hot},
-	       {"skew", skew},    {"oncall", on_call}, {"own", own},          {"hold", hold},
-	       {"spin", spin},    {"crash", crash},    {"body", body},        {"write", write_to},
-	       {"read", read_at}, {"state", state},    {"scribble", scribble}};
+} targets[] = {{"fill", fill},    {"grow", grow},      {"large", large},       {"hot", hot},
+	       {"skew", skew},    {"oncall", on_call}, {"own", own},           {"hold", hold},
+	       {"spin", spin},    {"crash", crash},    {"body", body},         {"write", write_to},
+	       {"read", read_at}, {"state", state},    {"scribble", scribble}, {"search", search}};
 
 static void serve(const struct mf_request *request)
 {
