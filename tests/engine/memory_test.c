@@ -117,7 +117,7 @@ Test(memory, requests_go_on_in_a_range_of_the_image_without_faults, .timeout = 6
 
 Test(memory, touching_what_is_not_there_ends_the_request_alone, .timeout = 60)
 {
-	run_max_us = 30000000;
+	run_max_us = RUN_MAX_US;
 	lab_open(&lab, "counts", NULL);
 	guest_fork(&guest, &lab);
 	guest_ask(&guest, "/overdraw", NULL, 0);

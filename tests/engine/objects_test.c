@@ -77,14 +77,14 @@ Test(objects, they_are_no_host_descriptors, .timeout = 60)
 	close_lab();
 }
 
-Test(objects, what_pipes_hold_is_limited_as_memory_is, .timeout = 120)
+Test(objects, what_pipes_hold_is_limited_as_memory_is, .timeout = 600)
 {
 	static const struct lab_options small = {.memory_bytes = 32u << 20};
 	long before;
 	int mib = 0;
 	int i;
 
-	run_max_us = 30000000;
+	run_max_us = 2 * RUN_MAX_US;
 	open_lab(&small);
 	for (i = 0; i < 3; i++) {
 		before = resident_kib();
@@ -100,14 +100,14 @@ Test(objects, what_pipes_hold_is_limited_as_memory_is, .timeout = 120)
 	close_lab();
 }
 
-Test(objects, what_files_without_a_name_hold_is_limited_as_memory_is, .timeout = 120)
+Test(objects, what_files_without_a_name_hold_is_limited_as_memory_is, .timeout = 600)
 {
 	static const struct lab_options small = {.memory_bytes = 32u << 20};
 	int before;
 	int mib = 0;
 	int i;
 
-	run_max_us = 30000000;
+	run_max_us = 2 * RUN_MAX_US;
 	open_lab(&small);
 	before = count_descriptors();
 	for (i = 0; i < 3; i++) {
@@ -126,6 +126,7 @@ Test(objects, a_wait_for_ever_is_ended_from_outside, .timeout = 60)
 	open_lab(NULL);
 	guest_ask(&guest, "/sleep", NULL, 0);
 	cr_assert_eq(guest.exit.kind, MF_EXIT_KICKED, "%s", guest.answer);
+	run_max_us = RUN_MAX_US;
 	guest_reset_and_audit(&guest, "a wait");
 	cr_assert_str_eq(ask(&guest, "/look"), OF_IMAGE);
 	close_lab();

@@ -98,7 +98,7 @@ Test(threads, a_program_of_one_thread_is_never_disturbed, .timeout = 60)
 
 	lab_open(&lab, "bare", &options);
 	guest_fork(&guest, &lab);
-	run_max_us = 30000000;
+	run_max_us = RUN_MAX_US;
 	cr_assert_eq(guest_run(&guest, spin, sizeof(spin)), 0, "%s", guest.answer);
 	cr_assert_eq(guest.user_exits, 1);
 	guest_finish(&guest);
