@@ -152,6 +152,8 @@ class Writer(threading.Thread):
             if answer:
                 said = answer.body.decode(errors="replace").strip()
                 self.outcomes[f"503 {said}"] += 1
+                if said.startswith("The server is busy"):  # the machine, then: nobody has begun with it
+                    return
                 if said != "Connection reset by peer" and answer.error != "commit":
                     self.wrong.append(f"{method} {where}: {answer}")
             if method != "GET":
