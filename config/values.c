@@ -31,6 +31,8 @@ void mf_values_finish(struct mf_values *values)
 	free(values->env.texts);
 	free(values->env_names.texts);
 	free(values->volumes);
+	free(values->store_args.texts);
+	free((void *)values->serve.store.read.paths);
 	free((void *)program->read.paths);
 	free((void *)program->write.paths);
 	free((void *)program->net.rules);
@@ -115,6 +117,7 @@ static void complete_serve(struct mf_values *values)
 	serve->version = MF_VERSION;
 	serve->store.boot_limit_ns = values->program.boot_deadline_ns;
 	serve->store.quiet = serve->quiet;
+	serve->store.args = values->store_args.texts;
 	if (!serve->rate.burst)
 		serve->rate.burst = values->rate_requests;
 	if (!serve->pool.queue) {

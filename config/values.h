@@ -62,6 +62,7 @@ struct mf_values {
 	uint64_t run_deadline_ns;
 	uint64_t rate_requests; /* the N of --rate, the usual burst */
 	struct mf_serve_options serve;
+	struct mf_texts store_args; /* of --store-program */
 	const char *image_path;
 	struct mf_warmup *warmup; /* made when it is first needed */
 	struct mf_ctl_values ctl;

@@ -125,7 +125,7 @@ static bool polling_pays(struct mf_store *store)
 	store->last_wait_ns = now;
 	since = since < 1000000000ull ? since : 1000000000ull;
 	store->interval_ns = (7 * store->interval_ns + since) / 8;
-	return store->settings.wait == MF_STORE_AUTO &&
+	return store->settings.wait == MF_STORE_AUTO && !mf_store_listens(store) &&
 	       store->interval_ns < 4 * store->hand_off_ns && count_active(store) < store->cores;
 }
 
@@ -398,6 +398,8 @@ static int wipe_channel(struct mf_store *store, unsigned int channel, bool grown
 
 	state->request_head = state->reply_tail = state->broken = state->parked = 0;
 	state->wrote = 0;
+	if (store->calls_of)
+		__atomic_add_fetch(&store->calls_of->lives[channel], 1, __ATOMIC_RELEASE);
 	return ret;
 }
 

@@ -9,6 +9,7 @@
 #include <mayfly/abi/store.h>
 
 #include "ipc/ring/area.h"
+#include "storage-vm/calls.h"
 #include "storage-vm/store.h"
 
 /* What the vCPU came out with. */
@@ -34,6 +35,7 @@ struct mf_store {
 	struct mf_disk *disk;
 	struct mf_channels channels; /* of requests, and behind them as many of streams */
 	bool *streams;               /* of each: its stream is open */
+	struct mf_calls *calls_of;   /* of a program that may listen for them; NULL: it may not */
 	int control_fd;
 	size_t control_bytes;
 	struct mf_abi_store_control *control;
@@ -93,6 +95,12 @@ enum store_end mf_store_run(struct mf_store *store, struct mf_watch *watch, uint
 
 /* store.c. Any thread, with or without the lock: has another engine the store? Says so once. */
 bool mf_store_is_fenced(struct mf_store *store, bool fresh);
+
+/* The program has a connection that its calls come by. */
+static inline bool mf_store_listens(const struct mf_store *store)
+{
+	return store->calls_of && store->calls_of->open;
+}
 
 /* channel.c. Lock held: wake whoever has a reply, or all. */
 void mf_store_notify(struct mf_store *store, bool all);

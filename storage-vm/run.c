@@ -70,6 +70,40 @@ static bool on_channel_wait(struct mf_store *store, const struct mf_waiter *wait
 	return has_others;     /* if all of them wait, it is said for what */
 }
 
+/*
+ * Its calls and answers are moved; it runs on when there are new ones for it. False with *end: not
+ * now.
+ */
+static bool on_calls(struct mf_store *store, const struct mf_waiter *waiter, enum store_end *end,
+		     char text[160])
+{
+	struct mf_calls *calls = store->calls_of;
+	bool moved;
+
+	calls->answered = false;
+	if (!mf_calls_move(store, &moved, text)) {
+		*end = STORE_DEAD;
+		return false;
+	}
+	if (calls->answered)
+		notify(store);
+	*end = moved ? STORE_SLICED : calls->flying ? STORE_BLOCKED : STORE_IDLE;
+	return moved && !(waiter && mf_store_has_answer(store, waiter));
+}
+
+/* All of it waits. True when it is to run on. */
+static bool on_wait(struct mf_store *store, const struct mf_exit *exit,
+		    const struct mf_waiter *waiter, enum store_end *end, char text[160])
+{
+	if (has_news(store))
+		return true;
+	note_rest(store, exit);
+	if (mf_store_listens(store))
+		return on_calls(store, waiter, end, text);
+	*end = is_parked(store) || mf_calls_are_awaited(store) ? STORE_IDLE : STORE_BLOCKED;
+	return false;
+}
+
 /* True when it is to run on. */
 static bool on_exit_of(struct mf_store *store, const struct mf_exit *exit,
 		       const struct mf_waiter *waiter, enum store_end *end, char text[160])
@@ -89,11 +123,10 @@ static bool on_exit_of(struct mf_store *store, const struct mf_exit *exit,
 		*end = STORE_SLICED;
 		return false;
 	case MF_EXIT_WAIT:
-		if (has_news(store))
-			return true;
-		note_rest(store, exit);
-		*end = is_parked(store) ? STORE_IDLE : STORE_BLOCKED;
-		return false;
+		return on_wait(store, exit, waiter, end, text);
+	case MF_EXIT_CONNECTION:
+		return !mf_store_listens(store) || on_calls(store, NULL, end, text) ||
+		       *end != STORE_DEAD;
 	default:
 		say_death(exit, text);
 		*end = STORE_DEAD;
@@ -113,6 +146,9 @@ enum store_end mf_store_run(struct mf_store *store, struct mf_watch *watch, uint
 	mf_store_is_fenced(store, false); /* the program looks at its word of that */
 	if (look)
 		mf_process_news(&store->process);
+	if ((mf_store_listens(store) || (look && mf_calls_are_awaited(store))) &&
+	    !on_calls(store, NULL, &end, text) && end == STORE_DEAD)
+		return end;
 	for (;;) {
 		mf_watch_enter(watch, &store->process.vm, &limits);
 		mf_process_run(&store->process, &exit);
@@ -120,7 +156,7 @@ enum store_end mf_store_run(struct mf_store *store, struct mf_watch *watch, uint
 		if (!on_exit_of(store, &exit, waiter, &end, text))
 			return end;
 		/* Many short calls are no way to a longer turn. */
-		if (waiter && mf_now_ns() >= end_ns)
+		if ((waiter || mf_store_listens(store)) && mf_now_ns() >= end_ns)
 			return STORE_SLICED;
 	}
 }

@@ -73,6 +73,7 @@ static void fill_policy(struct mf_store *store)
 	store->policy = store->settings.policy;
 	store->policy.disk = store->disk;
 	store->policy.channel_parks = true;
+	store->policy.listens_within = store->settings.listens;
 	store->policy.windows[0] = (struct mf_window){MF_STORE_CONTROL_VA, store->control_bytes,
 						      store->control_fd, 0, false};
 	store->policy.windows[1] = (struct mf_window){
@@ -165,6 +166,8 @@ int mf_store_create(struct mf_store **out, const struct mf_store_settings *setti
 		ret = make_control(store, err);
 	if (!ret)
 		ret = make_disk(store, err);
+	if (!ret && settings->listens && mf_calls_create(&store->calls_of, 2 * settings->channels))
+		ret = mf_error_set(err, -ENOMEM, "not enough memory for the store");
 	if (ret) {
 		mf_store_destroy(store);
 		return ret;
@@ -191,6 +194,7 @@ void mf_store_destroy(struct mf_store *store)
 	if (store->file_fd >= 0)
 		close(store->file_fd);
 	free(store->streams);
+	mf_calls_destroy(store->calls_of);
 	pthread_mutex_destroy(&store->lock);
 	pthread_cond_destroy(&store->boot_cond);
 	free(store);
@@ -302,9 +306,13 @@ static int boot(struct mf_store *store, struct mf_error *err)
 	uint64_t end = mf_now_ns() + limit;
 	char text[160] = "";
 	enum store_end how;
-	int ret = mf_process_exec(&store->process, store->settings.kvm, &store->policy,
-				  &store->settings.exec, err);
+	int ret;
 
+	mf_calls_reset(store);
+	if (store->settings.file)
+		mf_exec_file_guard(store->settings.file);
+	ret = mf_process_exec(&store->process, store->settings.kvm, &store->policy,
+			      &store->settings.exec, err);
 	if (ret)
 		return not_loaded(ret, err);
 	store->has_process = true;
@@ -354,7 +362,8 @@ static int measure(struct mf_store *store, struct mf_error *err)
 /* While it is not running: who calls then need not look for a reply. */
 static uint32_t rest_span(const struct mf_store *store)
 {
-	return store->settings.wait == MF_STORE_POLL ? POLL_ALWAYS_NS : 0;
+	return store->settings.wait == MF_STORE_POLL && !mf_store_listens(store) ? POLL_ALWAYS_NS
+										 : 0;
 }
 
 uint32_t mf_store_poll_span(const struct mf_store *store)
@@ -366,12 +375,29 @@ uint32_t mf_store_poll_span(const struct mf_store *store)
 	return span < POLL_MIN_NS ? POLL_MIN_NS : span > POLL_MAX_NS ? POLL_MAX_NS : (uint32_t)span;
 }
 
+/* Of calls that come by a connection it is known when each began. */
+static bool takes_too_long(const struct mf_store *store, uint64_t now)
+{
+	uint64_t since = mf_calls_since_ns(store);
+
+	return store->settings.call_limit_ns && since < now &&
+	       now - since > store->settings.call_limit_ns;
+}
+
+/* Since when is it at what it is at? */
+static uint64_t turn_ns(const struct mf_store *store)
+{
+	return mf_store_listens(store) ? mf_calls_since_ns(store) : store->last_turn_ns;
+}
+
 /* Does it still get on? Only a call that takes too long stops its turns. */
 static bool is_stuck(struct mf_store *store)
 {
 	uint32_t turns = mf_load_acquire(&store->control->turns);
 	uint64_t now = mf_now_ns();
 
+	if (mf_store_listens(store))
+		return takes_too_long(store, now);
 	if (turns != store->last_turns) {
 		store->last_turns = turns;
 		store->last_turn_ns = now;
@@ -433,12 +459,13 @@ static void rest(struct mf_store *store)
 	static const struct mf_store_rest nothing = {.fd = -1, .until_ns = UINT64_MAX};
 	uint64_t limit = store->settings.call_limit_ns;
 	bool watches = !store->running;
+	uint64_t turn = watches ? turn_ns(store) : UINT64_MAX;
 	uint64_t until;
 
 	store->watched = watches ? store->rest : nothing;
 	until = store->watched.until_ns;
-	if (watches && store->blocked && limit && store->last_turn_ns + limit < until)
-		until = store->last_turn_ns + limit + 1;
+	if (watches && store->blocked && limit && turn != UINT64_MAX && turn + limit < until)
+		until = turn + limit + 1;
 	if (!sleep_until(store, until) || store->running || !watches || store->work)
 		return;
 	store->work = true;

@@ -58,6 +58,9 @@ struct mf_store_settings {
 	 */
 	uint64_t place_bytes;
 	int folder_fd; /* the file's folder; the caller's, and outlives the store */
+	bool listens;  /* the program may listen for its calls (storage-vm/calls.h) */
+	/* The file of `exec`, which somebody may cut short; NULL: memory of the engine's. */
+	const struct mf_exec_file *file;
 };
 
 struct mf_store_stats {

@@ -86,27 +86,100 @@ static int lock_folder(struct mf_tenant_store *store, const char *folder, struct
 	return store->folder ? 0 : cannot_use(folder, -errno, err);
 }
 
-static int permit_folder(struct mf_tenant_store *store, struct mf_error *err)
+static int no_memory(struct mf_error *err)
+{
+	return mf_error_set(err, -ENOMEM, "not enough memory for the store");
+}
+
+/* The folder; to be read, what else was allowed. */
+static int permit_folder(struct mf_tenant_store *store,
+			 const struct mf_tenant_store_options *options, struct mf_error *err)
 {
 	const char *paths[] = {store->folder};
-	struct mf_permit_paths list = {false, paths, 1};
+	struct mf_permit_paths write = {false, paths, 1};
+	struct mf_permit_paths read = {options->read.all, NULL, options->read.count + 1};
+	const char **names = calloc(read.count, sizeof(*names));
+	int ret;
 
-	return mf_permit_create(&store->permit, &list, &list, err);
+	if (!names)
+		return no_memory(err);
+	names[0] = store->folder;
+	for (size_t i = 1; i < read.count; i++)
+		names[i] = options->read.paths[i - 1];
+	read.paths = names;
+	ret = mf_permit_create(&store->permit, &read, &write, err);
+	free(names);
+	return ret;
+}
+
+/* A program of the tenant's own, found as `run` finds one; its arguments are those given so far. */
+static int open_program(struct mf_tenant_store *store,
+			const struct mf_tenant_store_options *options, struct mf_error *err)
+{
+	const char *path = getenv("PATH");
+	size_t args = 0;
+	char **argv;
+	int ret;
+
+	while (options->args && options->args[args])
+		args++;
+	argv = calloc(args + 2, sizeof(*argv));
+	if (!argv)
+		return no_memory(err);
+	argv[0] = (char *)options->program;
+	if (args)
+		memcpy(argv + 1, options->args, args * sizeof(*argv));
+	ret = mf_exec_open(&store->files, options->program, argv,
+			   path ? path : "/usr/local/bin:/usr/bin:/bin", NULL, err);
+	free(argv);
+	return ret;
+}
+
+/* Of the program's arguments; `text` is copied. */
+static int append(struct mf_exec_files *files, const char *text)
+{
+	char **grown;
+	size_t count = 0;
+
+	while (files->argv[count])
+		count++;
+	grown = realloc(files->argv, (count + 2) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	files->argv = grown;
+	grown[count + 1] = NULL;
+	grown[count] = strdup(text);
+	return grown[count] ? 0 : -ENOMEM;
+}
+
+/* PROG ARGS FOLDER SIZE [MODE] */
+static int make_argv(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
+		     struct mf_error *err)
+{
+	snprintf(store->size, sizeof(store->size), "%llu", (unsigned long long)options->size_bytes);
+	store->argv[0] = "store";
+	store->argv[1] = store->folder;
+	store->argv[2] = store->size;
+	store->argv[3] = (char *)options->mode;
+	if (!options->program)
+		return 0;
+	if (append(&store->files, store->folder) || append(&store->files, store->size))
+		return no_memory(err);
+	return mf_exec_permit(&store->files, &store->permit, err);
 }
 
 static void fill_exec(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
 		      struct mf_exec *exec)
 {
-	exec->elf = store->elf ? store->elf : mf_store_program;
-	exec->elf_bytes =
-		store->elf ? store->elf_bytes : (size_t)(mf_store_program_end - mf_store_program);
-	snprintf(store->size, sizeof(store->size), "%llu", (unsigned long long)options->size_bytes);
-	store->argv[0] = (char *)(options->program ? options->program : "store");
-	store->argv[1] = store->folder;
-	store->argv[2] = store->size;
-	store->argv[3] = (char *)options->mode;
-	exec->exec_name = store->argv[0];
-	exec->argv = store->argv;
+	if (options->program) {
+		*exec = mf_exec_of(&store->files);
+		exec->plain = true;
+	} else {
+		exec->elf = mf_store_program;
+		exec->elf_bytes = (size_t)(mf_store_program_end - mf_store_program);
+		exec->argv = store->argv;
+		exec->exec_name = store->argv[0];
+	}
 	exec->cwd = store->folder;
 	exec->limit_bytes = options->memory_bytes;
 }
@@ -208,6 +281,8 @@ static int make_store(struct mf_tenant_store *store, const struct mf_tenant_stor
 		.is_fenced = is_fenced,
 		.fence = &store->fence,
 		.say = options->quiet ? NULL : say,
+		.listens = options->program != NULL,
+		.file = options->program ? &store->files.program : NULL,
 	};
 
 	fill_exec(store, options, &settings.exec);
@@ -229,11 +304,13 @@ int mf_tenant_store_open(struct mf_tenant_store *store,
 	store->output.meter = &store->meter;
 	snprintf(store->output.tag, sizeof(store->output.tag), "store");
 	if (options->program)
-		ret = mf_exec_read(options->program, &store->elf, &store->elf_bytes, err);
+		ret = open_program(store, options, err);
 	if (!ret)
 		ret = lock_folder(store, options->folder, err);
 	if (!ret)
-		ret = permit_folder(store, err);
+		ret = permit_folder(store, options, err);
+	if (!ret)
+		ret = make_argv(store, options, err);
 	if (!ret)
 		ret = make_store(store, options, kvm, vms, err);
 	if (!ret)
@@ -276,7 +353,7 @@ void mf_tenant_store_close(struct mf_tenant_store *store)
 	mf_store_destroy(store->store);
 	mf_permit_destroy(store->permit);
 	free(store->folder);
-	free(store->elf);
+	mf_exec_close(&store->files);
 	mf_store_fence_lower(&store->fence);
 	if (store->lock_fd >= 0)
 		close(store->lock_fd);

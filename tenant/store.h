@@ -17,13 +17,15 @@
 
 /* What the command line says. */
 struct mf_tenant_store_options {
-	const char *folder;    /* NULL: no store */
-	const char *program;   /* NULL: Mayfly's own, a key-value store */
-	uint64_t size_bytes;   /* the store may grow to this */
-	uint64_t quota_bytes;  /* of that may be used; 0: all */
-	uint64_t window_bytes; /* of the file may be mapped into a request VM; 0: nothing */
-	bool evicts;           /* at the quota records go; else it is full */
-	int scope;             /* MF_STORE_OF_* */
+	const char *folder;          /* NULL: no store */
+	const char *program;         /* NULL: Mayfly's own, a key-value store */
+	const char *const *args;     /* of the program, NULL-ended; NULL: none */
+	struct mf_permit_paths read; /* what it may read besides its folder */
+	uint64_t size_bytes;         /* the store may grow to this */
+	uint64_t quota_bytes;        /* of that may be used; 0: all */
+	uint64_t window_bytes;       /* of the file may be mapped into a request VM; 0: nothing */
+	bool evicts;                 /* at the quota records go; else it is full */
+	int scope;                   /* MF_STORE_OF_* */
 	struct mf_store_promise promise;
 	uint64_t memory_bytes;
 	enum mf_store_wait wait;
@@ -41,9 +43,8 @@ struct mf_tenant_store {
 	struct mf_permit *permit;
 	char *folder; /* absolute */
 	char size[24];
-	char *argv[5];
-	uint8_t *elf; /* owned, or NULL */
-	size_t elf_bytes;
+	char *argv[5];              /* of Mayfly's own program */
+	struct mf_exec_files files; /* of the tenant's own program */
 	int lock_fd;
 	struct mf_store_fence fence;
 	struct mf_store_socket *socket; /* NULL: none */

@@ -180,15 +180,24 @@ bool mf_name_reaches(const struct mf_listener_name *listener, const struct mf_li
 	return !memcmp(&here, &there, sizeof(here)) || there_any || is_loopback(&there);
 }
 
+/* The store by its own name, whatever it speaks. */
+#define STORE_PATH "/run/mayfly/store.sock"
+
+static bool is_path(const struct mf_listener_name *name, const char *path)
+{
+	size_t bytes = strlen(path) + 1;
+
+	return name->bytes == PATH_OFFSET + bytes &&
+	       !memcmp(name->address + PATH_OFFSET, path, bytes);
+}
+
 bool mf_name_is_store(const struct mf_listener_name *to)
 {
-	static const char path[] = MF_STORE_PATH;
 	struct in6_addr address;
 	bool any;
 
 	if (family_of(to) == AF_UNIX)
-		return to->bytes == PATH_OFFSET + sizeof(path) &&
-		       !memcmp(to->address + PATH_OFFSET, path, sizeof(path));
+		return is_path(to, MF_STORE_PATH) || is_path(to, STORE_PATH);
 	address = address_of(to, &any);
 	return mf_name_port(to) == MF_STORE_PORT && (any || is_loopback(&address));
 }

@@ -45,6 +45,11 @@ def react_renders_each_page_in_a_fresh_vm():
     same(output("react-ssr", "--native"), "".join(page.format(name, i + 2) for i, name in enumerate(names)).encode(), "natively")
 
 
+@claim
+def a_store_in_python_keeps_notes_from_request_to_request():
+    same(output("store-python"), b'1\n2\n["buy milk", "sow peas"]\n', "notes")
+
+
 for name in ("nginx", "haproxy"):
     front(name)
 for name in ("python", "node", "lua", "go", "rust", "c"):
