@@ -71,7 +71,9 @@ class Upstream:
         while (line := stream.readline()) not in (b"\r\n", b""):
             head += line
         length = re.search(rb"(?i)content-length: (\d+)", head)
-        body = stream.read(int(length[1])) if length else b""
+        body, left = b"", int(length[1]) if length else 0
+        while left and (part := stream.read(min(left, 1 << 16))):  # a gigabyte that is only announced is not set aside
+            body, left = body + part, left - len(part)
         self.heads.append(head)
         what = head.split()[1].split(b"?")[0].decode().strip("/")
         getattr(self, what or "plain")(connection, head, body)
