@@ -36,7 +36,7 @@ static const struct command {
 	{"add", A_FILE, "It is added."},
 	{"remove", TENANT, "It is removed when what runs is done."},
 	{"reload", MAYBE_TENANT, "It is reloaded."},
-	{"limits", CHANGES, "It is replaced by one with these values."},
+	{"limits", CHANGES, "It has these values, or is replaced by one that has."},
 	{"events", NOTHING, NULL},
 };
 

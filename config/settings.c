@@ -66,10 +66,11 @@ int mf_settings_apply(const struct mf_settings *settings, struct mf_values *valu
 	return ret;
 }
 
-/* The next one from *i on that an engine has a part in. */
+/* The next one from *i on that is an engine's from its start. */
 static const struct mf_setting *next_of_engine(const struct mf_settings *settings, size_t *i)
 {
-	while (*i < settings->count && (settings->settings[*i].option->places & MF_OF_ROUTER))
+	while (*i < settings->count &&
+	       (settings->settings[*i].option->places & (MF_OF_ROUTER | MF_LIVE)))
 		(*i)++;
 	return *i < settings->count ? &settings->settings[(*i)++] : NULL;
 }
@@ -128,6 +129,7 @@ static int check_memory(const struct mf_config_tenant *tenant, struct mf_error *
 int mf_config_complete_tenant(struct mf_config_tenant *tenant, struct mf_error *err)
 {
 	const struct mf_values *values = &tenant->values;
+	const char *fault;
 	int ret = mf_settings_apply(&tenant->settings, &tenant->values, MF_IN_TENANT, err);
 
 	if (ret)
@@ -139,6 +141,10 @@ int mf_config_complete_tenant(struct mf_config_tenant *tenant, struct mf_error *
 		return mf_error_set(err, -EINVAL,
 				    "%s:%u: tenant %s: store-program needs a folder: store",
 				    tenant->file, tenant->line, tenant->name);
+	fault = mf_tenant_store_bound_fault(&values->serve.store);
+	if (fault && values->serve.store.folder)
+		return mf_error_set(err, -EINVAL, "%s:%u: tenant %s: %s", tenant->file,
+				    tenant->line, tenant->name, fault);
 	return check_memory(tenant, err);
 }
 

@@ -23,8 +23,10 @@ static const char *const wait_words[] = {[MF_STORE_AUTO] = "auto",
 					 [MF_STORE_HAND_OFF] = "hand-off",
 					 [MF_STORE_WAKE] = "wake",
 					 NULL};
-static const char *const scope_words[] = {
-	[MF_STORE_OF_TENANT] = "tenant", [MF_STORE_OF_VM] = "vm", NULL};
+static const char *const scope_words[] = {[MF_STORE_SCOPE_TENANT] = "tenant",
+					  [MF_STORE_SCOPE_VM] = "vm",
+					  [MF_STORE_SCOPE_EMPTY] = "empty",
+					  NULL};
 static const char *const access_words[] = {[MF_ACCESS_COMMON] = "common",
 					   [MF_ACCESS_COMBINED] = "combined",
 					   [MF_ACCESS_JSON] = "json",
@@ -142,6 +144,12 @@ const struct mf_option mf_options[] = {
 	 .places = MF_IN_SERVE | MF_UNLISTED,
 	 .take = mf_take_descriptor,
 	 FIELD(serve.router_fd)},
+	{.name = "store-bound",
+	 .value = "FD",
+	 .help = "the store's bounds are in this file, and may change; mayflyd gives it",
+	 .places = MF_IN_SERVE | MF_UNLISTED,
+	 .take = mf_take_descriptor,
+	 FIELD(serve.store.bound_fd)},
 	{.name = "connections",
 	 .value = "N",
 	 .initial = "512",
@@ -296,17 +304,14 @@ const struct mf_option mf_options[] = {
 	{.name = "store-quota",
 	 .value = "SIZE",
 	 .help = "requests may fill it to this (--store-size); then 507",
-	 .more = "It may be changed from one start to the next, as the size may, which is what is "
-		 "mapped.",
-	 .places = SERVE,
+	 .more = "It may be changed between starts; of a tenant at any time.",
+	 .places = SERVE | MF_LIVE,
 	 .take = mf_take_size,
 	 FIELD(serve.store.quota_bytes)},
 	{.name = "store-evict",
 	 .help = "at --store-quota what was not used lately goes, in place of 507: a cache",
-	 .more = "Records that were neither read nor written since the hand of a clock last came "
-		 "by go first, a hash of the Redis protocol as a whole. Without --store-quota, "
-		 "three "
-		 "quarters of --store-size are the bound, which may be no more.",
+	 .more = "A hash of the Redis protocol goes as a whole. The bound is at most, and without "
+		 "--store-quota, three quarters of --store-size.",
 	 .places = SERVE,
 	 .take = mf_take_flag,
 	 FIELD(serve.store.evicts)},
@@ -324,10 +329,10 @@ const struct mf_option mf_options[] = {
 	{.name = "store-scope",
 	 .value = "WHOSE",
 	 .initial = "tenant",
-	 .help = "whose the store is: tenant (all requests') or vm (each VM's own)",
+	 .help = "whose the store is: tenant (all requests'), vm or empty (each VM's own)",
 	 .more = "With vm, a VM sees what the folder holds and what it wrote itself, which goes "
-		 "with "
-		 "its reset; nothing is ever written to the folder.",
+		 "with its reset; nothing is ever written to the folder. empty: likewise, but it "
+		 "sees nothing of the folder.",
 	 .places = SERVE,
 	 .take = mf_take_word,
 	 .words = scope_words,
@@ -364,10 +369,19 @@ const struct mf_option mf_options[] = {
 	{.name = "store-deadline",
 	 .value = "TIME",
 	 .initial = "10s",
-	 .help = "a call that takes longer ends the storage VM, which is started again",
+	 .help = "a call or commit that takes longer ends the storage VM, which is started again",
+	 .more = "The time that a commit waits for the disk, or for company, does not count.",
 	 .places = SERVE,
 	 .take = mf_take_duration,
 	 FIELD(serve.store.call_limit_ns)},
+	{.name = "transaction-age",
+	 .value = "TIME",
+	 .initial = "1m",
+	 .help = "a transaction of the store that is open for longer is dropped",
+	 .more = "Its next call fails (ETIMEDOUT), and so does its commit (503).",
+	 .places = SERVE,
+	 .take = mf_take_duration,
+	 FIELD(serve.store.age_ns)},
 	{.name = "drain",
 	 .value = "TIME",
 	 .initial = "10s",

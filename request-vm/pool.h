@@ -101,7 +101,7 @@ struct mf_job {
 	uint64_t exits; /* user exits until the answer */
 	/* Its order to the store's: -EINPROGRESS: with MF_OUTCOME_DEADLINE, it came meanwhile;
 	 * -ECONNRESET: the storage VM died meanwhile. Both may be done or not. -ESTALE: the store
-	 * is another engine's. 0: none */
+	 * is another engine's; -ETIMEDOUT: its transaction was open for too long. 0: none */
 	int store_status;
 	/* the pool's */
 	struct mf_slot *slot; /* NULL: waits in the queue */

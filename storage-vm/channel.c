@@ -35,24 +35,36 @@ static bool has_reply(struct mf_store *store, unsigned int channel)
 		       mf_load_acquire(&window_of(store, channel)->reply_head.at);
 }
 
-static bool is_broken(struct mf_store *store, unsigned int channel)
+static bool is_broken(const struct mf_store *store, unsigned int channel)
 {
 	return mf_load_acquire(&MF_STORE_CHANNEL(store->control, channel)->broken);
 }
 
 /* The program that had the channel's transaction has died. */
-static bool is_orphaned(struct mf_store *store, unsigned int channel)
+static bool is_orphaned(const struct mf_store *store, unsigned int channel)
 {
 	return store->began[channel] != __atomic_load_n(&store->lost_count, __ATOMIC_RELAXED);
 }
 
 /* Is there a verdict on its order, or will there be none? */
-static bool is_decided(struct mf_store *store, unsigned int channel)
+static bool is_decided(const struct mf_store *store, unsigned int channel)
 {
 	const struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, channel);
 
 	return mf_load_acquire(&state->verdict) || is_orphaned(store, channel) ||
 	       (is_broken(store, channel) && !mf_load_acquire(&state->busy));
+}
+
+uint64_t mf_store_oldest_order(const struct mf_store *store)
+{
+	uint64_t oldest = UINT64_MAX;
+
+	for (unsigned int i = 0; i < store->settings.channels; i++)
+		if (mf_load_acquire(&MF_STORE_CHANNEL(store->control, i)->order) ==
+			    MF_STORE_ORDER_COMMIT &&
+		    !is_decided(store, i) && store->ordered_ns[i] < oldest)
+			oldest = store->ordered_ns[i];
+	return oldest;
 }
 
 bool mf_store_has_answer(struct mf_store *store, const struct mf_waiter *waiter)
@@ -241,7 +253,7 @@ static enum mf_peer_state peer_wait(struct mf_peer *peer, struct mf_waiter *wait
 
 static bool peer_is_fenced(struct mf_peer *peer)
 {
-	return mf_store_is_fenced(store_of(peer), false);
+	return mf_store_is_fenced(store_of(peer), MF_DISK_LATELY);
 }
 
 static bool peer_is_pending(struct mf_peer *peer, unsigned int channel)
@@ -276,6 +288,7 @@ static enum mf_peer_state peer_commit(struct mf_peer *peer, struct mf_waiter *wa
 	if (state->order == MF_STORE_ORDER_NONE && is_broken(store, waiter->channel))
 		came = MF_PEER_BROKEN;
 	else if (state->order == MF_STORE_ORDER_NONE && !is_orphaned(store, waiter->channel)) {
+		store->ordered_ns[waiter->channel] = mf_now_ns();
 		__atomic_store_n(&state->order, MF_STORE_ORDER_COMMIT, __ATOMIC_SEQ_CST);
 		store->stats.orders++;
 	}
@@ -283,6 +296,8 @@ static enum mf_peer_state peer_commit(struct mf_peer *peer, struct mf_waiter *wa
 		came = wait_locked(store, waiter, watch);
 		*status = is_decided(store, waiter->channel) ? verdict_of(store, waiter->channel)
 							     : -EINPROGRESS;
+		if (*status != -EINPROGRESS)
+			store->last_verdict_ns = mf_now_ns();
 		if (*status == -EPROTO)
 			came = MF_PEER_BROKEN;
 	}
@@ -351,8 +366,26 @@ static void open_channel(struct mf_store *store, unsigned int channel)
 			  __ATOMIC_SEQ_CST);
 }
 
+/* What somebody else may have changed is told to the program. */
+static void take_bound(struct mf_store *store)
+{
+	const struct mf_store_bound *bound = store->settings.bound;
+	uint64_t quota;
+	uint32_t evicts;
+
+	if (!bound)
+		return;
+	quota = __atomic_load_n(&bound->quota_bytes, __ATOMIC_RELAXED);
+	evicts = __atomic_load_n(&bound->evicts, __ATOMIC_RELAXED) != 0;
+	if (__atomic_load_n(&store->control->quota_bytes, __ATOMIC_RELAXED) != quota)
+		__atomic_store_n(&store->control->quota_bytes, quota, __ATOMIC_RELAXED);
+	if (__atomic_load_n(&store->control->evicts, __ATOMIC_RELAXED) != evicts)
+		__atomic_store_n(&store->control->evicts, evicts, __ATOMIC_RELAXED);
+}
+
 static void peer_begin(struct mf_peer *peer, unsigned int channel, bool bound)
 {
+	take_bound(store_of(peer));
 	if (!is_private(store_of(peer)))
 		set_transaction(store_of(peer), channel, bound);
 	open_channel(store_of(peer), channel);

@@ -80,6 +80,9 @@ struct mf_store {
 	struct mf_peer_file *mapped; /* of each channel */
 	uint64_t in_place;           /* atomic */
 	uint32_t *began;             /* of each channel: lost_count when its transaction began */
+	uint64_t *ordered_ns;        /* of each channel: when its commit was ordered */
+	uint64_t last_verdict_ns;    /* on any of them */
+	uint64_t last_disk_ns;       /* an operation of the disk was over */
 	uint32_t last_turns;
 	uint64_t last_turn_ns;
 	uint64_t calls_before; /* control->calls when the program was started */
@@ -94,7 +97,7 @@ enum store_end mf_store_run(struct mf_store *store, struct mf_watch *watch, uint
 			    bool look, const struct mf_waiter *waiter, char text[160]);
 
 /* store.c. Any thread, with or without the lock: has another engine the store? Says so once. */
-bool mf_store_is_fenced(struct mf_store *store, bool fresh);
+bool mf_store_is_fenced(struct mf_store *store, enum mf_disk_look look);
 
 /* The program has a connection that its calls come by. */
 static inline bool mf_store_listens(const struct mf_store *store)
@@ -107,6 +110,10 @@ void mf_store_notify(struct mf_store *store, bool all);
 
 /* channel.c: need it wait no longer? */
 bool mf_store_has_answer(struct mf_store *store, const struct mf_waiter *waiter);
+
+/* channel.c. Lock held: when the oldest commit that is not decided was ordered; UINT64_MAX: there
+ * is none. */
+uint64_t mf_store_oldest_order(const struct mf_store *store);
 
 /* channel.c: what died with the program is lost, what it had not begun is not. Returns how many. */
 unsigned int mf_store_lose_calls(struct mf_store *store);

@@ -143,7 +143,7 @@ enum store_end mf_store_run(struct mf_store *store, struct mf_watch *watch, uint
 	struct mf_exit exit;
 
 	store->rest = (struct mf_store_rest){.fd = -1, .until_ns = UINT64_MAX};
-	mf_store_is_fenced(store, false); /* the program looks at its word of that */
+	mf_store_is_fenced(store, MF_DISK_LATELY); /* the program looks at its word of that */
 	if (look)
 		mf_process_news(&store->process);
 	if ((mf_store_listens(store) || (look && mf_calls_are_awaited(store))) &&

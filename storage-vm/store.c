@@ -29,6 +29,14 @@
 #define RETRY_MAX_MS        5000u
 #define MEASURE_ROUNDS      16u
 
+/* As the program is told it: never none for a short one. */
+static uint32_t age_ms(uint64_t age_ns)
+{
+	uint64_t ms = (age_ns + 999999) / 1000000;
+
+	return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+}
+
 static int make_control(struct mf_store *store, struct mf_error *err)
 {
 	const struct mf_store_settings *settings = &store->settings;
@@ -49,7 +57,9 @@ static int make_control(struct mf_store *store, struct mf_error *err)
 	store->control = at;
 	store->began = calloc(settings->channels, sizeof(*store->began));
 	store->mapped = calloc(settings->channels, sizeof(*store->mapped));
-	if (!store->began || !store->mapped)
+
+	store->ordered_ns = calloc(settings->channels, sizeof(*store->ordered_ns));
+	if (!store->began || !store->mapped || !store->ordered_ns)
 		return mf_error_set(err, -ENOMEM, "not enough memory for the store's channels");
 	*store->control = (struct mf_abi_store_control){
 		.magic = MF_STORE_MAGIC,
@@ -62,8 +72,10 @@ static int make_control(struct mf_store *store, struct mf_error *err)
 		.durability = settings->promise.durability,
 		.group_us = settings->promise.group_us,
 		.scope = settings->scope,
+		.empty = settings->empty,
 		.quota_bytes = settings->quota_bytes,
 		.evicts = settings->evicts,
+		.age_ms = settings->scope == MF_STORE_OF_VM ? 0 : age_ms(settings->age_ns),
 	};
 	return 0;
 }
@@ -87,6 +99,7 @@ static void on_disk(void *cookie)
 	struct mf_store *store = cookie;
 
 	pthread_mutex_lock(&store->lock);
+	store->last_disk_ns = mf_now_ns();
 	if (store->up && store->running)
 		mf_watch_kick(store->watchdog, &store->process.vm, MF_KICK_TURN);
 	else if (store->up)
@@ -94,13 +107,13 @@ static void on_disk(void *cookie)
 	pthread_mutex_unlock(&store->lock);
 }
 
-bool mf_store_is_fenced(struct mf_store *store, bool fresh)
+bool mf_store_is_fenced(struct mf_store *store, enum mf_disk_look look)
 {
 	const struct mf_store_settings *settings = &store->settings;
 
 	if (mf_load_acquire(&store->control->fenced))
 		return true;
-	if (!settings->is_fenced || !settings->is_fenced(settings->fence, fresh))
+	if (!settings->is_fenced || !settings->is_fenced(settings->fence, look))
 		return false;
 	if (!__atomic_exchange_n(&store->control->fenced, 1, __ATOMIC_SEQ_CST) && settings->say)
 		settings->say("another engine has opened the store: this one writes and reads "
@@ -108,9 +121,9 @@ bool mf_store_is_fenced(struct mf_store *store, bool fresh)
 	return true;
 }
 
-static int gate(void *cookie, bool fresh)
+static int gate(void *cookie, enum mf_disk_look look)
 {
-	return mf_store_is_fenced(cookie, fresh) ? -ESTALE : 0;
+	return mf_store_is_fenced(cookie, look) ? -ESTALE : 0;
 }
 
 static int make_disk(struct mf_store *store, struct mf_error *err)
@@ -193,6 +206,7 @@ void mf_store_destroy(struct mf_store *store)
 	free(store->mapped);
 	if (store->file_fd >= 0)
 		close(store->file_fd);
+	free(store->ordered_ns);
 	free(store->streams);
 	mf_calls_destroy(store->calls_of);
 	pthread_mutex_destroy(&store->lock);
@@ -406,6 +420,42 @@ static bool is_stuck(struct mf_store *store)
 	       now - store->last_turn_ns > store->settings.call_limit_ns;
 }
 
+/*
+ * When the commits that were ordered are stuck, if nothing happens: none was decided, and the disk
+ * was at nothing, for as long as a call may take (and one may wait for company). Lock held.
+ */
+static uint64_t commits_due(const struct mf_store *store)
+{
+	const struct mf_store_settings *settings = &store->settings;
+	uint64_t since = settings->call_limit_ns ? mf_store_oldest_order(store) : UINT64_MAX;
+
+	if (since == UINT64_MAX || mf_disk_is_busy(store->disk))
+		return UINT64_MAX;
+	since = since > store->last_verdict_ns ? since : store->last_verdict_ns;
+	since = since > store->last_disk_ns ? since : store->last_disk_ns;
+	return since + settings->call_limit_ns + settings->promise.group_us * 1000ull;
+}
+
+/* Lock held. */
+static bool commits_are_stuck(const struct mf_store *store, char text[160])
+{
+	if (commits_due(store) >= mf_now_ns())
+		return false;
+	snprintf(text, 160, "a commit took longer than %.1f s",
+		 (double)store->settings.call_limit_ns / 1e9);
+	return true;
+}
+
+/* When to look at them next. One may be ordered meanwhile, and nobody says so. Lock held. */
+static uint64_t commits_look(const struct mf_store *store)
+{
+	uint64_t limit = store->settings.call_limit_ns;
+	uint64_t next = limit && store->up ? mf_now_ns() + limit : UINT64_MAX;
+	uint64_t due = next == UINT64_MAX ? next : commits_due(store);
+
+	return due < next ? due + 1 : next;
+}
+
 static void say_stuck(const struct mf_store *store, char text[160])
 {
 	snprintf(text, 160, "a call took longer than %.1f s",
@@ -427,6 +477,10 @@ static enum store_end serve(struct mf_store *store, bool look, char text[160])
 			say_stuck(store, text);
 			return STORE_DEAD;
 		}
+		pthread_mutex_lock(&store->lock);
+		if (end == STORE_SLICED && commits_are_stuck(store, text))
+			end = STORE_DEAD;
+		pthread_mutex_unlock(&store->lock);
 	} while (end == STORE_SLICED && !__atomic_load_n(&store->stop, __ATOMIC_RELAXED));
 	return end;
 }
@@ -460,16 +514,19 @@ static void rest(struct mf_store *store)
 	uint64_t limit = store->settings.call_limit_ns;
 	bool watches = !store->running;
 	uint64_t turn = watches ? turn_ns(store) : UINT64_MAX;
+	uint64_t look = watches ? commits_look(store) : UINT64_MAX;
 	uint64_t until;
 
 	store->watched = watches ? store->rest : nothing;
 	until = store->watched.until_ns;
 	if (watches && store->blocked && limit && turn != UINT64_MAX && turn + limit < until)
 		until = turn + limit + 1;
-	if (!sleep_until(store, until) || store->running || !watches || store->work)
+	if (!sleep_until(store, look < until ? look : until) || store->running || !watches ||
+	    store->work)
 		return;
-	store->work = true;
-	if (store->blocked && is_stuck(store)) {
+	store->dead = commits_are_stuck(store, store->death);
+	store->work = store->dead || store->watched.fd >= 0 || mf_now_ns() >= until;
+	if (store->work && store->blocked && !store->dead && is_stuck(store)) {
 		store->dead = true;
 		say_stuck(store, store->death);
 	}
@@ -507,6 +564,15 @@ static void pause_while_pinned(struct mf_store *store)
 		pause_ms(store, 1);
 }
 
+/* It is not started again. Lock held. */
+static void stay_down(struct mf_store *store)
+{
+	mf_store_lose_calls(store);
+	mf_store_notify(store, true);
+	store->rest = (struct mf_store_rest){.fd = -1, .until_ns = UINT64_MAX};
+	store->work = store->calls = store->blocked = false;
+}
+
 /* Start the program again over the same folder; what it had begun is lost. Lock held. */
 static void restart(struct mf_store *store, const char *why)
 {
@@ -517,7 +583,7 @@ static void restart(struct mf_store *store, const char *why)
 	store->up = store->dead = false;
 	mf_store_close_file(store);
 	/* The store would be opened, which writes. */
-	while (ret && !store->stop && !mf_store_is_fenced(store, true)) {
+	while (ret && !store->stop && !mf_store_is_fenced(store, MF_DISK_ANEW)) {
 		bool served =
 			mf_store_lose_calls(store) || store->control->calls != store->calls_before;
 
@@ -533,10 +599,13 @@ static void restart(struct mf_store *store, const char *why)
 			say(store, "the storage program does not start again", err.text);
 		pthread_mutex_lock(&store->lock);
 	}
-	store->up = !ret;
-	store->stats.starts += !ret;
-	if (!ret)
-		mf_store_open_file(store);
+	if (ret) {
+		stay_down(store);
+		return;
+	}
+	store->up = true;
+	store->stats.starts++;
+	mf_store_open_file(store);
 	/* Calls that it had not begun are looked for; they may wait without being looked after. */
 	store->work = store->calls = true;
 	store->blocked = false;
@@ -593,7 +662,7 @@ static void *thread_main(void *arg)
 	if (!first_boot(store)) {
 		pthread_mutex_lock(&store->lock);
 		while (!store->stop) {
-			if (store->work && !store->running)
+			if (store->work && !store->running && store->up)
 				work(store);
 			else
 				rest(store);

@@ -11,6 +11,7 @@
 #define MF_STORAGE_VM_STORE_H
 
 #include "engine/image/watchdog.h"
+#include "engine/linux/disk.h"
 #include "engine/linux/exec.h"
 #include "engine/linux/process.h"
 #include "ipc/ring/peer.h"
@@ -30,15 +31,26 @@ struct mf_store_promise {
 	uint32_t group_us;   /* of _GROUP */
 };
 
+/* How much is kept, and what happens there; may change at any time. */
+struct mf_store_bound {
+	uint64_t quota_bytes; /* 0: what the program has room for */
+	uint32_t evicts;      /* 1: what was not used lately goes; 0: -ENOSPC */
+	uint32_t reserved;
+};
+
 struct mf_store_settings {
 	unsigned int channels; /* request VMs, 1..65536 */
 	uint32_t ring_bytes;   /* of each ring */
 	enum mf_store_wait wait;
 	struct mf_store_promise promise;
-	uint32_t scope;         /* MF_STORE_OF_TENANT, _OF_VM */
-	uint64_t quota_bytes;   /* 0: what the program has room for */
-	bool evicts;            /* at the quota what was not used lately goes; else -ENOSPC */
+	uint32_t scope;       /* MF_STORE_OF_TENANT, _OF_VM */
+	bool empty;           /* _OF_VM: each begins with nothing */
+	uint64_t quota_bytes; /* 0: what the program has room for */
+	bool evicts;          /* at the quota what was not used lately goes; else -ENOSPC */
+	/* In place of those two, looked at with each request; outlives the store. NULL: none. */
+	const struct mf_store_bound *bound;
 	uint64_t call_limit_ns; /* a call that takes longer is a crash of the program */
+	uint64_t age_ns;        /* of a transaction that is open; 0: any */
 	uint64_t boot_limit_ns; /* for its first look at the channels */
 	const struct mf_kvm *kvm;
 	struct mf_exec exec;     /* the program; all of it outlives the store */
@@ -49,8 +61,8 @@ struct mf_store_settings {
 	 * NULL: the host's calls. On the disk's thread alone. */
 	const struct mf_file_door *door;
 	/* Has another engine the store by now? Then nothing is written, and no call is answered but
-	 * with -ESTALE. `fresh`: it must be known for certain. Any thread. NULL: never. */
-	bool (*is_fenced)(void *cookie, bool fresh);
+	 * with -ESTALE. Any thread. NULL: never. */
+	bool (*is_fenced)(void *cookie, enum mf_disk_look look);
 	void *fence;
 	/* The last channel is no request VM's: administration has it (storage-vm/admin.h). */
 	bool admin;

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -83,6 +84,9 @@ static void make_argv(struct words *words, const struct mf_engine *engine, int r
 	add(words, "%s%s", "mayfly", "");
 	add(words, "%s%s", "serve", "");
 	add(words, "--router=%s%s", number, "");
+	snprintf(number, sizeof(number), "%d", engine->bound_fd);
+	if (engine->bound_fd >= 0)
+		add(words, "--store-bound=%s%s", number, "");
 	add(words, "--control=unix:%s%s", engine->control, "");
 	if (!config->values.serve.quiet)
 		add(words, "--quiet%s%s", "", "");
@@ -173,6 +177,8 @@ static void on_closed(uv_handle_t *handle)
 	close(engine->pidfd);
 	close(engine->log_fd);
 	close(engine->router_end);
+	if (engine->bound_fd >= 0)
+		close(engine->bound_fd);
 	unlink(engine->control);
 	TAILQ_REMOVE(&supervisor->engines, engine, all);
 	engine->tenant->engines--;
@@ -239,6 +245,27 @@ void mf_engine_drain(struct mf_engine *engine)
 
 /* ---- its beginning ---- */
 
+int mf_engine_bound(struct mf_engine *engine)
+{
+	const struct mf_tenant_store_options *store = &engine->tenant->config->values.serve.store;
+	const struct mf_store_bound bound = {.quota_bytes = mf_tenant_store_quota(store),
+					     .evicts = store->evicts};
+
+	if (engine->bound_fd < 0)
+		return 0;
+	return pwrite(engine->bound_fd, &bound, sizeof(bound), 0) == sizeof(bound) ? 0 : -errno;
+}
+
+/* The file of its store's bounds, if it has a store. */
+static int open_bound(struct mf_engine *engine)
+{
+	engine->bound_fd = -1;
+	if (!engine->has_store)
+		return 0;
+	engine->bound_fd = memfd_create("mayfly-store-bound", MFD_CLOEXEC);
+	return engine->bound_fd < 0 ? -errno : mf_engine_bound(engine);
+}
+
 static int open_pipes(struct mf_engine *engine, int *router_fd, int *output)
 {
 	int pair[2];
@@ -285,7 +312,7 @@ static uint64_t largest_share(const struct mf_supervisor *supervisor)
 static pid_t spawn(struct mf_engine *engine, int router_fd, int output)
 {
 	struct mf_supervisor *supervisor = engine->supervisor;
-	int keep[] = {router_fd, -1};
+	int keep[] = {router_fd, engine->bound_fd, -1};
 	int cgroups[MF_CGROUPS + 1] = {-1};
 	struct words argv = {0};
 	struct words env = {0};
@@ -340,7 +367,9 @@ struct mf_engine *mf_engine_start(struct mf_tenant *tenant, struct mf_error *err
 		engine->number = ++supervisor->last_engine;
 		engine->has_store = tenant->config->values.serve.store.folder;
 		name_control(engine);
-		code = open_pipes(engine, &router_fd, &output);
+		code = open_bound(engine);
+		if (!code)
+			code = open_pipes(engine, &router_fd, &output);
 	}
 	if (!code) {
 		engine->pid = spawn(engine, router_fd, output);
@@ -353,6 +382,8 @@ struct mf_engine *mf_engine_start(struct mf_tenant *tenant, struct mf_error *err
 		}
 	}
 	if (code) {
+		if (engine && engine->bound_fd >= 0)
+			close(engine->bound_fd);
 		free(engine);
 		mf_error_set(err, code, "cannot start its engine: %s", strerror(-code));
 		return NULL;

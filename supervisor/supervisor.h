@@ -39,6 +39,7 @@ struct mf_engine {
 	int pidfd;
 	int router_end; /* of the socket by which it gets connections */
 	int log_fd;     /* what it prints */
+	int bound_fd;   /* its store's bounds, which it looks at; -1: it has no store */
 	uv_poll_t exited;
 	uv_poll_t log;
 	uv_timer_t limit; /* to become ready, or to end */
@@ -165,6 +166,9 @@ struct mf_engine *mf_engine_start(struct mf_tenant *tenant, struct mf_error *err
 
 /* SIGTERM now, SIGKILL when its patience has run out. */
 void mf_engine_drain(struct mf_engine *engine);
+
+/* Its store has the bounds of its tenant's configuration from now on. -errno. */
+int mf_engine_bound(struct mf_engine *engine);
 void mf_engine_kill(struct mf_engine *engine);
 void mf_engine_log_end(struct mf_engine *engine);
 

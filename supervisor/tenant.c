@@ -325,11 +325,41 @@ static bool is_changed(const struct mf_tenant *tenant, const struct mf_config_te
 	return !mf_settings_equal(&tenant->config->settings, &wanted->settings);
 }
 
+/* What engines take while they run. */
+static void tell_engines(struct mf_tenant *tenant)
+{
+	struct mf_supervisor *supervisor = tenant->supervisor;
+	struct mf_engine *engine;
+
+	TAILQ_FOREACH(engine, &supervisor->engines, all)
+	{
+		if (engine->tenant != tenant || engine->bound_fd < 0)
+			continue;
+		if (mf_engine_bound(engine))
+			mf_log(supervisor, MF_LOG_ERROR, "bound-failed", tenant, engine,
+			       "its store keeps the bounds that it has");
+		else
+			mf_log(supervisor, MF_LOG_INFO, "bound", tenant, engine,
+			       "its store has the bounds that the configuration says");
+	}
+}
+
+/* Are those others than they were? */
+static bool is_bound_anew(const struct mf_tenant *tenant, const struct mf_config_tenant *wanted)
+{
+	const struct mf_tenant_store_options *now = &tenant->config->values.serve.store;
+	const struct mf_tenant_store_options *then = &wanted->values.serve.store;
+
+	return mf_tenant_store_quota(now) != mf_tenant_store_quota(then) ||
+	       now->evicts != then->evicts;
+}
+
 static void apply_one(struct mf_supervisor *supervisor, struct mf_config *config,
 		      const struct mf_config_tenant *wanted, enum mf_origin origin)
 {
 	struct mf_tenant *tenant = mf_tenant_find(supervisor, wanted->name);
 	bool changed = !tenant || is_changed(tenant, wanted);
+	bool bound = !changed && is_bound_anew(tenant, wanted);
 
 	if (!tenant)
 		tenant = add_tenant(supervisor, wanted->name);
@@ -340,6 +370,8 @@ static void apply_one(struct mf_supervisor *supervisor, struct mf_config *config
 	point_at(tenant, config, wanted);
 	if (changed)
 		mf_tenant_replace(tenant);
+	if (bound)
+		tell_engines(tenant);
 }
 
 /* Does `config` say anew what this tenant is? The file says all of its own, a change one. */

@@ -302,7 +302,7 @@ static void set_pool(struct mf_pool_settings *settings, struct server *server, u
 	settings->vms = vms;
 	settings->load = &server->status.load;
 	settings->peer = server->store.store ? mf_store_peer(server->store.store) : NULL;
-	settings->private_store = server->options->store.scope == MF_STORE_OF_VM;
+	settings->private_store = server->options->store.scope != MF_STORE_SCOPE_TENANT;
 	settings->fetches = server->fetches;
 }
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -198,29 +199,32 @@ static void open_socket(struct mf_tenant_store *store,
 			      err.text);
 }
 
-/* What may be kept: a store that evicts leaves room for what a commit writes anew beside it. */
-static uint64_t quota_of(const struct mf_tenant_store_options *options)
+static int check_bounds(const struct mf_tenant_store_options *options, struct mf_error *err)
 {
-	return options->evicts && !options->quota_bytes ? options->size_bytes / 4 * 3
-							: options->quota_bytes;
+	const char *fault = mf_tenant_store_bound_fault(options);
+
+	return fault ? mf_error_set(err, -EINVAL, "--%s", fault) : 0;
 }
 
-static int check_quota(const struct mf_tenant_store_options *options, struct mf_error *err)
+/* Before the process is confined. */
+static int map_bound(struct mf_tenant_store *store, int fd, struct mf_error *err)
 {
-	if (options->quota_bytes > options->size_bytes)
-		return mf_error_set(err, -EINVAL,
-				    "--store-quota is larger than --store-size, which is what the "
-				    "store can grow to; raise that");
-	if (options->evicts && quota_of(options) > options->size_bytes / 4 * 3)
-		return mf_error_set(err, -EINVAL,
-				    "--store-evict needs a --store-quota of at most three quarters "
-				    "of --store-size: the rest is room for commits");
+	void *at;
+
+	if (!fd)
+		return 0;
+	at = mmap(NULL, sizeof(*store->bound), PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (at == MAP_FAILED)
+		return mf_error_set(err, -errno, "cannot map the store's bounds: %s",
+				    strerror(errno));
+	store->bound = at;
 	return 0;
 }
 
-static bool is_fenced(void *cookie, bool fresh)
+static bool is_fenced(void *cookie, enum mf_disk_look look)
 {
-	return mf_store_fence_is_lost(cookie, fresh);
+	return mf_store_fence_is_lost(cookie, look);
 }
 
 /* Whoever only looks writes nothing, and is nobody's successor. */
@@ -238,7 +242,7 @@ uint64_t mf_tenant_store_place_bytes(const struct mf_tenant_store_options *optio
 	unsigned int pieces = 0;
 
 	if (!options->window_bytes || options->program || options->mode ||
-	    options->scope == MF_STORE_OF_VM)
+	    options->scope != MF_STORE_SCOPE_TENANT)
 		return 0;
 	while (pieces < MF_PLACE_PIECES && MF_PLACE_PIECE_AT(pieces) < options->window_bytes)
 		pieces++;
@@ -266,12 +270,16 @@ static int make_store(struct mf_tenant_store *store, const struct mf_tenant_stor
 		.ring_bytes = MF_RING_BYTES_DEFAULT,
 		.wait = options->wait,
 		.call_limit_ns = options->call_limit_ns,
+		.age_ns = options->age_ns,
 		.promise = options->promise,
-		.scope = (uint32_t)options->scope,
-		.quota_bytes = quota_of(options),
+		.scope = options->scope == MF_STORE_SCOPE_TENANT ? MF_STORE_OF_TENANT
+								 : MF_STORE_OF_VM,
+		.empty = options->scope == MF_STORE_SCOPE_EMPTY,
+		.quota_bytes = mf_tenant_store_quota(options),
 		.evicts = options->evicts,
 		.place_bytes = mf_tenant_store_place_bytes(options),
 		.folder_fd = store->lock_fd,
+		.bound = store->bound,
 		.boot_limit_ns = options->boot_limit_ns,
 		.kvm = kvm,
 		.policy = {.permit = store->permit,
@@ -298,7 +306,9 @@ int mf_tenant_store_open(struct mf_tenant_store *store,
 	*store = (struct mf_tenant_store){.lock_fd = -1, .fence.fd = -1};
 	if (!options->folder)
 		return 0;
-	ret = check_quota(options, err);
+	ret = check_bounds(options, err);
+	if (!ret)
+		ret = map_bound(store, options->bound_fd, err);
 	if (ret)
 		return ret;
 	store->output.meter = &store->meter;
@@ -355,6 +365,8 @@ void mf_tenant_store_close(struct mf_tenant_store *store)
 	free(store->folder);
 	mf_exec_close(&store->files);
 	mf_store_fence_lower(&store->fence);
+	if (store->bound)
+		munmap((void *)(uintptr_t)store->bound, sizeof(*store->bound));
 	if (store->lock_fd >= 0)
 		close(store->lock_fd);
 	*store = (struct mf_tenant_store){.lock_fd = -1, .fence.fd = -1};

@@ -15,6 +15,12 @@
 /* --store-window, where nobody says it. */
 #define MF_TENANT_STORE_WINDOW_BYTES (64ull << 20)
 
+enum mf_tenant_store_scope {
+	MF_STORE_SCOPE_TENANT,
+	MF_STORE_SCOPE_VM,    /* each VM's own, over what the folder holds */
+	MF_STORE_SCOPE_EMPTY, /* each VM's own, whatever the folder holds */
+};
+
 /* What the command line says. */
 struct mf_tenant_store_options {
 	const char *folder;          /* NULL: no store */
@@ -25,11 +31,14 @@ struct mf_tenant_store_options {
 	uint64_t quota_bytes;        /* of that may be used; 0: all */
 	uint64_t window_bytes;       /* of the file may be mapped into a request VM; 0: nothing */
 	bool evicts;                 /* at the quota records go; else it is full */
-	int scope;                   /* MF_STORE_OF_* */
+	int bound_fd; /* a struct mf_store_bound in place of those two, which mayflyd may change
+		       * (taken over); 0: none */
+	enum mf_tenant_store_scope scope;
 	struct mf_store_promise promise;
 	uint64_t memory_bytes;
 	enum mf_store_wait wait;
 	uint64_t call_limit_ns;
+	uint64_t age_ns; /* of a transaction */
 	uint64_t boot_limit_ns;
 	bool quiet;
 	bool alone; /* of no server: `mayfly store` by itself. It has the administrative channel
@@ -47,10 +56,30 @@ struct mf_tenant_store {
 	struct mf_exec_files files; /* of the tenant's own program */
 	int lock_fd;
 	struct mf_store_fence fence;
-	struct mf_store_socket *socket; /* NULL: none */
+	const struct mf_store_bound *bound; /* mapped, or NULL */
+	struct mf_store_socket *socket;     /* NULL: none */
 	struct mf_output_meter meter;
 	struct mf_output output;
 };
+
+/* What may be kept: a store that evicts leaves room for what a commit writes anew beside it. */
+static inline uint64_t mf_tenant_store_quota(const struct mf_tenant_store_options *options)
+{
+	return options->evicts && !options->quota_bytes ? options->size_bytes / 4 * 3
+							: options->quota_bytes;
+}
+
+/* NULL, or what is wrong with the bounds, as a sentence about the options without dashes. */
+static inline const char *mf_tenant_store_bound_fault(const struct mf_tenant_store_options *options)
+{
+	if (options->quota_bytes > options->size_bytes)
+		return "store-quota is larger than store-size, which is what the store can grow "
+		       "to; raise that";
+	if (options->evicts && mf_tenant_store_quota(options) > options->size_bytes / 4 * 3)
+		return "store-evict needs a store-quota of at most three quarters of store-size: "
+		       "the rest is room for commits";
+	return NULL;
+}
 
 /*
  * Set-up phase: make the folder if it is not there, lock it, read the program, make memory for the

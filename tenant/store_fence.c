@@ -147,7 +147,7 @@ static int raise_in(struct mf_store_fence *fence)
 	ret = put(fence);
 	if (!ret && may_run(&last, &self))
 		nanosleep(&patience, NULL);
-	return ret ? ret : mf_store_fence_is_lost(fence, true) ? -EBUSY : 0;
+	return ret ? ret : mf_store_fence_is_lost(fence, MF_DISK_ANEW) ? -EBUSY : 0;
 }
 
 int mf_store_fence_raise(struct mf_store_fence *fence, int folder_fd, const char *folder,
@@ -176,15 +176,15 @@ int mf_store_fence_raise(struct mf_store_fence *fence, int folder_fd, const char
 
 /* What the file of that name says: where files are shared between machines, it is the opening that
  * asks for what is new. */
-static bool is_own(const struct mf_store_fence *fence, bool fresh)
+static bool is_own(const struct mf_store_fence *fence, bool anew)
 {
 	char text[MF_STORE_FENCE_BYTES];
-	int fd = fresh ? openat(fence->folder_fd, MF_STORE_FENCE_NAME,
-				O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
-		       : -1;
+	int fd = anew ? openat(fence->folder_fd, MF_STORE_FENCE_NAME,
+			       O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+		      : -1;
 	ssize_t got;
 
-	if (fresh && fd < 0 && (errno == ENOENT || errno == ESTALE))
+	if (anew && fd < 0 && (errno == ENOENT || errno == ESTALE))
 		return false;
 	got = pread(fd < 0 ? fence->fd : fd, text, sizeof(text), 0);
 	if (fd >= 0)
@@ -192,16 +192,17 @@ static bool is_own(const struct mf_store_fence *fence, bool fresh)
 	return got == sizeof(text) && !memcmp(text, fence->own, sizeof(text));
 }
 
-bool mf_store_fence_is_lost(struct mf_store_fence *fence, bool fresh)
+bool mf_store_fence_is_lost(struct mf_store_fence *fence, enum mf_disk_look look)
 {
 	uint64_t now = mf_now_ns();
 
 	if (fence->fd < 0 || __atomic_load_n(&fence->lost, __ATOMIC_RELAXED))
 		return fence->fd >= 0;
-	if (!fresh && now - __atomic_load_n(&fence->looked_ns, __ATOMIC_RELAXED) < LOOK_NS)
+	if (look == MF_DISK_LATELY &&
+	    now - __atomic_load_n(&fence->looked_ns, __ATOMIC_RELAXED) < LOOK_NS)
 		return false;
 	__atomic_store_n(&fence->looked_ns, now, __ATOMIC_RELAXED);
-	if (is_own(fence, fresh))
+	if (is_own(fence, look == MF_DISK_ANEW))
 		return false;
 	__atomic_store_n(&fence->lost, true, __ATOMIC_RELAXED);
 	return true;
@@ -213,7 +214,7 @@ void mf_store_fence_lower(struct mf_store_fence *fence)
 
 	if (fence->fd < 0)
 		return;
-	if (!mf_store_fence_is_lost(fence, true)) {
+	if (!mf_store_fence_is_lost(fence, MF_DISK_ANEW)) {
 		state = memmem(fence->own, MF_STORE_FENCE_BYTES, " open ", 6);
 		memcpy(state, " closed ", 8); /* the words behind it count no more */
 		put(fence);

@@ -12,6 +12,8 @@
 
 #include <mayfly/error.h>
 
+#include "engine/linux/disk.h"
+
 #define MF_STORE_FENCE_NAME  "epoch"
 #define MF_STORE_FENCE_BYTES 256u
 
@@ -32,11 +34,8 @@ struct mf_store_fence {
 int mf_store_fence_raise(struct mf_store_fence *fence, int folder_fd, const char *folder,
 			 struct mf_error *err);
 
-/*
- * Is the folder another engine's by now? Any thread. `fresh`: as the file says now, by its name;
- * else as it said some milliseconds ago.
- */
-bool mf_store_fence_is_lost(struct mf_store_fence *fence, bool fresh);
+/* Is the folder another engine's by now? Any thread. */
+bool mf_store_fence_is_lost(struct mf_store_fence *fence, enum mf_disk_look look);
 
 /* Nothing is written any more: the next engine need not wait. */
 void mf_store_fence_lower(struct mf_store_fence *fence);

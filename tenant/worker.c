@@ -25,6 +25,8 @@ static void answer_store(struct mf_front_request *request, int status)
 {
 	if (status == -ENOSPC || status == -EDQUOT)
 		mf_front_respond_error(request, 507, NULL);
+	else if (status == -ETIMEDOUT)
+		mf_front_respond_error(request, 503, "age");
 	else if (status == -ESTALE)
 		mf_front_respond_error(request, 503, "fenced");
 	else

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/linux/disk.h"
+#include "engine/image/watchdog.h"
 #include "engine/linux/guestmem.h"
 #include "engine/linux/wait.h"
 
@@ -11,6 +12,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#define SLOW_NS 100000000ull
 
 enum kind { WRITE, TRUNCATE, SYNC };
 
@@ -101,14 +104,14 @@ static struct job *next_job(const struct mf_disk *disk)
 	return job;
 }
 
-static int ask_gate(const struct mf_disk *disk, bool fresh)
+static int ask_gate(const struct mf_disk *disk, enum mf_disk_look look)
 {
-	return disk->settings.gate ? disk->settings.gate(disk->settings.cookie, fresh) : 0;
+	return disk->settings.gate ? disk->settings.gate(disk->settings.cookie, look) : 0;
 }
 
 int mf_disk_gate(const struct mf_disk *disk)
 {
-	return disk ? ask_gate(disk, false) : 0;
+	return disk ? ask_gate(disk, MF_DISK_LATELY) : 0;
 }
 
 static ssize_t do_open_job(const struct mf_disk *disk, const struct job *job)
@@ -123,15 +126,21 @@ static ssize_t do_open_job(const struct mf_disk *disk, const struct job *job)
 	return door->sync(door->cookie, job->fd, job->flag);
 }
 
+/* Of what took so long nothing is known any more that was looked at before. */
 static ssize_t do_job(const struct mf_disk *disk, const struct job *job)
 {
-	bool fresh = job->kind == SYNC || (job->kind == WRITE && job->flag);
-	ssize_t ret = ask_gate(disk, fresh);
+	bool lasts = job->kind == WRITE && job->flag;
+	uint64_t began = mf_now_ns();
+	ssize_t ret = ask_gate(disk, lasts ? MF_DISK_ANEW : MF_DISK_NOW);
 
 	if (ret)
 		return ret;
 	ret = do_open_job(disk, job);
-	return ret >= 0 && fresh && ask_gate(disk, true) ? -ECONNRESET : ret;
+	if (ret < 0 || (!lasts && job->kind != SYNC))
+		return ret;
+	if (ask_gate(disk, mf_now_ns() - began > SLOW_NS ? MF_DISK_ANEW : MF_DISK_NOW))
+		return -ECONNRESET;
+	return ret;
 }
 
 static void tell(struct mf_disk *disk)

@@ -12,6 +12,13 @@
 
 struct mf_disk;
 
+/* How well it has to be known whether anything may be written. */
+enum mf_disk_look {
+	MF_DISK_LATELY, /* as it was some milliseconds ago */
+	MF_DISK_NOW,
+	MF_DISK_ANEW, /* as others see it, where a file system keeps what it has seen */
+};
+
 struct mf_disk_settings {
 	/* What does it, on the disk's thread alone; outlives the disk. NULL: the host's calls. */
 	const struct mf_file_door *door;
@@ -19,8 +26,8 @@ struct mf_disk_settings {
 	bool all_writes;
 	/* May anything be written? Asked before each operation, and each write that is none; and
 	 * again behind those that say that something is on the disk, which are -ECONNRESET then.
-	 * `fresh`: such a one. 0, or the errno that it gets. Any thread. NULL: always. */
-	int (*gate)(void *cookie, bool fresh);
+	 * 0, or the errno that it gets. Any thread. NULL: always. */
+	int (*gate)(void *cookie, enum mf_disk_look look);
 	/* An operation is over: from the disk's thread, with nothing locked. NULL: nobody asks. */
 	void (*done)(void *cookie);
 	void *cookie;

@@ -67,6 +67,7 @@ static void tell_reads(struct mf_storage_call *call)
 	tell(call, "conflicts", sessions->conflicts);
 	tell(call, "rollbacks", sessions->rollbacks);
 	tell(call, "transactions.open", sessions->open);
+	tell(call, "transactions.aged", sessions->aged);
 	tell(call, "hits", reads->hits);
 	tell(call, "misses", reads->misses);
 	tell(call, "expired", reads->expired);

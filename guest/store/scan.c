@@ -108,7 +108,7 @@ static int start_disk(struct merge *merge, const struct kv_table *table)
 	MDB_val value = {0, NULL};
 	int code;
 
-	if (!kv_table_is_open(table))
+	if (kv_snapshot_is_hidden() || !kv_table_is_open(table))
 		return 0;
 	code = mdb_cursor_open(merge->txn->snapshot->txn, table->dbi, &merge->cursor);
 	if (code == MDB_BAD_DBI || code == EINVAL || code == MDB_NOTFOUND) {

@@ -6,6 +6,9 @@
 
 #include <errno.h>
 
+#include <mayfly/sdk.h>
+
+#define AGE_EVERY_NS     50000000ull /* between two looks for old transactions */
 #define RECENT_MAX_BYTES (64u << 20)
 #define FUNCTIONS_MAX    MF_STORAGE_FUNCTIONS_MAX
 
@@ -183,6 +186,32 @@ static int end_request(struct kv_session *session, uint32_t channel, struct wait
 	return ret;
 }
 
+/* Was it open for too long, is it now? Then there is none any more. */
+static bool is_aged(struct kv_session *session, uint64_t now_ns)
+{
+	uint64_t most_ns = control()->age_ms * 1000000ull;
+
+	if (session->txn && most_ns && now_ns - session->began_ns > most_ns) {
+		drop_txn(session);
+		session->aged = true;
+		stats.aged++;
+	}
+	return session->aged;
+}
+
+/* Beside commits, which alone need the pages that old ones keep. */
+static void drop_aged(void)
+{
+	static uint64_t next_ns;
+	uint64_t now = control()->age_ms ? mf_clock_ns() : 0;
+
+	if (!stats.open || now < next_ns)
+		return;
+	next_ns = now + AGE_EVERY_NS;
+	for (uint32_t i = 0; i < session_count; i++)
+		is_aged(&sessions[i], now);
+}
+
 static int order(uint32_t channel, void *arg)
 {
 	struct kv_session *session = &sessions[channel];
@@ -190,6 +219,8 @@ static int order(uint32_t channel, void *arg)
 	int ret;
 
 	(void)arg;
+	if (is_aged(session, mf_clock_ns()))
+		return -ETIMEDOUT;
 	if (!session->txn || !kv_txn_wrote(session->txn)) {
 		drop_txn(session);
 		return 0;
@@ -207,7 +238,7 @@ static void drop(uint32_t channel, void *arg)
 	(void)arg;
 	stats.rollbacks += session->txn && kv_txn_wrote(session->txn);
 	drop_txn(session);
-	session->explicit = session->asked = session->renewed = false;
+	session->explicit = session->asked = session->renewed = session->aged = false;
 	kv_assembly_drop(session->assembly);
 	session->assembly = NULL;
 }
@@ -229,13 +260,15 @@ int kv_session_commit(struct mf_storage_call *call)
 
 	if (control()->scope == MF_STORE_OF_VM)
 		return -EROFS; /* and what there is stays */
-	if (session->txn && kv_txn_wrote(session->txn)) {
+	if (is_aged(session, mf_clock_ns()))
+		ret = -ETIMEDOUT;
+	else if (session->txn && kv_txn_wrote(session->txn)) {
 		struct waiter *waiter = make_waiter(call, call->channel);
 
 		ret = waiter ? end_request(session, call->channel, waiter) : -ENOMEM;
 	}
 	drop_txn(session);
-	session->explicit = session->asked = false;
+	session->explicit = session->asked = session->aged = false;
 	session->renewed = true;
 	mf_storage_set_pending(call->channel, 0);
 	return ret;
@@ -274,10 +307,14 @@ static int begin_txn(const struct mf_storage_call *call, struct kv_session *sess
 static int call_of_many(struct mf_storage_call *call, const struct kv_function *function,
 			struct kv_session *session)
 {
+	uint64_t now = mf_clock_ns();
 	int ret = 0;
 
+	if (is_aged(session, now))
+		return -ETIMEDOUT;
 	if (!session->txn) {
 		ret = begin_txn(call, session);
+		session->began_ns = now;
 		stats.open += !ret;
 	}
 	if (ret)
@@ -377,6 +414,7 @@ static bool turn(void *arg)
 	if (ret > 0)
 		kv_sweep();
 	if (ret) {
+		drop_aged();
 		oldest = kv_snapshot_oldest(&open);
 		kv_recent_trim(oldest < kv_commit_durable() ? oldest : kv_commit_durable(),
 			       RECENT_MAX_BYTES);

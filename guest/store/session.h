@@ -15,6 +15,8 @@ extern const struct mf_storage_transactions kv_transactions;
 /* What belongs to a channel beside its transaction, and goes with it. */
 struct kv_session {
 	struct kv_txn *txn;   /* of several calls; NULL: none has begun */
+	uint64_t began_ns;    /* that one */
+	bool aged;            /* it was open for too long, and was dropped */
 	bool explicit;        /* the caller began it */
 	bool renewed;         /* another one has ended in this request */
 	unsigned int flights; /* calls and orders that wait */
@@ -43,6 +45,7 @@ struct kv_session_stats {
 	uint64_t conflicts;
 	uint64_t rollbacks;
 	uint64_t open; /* transactions of several calls */
+	uint64_t aged; /* of them, that were dropped for their age */
 };
 const struct kv_session_stats *kv_session_stats(void);
 

@@ -136,7 +136,7 @@ int kv_snapshot_find(const struct kv_snapshot *snapshot, const char *table, stru
 	MDB_val value;
 	int code;
 
-	if (!kv_table_is_open(known))
+	if (kv_snapshot_is_hidden() || !kv_table_is_open(known))
 		return -ENOENT;
 	code = mdb_get(snapshot->txn, known->dbi, &name, &value);
 	/* A table that is younger than the snapshot has a handle that it does not know. */

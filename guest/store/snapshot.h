@@ -31,4 +31,10 @@ uint64_t kv_snapshot_oldest(unsigned int *open);
 int kv_snapshot_find(const struct kv_snapshot *snapshot, const char *table, struct kv_bytes key,
 		     struct kv_bytes *record);
 
+/* Of a store that begins empty for each VM nothing is seen, whatever there is. */
+static inline bool kv_snapshot_is_hidden(void)
+{
+	return ((const struct mf_abi_store_control *)MF_STORE_CONTROL_VA)->empty;
+}
+
 #endif

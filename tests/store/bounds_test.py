@@ -3,8 +3,9 @@
 """What an operator sets for a store that is served: how much it keeps, what goes then, and how long a transaction may be open."""
 import json
 import os
+import threading
 
-from storing import BUILD, MAYFLY, MIB, StoreServer, command, do, get, put, refused, store_folder
+from storing import BUILD, MAYFLY, MIB, StoreServer, command, do, get, nap, put, records_of, refused, results_of, scan, store_folder, wait_until
 from claims import check, claim, main, same
 
 HIREDIS = os.path.join(BUILD, "tests/store/hiredis-guest")
@@ -61,6 +62,76 @@ def a_hash_of_the_redis_protocol_goes_as_a_whole():
         check(set(lengths) == {"0", "30"}, f"fields of hashes: {lengths}")
         kept = says(*[f"EXISTS hash{number}" for number in range(20)])
         same([length != "0" for length in lengths], [one == "1" for one in kept], "a hash without its key, or a key without its hash")
+
+
+def grow(server, key, times):
+    """Replaces a value of 200,000 bytes, a commit each."""
+    client = server.client()
+    for i in range(times):
+        same([code for code, _, _ in do(client, put(b"big", key, bytes([i % 256]) * 200000))], [0], "a put")
+    client.close()
+
+
+@claim
+def a_transaction_that_is_open_for_too_long_is_dropped_and_the_file_grows_no_more():
+    with StoreServer("--transaction-age", "300ms", "--store-window", "0", "--deadline", "1m", "--store-size", "64M", vms=3) as server:
+        grow(server, b"first", 1)
+        answers, threads = [None, None], []
+        first = get(b"big", b"first")
+
+        def ask(which, ops):
+            answers[which] = server.ask("/do", b"".join(op.bytes for op in ops))
+
+        for which, ops in enumerate(((first, nap(3000), first), (put(b"late", b"k", b"v"), nap(3000)))):
+            threads.append(threading.Thread(target=ask, args=(which, ops)))
+            threads[-1].start()
+        wait_until(lambda: stat(server.store)["transactions_open"] == 2 or not any(thread.is_alive() for thread in threads), "both to begin")
+        began = stat(server.store)["pages_used"]
+        while stat(server.store)["transactions_aged"] < 2 and any(thread.is_alive() for thread in threads):
+            grow(server, b"first", 2)
+        before = os.path.getsize(f"{server.store}/data.mdb")
+        grow(server, b"first", 60)
+        check(os.path.getsize(f"{server.store}/data.mdb") <= before + MIB, "the file grows", str(before))
+        check(began <= stat(server.store)["pages_used"], "pages")
+        for thread in threads:
+            thread.join()
+        same([code for code, _, _ in results_of(answers[0].body)], [0, 0, "ETIMEDOUT"], "who only reads: its next call", str(answers[0]))
+        same((answers[1].status, answers[1].error), (503, "age"), "who has written: its commit")
+        same(do(server.client(), get(b"late", b"k"))[0][0], "ENOENT", "what it wrote")
+        same(stat(server.store)["transactions_open"], 0, "open ones")
+
+
+@claim
+def a_transaction_that_is_open_keeps_what_it_sees_until_then():
+    with StoreServer("--deadline", "1m", vms=2) as server:
+        grow(server, b"first", 1)
+        ops = (get(b"big", b"first"), nap(500), get(b"big", b"first"))
+        answers = []
+        reader = threading.Thread(target=lambda: answers.append(server.ask("/do", b"".join(op.bytes for op in ops))))
+        reader.start()
+        wait_until(lambda: stat(server.store)["transactions_open"] or not reader.is_alive(), "it to begin")
+        grow(server, b"first", 5)
+        reader.join()
+        results = results_of(answers[0].body)
+        same([code for code, _, _ in results], [0, 0, 0], "its calls")
+        same(results[0][2], results[2][2], "what it sees")
+
+
+@claim
+def a_store_of_each_vm_begins_with_the_folder_or_with_nothing():
+    with store_folder() as folder:
+        with StoreServer(store=folder, vms=1) as server:
+            same(server.codes(put(b"t", b"a", b"1"), put(b"t", b"b", b"2")), [0, 0], "puts")
+            same(server.stop(), 0, "its end")
+        for scope, codes, keys in (("vm", [0, 0, 0], [b"a", b"b", b"c"]), ("empty", ["ENOENT", 0, 0], [b"c"])):
+            with StoreServer("--store-scope", scope, store=folder, vms=1) as server:
+                for _ in range(3):
+                    results = server.do(get(b"t", b"a"), put(b"t", b"c", b"3"), get(b"t", b"c"), scan(b"t"))
+                    same([code for code, _, _ in results[:3]], codes, f"{scope}: calls")
+                    same([key for key, _ in records_of(results[3][2])], keys, f"{scope}: a scan")
+                same(server.stop(), 0, "its end")
+        with StoreServer(store=folder, vms=1) as server:
+            same([key for key, _ in records_of(server.do(scan(b"t"))[0][2])], [b"a", b"b"], "what the folder holds")
 
 
 @claim

@@ -22,7 +22,8 @@ class Txn(StoreServer):
     def __init__(self, *options, guest=FUNCTION, **more):
         self.private = tempfile.TemporaryDirectory(prefix="mayfly-commit-")
         self.control = f"unix:{self.private.name}/control"
-        super().__init__("--control", self.control, *options, guest=guest, program=STORE, **more)
+        patience = () if "--store-deadline" in options else ("--store-deadline", "60s")
+        super().__init__("--control", self.control, *patience, *options, guest=guest, program=STORE, **more)
 
     def drop(self):
         super().drop()
@@ -304,6 +305,24 @@ def a_store_of_each_vm_goes_with_its_reset():
             told(second.ask("/a:n=1"), 200, b"0 1\n")
             first.close()
             second.close()
+
+
+@claim
+def a_commit_that_never_ends_ends_the_program_at_its_deadline():
+    """The program's other thread answers calls all along."""
+    for how in ("spin", "hold"):
+        for wait in ("auto", "poll"):
+            with Txn("--store-deadline", "700ms", "--store-wait", wait, vms=3) as server:
+                told(server.ask("/a:n=1"), 200, b"0 1\n")
+                server.how(how)
+                answers, threads = server.start_all(["/p:m=1"])
+                wait_until(lambda: not threads[0].is_alive() or server.ask("/g:n").status == 200, "reads meanwhile")
+                threads[0].join()
+                told(answers[0], 503, error="commit")
+                wait_until(lambda: b"died: a commit took longer than 0.7 s" in server.log(), "the sentence")
+                server.how("")
+                wait_until(lambda: server.ask("/a:n=1").status == 200, "the next program")
+                same(server.log().count(b"the storage program died"), 1, "deaths", server.log())
 
 
 @claim

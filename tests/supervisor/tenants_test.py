@@ -261,6 +261,33 @@ def a_tenant_with_a_store_is_replaced_and_clients_wait():
 
 
 @claim
+def the_bounds_of_a_store_change_while_its_engine_runs():
+    """By command and by the file, either way; the engine is the same one."""
+    def fill(daemon, table):
+        for number in range(60):
+            answer = daemon.ask("kept", f"/table/{table}{number}", body="x" * 50000, method="PUT")
+            if answer.status // 100 != 2:
+                return answer.status
+        return 200
+
+    with tempfile.TemporaryDirectory(prefix="mayfly-store-") as store:
+        def kept(**more):
+            return tenant("kept", CACHE, host="kept", store=store, vms=2, store_size="64M", **more)
+
+        with Daemon(kept(store_quota="1M")) as daemon:
+            pid = daemon.list()["kept"]["pid"]
+            same(fill(daemon, "a"), 507, "beyond the quota")
+            done = daemon.ctl("limits", "kept", "store-quota=65M")
+            check(done.status != 0 and b"larger than store-size" in done.err, "a quota beyond the size", str(done))
+            expect(daemon.ctl("limits", "kept", "store-quota=16M"), 0, "limits")
+            same(fill(daemon, "b"), 200, "a larger quota")
+            daemon.write(kept(store_quota="1500K"))
+            daemon.reload()
+            same(fill(daemon, "c"), 507, "a smaller one, by the file")
+            same((daemon.list()["kept"]["pid"], daemon.list()["kept"]["engines"]), (pid, 1), "its engine")
+
+
+@claim
 def programs_that_know_nothing_of_mayfly_are_tenants_too():
     with tempfile.TemporaryDirectory(prefix="mayfly-site-") as site:
         with open(f"{site}/index.html", "w") as file:

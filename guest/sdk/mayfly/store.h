@@ -13,6 +13,7 @@
  *   -ECONNRESET  the storage VM died in the middle of this call: it may or may not have been done
  *   -ENOSPC      the store is full; -EROFS, -EIO: the disk says so
  *   -EAGAIN      the transaction is too old to go on (and see mf_store_swap)
+ *   -ETIMEDOUT   it was open for too long, and was dropped (--transaction-age)
  *   -EFBIG       more than a transaction may write (96 MiB)
  *   -EBUSY       calls that were submitted are not collected yet
  *   -ENOMEM      the storage VM has too little memory for this (--store-memory)

@@ -57,7 +57,7 @@ struct mf_abi_store_channel {
 #define MF_STORE_GROUP   1u
 #define MF_STORE_ASYNC   2u
 
-/* Whose a store is: all request VMs'; or each has one of its own, empty at first, that goes with
+/* Whose a store is: all request VMs'; or each has one of its own, that goes with
  * its reset: the engine drops it by a larger `request`. */
 #define MF_STORE_OF_TENANT 0u
 #define MF_STORE_OF_VM     1u
@@ -123,7 +123,11 @@ struct mf_abi_store_control {
 	uint32_t commits_now;
 	uint32_t reserved0;
 	struct mf_abi_store_snapshot snapshot; /* storage VM */
-	uint32_t reserved[992];
+	uint32_t age_ms; /* engine: a transaction of several calls that is open for longer is
+			  * dropped: -ETIMEDOUT; 0: none is */
+	uint32_t empty;  /* engine: of MF_STORE_OF_VM: 1: each begins with nothing, whatever there
+			  * is; 0: with what there is */
+	uint32_t reserved[990];
 	/* engine: bit i is set while channel i may be looked into */
 	uint64_t active[MF_STORE_CHANNELS_MAX / 64];
 };
