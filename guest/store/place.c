@@ -82,16 +82,16 @@ static void say(const struct kv_snapshot *snapshot)
 	said_version = snapshot->version;
 }
 
-void kv_place_look(void)
-{
-	if (kv_commit_visible() != kv_commit_durable())
-		hide();
-}
-
 /* A VM's own store is never in the file; what is read in place is not seen by whoever evicts. */
 static bool is_possible(void)
 {
 	return control()->scope != MF_STORE_OF_VM && !control()->evicts;
+}
+
+void kv_place_look(void)
+{
+	if (!is_possible() || kv_commit_visible() != kv_commit_durable())
+		hide();
 }
 
 void kv_place_say(void)
