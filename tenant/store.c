@@ -31,10 +31,10 @@ void mf_tenant_store_say_end(struct mf_tenant_store *store)
 	mf_store_stats(store->store, &stats);
 	mf_output_say(1000,
 		      "mayfly: store: %llu calls, %llu commits, %llu restarts, %llu calls lost, "
-		      "%llu user exits\n",
+		      "%llu read in place, %llu user exits\n",
 		      (unsigned long long)stats.calls, (unsigned long long)stats.commits,
 		      (unsigned long long)stats.starts - 1, (unsigned long long)stats.lost,
-		      (unsigned long long)stats.user_exits);
+		      (unsigned long long)stats.in_place, (unsigned long long)stats.user_exits);
 }
 
 static int cannot_use(const char *folder, int code, struct mf_error *err)

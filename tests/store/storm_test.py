@@ -83,13 +83,13 @@ def rages(target, messages):
         print(f"      {storm.answered} messages of {target} were answered ({took:.0f} s), in {sum(storm.ends.values())} requests "
               f"({', '.join(f'{name}: {count}' for name, count in storm.ends.items())}); beside them {honest} calls of honest ones, all right; "
               f"the store answered {calls} calls", flush=True)
-    return storm, calls, honest
+    return storm, calls
 
 
 @claim
 def messages_of_all_kinds_in_the_rings_hurt_nobody():
-    storm, calls, honest = rages("/storm", MESSAGES * 9 // 10)
-    check(calls >= storm.answered + honest, "the store answered less than was counted")
+    storm, calls = rages("/storm", MESSAGES * 9 // 10)
+    check(calls >= storm.answered, "the store answered less than was counted")
 
 
 @claim

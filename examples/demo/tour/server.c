@@ -162,6 +162,7 @@ static bool parse_end(const char *text, struct server_end *end)
 	if (!store)
 		return true;
 	end->calls = count_of(store, " calls");
+	end->in_place = count_of(store, " read in place");
 	end->commits = count_of(store, " commits");
 	end->restarts = count_of(store, " restarts");
 	end->store_exits = count_of(store, " user exits");

@@ -25,8 +25,9 @@ struct server_end {
 	unsigned long long resets;
 	unsigned long long audits; /* 0 without --audit */
 	unsigned long long unclean;
-	unsigned long long exits; /* user exits of its request VMs */
-	unsigned long long calls; /* the rest is 0 without --store */
+	unsigned long long exits;    /* user exits of its request VMs */
+	unsigned long long calls;    /* the rest is 0 without --store */
+	unsigned long long in_place; /* and what was read without a call */
 	unsigned long long commits;
 	unsigned long long restarts;
 	unsigned long long store_exits; /* user exits of its storage VM */
