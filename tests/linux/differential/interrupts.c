@@ -32,30 +32,43 @@ static void tick(int flags)
 	setitimer(ITIMER_REAL, &every, NULL);
 }
 
-static int stop(void)
+static void stop(void)
 {
 	struct itimerval never = {{0, 0}, {0, 0}};
 
 	setitimer(ITIMER_REAL, &never, NULL);
-	return ticks;
 }
 
-#define INTERRUPTED(what)                                                                 \
-	do {                                                                              \
-		static const int flags[] = {0, SA_RESTART};                               \
-		int with;                                                                 \
-		for (with = 0; with < 2; with++) {                                        \
-			long got;                                                         \
-			if (pipe(pipe_ends))                                              \
-				_exit(97);                                                \
-			tick(flags[with]);                                                \
-			errno = 0;                                                        \
-			got = (what);                                                     \
-			printf("%s%s: %s, %d ticks\n", #what, with ? ", SA_RESTART" : "", \
-			       result(got), stop());                                      \
-			close(pipe_ends[0]);                                              \
-			close(pipe_ends[1]);                                              \
-		}                                                                         \
+/* What the ticks did to a call. Behind one that they ended there may be more before the timer is
+ * stopped: how many tells how busy the machine is. */
+static const char *effect(long got, int error)
+{
+	int met = ticks;
+
+	stop();
+	if (got < 0 && error == EINTR)
+		return met ? "interrupted" : "EINTR without a tick";
+	return met > 1 ? "made again" : met ? "one tick" : "no tick";
+}
+
+#define INTERRUPTED(what)                                                                     \
+	do {                                                                                  \
+		static const int flags[] = {0, SA_RESTART};                                   \
+		int with;                                                                     \
+		for (with = 0; with < 2; with++) {                                            \
+			long got;                                                             \
+			int error;                                                            \
+			if (pipe(pipe_ends))                                                  \
+				_exit(97);                                                    \
+			tick(flags[with]);                                                    \
+			errno = 0;                                                            \
+			got = (what);                                                         \
+			error = errno;                                                        \
+			printf("%s%s: %s, ", #what, with ? ", SA_RESTART" : "", result(got)); \
+			printf("%s\n", effect(got, error));                                   \
+			close(pipe_ends[0]);                                                  \
+			close(pipe_ends[1]);                                                  \
+		}                                                                             \
 	} while (0)
 
 CASE(reading_and_writing, read, write)
