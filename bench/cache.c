@@ -88,7 +88,7 @@ static void start_mayfly(struct world *world, const char *durability, const char
 	snprintf(store, sizeof(store), "%s/store", world->folder);
 	snprintf(world->address[MAYFLY], 128, "unix:%s/mayfly", world->folder);
 	snprintf(world->control, sizeof(world->control), "unix:%s/control", world->folder);
-	world->pids[MAYFLY] = bench_traffic_start(argv, bench.last_cpu);
+	world->pids[MAYFLY] = bench_spawn(argv, bench.last_cpu);
 	world->has[MAYFLY] = world->pids[MAYFLY] > 0;
 }
 
@@ -101,7 +101,7 @@ static void start_lmdb(struct world *world)
 	snprintf(lmdb, sizeof(lmdb), "%s", bench_path("bench-lmdb"));
 	snprintf(folder, sizeof(folder), "%s/lmdb", world->folder);
 	snprintf(world->address[LMDB], 128, "unix:%s/http", world->folder);
-	world->pids[LMDB] = bench_traffic_start(argv, bench.last_cpu);
+	world->pids[LMDB] = bench_spawn(argv, bench.last_cpu);
 	world->has[LMDB] = world->pids[LMDB] > 0;
 }
 

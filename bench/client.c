@@ -2,7 +2,6 @@
 #include "bench/client.h"
 #include "bench/socket.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,20 +11,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-static void become(char *const *argv, int cpu)
-{
-	int nothing = open("/dev/null", O_RDWR);
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	dup2(nothing, 0);
-	dup2(nothing, 1);
-	if (!getenv("BENCH_VERBOSE"))
-		dup2(nothing, 2);
-	bench_pin(cpu);
-	execv(argv[0], argv);
-	_exit(127);
-}
 
 static bool send_request(const struct bench_server *server, int fd)
 {
@@ -114,9 +99,7 @@ bool bench_server_start(struct bench_server *server, const char *address, char *
 {
 	*server = (struct bench_server){0};
 	snprintf(server->address, sizeof(server->address), "%s", address);
-	server->pid = fork();
-	if (!server->pid)
-		become(argv, cpu);
+	server->pid = bench_spawn(argv, cpu);
 	if (server->pid < 0 || !wait_until_up(server))
 		return false;
 	return bench_server_connect(server, clients, false);

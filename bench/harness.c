@@ -2,12 +2,15 @@
 #include "bench/harness.h"
 #include "bench/machine.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +35,24 @@ void bench_pin(int cpu)
 		if (cpu < 0 || i == cpu)
 			CPU_SET(i, &set);
 	sched_setaffinity(0, sizeof(set), &set);
+}
+
+pid_t bench_spawn(char *const *argv, int cpu)
+{
+	pid_t pid = fork();
+	int nothing;
+
+	if (pid)
+		return pid;
+	nothing = open("/dev/null", O_RDWR);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	dup2(nothing, 0);
+	dup2(nothing, 1);
+	if (!getenv("BENCH_VERBOSE"))
+		dup2(nothing, 2);
+	bench_pin(cpu);
+	execv(argv[0], argv);
+	_exit(127);
 }
 
 void bench_add(struct bench_samples *samples, double value)

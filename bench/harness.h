@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct bench_case {
 	const char *name;
@@ -32,6 +33,9 @@ extern struct bench_options bench;
 
 uint64_t bench_now_ns(void);
 void bench_pin(int cpu); /* -1: anywhere */
+/* argv (a path) as a child on that CPU, which dies with this process; its output into nothing,
+ * errors too unless BENCH_VERBOSE is set. -1: it cannot be. */
+pid_t bench_spawn(char *const *argv, int cpu);
 
 struct bench_samples {
 	double *at;

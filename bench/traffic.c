@@ -26,24 +26,6 @@ struct flight {
 
 static struct flight flights[BENCH_TRAFFIC_CLIENTS_MAX];
 
-pid_t bench_traffic_start(char *const *argv, int cpu)
-{
-	pid_t pid = fork();
-	int nothing;
-
-	if (pid)
-		return pid;
-	nothing = open("/dev/null", O_RDWR);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	dup2(nothing, 0);
-	dup2(nothing, 1);
-	if (!getenv("BENCH_VERBOSE"))
-		dup2(nothing, 2);
-	bench_pin(cpu);
-	execv(argv[0], argv);
-	_exit(127);
-}
-
 /* Up to a minute for the first: a server comes up. */
 bool bench_traffic_open(struct bench_traffic *traffic, unsigned int clients)
 {

@@ -26,9 +26,6 @@ struct bench_traffic {
 	double busy_ns; /* of all bursts that were measured */
 };
 
-/* argv (a path) as a child on that CPU, its output into nothing. -1: it cannot be. */
-pid_t bench_traffic_start(char *const *argv, int cpu);
-
 /* Connect, again and again for a minute if need be. Samples start anew. */
 bool bench_traffic_open(struct bench_traffic *traffic, unsigned int clients);
 /* Samples are freed as well. */
