@@ -40,6 +40,19 @@ static bool is_broken(const struct mf_store *store, unsigned int channel)
 	return mf_load_acquire(&MF_STORE_CHANNEL(store->control, channel)->broken);
 }
 
+static bool is_bereft(const struct mf_store *store, unsigned int channel)
+{
+	return __atomic_load_n(&store->bereft[channel], __ATOMIC_RELAXED);
+}
+
+/* What was asked in it is not answered any more. Whoever waits there may have looked before this
+ * was said, and come to wait behind it: so it is kept until he comes. */
+static void bereave(struct mf_store *store, unsigned int channel)
+{
+	mf_store_release(&window_of(store, channel)->lost, store->lost_count);
+	__atomic_store_n(&store->bereft[channel], true, __ATOMIC_RELAXED);
+}
+
 /* The program that had the channel's transaction has died. */
 static bool is_orphaned(const struct mf_store *store, unsigned int channel)
 {
@@ -71,7 +84,8 @@ bool mf_store_has_answer(struct mf_store *store, const struct mf_waiter *waiter)
 {
 	if (waiter->commits)
 		return is_decided(store, waiter->channel);
-	return has_reply(store, waiter->channel) || is_broken(store, waiter->channel);
+	return has_reply(store, waiter->channel) || is_broken(store, waiter->channel) ||
+	       is_bereft(store, waiter->channel);
 }
 
 static void unpark(struct mf_store *store, struct mf_waiter *waiter)
@@ -179,12 +193,15 @@ static void call(struct mf_store *store)
 		mf_watch_kick(store->watchdog, &store->process.vm, MF_KICK_TURN);
 }
 
+/* Lock held. */
 static enum mf_peer_state state_of(struct mf_store *store, const struct mf_waiter *waiter)
 {
 	if (waiter->commits)
 		return is_decided(store, waiter->channel) ? MF_PEER_GO_ON : MF_PEER_PARKED;
 	if (is_broken(store, waiter->channel))
 		return MF_PEER_BROKEN;
+	if (__atomic_exchange_n(&store->bereft[waiter->channel], false, __ATOMIC_RELAXED))
+		return MF_PEER_GO_ON;
 	return has_reply(store, waiter->channel) ? MF_PEER_GO_ON : MF_PEER_PARKED;
 }
 
@@ -209,9 +226,7 @@ static bool waits_for_commit(struct mf_store *store, const struct mf_waiter *wai
 static enum mf_peer_state wait_locked(struct mf_store *store, struct mf_waiter *waiter,
 				      struct mf_watch *watch)
 {
-	uint32_t lost = store->lost_count;
 	enum mf_peer_state state = state_of(store, waiter);
-
 	bool poll;
 
 	if (state != MF_PEER_PARKED)
@@ -222,8 +237,8 @@ static enum mf_peer_state wait_locked(struct mf_store *store, struct mf_waiter *
 	} else if (watch && may_hand_off(store) && !poll) {
 		hand_off(store, waiter, watch);
 		state = state_of(store, waiter);
-		if (state != MF_PEER_PARKED || lost != store->lost_count)
-			return state == MF_PEER_PARKED ? MF_PEER_GO_ON : state;
+		if (state != MF_PEER_PARKED)
+			return state;
 		park(store, waiter);
 	} else {
 		park(store, waiter);
@@ -362,6 +377,7 @@ static void open_channel(struct mf_store *store, unsigned int channel)
 	mf_channel_format(&store->channels, channel,
 			  __atomic_load_n(&store->polling, __ATOMIC_RELAXED),
 			  __atomic_load_n(&store->lost_count, __ATOMIC_RELAXED));
+	__atomic_store_n(&store->bereft[channel], false, __ATOMIC_RELAXED);
 	__atomic_fetch_or(&store->control->active[channel / 64], 1ull << (channel % 64),
 			  __ATOMIC_SEQ_CST);
 }
@@ -499,14 +515,14 @@ static bool lose_call(struct mf_store *store, unsigned int channel)
 	if (!state->busy) {
 		/* It reads in place, and must come to its end. */
 		if (channel < store->settings.channels && mf_store_lose_place(store, channel))
-			mf_store_release(&window->lost, store->lost_count);
+			bereave(store, channel);
 		return false;
 	}
 	/* Its indices are the request VM's claims now, and of use to nobody else. */
 	state->request_head = mf_load_acquire(&window->request_tail.at);
 	state->reply_tail = mf_load_acquire(&window->reply_tail.at);
 	state->broken |= state->request_head % MF_RING_ALIGN || state->reply_tail % MF_RING_ALIGN;
-	mf_store_release(&window->lost, store->lost_count);
+	bereave(store, channel);
 	mf_store_release(&state->busy, 0);
 	return true;
 }

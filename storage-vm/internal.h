@@ -80,6 +80,8 @@ struct mf_store {
 	struct mf_peer_file *mapped; /* of each channel */
 	uint64_t in_place;           /* atomic */
 	uint32_t *began;             /* of each channel: lost_count when its transaction began */
+	bool *bereft;                /* of each, streams' too: what was asked in it died, and who
+				      * waits there has not been told yet. Atomic */
 	uint64_t *ordered_ns;        /* of each channel: when its commit was ordered */
 	uint64_t last_verdict_ns;    /* on any of them */
 	uint64_t last_disk_ns;       /* an operation of the disk was over */

@@ -57,9 +57,9 @@ static int make_control(struct mf_store *store, struct mf_error *err)
 	store->control = at;
 	store->began = calloc(settings->channels, sizeof(*store->began));
 	store->mapped = calloc(settings->channels, sizeof(*store->mapped));
-
+	store->bereft = calloc(2 * settings->channels, sizeof(*store->bereft));
 	store->ordered_ns = calloc(settings->channels, sizeof(*store->ordered_ns));
-	if (!store->began || !store->mapped || !store->ordered_ns)
+	if (!store->began || !store->mapped || !store->bereft || !store->ordered_ns)
 		return mf_error_set(err, -ENOMEM, "not enough memory for the store's channels");
 	*store->control = (struct mf_abi_store_control){
 		.magic = MF_STORE_MAGIC,
@@ -204,6 +204,7 @@ void mf_store_destroy(struct mf_store *store)
 	mf_channels_destroy(&store->channels);
 	free(store->began);
 	free(store->mapped);
+	free(store->bereft);
 	if (store->file_fd >= 0)
 		close(store->file_fd);
 	free(store->ordered_ns);

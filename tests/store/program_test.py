@@ -6,7 +6,8 @@ import struct
 import threading
 import time
 
-from storing import EMULATED, GUEST, MIB, PROGRAM, SLOWER, SOON, StoreServer, call, one, refused, resolve, store_folder, wait_until
+from storing import EMULATED, GUEST, MIB, PROGRAM, SLOWER, SOON, StoreServer, call, collect, look_away, nap, one, refused, resolve, \
+    store_folder, submit, wait_until
 from claims import check, claim, fail, main, matches, same
 
 ECHO, CRASH, EXIT, LOOP, LIE, NAP, BIG, COUNT, FACTS, WAIT, READ, FAIL, CRASH_WRITING, LIE_WRITING, NAMELESS, OPEN = range(100, 116)
@@ -158,6 +159,24 @@ def what_had_not_begun_is_answered_by_the_next_program():
             same(codes, ["ECONNRESET"] * rounds, "the deadly calls")
             same(wrong[:3], [], "honest calls that were not answered")
             same(deaths(server), rounds, "deaths")
+
+
+@claim(emulated=True)
+def who_comes_to_wait_when_the_program_is_up_again_is_told():
+    """A call is sent, another client's call makes the program run and die of it; only then its sender waits."""
+    for wait in ("auto", "wake"):
+        with own("--workers", "2", "--store-wait", wait, vms=4) as server:
+            codes = []
+            sender = threading.Thread(target=lambda: codes.extend(
+                server.codes(submit(CRASH, b"x"), nap(1000 * SLOWER), look_away(), collect())))
+            sender.start()
+            time.sleep(0.2 * SLOWER)
+            same(server.one(call(ECHO, b"x")), b"x", "the other client's call")
+            began = time.monotonic()
+            sender.join()
+            same(codes, [0, 0, 0, "ECONNRESET"], f"what the sender was told, {wait}")
+            check(time.monotonic() - began < 5 * SLOWER, "it was told when its deadline came")
+            same(deaths(server), 1, "deaths")
 
 
 @claim

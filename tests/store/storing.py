@@ -61,6 +61,19 @@ def call(function, payload=b"", room=MIB):
     return Op(b"c", first=payload, number=function, room=room)
 
 
+def submit(function, payload=b""):
+    return Op(b"u", first=payload, number=function)
+
+
+def look_away():
+    """Wait at the channel, without a look at what came meanwhile."""
+    return Op(b"v")
+
+
+def collect(room=MIB):
+    return Op(b"o", room=room)
+
+
 def resolve(name):
     return Op(b"r", name)
 

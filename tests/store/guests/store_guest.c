@@ -82,10 +82,28 @@ static int run_kv(const struct operation *op, size_t *bytes)
 	}
 }
 
+/* A call that is sent, waited for and collected one by one; the wait looks at nothing before. */
+static int run_flight(const struct operation *op, size_t *bytes)
+{
+	uint64_t id;
+
+	switch (op->head.what) {
+	case 'u':
+		return mf_store_submit((uint32_t)op->head.number, &op->first, 1, &id);
+	case 'v':
+		return (int)mf_sdk_exit(MF_CALL_CHANNEL_WAIT, NULL, 0, 0);
+	default:
+		return mf_store_collect(&id, scratch, op->head.room, bytes);
+	}
+}
+
 static int run(const struct operation *op, size_t *bytes)
 {
 	uint32_t number = 0;
 	int code;
+
+	if (strchr("uvo", op->head.what))
+		return run_flight(op, bytes);
 
 	if (op->head.what == 'c')
 		return mf_store_call((uint32_t)op->head.number, &op->first, 1, scratch,
