@@ -60,7 +60,8 @@ def some_calls(client, dice):
     if kind < 0.1:
         client.ask(dice.choice(("/die?0", "/die?1", "/die?2", "/scribble?%d" % dice.randrange(1000))))
     else:
-        do(client, put(b"t", key, value), get(b"t", key), scan(b"t", b"1", 3), add(b"t", b"n", 1), delete(b"t", key))
+        # Beside requests that hang until their deadline a busy machine lets others meet it: they have been, and are made again.
+        do(client, put(b"t", key, value), get(b"t", key), scan(b"t", b"1", 3), add(b"t", b"n", 1), delete(b"t", key), again=(409, 504))
 
 
 @claim(emulated=True)

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "pool"))
 sys.dont_write_bytecode = True
@@ -103,12 +104,14 @@ def records_of(data):
     return records
 
 
-def do(client, *ops):
-    """The results of a batch, which is one transaction: it is made again when it came into conflict too often, and each of its
-    calls has failed when the store did not take it. Else the request must succeed."""
+def do(client, *ops, again=(409,)):
+    """The results of a batch, which is one transaction: it is made again when it came into conflict too often (`again`: after these
+    answers; with 504, for whom it may be done twice, that of a busy machine too), and each of its calls has failed when the store
+    did not take it. Else the request must succeed."""
+    until = time.monotonic() + 120
     for _ in range(1000):
         answer = client.ask("/do", b"".join(op.bytes for op in ops))
-        if answer.status != 409:
+        if answer.status not in again or time.monotonic() > until:
             break
     refused_with = {(507, None): "ENOSPC", (503, "store"): "EIO"}.get((answer.status, answer.error))
     if refused_with:
