@@ -135,9 +135,9 @@ static void answered(struct loop *loop, struct link *link, int status, bool clos
 	double took = (double)(bench_now_ns() - link->start_ns);
 
 	if (status == 200)
-		bench_add(&arrivals->served, took);
+		mf_samples_add(&arrivals->served, took);
 	else if (status == 503)
-		bench_add(&arrivals->refused, took);
+		mf_samples_add(&arrivals->refused, took);
 	else
 		arrivals->others++;
 	if (closes || arrivals->reconnect)

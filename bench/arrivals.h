@@ -21,8 +21,8 @@ struct bench_arrivals {
 	bool from_send;
 	uint64_t seed;
 	/* results; samples are added to what is there, in ns */
-	struct bench_samples served;  /* 200 */
-	struct bench_samples refused; /* 503 */
+	struct mf_samples served;  /* 200 */
+	struct mf_samples refused; /* 503 */
 	uint64_t sent;
 	uint64_t others;  /* other answers */
 	uint64_t lost;    /* without an answer: closed, or none within ten seconds of the last */

@@ -168,9 +168,9 @@ static void print(struct world *world, const char *name, const struct bench_mix 
 	report.name = full;
 	if (kind == MAYFLY && world->has[REDIS]) {
 		report.yardstick = "redis-server";
-		report.yard = bench_copy(&world->traffic[REDIS].samples);
+		report.yard = mf_samples_copy(&world->traffic[REDIS].samples);
 	}
-	report.samples = bench_copy(&traffic->samples);
+	report.samples = mf_samples_copy(&traffic->samples);
 	bench_count(&report, "requests_per_second", per_second(traffic));
 	if (kind == MAYFLY)
 		count_requests(world, mix, &report);
@@ -180,7 +180,7 @@ static void print(struct world *world, const char *name, const struct bench_mix 
 static int measure(const struct bench_case *self, struct world *world, const struct bench_mix *mix,
 		   unsigned int clients)
 {
-	struct bench_loop loop = {.rounds = 40, .seconds = 5};
+	struct mf_loop loop = {.rounds = 40, .seconds = 5};
 	char name[64];
 	int i;
 
@@ -247,8 +247,8 @@ static void print_commits(const struct bench_case *self, const struct world *wor
 	const struct bench_traffic *many = &world->traffic[MAYFLY];
 	struct bench_report report = {.name = self->name, .unit = "ns", .yardstick = "one client"};
 
-	report.samples = bench_copy(&many->samples);
-	report.yard = bench_copy(&one->samples);
+	report.samples = mf_samples_copy(&many->samples);
+	report.yard = mf_samples_copy(&one->samples);
 	bench_count(&report, "puts_per_second", per_second(many));
 	bench_count(&report, "one_client_per_second", per_second(one));
 	bench_count(&report, "ratio", per_second(many) / per_second(one));
@@ -261,7 +261,7 @@ static int commits_in_turns(const struct bench_case *self, struct world *world,
 			    struct bench_traffic *one)
 {
 	const struct bench_mix mix = {.value_bytes = 100};
-	struct bench_loop loop = {.rounds = 60, .seconds = 10};
+	struct mf_loop loop = {.rounds = 60, .seconds = 10};
 	double commits;
 
 	while (bench_next(&loop)) {

@@ -81,7 +81,7 @@ static void disconnect(struct bench_server *server)
 bool bench_server_connect(struct bench_server *server, unsigned int clients, bool reconnect)
 {
 	disconnect(server);
-	bench_free(&server->samples);
+	mf_samples_free(&server->samples);
 	server->busy_ns = 0;
 	server->reconnect = reconnect;
 	while (server->client_count < clients) {
@@ -115,7 +115,7 @@ void bench_server_stop(struct bench_server *server)
 	server->pid = 0;
 	if (!strncmp(server->address, "unix:", 5))
 		unlink(server->address + 5);
-	bench_free(&server->samples);
+	mf_samples_free(&server->samples);
 }
 
 static bool ask(struct bench_server *server, unsigned int client)
@@ -144,7 +144,7 @@ static bool burst_one(struct bench_server *server, unsigned int requests, bool m
 		if (!ask(server, 0) || !hear(server, 0))
 			return false;
 		if (measured)
-			bench_add(&server->samples, (double)(bench_now_ns() - start));
+			mf_samples_add(&server->samples, (double)(bench_now_ns() - start));
 	}
 	return true;
 }
@@ -168,8 +168,8 @@ static bool crowd_answered(struct crowd *crowd, unsigned int client)
 	if (!hear(crowd->server, client))
 		return false;
 	if (crowd->measured)
-		bench_add(&crowd->server->samples,
-			  (double)(bench_now_ns() - crowd->start_ns[client]));
+		mf_samples_add(&crowd->server->samples,
+			       (double)(bench_now_ns() - crowd->start_ns[client]));
 	if (--crowd->left[client])
 		return crowd_send(crowd, client);
 	crowd->waiting--;

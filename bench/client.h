@@ -17,7 +17,7 @@ struct bench_server {
 	int clients[BENCH_CLIENTS_MAX];
 	unsigned int client_count;
 	bool reconnect; /* each request on a connection of its own, which its time includes */
-	struct bench_samples samples;
+	struct mf_samples samples;
 	double busy_ns; /* of all bursts that were measured */
 };
 

@@ -75,7 +75,7 @@ static double time_getppid(void)
 	return (double)(bench_now_ns() - start) / 100;
 }
 
-static int log_rounds(struct bench_report *report, struct mf_process *vm, struct bench_loop *loop)
+static int log_rounds(struct bench_report *report, struct mf_process *vm, struct mf_loop *loop)
 {
 	struct mf_exit exit;
 
@@ -91,8 +91,8 @@ static int log_rounds(struct bench_report *report, struct mf_process *vm, struct
 			return 1;
 		if (!bench_measured(loop))
 			continue;
-		bench_add(&report->samples, (double)(end - start));
-		bench_add(&report->yard, time_getppid());
+		mf_samples_add(&report->samples, (double)(end - start));
+		mf_samples_add(&report->yard, time_getppid());
 	}
 	return 0;
 }
@@ -100,24 +100,24 @@ static int log_rounds(struct bench_report *report, struct mf_process *vm, struct
 static int exit_log(const struct bench_case *self)
 {
 	struct bench_report report = {.name = self->name, .unit = "ns", .yardstick = "getppid"};
-	struct bench_loop loop = {.rounds = 20000, .seconds = 5};
-	struct bench_tally before;
-	struct bench_tally after;
-	struct bench_request request;
-	struct bench_world *world;
+	struct mf_loop loop = {.rounds = 20000, .seconds = 5};
+	struct mf_tally before;
+	struct mf_tally after;
+	struct mf_world_request request;
+	struct mf_world *world;
 	struct mf_process vm;
 	int ret = bench_world_open(&world, self, 0);
 
 	if (ret)
 		return ret;
-	bench_request_make(&request, "/log", 1000000);
+	mf_world_request_make(&request, "/log", 1000000);
 	ret = bench_fork(world, &vm);
 	if (!ret) {
 		mf_function_deliver(&vm, &world->ready, request.bytes, request.size);
-		bench_tally(&vm, &before);
+		mf_tally_read(&vm, &before);
 		before.user_exits++; /* the way to the first of them */
 		ret = log_rounds(&report, &vm, &loop);
-		bench_tally(&vm, &after);
+		mf_tally_read(&vm, &after);
 		bench_tally_counts(&report, &before, &after, (double)loop.done);
 		mf_process_finish(&vm);
 	}
@@ -127,32 +127,31 @@ static int exit_log(const struct bench_case *self)
 	return ret ? bench_fail(self, "the guest did not leave as asked") : 0;
 }
 
-static int empty_rounds(struct bench_report *report, struct bench_world *world,
-			struct mf_process *vm)
+static int empty_rounds(struct bench_report *report, struct mf_world *world, struct mf_process *vm)
 {
-	struct bench_loop loop = {.rounds = 10000, .seconds = 5};
-	struct bench_request request;
-	struct bench_tally before;
-	struct bench_tally after;
+	struct mf_loop loop = {.rounds = 10000, .seconds = 5};
+	struct mf_world_request request;
+	struct mf_tally before;
+	struct mf_tally after;
 	struct echo echo;
 
 	if (!echo_open(&echo))
 		return 1;
-	bench_request_make(&request, "/hello", 0);
-	bench_tally(vm, &before);
+	mf_world_request_make(&request, "/hello", 0);
+	mf_tally_read(vm, &before);
 	while (bench_next(&loop)) {
 		uint64_t start = bench_now_ns();
 		uint64_t end;
 
-		if (bench_serve(world, vm, &request))
+		if (mf_world_serve(world, vm, &request))
 			return 1;
 		end = bench_now_ns();
 		if (!bench_measured(&loop))
 			continue;
-		bench_add(&report->samples, (double)(end - start));
-		bench_add(&report->yard, time_echo(&echo));
+		mf_samples_add(&report->samples, (double)(end - start));
+		mf_samples_add(&report->yard, time_echo(&echo));
 	}
-	bench_tally(vm, &after);
+	mf_tally_read(vm, &after);
 	bench_tally_counts(report, &before, &after, (double)loop.done);
 	echo_close(&echo);
 	return 0;
@@ -163,7 +162,7 @@ static int exit_request(const struct bench_case *self)
 {
 	struct bench_report report = {
 		.name = self->name, .unit = "ns", .yardstick = "pipe round trip"};
-	struct bench_world *world;
+	struct mf_world *world;
 	struct mf_process vm;
 	int ret = bench_world_open(&world, self, 0);
 
@@ -197,29 +196,29 @@ static double native_calls(bool clock, unsigned int times)
 }
 
 /* Many calls in one request with one exit, so that a call's share of the exit is nothing. */
-static int call_rounds(struct bench_report *report, struct bench_world *world,
-		       struct mf_process *vm, const struct bench_case *self, bool clock)
+static int call_rounds(struct bench_report *report, struct mf_world *world, struct mf_process *vm,
+		       const struct bench_case *self, bool clock)
 {
-	struct bench_loop loop = {.rounds = 200, .seconds = 5};
-	struct bench_request request;
-	struct bench_tally before;
-	struct bench_tally after;
+	struct mf_loop loop = {.rounds = 200, .seconds = 5};
+	struct mf_world_request request;
+	struct mf_tally before;
+	struct mf_tally after;
 
-	bench_request_make(&request, clock ? "/clock" : "/getpid", self->arg);
-	bench_tally(vm, &before);
+	mf_world_request_make(&request, clock ? "/clock" : "/getpid", self->arg);
+	mf_tally_read(vm, &before);
 	while (bench_next(&loop)) {
 		uint64_t start = bench_now_ns();
 		uint64_t end;
 
-		if (bench_serve(world, vm, &request))
+		if (mf_world_serve(world, vm, &request))
 			return 1;
 		end = bench_now_ns();
 		if (!bench_measured(&loop))
 			continue;
-		bench_add(&report->samples, (double)(end - start) / self->arg);
-		bench_add(&report->yard, native_calls(clock, self->arg));
+		mf_samples_add(&report->samples, (double)(end - start) / self->arg);
+		mf_samples_add(&report->yard, native_calls(clock, self->arg));
 	}
-	bench_tally(vm, &after);
+	mf_tally_read(vm, &after);
 	bench_tally_counts(report, &before, &after, (double)loop.done);
 	bench_count(report, "calls", self->arg);
 	return 0;
@@ -229,7 +228,7 @@ static int answered_inside(const struct bench_case *self, bool clock)
 {
 	struct bench_report report = {
 		.name = self->name, .unit = "ns", .yardstick = clock ? "clock_gettime" : "getpid"};
-	struct bench_world *world;
+	struct mf_world *world;
 	struct mf_process vm;
 	int ret = bench_world_open(&world, self, 0);
 

@@ -82,27 +82,27 @@ static void forker_close(struct forker *forker)
 }
 
 struct parts {
-	struct bench_samples fork_ns;
-	struct bench_samples prepare_ns;
-	struct bench_samples request_ns;
-	struct bench_samples finish_ns;
+	struct mf_samples fork_ns;
+	struct mf_samples prepare_ns;
+	struct mf_samples request_ns;
+	struct mf_samples finish_ns;
 	double user_exits;
 	double page_faults;
 	double rounds;
 };
 
-static void add_part(struct bench_samples *samples, bool measured, uint64_t from, uint64_t to)
+static void add_part(struct mf_samples *samples, bool measured, uint64_t from, uint64_t to)
 {
 	if (measured)
-		bench_add(samples, (double)(to - from));
+		mf_samples_add(samples, (double)(to - from));
 }
 
 /* One fork's life. Returns what counts for the case, in ns; negative when something failed. */
-static double one_life(struct bench_world *world, const struct bench_request *request, bool pooled,
+static double one_life(struct mf_world *world, const struct mf_world_request *request, bool pooled,
 		       bool measured, struct parts *parts)
 {
-	struct bench_tally before = {0};
-	struct bench_tally after;
+	struct mf_tally before = {0};
+	struct mf_tally after;
 	struct mf_process vm;
 	uint64_t at[5];
 	int ret;
@@ -113,12 +113,12 @@ static double one_life(struct bench_world *world, const struct bench_request *re
 	at[1] = bench_now_ns();
 	ret = pooled ? mf_vm_prepare(&vm.vm) : 0;
 	if (pooled)
-		bench_tally(&vm, &before);
+		mf_tally_read(&vm, &before);
 	at[2] = bench_now_ns();
 	if (!ret)
-		ret = bench_serve(world, &vm, request);
+		ret = mf_world_serve(world, &vm, request);
 	at[3] = bench_now_ns();
-	bench_tally(&vm, &after);
+	mf_tally_read(&vm, &after);
 	parts->user_exits += (double)(after.user_exits - before.user_exits);
 	parts->page_faults += (double)(after.page_faults - before.page_faults);
 	parts->rounds++;
@@ -133,25 +133,25 @@ static double one_life(struct bench_world *world, const struct bench_request *re
 	return (double)(pooled ? at[3] - at[2] : at[3] - at[0]);
 }
 
-static void count_parts(struct bench_report *report, struct parts *parts, struct bench_world *world,
+static void count_parts(struct bench_report *report, struct parts *parts, struct mf_world *world,
 			bool pooled)
 {
 	bench_count(report, "user_exits", parts->user_exits / parts->rounds);
 	bench_count(report, "page_faults", parts->page_faults / parts->rounds);
-	bench_count(report, "fork_p50", bench_percentile(&parts->fork_ns, 0.5));
+	bench_count(report, "fork_p50", mf_samples_percentile(&parts->fork_ns, 0.5));
 	if (pooled)
-		bench_count(report, "prepare_p50", bench_percentile(&parts->prepare_ns, 0.5));
-	bench_count(report, "request_p50", bench_percentile(&parts->request_ns, 0.5));
-	bench_count(report, "finish_p50", bench_percentile(&parts->finish_ns, 0.5));
+		bench_count(report, "prepare_p50", mf_samples_percentile(&parts->prepare_ns, 0.5));
+	bench_count(report, "request_p50", mf_samples_percentile(&parts->request_ns, 0.5));
+	bench_count(report, "finish_p50", mf_samples_percentile(&parts->finish_ns, 0.5));
 	bench_count(report, "learned_pages", (double)world->image.learned_pages);
-	bench_free(&parts->fork_ns);
-	bench_free(&parts->prepare_ns);
-	bench_free(&parts->request_ns);
-	bench_free(&parts->finish_ns);
+	mf_samples_free(&parts->fork_ns);
+	mf_samples_free(&parts->prepare_ns);
+	mf_samples_free(&parts->request_ns);
+	mf_samples_free(&parts->finish_ns);
 }
 
 /* Teach the image what requests write, as a pool's first VMs do. */
-static int teach(struct bench_world *world, const struct bench_request *request)
+static int teach(struct mf_world *world, const struct mf_world_request *request)
 {
 	struct mf_process vm[2];
 	int ret = bench_fork_warm(world, &vm[0], request);
@@ -165,17 +165,17 @@ static int teach(struct bench_world *world, const struct bench_request *request)
 	return ret;
 }
 
-static int measure(const struct bench_case *self, struct bench_world *world,
+static int measure(const struct bench_case *self, struct mf_world *world,
 		   const struct forker *forker)
 {
 	struct bench_report report = {
 		.name = self->name, .unit = "ns", .yardstick = "fork+exit+wait"};
-	struct bench_loop loop = {.rounds = 1000, .seconds = 5};
-	struct bench_request request;
+	struct mf_loop loop = {.rounds = 1000, .seconds = 5};
+	struct mf_world_request request;
 	struct parts parts = {0};
 	bool pooled = self->arg;
 
-	bench_request_make(&request, "/dirty", 8);
+	mf_world_request_make(&request, "/dirty", 8);
 	if (teach(world, &request))
 		return bench_fail(self, "a request of the warm-up failed");
 	while (bench_next(&loop)) {
@@ -186,8 +186,8 @@ static int measure(const struct bench_case *self, struct bench_world *world,
 			return bench_fail(self, "a fork or its first request failed");
 		if (!measured)
 			continue;
-		bench_add(&report.samples, took);
-		bench_add(&report.yard, forker_time(forker));
+		mf_samples_add(&report.samples, took);
+		mf_samples_add(&report.yard, forker_time(forker));
 	}
 	count_parts(&report, &parts, world, pooled);
 	bench_print(&report);
@@ -196,7 +196,7 @@ static int measure(const struct bench_case *self, struct bench_world *world,
 
 static int fork_case(const struct bench_case *self)
 {
-	struct bench_world *world;
+	struct mf_world *world;
 	struct forker forker;
 	int ret;
 

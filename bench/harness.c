@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bench/harness.h"
-#include "bench/machine.h"
+#include "measure/machine.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -17,6 +17,8 @@
 struct bench_options bench;
 
 static FILE *json;
+static int pinned;
+static size_t warmup; /* rounds of the case that runs */
 
 uint64_t bench_now_ns(void)
 {
@@ -28,13 +30,8 @@ uint64_t bench_now_ns(void)
 
 void bench_pin(int cpu)
 {
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	for (int i = 0; i < CPU_SETSIZE; i++)
-		if (cpu < 0 || i == cpu)
-			CPU_SET(i, &set);
-	sched_setaffinity(0, sizeof(set), &set);
+	pinned = cpu;
+	mf_pin(cpu);
 }
 
 pid_t bench_spawn(char *const *argv, int cpu)
@@ -55,75 +52,31 @@ pid_t bench_spawn(char *const *argv, int cpu)
 	_exit(127);
 }
 
-void bench_add(struct bench_samples *samples, double value)
+size_t bench_rounds(size_t rounds)
 {
-	if (samples->count == samples->room) {
-		samples->room = samples->room ? samples->room * 2 : 4096;
-		samples->at = realloc(samples->at, samples->room * sizeof(*samples->at));
-		if (!samples->at)
-			abort();
-	}
-	samples->at[samples->count++] = value;
+	return bench.quick ? rounds / 10 + 10 : rounds;
 }
 
-void bench_free(struct bench_samples *samples)
+void bench_warmed_up(const struct mf_loop *loop)
 {
-	free(samples->at);
-	*samples = (struct bench_samples){0};
+	warmup += loop->warmup;
 }
 
-struct bench_samples bench_copy(const struct bench_samples *samples)
+bool bench_next(struct mf_loop *loop)
 {
-	struct bench_samples copy = {0};
-	size_t i;
+	size_t before = loop->warmup;
+	bool goes_on;
 
-	for (i = 0; i < samples->count; i++)
-		bench_add(&copy, samples->at[i]);
-	return copy;
+	if (!loop->start_ns)
+		loop->rounds = bench_rounds(loop->rounds);
+	goes_on = mf_loop_next(loop);
+	warmup += loop->warmup - before;
+	return goes_on;
 }
 
-static int compare(const void *a, const void *b)
+bool bench_measured(const struct mf_loop *loop)
 {
-	double x = *(const double *)a;
-	double y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-double bench_percentile(struct bench_samples *samples, double fraction)
-{
-	size_t rank = (size_t)(fraction * (double)samples->count);
-
-	if (!samples->count)
-		return 0;
-	qsort(samples->at, samples->count, sizeof(*samples->at), compare);
-	return samples->at[rank < samples->count ? rank : samples->count - 1];
-}
-
-bool bench_next(struct bench_loop *loop)
-{
-	uint64_t now = bench_now_ns();
-
-	loop->now_ns = now;
-	if (!loop->start_ns) {
-		loop->start_ns = now;
-		if (bench.quick)
-			loop->rounds = loop->rounds / 10 + 10;
-		loop->rounds += loop->rounds / 10;
-		return true;
-	}
-	loop->done++;
-	if (loop->done >= 23 && (double)(now - loop->start_ns) > loop->seconds * 1e9)
-		return false;
-	return loop->done < loop->rounds;
-}
-
-bool bench_measured(const struct bench_loop *loop)
-{
-	bool warm_by_time = (double)(loop->now_ns - loop->start_ns) > loop->seconds * 1e8;
-
-	return loop->done >= loop->rounds / 11 || loop->done >= 100 ||
-	       (loop->done >= 3 && warm_by_time);
+	return mf_loop_measured(loop);
 }
 
 void bench_count(struct bench_report *report, const char *name, double value)
@@ -134,81 +87,32 @@ void bench_count(struct bench_report *report, const char *name, double value)
 	report->counts[report->count_count++].value = value;
 }
 
-/* Whole numbers as such; fractions where they matter. */
-static const char *number(double value)
-{
-	static char text[8][32];
-	static unsigned int turn;
-	char *to = text[turn++ % 8];
-	bool whole = value == (double)(long long)value || value >= 1000 || value <= -1000;
-
-	snprintf(to, sizeof(text[0]), whole ? "%.0f" : "%.3f", value);
-	return to;
-}
-
-static void print_json(struct bench_report *report)
-{
-	struct bench_samples *samples = &report->samples;
-	size_t i;
-
-	if (!json)
-		return;
-	fprintf(json,
-		"{\"case\":\"%s\",\"unit\":\"%s\",\"n\":%zu,\"p50\":%s,\"p99\":%s,\"p999\":%s,"
-		"\"max\":%s",
-		report->name, report->unit, samples->count, number(bench_percentile(samples, 0.5)),
-		number(bench_percentile(samples, 0.99)), number(bench_percentile(samples, 0.999)),
-		number(bench_percentile(samples, 1)));
-	if (report->yardstick)
-		fprintf(json, ",\"yardstick\":{\"name\":\"%s\",\"p50\":%s}", report->yardstick,
-			number(bench_percentile(&report->yard, 0.5)));
-	fprintf(json, ",\"counts\":{");
-	for (i = 0; i < report->count_count; i++)
-		fprintf(json, "%s\"%s\":%s", i ? "," : "", report->counts[i].name,
-			number(report->counts[i].value));
-	fprintf(json, "}}\n");
-	fflush(json);
-}
-
-static void print_table(struct bench_report *report)
-{
-	struct bench_samples *samples = &report->samples;
-	double p50 = bench_percentile(samples, 0.5);
-	double yard = bench_percentile(&report->yard, 0.5);
-	size_t i;
-
-	printf("%-26s %-5s %6zu %11s %11s %11s %11s", report->name, report->unit, samples->count,
-	       number(p50), number(bench_percentile(samples, 0.99)),
-	       number(bench_percentile(samples, 0.999)), number(bench_percentile(samples, 1)));
-	if (report->yardstick)
-		printf("  %s %s", report->yardstick, number(yard));
-	if (report->yardstick && yard > 0)
-		printf(" (x%.2f)", p50 / yard);
-	putchar('\n');
-	for (i = 0; i < report->count_count; i++)
-		printf("%s%s=%s",
-		       i % 6 ? "  "
-		       : i   ? "\n    "
-			     : "    ",
-		       report->counts[i].name, number(report->counts[i].value));
-	if (report->count_count)
-		putchar('\n');
-	fflush(stdout);
-}
-
 void bench_print(struct bench_report *report)
 {
-	print_table(report);
-	print_json(report);
-	bench_free(&report->samples);
-	bench_free(&report->yard);
+	struct mf_record record = {
+		.name = report->name,
+		.unit = report->unit,
+		.samples = &report->samples,
+		.yardstick = report->yardstick,
+		.yard = &report->yard,
+		.counts = report->counts,
+		.count_count = report->count_count,
+		.warmup = warmup,
+		.cpu = pinned,
+	};
+
+	mf_record_print(stdout, &record);
+	if (json && report->samples.count)
+		mf_record_write(json, &record);
+	mf_samples_free(&report->samples);
+	mf_samples_free(&report->yard);
 }
 
 void bench_print_value(const char *name, const char *unit, double value)
 {
 	struct bench_report report = {.name = name, .unit = unit};
 
-	bench_add(&report.samples, value);
+	mf_samples_add(&report.samples, value);
 	bench_print(&report);
 }
 
@@ -284,19 +188,10 @@ static bool wanted(const struct bench_case *self, const char *only)
 
 static void choose_cpus(void)
 {
-	cpu_set_t set;
-	int cpu;
+	struct mf_cpus cpus = mf_cpus();
 
-	bench.first_cpu = -1;
-	CPU_ZERO(&set);
-	sched_getaffinity(0, sizeof(set), &set);
-	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, &set))
-			continue;
-		if (bench.first_cpu < 0)
-			bench.first_cpu = cpu;
-		bench.last_cpu = cpu;
-	}
+	bench.first_cpu = cpus.first;
+	bench.last_cpu = cpus.last;
 	bench_pin(bench.last_cpu);
 }
 
@@ -314,20 +209,47 @@ static int run_cases(const char *only, bool list)
 			puts(self->name);
 			continue;
 		}
+		warmup = 0;
 		ret = self->run(self);
 		failed |= ret && ret != BENCH_SKIPPED;
 	}
 	return failed;
 }
 
+/* What stands before all cases: for machines in the file, for people on the screen. */
+static int begin(const char *command)
+{
+	struct mf_machine machine;
+
+	mf_machine_look(&machine);
+	printf("machine: ");
+	mf_machine_print(stdout, &machine);
+	printf(", pinned to CPU %d\n", bench.last_cpu);
+	mf_record_print_head(stdout);
+	if (json)
+		mf_record_write_head(json, command, &machine, bench.quick);
+	return 0;
+}
+
+static int end(void)
+{
+	if (json)
+		mf_record_write_end(json, false);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"only", required_argument, NULL, 'o'}, {"json", required_argument, NULL, 'j'},
-		{"quick", no_argument, NULL, 'q'},      {"list", no_argument, NULL, 'l'},
-		{"machine", no_argument, NULL, 'm'},    {NULL, 0, NULL, 0}};
+	static const struct option options[] = {{"only", required_argument, NULL, 'o'},
+						{"json", required_argument, NULL, 'j'},
+						{"quick", no_argument, NULL, 'q'},
+						{"list", no_argument, NULL, 'l'},
+						{"begin", required_argument, NULL, 'b'},
+						{"end", no_argument, NULL, 'e'},
+						{NULL, 0, NULL, 0}};
+	const char *command = NULL;
 	const char *only = NULL;
-	bool machine = false;
+	bool last = false;
 	bool list = false;
 	int option;
 
@@ -338,17 +260,15 @@ int main(int argc, char **argv)
 			bench.quick = true;
 		else if (option == 'l')
 			list = true;
-		else if (option == 'm')
-			machine = true;
+		else if (option == 'b')
+			command = optarg;
+		else if (option == 'e')
+			last = true;
 		else if (option != 'j' || !(json = fopen(optarg, "ae")))
 			return 2;
 	}
 	choose_cpus();
-	if (machine) {
-		bench_machine(json);
-		printf("%-26s %-5s %6s %11s %11s %11s %11s  yardstick p50\n", "case", "unit", "n",
-		       "p50", "p99", "p99.9", "max");
-		return 0;
-	}
+	if (command || last)
+		return command ? begin(command) : end();
 	return run_cases(only, list);
 }

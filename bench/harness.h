@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "measure/record.h"
+
 struct bench_case {
 	const char *name;
 	int (*run)(const struct bench_case *self); /* 0, BENCH_SKIPPED, or anything else: failed */
@@ -32,51 +34,27 @@ struct bench_options {
 extern struct bench_options bench;
 
 uint64_t bench_now_ns(void);
-void bench_pin(int cpu); /* -1: anywhere */
+void bench_pin(int cpu); /* -1: anywhere; the report tells it */
 /* argv (a path) as a child on that CPU, which dies with this process; its output into nothing,
  * errors too unless BENCH_VERBOSE is set. -1: it cannot be. */
 pid_t bench_spawn(char *const *argv, int cpu);
 
-struct bench_samples {
-	double *at;
-	size_t count;
-	size_t room;
-};
+/* A loop that has a tenth of the rounds with --quick, and whose warm-up the next report tells. */
+bool bench_next(struct mf_loop *loop);
+bool bench_measured(const struct mf_loop *loop);
+/* The same for a loop that somebody else runs. */
+size_t bench_rounds(size_t rounds);
+void bench_warmed_up(const struct mf_loop *loop);
 
-void bench_add(struct bench_samples *samples, double value);
-void bench_free(struct bench_samples *samples);
-/* The caller's to free. */
-struct bench_samples bench_copy(const struct bench_samples *samples);
-/* Sorts. 0 when there are none. */
-double bench_percentile(struct bench_samples *samples, double fraction);
-
-/*
- * A measuring loop: true until `rounds` are done or `seconds` are over (but 23 are always done);
- * with
- * --quick a tenth of the rounds. The first tenth, at most a hundred, is warm-up: bench_add only
- * when bench_measured().
- */
-struct bench_loop {
-	size_t rounds;
-	double seconds;
-	size_t done;
-	uint64_t start_ns;
-	uint64_t now_ns;
-};
-bool bench_next(struct bench_loop *loop);
-bool bench_measured(const struct bench_loop *loop);
-
-#define BENCH_COUNTS_MAX 16
+#define BENCH_COUNTS_MAX MF_RECORD_COUNTS
+/* A case's figures; see measure/record.h for the members that are told. */
 struct bench_report {
 	const char *name;
 	const char *unit;
-	struct bench_samples samples;
+	struct mf_samples samples;
 	const char *yardstick; /* NULL = none */
-	struct bench_samples yard;
-	struct {
-		const char *name;
-		double value;
-	} counts[BENCH_COUNTS_MAX];
+	struct mf_samples yard;
+	struct mf_count counts[BENCH_COUNTS_MAX];
 	size_t count_count;
 };
 

@@ -78,12 +78,12 @@ static int measure_floor(struct bench_floor *floor, const struct mf_kvm *kvm, si
 	return 0;
 }
 
-static int herd_open(struct herd *herd, struct bench_world *world, size_t count)
+static int herd_open(struct herd *herd, struct mf_world *world, size_t count)
 {
-	struct bench_request request;
+	struct mf_world_request request;
 	int ret = 0;
 
-	bench_request_make(&request, "/hello", 0);
+	mf_world_request_make(&request, "/hello", 0);
 	herd->count = 0;
 	herd->vms = calloc(count, sizeof(*herd->vms));
 	while (herd->vms && !ret && herd->count < count) {
@@ -95,7 +95,7 @@ static int herd_open(struct herd *herd, struct bench_world *world, size_t count)
 		herd->count++;
 		ret = mf_vm_prepare(&vm->vm);
 		if (!ret)
-			ret = bench_serve(world, vm, &request);
+			ret = mf_world_serve(world, vm, &request);
 		if (!ret)
 			ret = mf_process_reset(vm);
 	}
@@ -119,7 +119,7 @@ static void herd_close(struct herd *herd)
 	free(herd->vms);
 }
 
-static int measure_herd(struct bench_world *world, size_t count, struct costs *costs,
+static int measure_herd(struct mf_world *world, size_t count, struct costs *costs,
 			struct mf_error *err)
 {
 	double before = settled();
@@ -141,8 +141,8 @@ static void print(const struct bench_case *self, const struct costs *costs, size
 {
 	struct bench_report report = {.name = self->name, .unit = "bytes", .yardstick = "floor"};
 
-	bench_add(&report.samples, costs->total);
-	bench_add(&report.yard, costs->floor);
+	mf_samples_add(&report.samples, costs->total);
+	mf_samples_add(&report.yard, costs->floor);
 	bench_count(&report, "vms", (double)count);
 	bench_count(&report, "working_set", costs->working_set);
 	bench_count(&report, "floor", costs->floor);
@@ -156,7 +156,7 @@ static int memory_case(const struct bench_case *self)
 {
 	size_t count = affordable(bench.quick ? self->arg / 40 : self->arg);
 	struct mf_error err = {0};
-	struct bench_world *world;
+	struct mf_world *world;
 	struct bench_floor floor;
 	struct costs costs = {0};
 	int ret = bench_world_open(&world, self, self->mib);

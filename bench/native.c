@@ -213,10 +213,10 @@ static int run_job(const struct bench_case *self)
 {
 	const struct job *job = &jobs[self->arg];
 	struct bench_report report = {.name = self->name, .unit = "ns", .yardstick = "native"};
-	struct bench_loop loop = {.rounds = 23, .seconds = 30};
-	struct bench_samples wall = {0};
-	struct bench_samples native_wall = {0};
-	struct bench_samples ratio = {0};
+	struct mf_loop loop = {.rounds = 23, .seconds = 30};
+	struct mf_samples wall = {0};
+	struct mf_samples native_wall = {0};
+	struct mf_samples ratio = {0};
 	const char *path = path_of(job);
 
 	if (!path)
@@ -234,25 +234,27 @@ static int run_job(const struct bench_case *self)
 			return bench_fail(self, "%s did not come to its end", path);
 		if (!bench_measured(&loop))
 			continue;
-		bench_add(&report.samples, figure(job, &vm));
-		bench_add(&report.yard, figure(job, &native));
-		bench_add(&ratio, figure(job, &native) / figure(job, &vm) * 100);
-		bench_add(&wall, vm.wall_ns);
-		bench_add(&native_wall, native.wall_ns);
+		mf_samples_add(&report.samples, figure(job, &vm));
+		mf_samples_add(&report.yard, figure(job, &native));
+		mf_samples_add(&ratio, figure(job, &native) / figure(job, &vm) * 100);
+		mf_samples_add(&wall, vm.wall_ns);
+		mf_samples_add(&native_wall, native.wall_ns);
 	}
-	bench_count(&report, "of_native_percent_p50", bench_percentile(&ratio, 0.5));
-	bench_count(&report, "of_native_percent_p10", bench_percentile(&ratio, 0.1));
-	bench_count(&report, "of_native_percent_p90", bench_percentile(&ratio, 0.9));
+	bench_count(&report, "of_native_percent_p50", mf_samples_percentile(&ratio, 0.5));
+	bench_count(&report, "of_native_percent_p10", mf_samples_percentile(&ratio, 0.1));
+	bench_count(&report, "of_native_percent_p90", mf_samples_percentile(&ratio, 0.9));
 	/* Of the undisturbed rounds: what is left when others want the same CPU. */
 	bench_count(&report, "of_native_percent_best",
-		    bench_percentile(&report.yard, 0) / bench_percentile(&report.samples, 0) * 100);
-	bench_count(&report, "whole_run_ms_p50", bench_percentile(&wall, 0.5) / 1e6);
-	bench_count(&report, "native_whole_run_ms_p50", bench_percentile(&native_wall, 0.5) / 1e6);
+		    mf_samples_percentile(&report.yard, 0) /
+			    mf_samples_percentile(&report.samples, 0) * 100);
+	bench_count(&report, "whole_run_ms_p50", mf_samples_percentile(&wall, 0.5) / 1e6);
+	bench_count(&report, "native_whole_run_ms_p50",
+		    mf_samples_percentile(&native_wall, 0.5) / 1e6);
 	count(job, path, &report);
 	bench_print(&report);
-	bench_free(&wall);
-	bench_free(&native_wall);
-	bench_free(&ratio);
+	mf_samples_free(&wall);
+	mf_samples_free(&native_wall);
+	mf_samples_free(&ratio);
 	return 0;
 }
 

@@ -84,11 +84,11 @@ static void report_served(const struct bench_case *self, struct world *world,
 				      .samples = over->served,
 				      .yardstick = "at capacity",
 				      .yard = usual->served};
-	double p99 = bench_percentile(&usual->served, 0.99);
+	double p99 = mf_samples_percentile(&usual->served, 0.99);
 
 	bench_count(&report, "capacity", world->capacity);
 	bench_count(&report, "capacity_p99", p99);
-	bench_count(&report, "ratio_p99", bench_percentile(&over->served, 0.99) / p99);
+	bench_count(&report, "ratio_p99", mf_samples_percentile(&over->served, 0.99) / p99);
 	bench_count(&report, "served_at_capacity", (double)usual->served.count);
 	bench_count(&report, "refused_at_capacity", (double)usual->refused.count);
 	bench_count(&report, "sent", (double)over->sent);
@@ -125,7 +125,7 @@ static int run_overload(const struct bench_case *self)
 	report_served(self, &world, &usual, &over, kib);
 	snprintf(name, sizeof(name), "%s/refused", self->name);
 	bench_print(&(struct bench_report){.name = name, .unit = "ns", .samples = over.refused});
-	bench_free(&usual.refused);
+	mf_samples_free(&usual.refused);
 	return 0;
 }
 

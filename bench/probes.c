@@ -15,10 +15,10 @@
 enum { OF_THIS_PROCESS, OF_ANOTHER };
 
 /* One block of rounds into `samples`; the first tenth warms up. */
-typedef int block_fn(struct bench_samples *samples, struct bench_world *world,
-		     struct mf_process *vm, unsigned int rounds);
+typedef int block_fn(struct mf_samples *samples, struct mf_world *world, struct mf_process *vm,
+		     unsigned int rounds);
 
-static int exits(struct bench_samples *samples, struct bench_world *world, struct mf_process *vm,
+static int exits(struct mf_samples *samples, struct mf_world *world, struct mf_process *vm,
 		 unsigned int rounds)
 {
 	struct mf_exit exit;
@@ -34,28 +34,28 @@ static int exits(struct bench_samples *samples, struct bench_world *world, struc
 		if (exit.kind != MF_EXIT_LOG)
 			return 1;
 		if (i >= rounds / 10)
-			bench_add(samples, (double)(end - start));
+			mf_samples_add(samples, (double)(end - start));
 	}
 	return 0;
 }
 
-static int resets(struct bench_samples *samples, struct bench_world *world, struct mf_process *vm,
+static int resets(struct mf_samples *samples, struct mf_world *world, struct mf_process *vm,
 		  unsigned int rounds)
 {
-	struct bench_request request;
+	struct mf_world_request request;
 	unsigned int i;
 
-	bench_request_make(&request, "/hello", 0);
+	mf_world_request_make(&request, "/hello", 0);
 	for (i = 0; i < rounds; i++) {
 		uint64_t start;
 
-		if (bench_serve(world, vm, &request))
+		if (mf_world_serve(world, vm, &request))
 			return 1;
 		start = bench_now_ns();
 		if (mf_process_reset(vm))
 			return 1;
 		if (i >= rounds / 10)
-			bench_add(samples, (double)(bench_now_ns() - start));
+			mf_samples_add(samples, (double)(bench_now_ns() - start));
 	}
 	return 0;
 }
@@ -72,7 +72,7 @@ static struct mf_probes *open_probes(pid_t pid, struct mf_error *err)
 
 /* Without the probes, then with them, in turns. */
 static int take_turns(const struct bench_case *self, struct bench_report *report, block_fn *block,
-		      struct bench_world *world, struct mf_process *vm)
+		      struct mf_world *world, struct mf_process *vm)
 {
 	unsigned int rounds = bench.quick ? 200 : 4000;
 	pid_t pid = self->arg == OF_ANOTHER ? getppid() : getpid();
@@ -98,8 +98,8 @@ static int with_probes(const struct bench_case *self, block_fn *block, const cha
 {
 	struct bench_report report = {
 		.name = self->name, .unit = "ns", .yardstick = "without probes"};
-	struct bench_request request;
-	struct bench_world *world;
+	struct mf_world_request request;
+	struct mf_world *world;
 	struct mf_process vm;
 	struct mf_exit exit;
 	int ret = bench_world_open(&world, self, 0);
@@ -108,7 +108,7 @@ static int with_probes(const struct bench_case *self, block_fn *block, const cha
 		return ret;
 	ret = bench_fork(world, &vm);
 	if (!ret && target) {
-		bench_request_make(&request, target, 1000000);
+		mf_world_request_make(&request, target, 1000000);
 		mf_function_deliver(&vm, &world->ready, request.bytes, request.size);
 		mf_process_run(&vm, &exit);
 	}
@@ -119,8 +119,8 @@ static int with_probes(const struct bench_case *self, block_fn *block, const cha
 	bench_world_close(world);
 	if (!ret) {
 		bench_count(&report, "added_p50",
-			    bench_percentile(&report.samples, 0.5) -
-				    bench_percentile(&report.yard, 0.5));
+			    mf_samples_percentile(&report.samples, 0.5) -
+				    mf_samples_percentile(&report.yard, 0.5));
 		bench_print(&report);
 	}
 	return ret;

@@ -34,7 +34,7 @@ static bool start_mayfly(struct bench_server *server, char *address, unsigned in
 			"16",   "--memory", "64M",      "--",    guest,       GUEST_MIB, NULL};
 
 	snprintf(mayfly, sizeof(mayfly), "%s", bench_path("../cli/mayfly"));
-	snprintf(guest, sizeof(guest), "%s", bench_path("bench-guest"));
+	snprintf(guest, sizeof(guest), "%s", bench_path("../guest/measure/measure-guest"));
 	return bench_server_start(server, address, argv, bench.last_cpu, clients);
 }
 
@@ -67,7 +67,7 @@ static int start_all(const struct bench_case *self, struct bench_server *servers
 
 static int measure(const struct bench_case *self, struct bench_server *servers)
 {
-	struct bench_loop loop = {.rounds = 60, .seconds = 10};
+	struct mf_loop loop = {.rounds = 60, .seconds = 10};
 	int i;
 
 	while (bench_next(&loop))
@@ -99,8 +99,8 @@ static void print(const char *name, struct bench_server *server, struct bench_se
 {
 	struct bench_report report = {.name = name, .unit = "ns", .yardstick = "epoll server"};
 
-	report.samples = bench_copy(&server->samples);
-	report.yard = bench_copy(&yard->samples);
+	report.samples = mf_samples_copy(&server->samples);
+	report.yard = mf_samples_copy(&yard->samples);
 	bench_count(&report, "requests_per_second",
 		    (double)server->samples.count / server->busy_ns * 1e9);
 	bench_count(&report, "yardstick_per_second",

@@ -76,14 +76,14 @@ static void copy_close(struct copy *copy)
 
 /* The two VMs over one image, and the samples of their rounds. */
 struct pair {
-	struct bench_world *world;
-	struct bench_request request;
+	struct mf_world *world;
+	struct mf_world_request request;
 	struct mf_process reset; /* put back after every request */
 	struct mf_process kept;  /* never */
 	bool forked[2];
-	struct bench_samples reset_ns;
-	struct bench_samples after_ns; /* the request after a reset */
-	struct bench_samples kept_ns;  /* the request without one */
+	struct mf_samples reset_ns;
+	struct mf_samples after_ns; /* the request after a reset */
+	struct mf_samples kept_ns;  /* the request without one */
 };
 
 static int pair_open(struct pair *pair, const struct bench_case *self, unsigned int mib,
@@ -95,7 +95,7 @@ static int pair_open(struct pair *pair, const struct bench_case *self, unsigned 
 	ret = bench_world_open(&pair->world, self, mib);
 	if (ret)
 		return ret;
-	bench_request_make(&pair->request, spread ? "/spread" : "/dirty", pages);
+	mf_world_request_make(&pair->request, spread ? "/spread" : "/dirty", pages);
 	/* Two VMs that wrote to a page: the image has learned it, as it would in any pool. */
 	pair->forked[0] = !bench_fork_warm(pair->world, &pair->kept, &pair->request);
 	if (pair->forked[0])
@@ -110,9 +110,9 @@ static void pair_close(struct pair *pair)
 	if (pair->forked[1])
 		mf_process_finish(&pair->reset);
 	bench_world_close(pair->world);
-	bench_free(&pair->reset_ns);
-	bench_free(&pair->after_ns);
-	bench_free(&pair->kept_ns);
+	mf_samples_free(&pair->reset_ns);
+	mf_samples_free(&pair->after_ns);
+	mf_samples_free(&pair->kept_ns);
 }
 
 static int pair_round(struct pair *pair, bool measured)
@@ -120,38 +120,38 @@ static int pair_round(struct pair *pair, bool measured)
 	uint64_t at[5];
 
 	at[0] = bench_now_ns();
-	if (bench_serve(pair->world, &pair->reset, &pair->request))
+	if (mf_world_serve(pair->world, &pair->reset, &pair->request))
 		return 1;
 	at[1] = bench_now_ns();
 	if (mf_process_reset(&pair->reset))
 		return 1;
 	at[2] = bench_now_ns();
-	if (bench_serve(pair->world, &pair->kept, &pair->request))
+	if (mf_world_serve(pair->world, &pair->kept, &pair->request))
 		return 1;
 	at[3] = bench_now_ns();
 	if (measured) {
-		bench_add(&pair->after_ns, (double)(at[1] - at[0]));
-		bench_add(&pair->reset_ns, (double)(at[2] - at[1]));
-		bench_add(&pair->kept_ns, (double)(at[3] - at[2]));
+		mf_samples_add(&pair->after_ns, (double)(at[1] - at[0]));
+		mf_samples_add(&pair->reset_ns, (double)(at[2] - at[1]));
+		mf_samples_add(&pair->kept_ns, (double)(at[3] - at[2]));
 	}
 	return 0;
 }
 
 /* Samples of whole cycles; before any percentile sorts the parts. */
-static void pair_cycles(struct pair *pair, struct bench_samples *cycles)
+static void pair_cycles(struct pair *pair, struct mf_samples *cycles)
 {
-	struct bench_samples kept = {0};
+	struct mf_samples kept = {0};
 	double usual;
 	size_t i;
 
 	for (i = 0; i < pair->kept_ns.count; i++)
-		bench_add(&kept, pair->kept_ns.at[i]);
-	usual = bench_percentile(&kept, 0.5);
-	bench_free(&kept);
+		mf_samples_add(&kept, pair->kept_ns.at[i]);
+	usual = mf_samples_percentile(&kept, 0.5);
+	mf_samples_free(&kept);
 	for (i = 0; i < pair->reset_ns.count; i++) {
 		double cycle = pair->reset_ns.at[i] + pair->after_ns.at[i] - usual;
 
-		bench_add(cycles, cycle > 0 ? cycle : 0);
+		mf_samples_add(cycles, cycle > 0 ? cycle : 0);
 	}
 }
 
@@ -162,17 +162,17 @@ static void count_parts(struct bench_report *report, struct pair *pair)
 	bench_count(report, "pages_copied", pages);
 	bench_count(report, "bytes_copied", pages * MF_PAGE);
 	bench_count(report, "runs", (double)pair->reset.vm.mem.ws.run_count);
-	bench_count(report, "reset_p50", bench_percentile(&pair->reset_ns, 0.5));
-	bench_count(report, "reset_p99", bench_percentile(&pair->reset_ns, 0.99));
-	bench_count(report, "request_p50", bench_percentile(&pair->after_ns, 0.5));
-	bench_count(report, "request_unreset_p50", bench_percentile(&pair->kept_ns, 0.5));
+	bench_count(report, "reset_p50", mf_samples_percentile(&pair->reset_ns, 0.5));
+	bench_count(report, "reset_p99", mf_samples_percentile(&pair->reset_ns, 0.99));
+	bench_count(report, "request_p50", mf_samples_percentile(&pair->after_ns, 0.5));
+	bench_count(report, "request_unreset_p50", mf_samples_percentile(&pair->kept_ns, 0.5));
 }
 
 /* A pass that is not timed: what one request and its reset cost in counts. */
 static int count_pass(struct bench_report *report, struct pair *pair)
 {
-	struct bench_tally before;
-	struct bench_tally after;
+	struct mf_tally before;
+	struct mf_tally after;
 	struct bench_counter calls;
 	bool counted = bench_counter_open(&calls, BENCH_EVENT_SYSCALLS, 0);
 	uint64_t first = counted ? bench_counter_read(&calls) : 0;
@@ -180,7 +180,7 @@ static int count_pass(struct bench_report *report, struct pair *pair)
 	int i;
 
 	for (i = 0; i < 8 && !ret; i++) {
-		ret = bench_serve(pair->world, &pair->reset, &pair->request);
+		ret = mf_world_serve(pair->world, &pair->reset, &pair->request);
 		if (!ret)
 			ret = mf_process_reset(&pair->reset);
 	}
@@ -190,13 +190,13 @@ static int count_pass(struct bench_report *report, struct pair *pair)
 			    (double)(bench_counter_read(&calls) - first - 1) / 8);
 		bench_counter_close(&calls);
 	}
-	bench_tally(&pair->reset, &before);
+	mf_tally_read(&pair->reset, &before);
 	for (i = 0; i < 8 && !ret; i++) {
-		ret = bench_serve(pair->world, &pair->reset, &pair->request);
+		ret = mf_world_serve(pair->world, &pair->reset, &pair->request);
 		if (!ret)
 			ret = mf_process_reset(&pair->reset);
 	}
-	bench_tally(&pair->reset, &after);
+	mf_tally_read(&pair->reset, &after);
 	bench_tally_counts(report, &before, &after, 8);
 	return ret;
 }
@@ -211,7 +211,7 @@ static void print_ratio(const char *name, const char *what, double ratio)
 
 static int measure(struct pair *pair, const struct copy *copy, struct bench_report *report)
 {
-	struct bench_loop loop = {.rounds = 2000, .seconds = MAX_SECONDS};
+	struct mf_loop loop = {.rounds = 2000, .seconds = MAX_SECONDS};
 
 	while (bench_next(&loop)) {
 		bool measured = bench_measured(&loop);
@@ -222,7 +222,7 @@ static int measure(struct pair *pair, const struct copy *copy, struct bench_repo
 		start = bench_now_ns();
 		copy_once(copy);
 		if (measured)
-			bench_add(&report->yard, (double)(bench_now_ns() - start));
+			mf_samples_add(&report->yard, (double)(bench_now_ns() - start));
 	}
 	pair_cycles(pair, &report->samples);
 	return count_pass(report, pair);
@@ -241,8 +241,8 @@ static int reset_case(const struct bench_case *self, bool spread)
 		ret = bench_fail(self, "a request or a reset failed");
 	if (!ret) {
 		count_parts(&report, &pair);
-		ratio = bench_percentile(&report.samples, 0.5) /
-			(bench_percentile(&report.yard, 0.5) + FIXED_NS);
+		ratio = mf_samples_percentile(&report.samples, 0.5) /
+			(mf_samples_percentile(&report.yard, 0.5) + FIXED_NS);
 		bench_print(&report);
 		print_ratio(self->name, "over-memcpy+15us", ratio);
 	}
@@ -265,7 +265,7 @@ static int reset_spread(const struct bench_case *self)
 static int reset_paired(const struct bench_case *self)
 {
 	struct bench_report report = {.name = self->name, .unit = "ns", .yardstick = "16M"};
-	struct bench_loop loop = {.rounds = 2000, .seconds = MAX_SECONDS};
+	struct mf_loop loop = {.rounds = 2000, .seconds = MAX_SECONDS};
 	struct pair small;
 	struct pair large;
 	double ratio;
@@ -283,8 +283,8 @@ static int reset_paired(const struct bench_case *self)
 	if (!ret) {
 		pair_cycles(&large, &report.samples);
 		pair_cycles(&small, &report.yard);
-		ratio = bench_percentile(&report.samples, 0.5) /
-			bench_percentile(&report.yard, 0.5);
+		ratio = mf_samples_percentile(&report.samples, 0.5) /
+			mf_samples_percentile(&report.yard, 0.5);
 		bench_print(&report);
 		print_ratio(self->name, "over-16M", ratio);
 	}

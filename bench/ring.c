@@ -22,7 +22,7 @@ static int round_trip(const struct bench_case *self, bool futex)
 		    : bench_trips(&report.samples, &report.yard);
 	if (ret)
 		return bench_fail(self, "a message did not come back");
-	bench_count(&report, "payload_bytes", futex ? 0 : BENCH_TRIP_BYTES);
+	bench_count(&report, "payload_bytes", futex ? 0 : MF_TRIP_BYTES);
 	bench_print(&report);
 	return 0;
 }
@@ -60,7 +60,7 @@ static double time_memset(uint8_t *to, size_t bytes)
 static int wipes(struct bench_report *report, struct mf_channels *area, unsigned int pages,
 		 bool may_have_grown)
 {
-	struct bench_loop loop = {.rounds = 20000, .seconds = 5};
+	struct mf_loop loop = {.rounds = 20000, .seconds = 5};
 	uint8_t *yard = mf_channels_window(area, 1);
 
 	soil(area, pages);
@@ -78,8 +78,8 @@ static int wipes(struct bench_report *report, struct mf_channels *area, unsigned
 		yard[0] = 1;
 		if (!bench_measured(&loop))
 			continue;
-		bench_add(&report->samples, took);
-		bench_add(&report->yard, time_memset(yard, pages * 4096));
+		mf_samples_add(&report->samples, took);
+		mf_samples_add(&report->yard, time_memset(yard, pages * 4096));
 	}
 	bench_count(report, "pages", pages);
 	return 0;

@@ -175,8 +175,8 @@ static void print(struct world *world, const char *name, int kind)
 
 	snprintf(full, sizeof(full), "%s%s", name, suffix[kind]);
 	report.name = full;
-	report.samples = bench_copy(&server->samples);
-	report.yard = bench_copy(&native->samples);
+	report.samples = mf_samples_copy(&server->samples);
+	report.yard = mf_samples_copy(&native->samples);
 	bench_count(&report, "requests_per_second",
 		    (double)server->samples.count / server->busy_ns * 1e9);
 	bench_count(&report, "yardstick_per_second",
@@ -189,7 +189,7 @@ static void print(struct world *world, const char *name, int kind)
 static int measure(const struct bench_case *self, struct world *world, bool reconnect,
 		   unsigned int clients)
 {
-	struct bench_loop loop = {.rounds = 60, .seconds = 6};
+	struct mf_loop loop = {.rounds = 60, .seconds = 6};
 	char name[64];
 	int i;
 

@@ -5,9 +5,10 @@
  * beside redis-server on a Unix socket and a bare fdatasync; and what a channel that floods costs
  * another.
  */
-#include "bench/pair.h"
+#include "bench/harness.h"
 #include "bench/redis.h"
 #include "bench/trips.h"
+#include "measure/pair.h"
 
 #include <mayfly/abi/ring_ops.h>
 #include <mayfly/abi/store.h>
@@ -21,7 +22,7 @@
 
 #define CALLS 1000u
 
-static struct bench_pair pair;
+static struct mf_pair pair;
 
 struct tally {
 	uint64_t request_exits;
@@ -54,43 +55,44 @@ static void count(struct bench_report *report, const struct tally *before, doubl
 /* A key to get. */
 static int prepare(void)
 {
-	struct bench_request request;
+	struct mf_world_request request;
 	uint64_t took;
 	double ns;
 
-	bench_request_make(&request, "/put", 1);
-	return bench_pair_serve(&pair, &request, &took, sizeof(took), &ns);
+	mf_world_request_make(&request, "/put", 1);
+	return mf_pair_serve(&pair, &request, &took, sizeof(took), &ns);
 }
 
 static int open_pair(const struct bench_case *self, enum mf_store_wait wait)
 {
-	int ret = bench_pair_open(&pair, self, wait);
+	const struct mf_cpus cpus = {bench.first_cpu, bench.last_cpu};
+	struct mf_error err = {0};
 
-	if (!ret && prepare())
-		ret = bench_fail(self, "the first call to the store failed");
-	return ret;
+	if (mf_pair_open(&pair, cpus, wait, &err))
+		return bench_fail(self, "%s", err.text);
+	return prepare() ? bench_fail(self, "the first call to the store failed") : 0;
 }
 
 /* ---- a call while the storage VM polls ---- */
 
 static int poll_calls(struct bench_report *report)
 {
-	struct bench_loop loop = {.rounds = 40, .seconds = 5};
+	struct mf_loop loop = {.rounds = 40, .seconds = 5};
 	static uint64_t took[CALLS];
-	struct bench_request request;
+	struct mf_world_request request;
 	struct tally before = {0};
 	size_t rounds = 0;
 	double ns;
 	size_t i;
 
-	bench_request_make(&request, "/get", CALLS);
+	mf_world_request_make(&request, "/get", CALLS);
 	while (bench_next(&loop)) {
 		if (bench_measured(&loop) && !rounds++)
 			before = tally_now();
-		if (bench_pair_serve(&pair, &request, took, sizeof(took), &ns))
+		if (mf_pair_serve(&pair, &request, took, sizeof(took), &ns))
 			return 1;
 		for (i = 0; i < CALLS && bench_measured(&loop); i++)
-			bench_add(&report->samples, (double)took[i]);
+			mf_samples_add(&report->samples, (double)took[i]);
 	}
 	bench_count(report, "calls", CALLS);
 	count(report, &before, (double)rounds);
@@ -100,7 +102,7 @@ static int poll_calls(struct bench_report *report)
 static int call_poll(const struct bench_case *self)
 {
 	struct bench_report report = {.name = self->name, .unit = "ns", .yardstick = "bare ring"};
-	struct bench_samples futex = {0};
+	struct mf_samples futex = {0};
 	int ret;
 
 	if (bench.first_cpu == bench.last_cpu)
@@ -108,10 +110,10 @@ static int call_poll(const struct bench_case *self)
 	ret = open_pair(self, MF_STORE_POLL);
 	if (!ret && poll_calls(&report))
 		ret = bench_fail(self, "a call failed");
-	bench_pair_close(&pair);
+	mf_pair_close(&pair);
 	if (!ret && bench_trips(&report.yard, &futex))
 		ret = bench_fail(self, "a message did not come back");
-	bench_free(&futex);
+	mf_samples_free(&futex);
 	if (!ret)
 		bench_print(&report);
 	return ret;
@@ -124,28 +126,28 @@ static int call_poll(const struct bench_case *self)
 
 static int calls_inside(struct bench_report *report, struct bench_redis *redis)
 {
-	struct bench_loop loop = {.rounds = 60, .seconds = 8};
+	struct mf_loop loop = {.rounds = 60, .seconds = 8};
 	static uint64_t took[INSIDE_CALLS];
-	struct bench_request request;
+	struct mf_world_request request;
 	struct tally before = {0};
 	size_t rounds = 0;
 	double ns;
 	size_t i;
 
-	bench_request_make(&request, "/get", INSIDE_CALLS);
+	mf_world_request_make(&request, "/get", INSIDE_CALLS);
 	while (bench_next(&loop)) {
 		bool measured = bench_measured(&loop);
 
 		if (measured && !rounds++)
 			before = tally_now();
-		if (bench_pair_serve(&pair, &request, took, sizeof(took), &ns))
+		if (mf_pair_serve(&pair, &request, took, sizeof(took), &ns))
 			return 1;
 		for (i = 0; i < INSIDE_CALLS && measured; i++)
-			bench_add(&report->samples, (double)took[i]);
+			mf_samples_add(&report->samples, (double)took[i]);
 		for (i = 0; i < INSIDE_YARD && redis->pid; i++) {
 			ns = bench_redis_get(redis);
 			if (measured && ns > 0)
-				bench_add(&report->yard, ns);
+				mf_samples_add(&report->yard, ns);
 		}
 	}
 	count(report, &before, (double)rounds * INSIDE_CALLS);
@@ -170,7 +172,7 @@ static int inside(const struct bench_case *self)
 			ret = bench_fail(self, "a call failed");
 		bench_redis_close(&redis);
 	}
-	bench_pair_close(&pair);
+	mf_pair_close(&pair);
 	if (!ret)
 		bench_print(&report);
 	return ret;
@@ -196,7 +198,7 @@ struct yard {
 
 static void open_yard(struct yard *yard, bool put)
 {
-	char path[96];
+	char path[sizeof(pair.folder) + 8];
 
 	memset(yard, 0, sizeof(*yard));
 	yard->file = -1;
@@ -226,27 +228,27 @@ static double time_yard(struct yard *yard)
 
 static int requests(struct bench_report *report, struct yard *yard, bool put)
 {
-	struct bench_loop loop = {.rounds = put ? 300 : 5000, .seconds = 5};
-	struct bench_request request;
+	struct mf_loop loop = {.rounds = put ? 300 : 5000, .seconds = 5};
+	struct mf_world_request request;
 	struct tally before = {0};
 	size_t rounds = 0;
 	uint64_t took;
 
-	bench_request_make(&request, put ? "/put" : "/get", 1);
+	mf_world_request_make(&request, put ? "/put" : "/get", 1);
 	while (bench_next(&loop)) {
 		double other;
 		double ns;
 
 		if (bench_measured(&loop) && !rounds++)
 			before = tally_now();
-		if (bench_pair_serve(&pair, &request, &took, sizeof(took), &ns))
+		if (mf_pair_serve(&pair, &request, &took, sizeof(took), &ns))
 			return 1;
 		other = time_yard(yard);
 		if (!bench_measured(&loop))
 			continue;
-		bench_add(&report->samples, ns);
+		mf_samples_add(&report->samples, ns);
 		if (other > 0)
-			bench_add(&report->yard, other);
+			mf_samples_add(&report->yard, other);
 	}
 	count(report, &before, (double)rounds);
 	return 0;
@@ -271,7 +273,7 @@ static int request_case(const struct bench_case *self)
 			ret = bench_fail(self, "a call failed");
 		close_yard(&yard);
 	}
-	bench_pair_close(&pair);
+	mf_pair_close(&pair);
 	if (!ret)
 		bench_print(&report);
 	return ret;
@@ -308,19 +310,19 @@ static void *flood(void *arg)
 	return NULL;
 }
 
-static int gets(struct bench_samples *samples)
+static int gets(struct mf_samples *samples)
 {
-	struct bench_loop loop = {.rounds = 1000, .seconds = 3};
-	struct bench_request request;
+	struct mf_loop loop = {.rounds = 1000, .seconds = 3};
+	struct mf_world_request request;
 	uint64_t took;
 	double ns;
 
-	bench_request_make(&request, "/get", 1);
+	mf_world_request_make(&request, "/get", 1);
 	while (bench_next(&loop)) {
-		if (bench_pair_serve(&pair, &request, &took, sizeof(took), &ns))
+		if (mf_pair_serve(&pair, &request, &took, sizeof(took), &ns))
 			return 1;
 		if (bench_measured(&loop))
-			bench_add(samples, ns);
+			mf_samples_add(samples, ns);
 	}
 	return 0;
 }
@@ -343,7 +345,7 @@ static int beside_flood(const struct bench_case *self)
 		__atomic_store_n(&flood_stop, 1, __ATOMIC_RELAXED);
 		pthread_join(thread, NULL);
 	}
-	bench_pair_close(&pair);
+	mf_pair_close(&pair);
 	if (!ret)
 		bench_print(&report);
 	return ret;

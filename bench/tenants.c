@@ -132,13 +132,13 @@ static unsigned int rounds(void)
 }
 
 /* Its requests, as samples of a report. */
-static bool measure(struct world *world, struct bench_samples *samples)
+static bool measure(struct world *world, struct mf_samples *samples)
 {
 	bool good = bench_burst(&world->server, rounds() / 10, false) &&
 		    bench_burst(&world->server, rounds(), true);
 
 	*samples = world->server.samples;
-	world->server.samples = (struct bench_samples){0};
+	world->server.samples = (struct mf_samples){0};
 	return good;
 }
 
@@ -178,8 +178,8 @@ static double load_average(void)
 	return getloadavg(&load, 1) == 1 ? load : 0;
 }
 
-static void report_noise(struct bench_report *report, struct bench_samples *calm,
-			 struct bench_samples *beside)
+static void report_noise(struct bench_report *report, struct mf_samples *calm,
+			 struct mf_samples *beside)
 {
 	static const struct {
 		const char *alone, *ratio;
@@ -190,11 +190,11 @@ static void report_noise(struct bench_report *report, struct bench_samples *calm
 	size_t i;
 
 	for (i = 0; i < 3; i++) {
-		double value = bench_percentile(calm, points[i].fraction);
+		double value = mf_samples_percentile(calm, points[i].fraction);
 
 		bench_count(report, points[i].alone, value);
 		bench_count(report, points[i].ratio,
-			    bench_percentile(beside, points[i].fraction) / value);
+			    mf_samples_percentile(beside, points[i].fraction) / value);
 	}
 	report->samples = *beside;
 	report->yardstick = "alone, in turns";
@@ -259,7 +259,7 @@ static int run_connect(const struct bench_case *self)
 		       bench_server_connect(&direct, CALM_CLIENTS, true) &&
 		       bench_burst(&direct, rounds(), true);
 		report.yard = direct.samples;
-		direct.samples = (struct bench_samples){0};
+		direct.samples = (struct mf_samples){0};
 		bench_server_stop(&direct);
 	}
 	if (!good)

@@ -50,7 +50,7 @@ void bench_traffic_close(struct bench_traffic *traffic)
 {
 	while (traffic->count)
 		close(traffic->clients[--traffic->count]);
-	bench_free(&traffic->samples);
+	mf_samples_free(&traffic->samples);
 	traffic->busy_ns = 0;
 }
 
@@ -184,7 +184,7 @@ static bool go_on(struct bench_traffic *traffic, unsigned int client, const stru
 	if (whole <= 0)
 		return false;
 	if (measured)
-		bench_add(&traffic->samples, (double)(bench_now_ns() - flight->start_ns));
+		mf_samples_add(&traffic->samples, (double)(bench_now_ns() - flight->start_ns));
 	if (!--flight->left)
 		return true;
 	*good = send_next(traffic, client, mix);

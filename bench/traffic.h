@@ -22,7 +22,7 @@ struct bench_traffic {
 	int clients[BENCH_TRAFFIC_CLIENTS_MAX];
 	unsigned int count;
 	uint32_t dice;
-	struct bench_samples samples;
+	struct mf_samples samples;
 	double busy_ns; /* of all bursts that were measured */
 };
 

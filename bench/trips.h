@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The floor under every call to a storage VM: a message and its answer between two threads. */
+/* The floor under every call to a storage VM, as a yardstick: measure/trips.h. */
 #ifndef BENCH_TRIPS_H
 #define BENCH_TRIPS_H
 
 #include "bench/harness.h"
+#include "measure/trips.h"
 
-#define BENCH_TRIP_BYTES 64u /* of payload, each way */
-
-/*
- * Round trips between this thread and one on the first CPU, in turns: by rings that both look at
- * all the time, and by futexes that both sleep on. 0, or 1 when one did not come back.
- */
-int bench_trips(struct bench_samples *by_ring, struct bench_samples *by_futex);
+/* Round trips with a thread on the first CPU. */
+int bench_trips(struct mf_samples *by_ring, struct mf_samples *by_futex);
 
 #endif

@@ -12,14 +12,16 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from claims import check, claim, fail, main, same
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PRODUCT = ("cli", "supervisor", "lib", "config", "tenant", "request-vm", "storage-vm", "engine", "ipc", "bpf", "guest", "include")
+PRODUCT = ("cli", "measure", "supervisor", "lib", "config", "tenant", "request-vm", "storage-vm", "engine", "ipc", "bpf", "guest", "include")
 ENGINE = ["engine/kvm", "engine/mem", "engine/image", "engine/linux"]  # each may include those before it
 ENGINE_BLOBS = re.compile(r"guest/(stub|vdso|fast)/\w+\.h$")
 TENANT_BLOBS = re.compile(r"guest/store/blob\.h$")
+MEASURE_BLOBS = re.compile(r"guest/measure/blob\.h$")
 
 # folder -> what its files may include besides their own folder
 MAY = {
-    "cli": ["config", "lib", "tenant", "request-vm", "storage-vm", "engine", "ipc", "bpf", "include"],
+    "cli": ["measure", "config", "lib", "tenant", "request-vm", "storage-vm", "engine", "ipc", "bpf", "include"],
+    "measure": ["tenant", "request-vm", "storage-vm", "engine", "ipc", "include"],
     "supervisor": ["config", "tenant", "request-vm", "engine", "ipc", "include"],
     "config": ["tenant", "request-vm", "storage-vm", "engine", "ipc", "include"],
     "lib": ["tenant", "request-vm", "storage-vm", "engine", "ipc", "include"],
@@ -38,7 +40,7 @@ DOORS = [
     (re.compile(r"^seccomp\.h$"), "tenant/"),
     (re.compile(r"^curl/"), "request-vm/"),
     (re.compile(r"^nng/"), "ipc/control/"),
-    (re.compile(r"^jansson\.h$"), ("ipc/control/", "cli/store_json.c")),
+    (re.compile(r"^jansson\.h$"), ("ipc/control/", "cli/store_json.c", "measure/read.c")),
     (re.compile(r"^libconfig\.h$"), "config/"),
     (re.compile(r"^bpf/|^linux/bpf\.h$"), "bpf/"),
     (re.compile(r"^lmdb\.h$"), "guest/"),
@@ -95,6 +97,8 @@ def arrow_error(path, target):
     if of not in MAY:
         return None  # tests, bench and examples may look at everything
     if of == "tenant" and TENANT_BLOBS.match(target):
+        return None
+    if of == "measure" and MEASURE_BLOBS.match(target):
         return None
     if of == "engine":
         if ENGINE_BLOBS.match(target):
@@ -255,6 +259,10 @@ PLANTED = [
     ("arrows", "tenant/a.c", "#include <seccomp.h>\n", False),
     ("arrows", "tenant/a.c", '#include "cli/options.h"\n', True),
     ("arrows", "tenant/a.c", '#include "request-vm/pool.h"\n', False),
+    ("arrows", "tenant/a.c", '#include "measure/samples.h"\n', True),
+    ("arrows", "cli/a.c", '#include "measure/samples.h"\n', False),
+    ("arrows", "measure/a.c", '#include "cli/options.h"\n', True),
+    ("arrows", "measure/a.c", '#include "tenant/program.h"\n', False),
     ("arrows", "cli/a.c", '#include "engine/kvm/kvm.h"\n', False),
     ("arrows", "guest/a.c", "#include <mayfly/error.h>\n", True),
     ("arrows", "guest/a.c", "#include <mayfly/abi/call.h>\n", False),
@@ -308,7 +316,7 @@ def a_planted_violation_is_found_and_an_allowed_line_is_not():
             for header in ("engine/kvm/kvm.h", "engine/mem/mem.h", "engine/image/image.h", "engine/linux/process.h",
                            "guest/stub/stub.h", "guest/sdk/mayfly/sdk.h", "request-vm/pool.h", "tenant/program.h",
                            "storage-vm/storage.h", "ipc/ring/area.h", "ipc/socket/file.h", "ipc/control/server.h",
-                           "cli/options.h", "bpf/probes.h", "include/mayfly/error.h",
+                           "cli/options.h", "bpf/probes.h", "measure/samples.h", "include/mayfly/error.h",
                            "include/mayfly/abi/call.h", path):
                 os.makedirs(os.path.dirname(os.path.join(root, header)), exist_ok=True)
                 with open(os.path.join(root, header), "w") as file:

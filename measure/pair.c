@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "bench/pair.h"
+#include "measure/pair.h"
 
 #include "engine/mem/pt.h"
 
@@ -14,13 +14,13 @@
 
 static void wake(struct mf_waiter *waiter)
 {
-	struct bench_pair *pair =
-		(struct bench_pair *)((char *)waiter - offsetof(struct bench_pair, waiter));
+	struct mf_pair *pair =
+		(struct mf_pair *)((char *)waiter - offsetof(struct mf_pair, waiter));
 
 	sem_post(&pair->woken);
 }
 
-static int open_store(struct bench_pair *pair, const struct mf_kvm *kvm, enum mf_store_wait wait,
+static int open_store(struct mf_pair *pair, struct mf_cpus cpus, enum mf_store_wait wait,
 		      struct mf_error *err)
 {
 	struct mf_tenant_store_options options = {
@@ -32,17 +32,18 @@ static int open_store(struct bench_pair *pair, const struct mf_kvm *kvm, enum mf
 		.boot_limit_ns = 60000000000ull,
 		.quiet = true,
 	};
-	int ret = mf_tenant_store_open(&pair->store, &options, kvm, BENCH_CHANNELS, err);
+	int ret = mf_tenant_store_open(&pair->store, &options, &pair->world->program.kvm,
+				       MF_PAIR_CHANNELS, err);
 
 	if (ret)
 		return ret;
-	bench_pin(bench.first_cpu); /* its thread inherits that */
+	mf_pin(cpus.first); /* its thread inherits that */
 	ret = mf_tenant_store_start(&pair->store, pair->dog, 1, err);
-	bench_pin(bench.last_cpu);
+	mf_pin(cpus.last);
 	return ret;
 }
 
-static int open_request_vm(struct bench_pair *pair, struct mf_error *err)
+static int open_request_vm(struct mf_pair *pair, struct mf_error *err)
 {
 	struct mf_gpa gpa;
 	uint64_t offset;
@@ -59,55 +60,67 @@ static int open_request_vm(struct bench_pair *pair, struct mf_error *err)
 	return mf_mem_open_window(&pair->vm.vm.mem, gpa, fd, offset);
 }
 
-int bench_pair_open(struct bench_pair *pair, const struct bench_case *self, enum mf_store_wait wait)
+static int make_folder(struct mf_pair *pair, struct mf_error *err)
 {
-	struct mf_error err = {0};
+	const char *where = getenv("TMPDIR");
+	int length = snprintf(pair->folder, sizeof(pair->folder), "%s/mayfly-measure-XXXXXX",
+			      where && *where ? where : "/tmp");
+
+	if (length >= (int)sizeof(pair->folder) || !mkdtemp(pair->folder)) {
+		pair->folder[0] = '\0';
+		return mf_error_set(err, -errno, "cannot make a folder in %s: %s",
+				    where && *where ? where : "/tmp", strerror(errno));
+	}
+	return 0;
+}
+
+int mf_pair_open(struct mf_pair *pair, struct mf_cpus cpus, enum mf_store_wait wait,
+		 struct mf_error *err)
+{
+	const struct mf_world_options world = {.channel_bytes = MF_CHANNEL_HEAD_BYTES +
+								2ull * MF_RING_BYTES_DEFAULT};
 	int ret;
 
 	memset(pair, 0, sizeof(*pair));
 	pair->store.lock_fd = -1;
 	pair->waiter = (struct mf_waiter){.wake = wake};
 	sem_init(&pair->woken, 0, 0);
-	snprintf(pair->folder, sizeof(pair->folder), "/tmp/bench-store-XXXXXX");
-	if (!mkdtemp(pair->folder))
-		return bench_fail(self, "cannot make a folder in /tmp: %s", strerror(errno));
-	bench_channel_bytes = MF_CHANNEL_HEAD_BYTES + 2ull * MF_RING_BYTES_DEFAULT;
-	ret = bench_world_open(&pair->world, self, 0);
-	if (ret)
-		return ret;
-	ret = mf_watchdog_create(&pair->dog, 2, &err);
+	ret = make_folder(pair, err);
+	if (!ret)
+		ret = mf_world_open(&pair->world, &world, err);
+	if (!ret)
+		ret = mf_watchdog_create(&pair->dog, 2, err);
 	if (!ret) {
 		pair->watch = mf_watchdog_worker(pair->dog, 0);
-		ret = open_store(pair, &pair->world->program.kvm, wait, &err);
+		ret = open_store(pair, cpus, wait, err);
 	}
-	if (!ret)
-		ret = open_request_vm(pair, &err);
-	return ret ? bench_fail(self, "%s", err.text) : 0;
+	return ret ? ret : open_request_vm(pair, err);
 }
 
 static void remove_folder(const char *folder)
 {
-	char path[96];
+	char path[sizeof(((struct mf_pair *)0)->folder) + 16];
 
 	snprintf(path, sizeof(path), "%s/data.mdb", folder);
 	unlink(path);
 	rmdir(folder);
 }
 
-void bench_pair_close(struct bench_pair *pair)
+void mf_pair_close(struct mf_pair *pair)
 {
 	if (pair->vm.vm.mem.base)
 		mf_process_finish(&pair->vm);
 	mf_tenant_store_close(&pair->store);
 	if (pair->dog)
 		mf_watchdog_destroy(pair->dog);
-	bench_world_close(pair->world);
-	remove_folder(pair->folder);
+	mf_world_close(pair->world);
+	if (pair->folder[0])
+		remove_folder(pair->folder);
 	sem_destroy(&pair->woken);
 }
 
 /* Run until the response, waiting at the channel on the way. */
-static int run(struct bench_pair *pair, struct mf_exit *exit)
+static int run(struct mf_pair *pair, struct mf_exit *exit)
 {
 	struct mf_watch_limits limits = {.deadline_ns = mf_now_ns() + 20000000000ull};
 
@@ -131,8 +144,7 @@ static int run(struct bench_pair *pair, struct mf_exit *exit)
 	}
 }
 
-static int take_response(struct bench_pair *pair, const struct mf_exit *exit, void *body,
-			 size_t room)
+static int take_response(struct mf_pair *pair, const struct mf_exit *exit, void *body, size_t room)
 {
 	struct mf_function_response response;
 	int ret = mf_function_response(&pair->vm, exit, &response);
@@ -148,11 +160,11 @@ static int take_response(struct bench_pair *pair, const struct mf_exit *exit, vo
 	return ret;
 }
 
-int bench_pair_serve(struct bench_pair *pair, const struct bench_request *request, void *body,
-		     size_t room, double *served_ns)
+int mf_pair_serve(struct mf_pair *pair, const struct mf_world_request *request, void *body,
+		  size_t room, double *served_ns)
 {
 	uint64_t faults = mf_kvm_vm_stat(&pair->vm.vm.kvm, pair->vm.vm.kvm.kvm->stat_pf_taken);
-	uint64_t start = bench_now_ns();
+	uint64_t start = mf_now_ns();
 	struct mf_exit exit;
 	int ret;
 
@@ -162,7 +174,7 @@ int bench_pair_serve(struct bench_pair *pair, const struct bench_request *reques
 		ret = run(pair, &exit);
 	if (!ret)
 		ret = take_response(pair, &exit, body, room);
-	*served_ns = (double)(bench_now_ns() - start);
+	*served_ns = (double)(mf_now_ns() - start);
 	faults -= mf_kvm_vm_stat(&pair->vm.vm.kvm, pair->vm.vm.kvm.kvm->stat_pf_taken);
 	while (pair->peer->end(pair->peer, 0, faults) == -EBUSY)
 		sched_yield();

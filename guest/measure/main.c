@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The benchmarks' guest. Argument: MiB of memory to fill before the ready point. The target says
- * what a request does, its body how often: /hello, /dirty (write to that many pages, side by side),
- * /spread (the same, apart), /log (exits), /getpid and /clock (calls that are answered inside),
- * /get and /put (so many calls to the store; the response is what each took, in ns).
+ * The guest of measurements. Argument: MiB of memory to fill before the ready point. The target
+ * says what a request does, its body how often: /hello, /dirty (write to that many pages, side by
+ * side), /spread (the same, apart), /log (exits), /getpid and /clock (calls that are answered
+ * inside), /get and /put (so many calls to the store; the response is what each took, in ns).
  */
 #include <stdbool.h>
 #include <stdint.h>
