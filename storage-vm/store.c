@@ -273,6 +273,35 @@ void mf_store_ran(struct mf_store *store, enum store_end end)
 
 /* ---- the store's thread ---- */
 
+static uint64_t tell_turn(const struct mf_store *store, bool waits)
+{
+	return store->settings.turn ? store->settings.turn(store->settings.turns, waits)
+				    : UINT64_MAX;
+}
+
+/* ppoll(2) of two, until then. */
+static int poll_until(const struct mf_store *store, struct pollfd fds[2], uint64_t until_ns)
+{
+	uint64_t now;
+	int got;
+
+	do {
+		uint64_t again = tell_turn(store, true);
+		uint64_t end = again < until_ns ? again : until_ns;
+		uint64_t left;
+		struct timespec span;
+
+		now = mf_now_ns();
+		left = end > now ? end - now : 0;
+		span = (struct timespec){(time_t)(left / 1000000000ull),
+					 (long)(left % 1000000000ull)};
+		got = ppoll(fds, 2, end == UINT64_MAX ? NULL : &span, NULL);
+		now = mf_now_ns();
+		tell_turn(store, false);
+	} while (!got && now < until_ns);
+	return got;
+}
+
 static void say(struct mf_store *store, const char *what, const char *text)
 {
 	char line[512];
@@ -305,13 +334,9 @@ static void wait_for(const struct mf_store *store)
 	const struct mf_store_rest *rest = &store->rest;
 	struct pollfd fds[2] = {{.fd = rest->fd, .events = rest->events},
 				{.fd = mf_disk_fd(store->disk), .events = POLLIN}};
-	uint64_t now = mf_now_ns();
-	uint64_t left = rest->until_ns > now ? rest->until_ns - now : 0;
-	struct timespec span;
+	uint64_t end = mf_now_ns() + THREAD_SLICE_NS;
 
-	left = left < THREAD_SLICE_NS ? left : THREAD_SLICE_NS;
-	span = (struct timespec){(time_t)(left / 1000000000ull), (long)(left % 1000000000ull)};
-	ppoll(fds, 2, &span, NULL);
+	poll_until(store, fds, rest->until_ns < end ? rest->until_ns : end);
 }
 
 /* Load the program and run it until it is ready: it has looked at no channel then. */
@@ -333,6 +358,7 @@ static int boot(struct mf_store *store, struct mf_error *err)
 	store->has_process = true;
 	do {
 		how = mf_store_run(store, store->watch, THREAD_SLICE_NS, false, NULL, text);
+		tell_turn(store, false);
 		if (how == STORE_BLOCKED)
 			wait_for(store);
 	} while ((how == STORE_SLICED || how == STORE_BLOCKED) &&
@@ -473,6 +499,7 @@ static enum store_end serve(struct mf_store *store, bool look, char text[160])
 	do {
 		store->stats.runs++;
 		end = mf_store_run(store, store->watch, THREAD_SLICE_NS, look, NULL, text);
+		tell_turn(store, false);
 		look = false;
 		if (end == STORE_SLICED && is_stuck(store)) {
 			say_stuck(store, text);
@@ -492,15 +519,12 @@ static bool sleep_until(struct mf_store *store, uint64_t until_ns)
 {
 	struct pollfd fds[2] = {{.fd = store->wake_fd, .events = POLLIN},
 				{.fd = store->watched.fd, .events = store->watched.events}};
-	uint64_t now = mf_now_ns();
-	uint64_t left = until_ns > now ? until_ns - now : 0;
-	struct timespec span = {(time_t)(left / 1000000000ull), (long)(left % 1000000000ull)};
 	uint64_t count;
 	int got;
 
 	store->asleep = true;
 	pthread_mutex_unlock(&store->lock);
-	got = ppoll(fds, 2, until_ns == UINT64_MAX ? NULL : &span, NULL);
+	got = poll_until(store, fds, until_ns);
 	pthread_mutex_lock(&store->lock);
 	store->asleep = false;
 	if (read(store->wake_fd, &count, sizeof(count)) > 0 || got < 0)
@@ -659,6 +683,7 @@ static void *thread_main(void *arg)
 {
 	struct mf_store *store = arg;
 
+	pthread_setname_np(pthread_self(), "store");
 	store->watch = mf_watchdog_worker(store->watchdog, store->watch_index);
 	if (!first_boot(store)) {
 		pthread_mutex_lock(&store->lock);

@@ -73,6 +73,11 @@ struct mf_store_settings {
 	bool listens;  /* the program may listen for its calls (storage-vm/calls.h) */
 	/* The file of `exec`, which somebody may cut short; NULL: memory of the engine's. */
 	const struct mf_exec_file *file;
+	/* The store's thread says how it spends its time: it waits from here on, or it works and
+	 * goes on working. On that thread. Until when it may wait before it says so again, at the
+	 * most; UINT64_MAX: as long as it likes. NULL: nobody asks. */
+	uint64_t (*turn)(void *cookie, bool waits);
+	void *turns;
 };
 
 struct mf_store_stats {

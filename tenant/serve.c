@@ -468,6 +468,24 @@ static int serve(struct server *server, struct mf_error *err)
 	return ret;
 }
 
+/* A program that starts computes, and nobody waits for an answer of it yet. */
+static int build(struct server *server, struct mf_error *err)
+{
+	struct mf_watch *watch = mf_watchdog_worker(server->watchdog, 0);
+	int ret;
+
+	mf_priority_set(&server->program.priority, true);
+	ret = mf_program_build(&server->program, watch, &server->image, &server->ready, err);
+	if (!ret) {
+		ret = mf_program_learn(&server->program, watch, &server->image, &server->ready,
+				       err);
+		if (ret)
+			mf_process_image_finish(&server->image);
+	}
+	mf_priority_set(&server->program.priority, false);
+	return ret;
+}
+
 static int build_and_serve(struct server *server, struct mf_error *err)
 {
 	/* One more for the store's thread. */
@@ -475,16 +493,13 @@ static int build_and_serve(struct server *server, struct mf_error *err)
 
 	if (ret)
 		return ret;
+	server->store.priority = &server->program.priority;
 	ret = mf_tenant_store_start(&server->store, server->watchdog, server->status.worker_count,
 				    err);
 	if (!ret)
-		ret = mf_program_build(&server->program, mf_watchdog_worker(server->watchdog, 0),
-				       &server->image, &server->ready, err);
+		ret = build(server, err);
 	if (!ret) {
-		ret = mf_program_learn(&server->program, mf_watchdog_worker(server->watchdog, 0),
-				       &server->image, &server->ready, err);
-		if (!ret)
-			ret = serve(server, err);
+		ret = serve(server, err);
 		mf_process_image_finish(&server->image);
 	}
 	mf_tenant_store_stop(&server->store);

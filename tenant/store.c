@@ -227,6 +227,18 @@ static bool is_fenced(void *cookie, enum mf_disk_look look)
 	return mf_store_fence_is_lost(cookie, look);
 }
 
+/* One that is lowered is not to sleep for long as it is: it would wake so. */
+static uint64_t on_turn(void *cookie, bool waits)
+{
+	struct mf_turns *turns = cookie;
+	uint64_t now = mf_now_ns();
+
+	if (!waits)
+		mf_turns_begin(turns, now);
+	mf_turns_ask(turns, waits, now);
+	return turns->low ? now + 3 * MF_TURNS_TERM_NS : UINT64_MAX;
+}
+
 /* Whoever only looks writes nothing, and is nobody's successor. */
 static int raise_fence(struct mf_tenant_store *store, const struct mf_tenant_store_options *options,
 		       struct mf_error *err)
@@ -291,6 +303,8 @@ static int make_store(struct mf_tenant_store *store, const struct mf_tenant_stor
 		.say = options->quiet ? NULL : say,
 		.listens = options->program != NULL,
 		.file = options->program ? &store->files.program : NULL,
+		.turn = on_turn,
+		.turns = &store->turns,
 	};
 
 	fill_exec(store, options, &settings.exec);
@@ -335,10 +349,12 @@ int mf_tenant_store_open(struct mf_tenant_store *store,
 int mf_tenant_store_start(struct mf_tenant_store *store, struct mf_watchdog *watchdog,
 			  unsigned int watch_index, struct mf_error *err)
 {
+	static const struct mf_priority unchanged;
 	int ret;
 
 	if (!store->store)
 		return 0;
+	mf_turns_init(&store->turns, store->priority ? store->priority : &unchanged, mf_now_ns());
 	ret = mf_store_start(store->store, watchdog, watch_index, err);
 	mf_output_flush(&store->output);
 	/* The files that it made are to be found after a power cut. */

@@ -9,6 +9,7 @@
 #include "engine/linux/permit.h"
 #include "request-vm/output.h"
 #include "storage-vm/store.h"
+#include "tenant/priority.h"
 #include "tenant/store_fence.h"
 #include "tenant/store_socket.h"
 
@@ -60,6 +61,9 @@ struct mf_tenant_store {
 	struct mf_store_socket *socket;     /* NULL: none */
 	struct mf_output_meter meter;
 	struct mf_output output;
+	/* The caller's, prepared, set before the start; NULL: all threads stay what they are. */
+	const struct mf_priority *priority;
+	struct mf_turns turns; /* of the store's thread */
 };
 
 /* What may be kept: a store that evicts leaves room for what a commit writes anew beside it. */

@@ -8,12 +8,14 @@ import time
 
 from storing import EMULATED, GUEST, MIB, PROGRAM, SLOWER, SOON, StoreServer, call, collect, look_away, nap, one, refused, resolve, \
     store_folder, submit, wait_until
+from mayfly import threads
 from claims import check, claim, fail, main, matches, same
 
 ECHO, CRASH, EXIT, LOOP, LIE, NAP, BIG, COUNT, FACTS, WAIT, READ, FAIL, CRASH_WRITING, LIE_WRITING, NAMELESS, OPEN = range(100, 116)
 ONE = struct.pack("<Q", 1)
 DEATHS = {CRASH: "Segmentation fault", EXIT: "exited with status 7", CRASH_WRITING: "Segmentation fault"}
 STUCK = (LOOP, WAIT, READ)
+NICE = os.nice(0)
 LIMIT = 0.5 * SLOWER  # of a call
 
 
@@ -103,6 +105,20 @@ def a_call_that_never_ends_ends_the_program_at_its_deadline():
                 check(LIMIT * 0.9 < took < LIMIT + SOON, f"it took {took:.1f} s")
                 same(deaths(server), i + 1, "deaths")
                 matches("died: a call took longer than 0.5 s", server.log())
+
+
+@claim
+def the_store_s_thread_gives_way_while_it_computes():
+    """SCHED_BATCH is 3; nice where it may raise that again."""
+    def standing(server):
+        return next(((int(fields[16]) - NICE, int(fields[38])) for name, fields in threads(server.process.pid) if name == "store"), None)
+
+    with own("--store-wait", "wake", limit=60, vms=2) as server:
+        wait_until(lambda: standing(server) == (0, 0), "the store's thread to stand as all others")
+        client = server.client()
+        client.request("POST", "/do", call(LOOP, b"x").bytes)
+        wait_until(lambda: standing(server) in ((5, 3), (0, 3)), "it to be lowered")
+        client.close()
 
 
 @claim
