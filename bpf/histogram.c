@@ -1,32 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "bpf/percentile.h"
 
-uint64_t mf_hist_first(uint32_t bucket)
-{
-	uint32_t shift = bucket / MF_HIST_SUBS;
-
-	if (!shift)
-		return bucket;
-	return (uint64_t)(MF_HIST_SUBS + bucket % MF_HIST_SUBS) << (shift - 1);
-}
-
 uint64_t mf_hist_width(uint32_t bucket)
 {
 	uint32_t shift = bucket / MF_HIST_SUBS;
 
 	return shift ? 1ull << (shift - 1) : 1;
-}
-
-void mf_hist_add(struct mf_hist *to, const struct mf_hist *from)
-{
-	uint32_t i;
-
-	to->count += from->count;
-	to->sum_ns += from->sum_ns;
-	if (from->max_ns > to->max_ns)
-		to->max_ns = from->max_ns;
-	for (i = 0; i < MF_HIST_BUCKETS; i++)
-		to->buckets[i] += from->buckets[i];
 }
 
 /* The last bucket has no end: its values are told by the maximum. */

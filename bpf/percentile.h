@@ -5,11 +5,8 @@
 
 #include "bpf/histogram.h"
 
-/* The smallest value of a bucket, and how many values it has; the last one has no end. */
-uint64_t mf_hist_first(uint32_t bucket);
+/* How many values a bucket has; the last one has no end. */
 uint64_t mf_hist_width(uint32_t bucket);
-
-void mf_hist_add(struct mf_hist *to, const struct mf_hist *from);
 
 /*
  * The value below which `fraction` (0..1) of the values lie: the middle of its bucket, never more

@@ -82,9 +82,9 @@ const struct mf_option mf_options[] = {
 	 FIELD(serve.listen)},
 	{.name = "health",
 	 .value = "ADDR",
-	 .help = "answer /healthz and /readyz there",
+	 .help = "answer /healthz, /readyz and /metrics there",
 	 .more = "/healthz is 200 while the process is alive; /readyz is 200, or 503 while it is "
-		 "ending.",
+		 "ending; /metrics are the engine's own numbers for Prometheus.",
 	 .places = MF_IN_SERVE,
 	 .take = mf_take_text,
 	 FIELD(serve.health)},

@@ -156,6 +156,7 @@ bool mf_slot_commit(struct mf_slot *slot)
 	int status = 0;
 
 	slot->ordered = true;
+	mf_slot_spend(slot, MF_SPENT_STORE);
 	switch (peer->commit(peer, &slot->waiter, slot->pool->watch, &status)) {
 	case MF_PEER_PARKED:
 		mf_slot_park_at_channel(slot);
@@ -168,6 +169,7 @@ bool mf_slot_commit(struct mf_slot *slot)
 	default:
 		slot->commit = MF_COMMIT_NONE;
 	}
+	mf_slot_spend(slot, MF_SPENT_RUN);
 	if (status)
 		return failed(slot, commit, status);
 	slot->pool->stats.commits++;

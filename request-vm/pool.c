@@ -238,10 +238,26 @@ static struct mf_slot *take_clean(struct mf_pool *pool)
 	return slot;
 }
 
+/* It waits for a VM no more, or is looked at while it does. */
+static void count_wait(struct mf_pool *pool, struct mf_job *job, uint64_t now_ns)
+{
+	pool->times.spent_ns[MF_SPENT_QUEUE] += now_ns - job->counted_ns;
+	job->counted_ns = now_ns;
+}
+
+static void end_wait(struct mf_pool *pool, struct mf_job *job)
+{
+	uint64_t now_ns = mf_now_ns();
+
+	count_wait(pool, job, now_ns);
+	mf_hist_note(&pool->times.steps[MF_STEP_QUEUE], now_ns - job->arrived_ns);
+}
+
 static void begin(struct mf_pool *pool, struct mf_slot *slot, struct mf_job *job)
 {
 	int ret;
 
+	end_wait(pool, job);
 	job->slot = slot;
 	ret = mf_slot_begin(slot, job);
 	if (ret) {
@@ -413,6 +429,7 @@ static void refuse_queue(struct mf_pool *pool)
 
 	while ((job = dequeue(pool))) {
 		pool->stats.rejected++;
+		end_wait(pool, job);
 		job->done(job, MF_OUTCOME_KEPT, NULL);
 	}
 }
@@ -433,6 +450,7 @@ static void expire_queue(struct mf_pool *pool, uint64_t now)
 		}
 		*at = job->next;
 		count_waiting(pool, -1);
+		end_wait(pool, job);
 		pool->stats.outcomes[MF_OUTCOME_DEADLINE]++;
 		MF_STATS_ADD(requests[MF_OUTCOME_DEADLINE], 1);
 		job->done(job, MF_OUTCOME_DEADLINE, NULL);
@@ -509,6 +527,7 @@ void mf_pool_again(struct mf_pool *pool, struct mf_job *job)
 {
 	job->slot = NULL;
 	job->over = false;
+	job->arrived_ns = job->counted_ns = mf_now_ns();
 	job->next = pool->queue_head;
 	if (!pool->queue_head)
 		pool->queue_tail = job;
@@ -524,7 +543,8 @@ int mf_pool_submit(struct mf_pool *pool, struct mf_job *job)
 	if (pool->closing)
 		return -ESHUTDOWN;
 	pool->stats.requests++;
-	job->deadline_ns = deadline ? mf_now_ns() + deadline : 0;
+	job->arrived_ns = job->counted_ns = mf_now_ns();
+	job->deadline_ns = deadline ? job->arrived_ns + deadline : 0;
 	job->over = false;
 	job->slot = NULL;
 	job->vm = -1;
@@ -573,6 +593,7 @@ static void cancel_queued(struct mf_pool *pool, struct mf_job *job)
 	*at = job->next;
 	if (pool->queue_tail == job)
 		pool->queue_tail = last;
+	end_wait(pool, job);
 	count_waiting(pool, -1);
 }
 
@@ -605,6 +626,19 @@ void mf_pool_release(struct mf_pool *pool, struct mf_lease *lease)
 const struct mf_pool_stats *mf_pool_stats(struct mf_pool *pool)
 {
 	return &pool->stats;
+}
+
+const struct mf_times *mf_pool_times(struct mf_pool *pool)
+{
+	uint64_t now_ns = mf_now_ns();
+	struct mf_job *job;
+	unsigned int i;
+
+	for (i = 0; i < pool->settings.vms; i++)
+		mf_slot_settle(&pool->slots[i], now_ns);
+	for (job = pool->queue_head; job; job = job->next)
+		count_wait(pool, job, now_ns);
+	return &pool->times;
 }
 
 static void init_slot(struct mf_pool *pool, unsigned int i, const struct mf_ready_point *ready)

@@ -14,6 +14,7 @@
 #include "request-vm/fetch.h"
 #include "request-vm/front/server.h"
 #include "request-vm/function.h"
+#include "request-vm/times.h"
 #include "engine/image/watchdog.h"
 
 /* What happens to a VM at the end of a request. */
@@ -105,6 +106,8 @@ struct mf_job {
 	int store_status;
 	/* the pool's */
 	struct mf_slot *slot; /* NULL: waits in the queue */
+	uint64_t arrived_ns;  /* when it came, the last time that it was to be served */
+	uint64_t counted_ns;  /* of its waiting, until when it is in the sums */
 	uint64_t deadline_ns;
 	unsigned int tries; /* that ended in a conflict */
 	struct mf_job *next;
@@ -158,6 +161,9 @@ void mf_pool_cancel(struct mf_pool *pool, struct mf_job *job);
 void mf_pool_release(struct mf_pool *pool, struct mf_lease *lease);
 
 const struct mf_pool_stats *mf_pool_stats(struct mf_pool *pool);
+
+/* The same, and what requests that are there now have done until this moment is in it. */
+const struct mf_times *mf_pool_times(struct mf_pool *pool);
 
 /*
  * No request will come any more: done(arg) from the loop when what programs still do, behind their

@@ -82,7 +82,9 @@ void mf_slot_restore(struct mf_slot *slot)
 	}
 	pool->stats.resets++;
 	pool->stats.pages_copied += slot->process.vm.mem.ws.run_pages;
-	pool->stats.reset_ns += mf_now_ns() - start;
+	start = mf_now_ns() - start;
+	pool->stats.reset_ns += start;
+	mf_hist_note(&pool->times.steps[MF_STEP_RESET], start);
 	slot->ready = slot->image_ready;
 	mf_exchange_forget(&slot->exchange);
 	slot->state = MF_SLOT_CLEAN;

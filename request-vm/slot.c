@@ -105,6 +105,7 @@ static int deliver(struct mf_slot *slot, struct mf_job *job)
 /* What counts from here on. */
 static void note_begin(struct mf_slot *slot)
 {
+	mf_slot_spend(slot, MF_SPENT_TURN);
 	slot->started_ns = mf_now_ns();
 	slot->exits_before = slot->process.vm.kvm.user_exits;
 	slot->faults_before = mf_slot_faults(slot);
@@ -241,6 +242,7 @@ void mf_slot_answer(struct mf_slot *slot, enum mf_outcome outcome,
 	slot->answered = true;
 	if (!job)
 		return;
+	mf_hist_note(&slot->pool->times.steps[MF_STEP_RUN], mf_now_ns() - slot->started_ns);
 	slot->pool->stats.outcomes[outcome]++;
 	MF_STATS_ADD(requests[outcome], 1);
 	job->slot = NULL;
@@ -275,6 +277,7 @@ void mf_slot_end(struct mf_slot *slot, enum mf_outcome outcome,
 	mf_streams_end(&slot->streams);
 	if (!slot->kept)
 		account(slot);
+	mf_slot_spend(slot, MF_SPENT_NOT);
 	set_kept(slot, false);
 	slot->spoilt = faulted_enough(slot);
 	if (slot->commit && slot->ordered && slot->job)
@@ -473,6 +476,7 @@ static void on_wait_over(struct mf_slot *slot)
 	if (slot->kept)
 		wake(slot);
 	close_parking(slot);
+	mf_slot_spend(slot, MF_SPENT_TURN);
 	slot->state = MF_SLOT_RUNNABLE;
 	mf_pool_wake(slot);
 }
@@ -632,8 +636,10 @@ static bool wait_at_channel(struct mf_slot *slot)
 		return true;
 	}
 	mf_vm_answer(&slot->process.vm, 0);
+	mf_slot_spend(slot, MF_SPENT_STORE);
 	switch (peer->wait(peer, &slot->waiter, slot->pool->watch)) {
 	case MF_PEER_GO_ON:
+		mf_slot_spend(slot, MF_SPENT_RUN);
 		return true;
 	case MF_PEER_PARKED:
 		mf_slot_park_at_channel(slot);
@@ -824,7 +830,7 @@ static bool may_go_on(struct mf_slot *slot)
 	return !slot->commit || mf_slot_commit(slot);
 }
 
-void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
+static void run_slice(struct mf_slot *slot, uint64_t slice_ns)
 {
 	uint64_t end_ns = mf_now_ns() + slice_ns;
 	struct mf_watch_limits limits = {.slice_ns = slice_ns, .faults_max = slot->faults_max};
@@ -860,6 +866,13 @@ void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
 		limits.deadline_ns = slot->deadline_ns;
 		mf_watch_enter(slot->pool->watch, &slot->process.vm, &limits);
 	}
+}
+
+void mf_slot_run(struct mf_slot *slot, uint64_t slice_ns)
+{
+	mf_slot_spend(slot, MF_SPENT_RUN);
+	run_slice(slot, slice_ns);
+	mf_slot_spend(slot, mf_slot_spends(slot));
 }
 
 /* What a program that listens waits for is found out by running it. */

@@ -61,6 +61,9 @@ struct mf_slot {
 	uint64_t faults_max;     /* the fault counter at which its private memory is looked at; 0 =
 				    never */
 	uint64_t started_ns;
+	enum mf_spent spends; /* what its request does */
+	uint64_t since_ns;    /* since when; and since when that is not in the sums */
+	uint64_t settled_ns;
 	bool owed;            /* parked until its client sends more, or takes more */
 	uint64_t parked_ns;   /* since when, with `owed` */
 	uint64_t owed_ns;     /* of this request, before that */
@@ -143,6 +146,15 @@ void mf_pool_again(struct mf_pool *pool, struct mf_job *job);
 /* The storage VM was still at a call of it when it was to be kept: now it is, if that is over. */
 void mf_slot_keep_later(struct mf_slot *slot);
 
+/* What its request does from now on; the same again changes nothing. */
+void mf_slot_spend(struct mf_slot *slot, enum mf_spent spends);
+
+/* What that is behind a slice. */
+enum mf_spent mf_slot_spends(const struct mf_slot *slot);
+
+/* What it does is in the pool's sums until now. */
+void mf_slot_settle(struct mf_slot *slot, uint64_t now_ns);
+
 /* The vCPU's fault counter. */
 uint64_t mf_slot_faults(const struct mf_slot *slot);
 
@@ -187,6 +199,7 @@ struct mf_pool {
 	struct mf_fetcher *fetcher; /* NULL: nothing is fetched for programs */
 	struct mf_output_meter meter;
 	struct mf_pool_stats stats;
+	struct mf_times times;
 	struct mf_slot *clean; /* last in, first out: the warmest VM serves */
 	struct mf_slot *dirty;
 	struct mf_slot *empty;

@@ -65,6 +65,8 @@ static void describe(const struct mf_tenant *tenant, struct mf_control_tenant *r
 	snprintf(row->trouble, sizeof(row->trouble), "%s", tenant->trouble);
 	row->restarts = tenant->restarts;
 	row->engines = tenant->engines;
+	if (tenant->current)
+		snprintf(row->control, sizeof(row->control), "%s", tenant->current->control);
 	if (engine) {
 		row->pid = (uint64_t)engine->pid;
 		row->uptime_ms = uv_now(&tenant->supervisor->loop) - engine->started_ms;
@@ -188,6 +190,7 @@ static char *obey(struct mf_plane *plane, struct mf_error *why)
 	case MF_CONTROL_LIST:
 		return do_list(plane, why);
 	case MF_CONTROL_STATUS:
+	case MF_CONTROL_TIMES:
 		return do_status(plane, why);
 	case MF_CONTROL_ADD:
 		return do_add(plane, why);
@@ -225,12 +228,12 @@ static void on_asked(uv_async_t *handle)
 
 /* ---- on the control socket's thread ---- */
 
-static char *ask_engine(const char *path, struct mf_error *why)
+static char *ask_engine(const char *path, const char *command, struct mf_error *why)
 {
 	struct mf_control_reply reply;
 	char *text;
 
-	if (mf_control_ask(path, "status", ENGINE_MS, &reply, why))
+	if (mf_control_ask(path, command, ENGINE_MS, &reply, why))
 		return NULL;
 	text = reply.text;
 	reply.text = NULL;
@@ -254,7 +257,10 @@ static char *on_ask(void *arg, const struct mf_control_request *request, struct 
 	reply = plane->request ? NULL : plane->reply;
 	plane->request = NULL;
 	pthread_mutex_unlock(&plane->lock);
-	return plane->engine[0] ? ask_engine(plane->engine, why) : reply;
+	return plane->engine[0]
+		       ? ask_engine(plane->engine,
+				    request->command == MF_CONTROL_TIMES ? "times" : "status", why)
+		       : reply;
 }
 
 static void on_stop(void *arg)

@@ -3,6 +3,7 @@
 #include "tenant/run.h"
 #include "tenant/status.h"
 
+#include "ipc/control/exposition.h"
 #include "ipc/control/server.h"
 #include "ipc/socket/notify.h"
 #include "ipc/store/wire.h"
@@ -206,11 +207,31 @@ static void command(struct server *server, enum command command)
 	pthread_mutex_unlock(&server->lock);
 }
 
-static void control_status(void *arg, struct mf_control_status *status)
+static void control_status(void *arg, struct mf_control_status *status,
+			   struct mf_control_times *times)
 {
 	struct server *server = arg;
 
-	mf_status_gather(&server->status, status);
+	mf_status_gather(&server->status, status, times, MF_STATUS_PATIENCE_NS);
+}
+
+/* On the loop of health and signals, which waits for nobody long. */
+#define METRICS_PATIENCE_NS 200000000ull
+
+static char *metrics(void *arg)
+{
+	struct server *server = arg;
+	struct mf_control_sample *sample = calloc(1, sizeof(*sample));
+	char *text = NULL;
+
+	if (sample) {
+		sample->answered = true;
+		mf_status_gather(&server->status, &sample->status, &sample->times,
+				 METRICS_PATIENCE_NS);
+		text = mf_control_exposition(sample, 1);
+	}
+	free(sample);
+	return text;
 }
 
 static void control_drain(void *arg)
@@ -443,7 +464,7 @@ static int serve(struct server *server, struct mf_error *err)
 	ret = open_workers(server, err);
 	if (!ret && server->options->health)
 		ret = mf_health_open(&server->health, &server->loop, &server->health_listener,
-				     not_ready_reason, server, err);
+				     not_ready_reason, metrics, server, err);
 	if (ret)
 		stop_workers(server, true);
 	else

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define PATIENCE_NS 1000000000ull
-
 static const char *state_name(enum mf_serve_state state)
 {
 	static const char *const names[] = {"starting", "serving", "draining"};
@@ -110,11 +108,35 @@ static void add_store(struct mf_control_status *status, struct mf_store *store)
 	add_window(status, stats.in_place_bytes);
 }
 
-void mf_status_gather(const struct mf_status_source *source, struct mf_control_status *status)
+static void add_spent(struct mf_control_status *status, const struct mf_worker_report *report)
+{
+	const uint64_t *spent_ns = report->times.spent_ns;
+
+	status->queue_ns += spent_ns[MF_SPENT_QUEUE];
+	status->turn_ns += spent_ns[MF_SPENT_TURN];
+	status->run_ns += spent_ns[MF_SPENT_RUN];
+	status->store_ns += spent_ns[MF_SPENT_STORE];
+	status->calls_ns += spent_ns[MF_SPENT_CALLS];
+	status->client_ns += spent_ns[MF_SPENT_CLIENT];
+	status->busy_ns += report->busy_ns;
+	status->cpu_ns += report->cpu_ns;
+}
+
+static void add_times(struct mf_control_times *times, const struct mf_worker_report *report)
+{
+	mf_hist_add(&times->of[MF_CONTROL_TIME_REQUEST], &report->requests);
+	mf_hist_add(&times->of[MF_CONTROL_TIME_QUEUE], &report->times.steps[MF_STEP_QUEUE]);
+	mf_hist_add(&times->of[MF_CONTROL_TIME_RUN], &report->times.steps[MF_STEP_RUN]);
+	mf_hist_add(&times->of[MF_CONTROL_TIME_STORE], &report->times.steps[MF_STEP_STORE]);
+	mf_hist_add(&times->of[MF_CONTROL_TIME_RESET], &report->times.steps[MF_STEP_RESET]);
+}
+
+void mf_status_gather(const struct mf_status_source *source, struct mf_control_status *status,
+		      struct mf_control_times *times, uint64_t patience_ns)
 {
 	/* Pairs with the release in serve(): these workers' locks and loops exist. */
 	unsigned int started = __atomic_load_n(&source->started, __ATOMIC_ACQUIRE);
-	uint64_t until = mf_now_ns() + PATIENCE_NS;
+	uint64_t until = mf_now_ns() + patience_ns;
 	struct mf_worker_report report;
 	unsigned int i;
 
@@ -127,5 +149,8 @@ void mf_status_gather(const struct mf_status_source *source, struct mf_control_s
 		status->limited += report.limited;
 		add_pool(status, &report.pool);
 		add_front(status, &report.front);
+		add_spent(status, &report);
+		if (times)
+			add_times(times, &report);
 	}
 }

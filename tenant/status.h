@@ -4,6 +4,7 @@
 #define MF_TENANT_STATUS_H
 
 #include "ipc/control/status.h"
+#include "ipc/control/times.h"
 #include "tenant/serve.h"
 #include "tenant/worker.h"
 
@@ -27,10 +28,13 @@ struct mf_status_source {
 	enum mf_serve_state state; /* atomic */
 };
 
+#define MF_STATUS_PATIENCE_NS 1000000000ull
+
 /*
- * One thread at a time, any. Asks all workers and waits a second at most: a worker that is stuck
- * holds nobody up, its last known numbers count and workers_answering tells.
+ * Any thread. Asks all workers and waits so long at most: a worker that is stuck holds nobody up,
+ * its last known numbers count and workers_answering tells. `times` (NULL: not wanted) is added to.
  */
-void mf_status_gather(const struct mf_status_source *source, struct mf_control_status *status);
+void mf_status_gather(const struct mf_status_source *source, struct mf_control_status *status,
+		      struct mf_control_times *times, uint64_t patience_ns);
 
 #endif

@@ -202,12 +202,26 @@ static const struct mf_front_backend_ops logging_ops = {.submit = on_submit,
 							.ended = on_ended,
 							.record = on_record};
 
+static void tell_processor(struct mf_worker *worker)
+{
+	struct timespec cpu;
+
+	if (!worker->begun_ns)
+		return; /* its thread did not start */
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+	worker->report.cpu_ns = (uint64_t)cpu.tv_sec * 1000000000ull + (uint64_t)cpu.tv_nsec;
+	worker->report.busy_ns = mf_now_ns() - worker->begun_ns - worker->idle_ns;
+}
+
 /* With the lock held. What is closed already has left its numbers behind. */
 static void tell(struct mf_worker *worker)
 {
 	worker->report.front = worker->front ? *mf_front_stats(worker->front) : worker->front_stats;
 	worker->report.pool = worker->pool ? *mf_pool_stats(worker->pool) : worker->pool_stats;
 	worker->report.limited = worker->limited;
+	worker->report.times = worker->pool ? *mf_pool_times(worker->pool) : worker->times;
+	worker->report.requests = worker->front ? *mf_front_times(worker->front) : worker->requests;
+	tell_processor(worker);
 	worker->told = worker->asked;
 	pthread_cond_signal(&worker->answer);
 }
@@ -225,14 +239,18 @@ static void on_before_wait(uv_prepare_t *handle)
 {
 	struct mf_worker *worker = handle->data;
 
-	mf_turns_ask(&worker->turns, uv_backend_timeout(&worker->loop) != 0, mf_now_ns());
+	worker->asked_ns = mf_now_ns();
+	mf_turns_ask(&worker->turns, uv_backend_timeout(&worker->loop) != 0, worker->asked_ns);
 }
 
 static void on_behind_wait(uv_check_t *handle)
 {
 	struct mf_worker *worker = handle->data;
 
-	mf_turns_begin(&worker->turns, mf_now_ns());
+	uint64_t now_ns = mf_now_ns();
+
+	worker->idle_ns += now_ns - worker->asked_ns;
+	mf_turns_begin(&worker->turns, now_ns);
 }
 
 static void close_handles(struct mf_worker *worker)
@@ -248,6 +266,7 @@ static void on_pool_closed(void *arg)
 	struct mf_worker *worker = arg;
 
 	worker->pool_stats = *mf_pool_stats(worker->pool);
+	worker->times = *mf_pool_times(worker->pool);
 	worker->pool = NULL;
 	pthread_mutex_lock(&worker->lock);
 	worker->ended = true;
@@ -266,6 +285,7 @@ static void on_front_closed(void *arg)
 	struct mf_worker *worker = arg;
 
 	worker->front_stats = *mf_front_stats(worker->front);
+	worker->requests = *mf_front_times(worker->front);
 	mf_front_destroy(worker->front);
 	worker->front = NULL;
 	mf_pool_close(worker->pool, is_hurried(worker), on_pool_closed, worker);
@@ -350,7 +370,8 @@ static void *work(void *arg)
 	snprintf(name, sizeof(name), "worker %u", worker->index);
 	pthread_setname_np(pthread_self(), name);
 	mf_watchdog_worker(worker->watchdog, worker->index);
-	mf_turns_init(&worker->turns, worker->priority, mf_now_ns());
+	worker->begun_ns = mf_now_ns();
+	mf_turns_init(&worker->turns, worker->priority, worker->begun_ns);
 	uv_run(&worker->loop, UV_RUN_DEFAULT);
 	return NULL;
 }

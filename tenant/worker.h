@@ -17,6 +17,11 @@ struct mf_worker_report {
 	struct mf_front_stats front;
 	struct mf_pool_stats pool;
 	uint64_t limited; /* requests over the rate */
+	uint64_t busy_ns; /* that its thread did not wait for something to do */
+	uint64_t cpu_ns;  /* that it had a processor; what is missing of busy_ns, it waited for one
+			   */
+	struct mf_times times;
+	struct mf_hist requests; /* as mf_front_times */
 };
 
 struct mf_worker {
@@ -44,6 +49,9 @@ struct mf_worker {
 	struct mf_front *front;
 	struct mf_pool *pool;
 	uint64_t limited;
+	uint64_t begun_ns;
+	uint64_t asked_ns;    /* since when it waits for something to do */
+	uint64_t idle_ns;     /* that it has waited for that */
 	bool hurry;           /* close at once instead of draining */
 	pthread_mutex_t lock; /* of what follows; nobody may wake a loop that is gone */
 	bool ended;
@@ -54,6 +62,8 @@ struct mf_worker {
 	/* the loop's thread alone, others after the join */
 	struct mf_front_stats front_stats; /* at the end */
 	struct mf_pool_stats pool_stats;
+	struct mf_times times;
+	struct mf_hist requests;
 };
 
 /* Fork the VMs and open the front door on the calling thread; serves once the thread runs. */

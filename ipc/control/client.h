@@ -12,6 +12,7 @@
 
 #include "ipc/control/status.h"
 #include "ipc/control/tenants.h"
+#include "ipc/control/times.h"
 
 struct mf_control_reply {
 	char *text; /* the reply as it came, JSON in one line; freed by mf_control_reply_finish */
@@ -19,6 +20,7 @@ struct mf_control_reply {
 	struct mf_error error;             /* !ok: the engine's sentence */
 	bool has_status;                   /* ok, and it said how it is */
 	struct mf_control_status status;   /* with has_status */
+	struct mf_control_times *times;    /* NULL: it said none; owned */
 	struct mf_control_tenant *tenants; /* NULL: it said nothing of tenants; owned */
 	size_t tenant_count;
 };

@@ -31,9 +31,10 @@ static bool version_fits(json_t *root, struct mf_error *why)
 
 static const char *const command_names[] = {
 	[MF_CONTROL_STATUS] = "status", [MF_CONTROL_DRAIN] = "drain",
-	[MF_CONTROL_STOP] = "stop",     [MF_CONTROL_LIST] = "list",
-	[MF_CONTROL_ADD] = "add",       [MF_CONTROL_REMOVE] = "remove",
-	[MF_CONTROL_RELOAD] = "reload", [MF_CONTROL_LIMITS] = "limits",
+	[MF_CONTROL_STOP] = "stop",     [MF_CONTROL_TIMES] = "times",
+	[MF_CONTROL_LIST] = "list",     [MF_CONTROL_ADD] = "add",
+	[MF_CONTROL_REMOVE] = "remove", [MF_CONTROL_RELOAD] = "reload",
+	[MF_CONTROL_LIMITS] = "limits",
 };
 
 /* Of the first ones, up to `last`. */
@@ -48,9 +49,10 @@ static enum mf_control_command command_named(json_t *name, enum mf_control_comma
 		if (!strcmp(json_string_value(name), command_names[i]))
 			return (enum mf_control_command)i;
 	mf_error_set(why, -EPROTO,
-		     last == MF_CONTROL_STOP ? "unknown command; there are status, drain and stop"
-					     : "unknown command; there are list, status, add, "
-					       "remove, reload, drain, limits and stop");
+		     last == MF_CONTROL_TIMES
+			     ? "unknown command; there are times, status, drain and stop"
+			     : "unknown command; there are list, times, status, add, remove, "
+			       "reload, drain, limits and stop");
 	return MF_CONTROL_NONE;
 }
 
@@ -81,7 +83,7 @@ static bool read_members(json_t *root, struct mf_control_request *request, size_
 static enum mf_control_command parse_root(json_t *root, struct mf_control_request *request,
 					  struct mf_error *why)
 {
-	enum mf_control_command last = request ? MF_CONTROL_LIMITS : MF_CONTROL_STOP;
+	enum mf_control_command last = request ? MF_CONTROL_LIMITS : MF_CONTROL_TIMES;
 	enum mf_control_command command;
 	size_t members = 2;
 
@@ -209,6 +211,27 @@ char *mf_control_accept(const struct mf_control_status *status)
 	return dump(root, failed);
 }
 
+char *mf_control_accept_times(const struct mf_control_status *status,
+			      const struct mf_control_times *times)
+{
+	unsigned int coarse = 0;
+	char *text = NULL;
+
+	/* A reply has room for all buckets that real times fill; else they are told coarser. */
+	do {
+		json_t *root = json_pack("{s:i, s:b}", "version", VERSION, "ok", 1);
+		int failed = !root || add_status(root, status);
+
+		coarse = coarse ? 2 * coarse : 1;
+		free(text);
+		if (!failed)
+			failed = json_object_set_new(root, "times",
+						     mf_control_times_json(times, coarse));
+		text = dump(root, failed);
+	} while (text && strlen(text) > MF_CONTROL_MESSAGE_MAX && coarse < MF_HIST_SUBS);
+	return text;
+}
+
 char *mf_control_refuse(const char *why)
 {
 	json_t *root = json_pack("{s:i, s:b}", "version", VERSION, "ok", 0);
@@ -259,6 +282,7 @@ static bool read_tenant(json_t *from, struct mf_control_tenant *to)
 	const char *state = json_string_value(json_object_get(from, "state"));
 	const char *program = json_string_value(json_object_get(from, "program"));
 	const char *trouble = json_string_value(json_object_get(from, "trouble"));
+	const char *control = json_string_value(json_object_get(from, "control"));
 
 	if (!name || !state || !program || !trouble)
 		return false;
@@ -266,6 +290,7 @@ static bool read_tenant(json_t *from, struct mf_control_tenant *to)
 	snprintf(to->state, sizeof(to->state), "%s", state);
 	snprintf(to->program, sizeof(to->program), "%s", program);
 	snprintf(to->trouble, sizeof(to->trouble), "%s", trouble);
+	snprintf(to->control, sizeof(to->control), "%s", control ? control : "");
 	to->pid = (uint64_t)json_integer_value(json_object_get(from, "pid"));
 	to->uptime_ms = (uint64_t)json_integer_value(json_object_get(from, "uptime_ms"));
 	to->restarts = (uint64_t)json_integer_value(json_object_get(from, "restarts"));
@@ -288,6 +313,12 @@ static bool read_tenants(json_t *root, struct mf_control_reply *reply)
 	return good;
 }
 
+static bool read_times(json_t *root, struct mf_control_reply *reply)
+{
+	reply->times = calloc(1, sizeof(*reply->times));
+	return reply->times && mf_control_times_read(json_object_get(root, "times"), reply->times);
+}
+
 static bool read_reply(json_t *root, struct mf_control_reply *reply)
 {
 	json_t *ok = json_object_get(root, "ok");
@@ -303,6 +334,8 @@ static bool read_reply(json_t *root, struct mf_control_reply *reply)
 	}
 	reply->has_status = json_object_get(root, "engine") != NULL;
 	if (json_object_get(root, "tenants") && !read_tenants(root, reply))
+		return false;
+	if (json_object_get(root, "times") && !read_times(root, reply))
 		return false;
 	return !reply->has_status || read_status(root, &reply->status);
 }
@@ -330,6 +363,8 @@ void mf_control_reply_finish(struct mf_control_reply *reply)
 {
 	free(reply->text);
 	reply->text = NULL;
+	free(reply->times);
+	reply->times = NULL;
 	free(reply->tenants);
 	reply->tenants = NULL;
 }

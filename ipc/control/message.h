@@ -34,6 +34,9 @@ enum mf_control_command mf_control_parse(const char *bytes, size_t count, struct
 char *mf_control_request(const char *command);
 char *mf_control_accept(const struct mf_control_status *status);
 char *mf_control_refuse(const char *why);
+/* With its histograms, which are put together where they have no room. */
+char *mf_control_accept_times(const struct mf_control_status *status,
+			      const struct mf_control_times *times);
 
 /* Bytes from an engine, or from whoever listens there. -EPROTO with a sentence; -ENOMEM. */
 int mf_control_understand(const char *bytes, size_t count, struct mf_control_reply *reply,

@@ -72,6 +72,20 @@ static bool send_all(int fd, struct iovec *parts, size_t count)
 	return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)bytes;
 }
 
+static char *tell_times(struct mf_control *control)
+{
+	struct mf_control_status status = {0};
+	struct mf_control_times *times = calloc(1, sizeof(*times));
+	char *text = NULL;
+
+	if (times) {
+		control->ops->status(control->arg, &status, times);
+		text = mf_control_accept_times(&status, times);
+	}
+	free(times);
+	return text;
+}
+
 static char *make_answer(struct mf_control *control, enum mf_control_command command,
 			 const struct mf_error *why)
 {
@@ -79,9 +93,11 @@ static char *make_answer(struct mf_control *control, enum mf_control_command com
 
 	if (command == MF_CONTROL_NONE)
 		return mf_control_refuse(why->text);
+	if (command == MF_CONTROL_TIMES)
+		return tell_times(control);
 	if (command != MF_CONTROL_STATUS)
 		return mf_control_accept(NULL);
-	control->ops->status(control->arg, &status);
+	control->ops->status(control->arg, &status, NULL);
 	return mf_control_accept(&status);
 }
 

@@ -11,6 +11,7 @@
 #include <mayfly/error.h>
 
 #include "ipc/control/status.h"
+#include "ipc/control/times.h"
 
 /* The largest request or reply. */
 #define MF_CONTROL_MESSAGE_MAX 65536u
@@ -26,6 +27,7 @@ enum mf_control_command {
 	MF_CONTROL_STATUS,
 	MF_CONTROL_DRAIN,
 	MF_CONTROL_STOP,
+	MF_CONTROL_TIMES, /* status, and histograms */
 	/* mayflyd's, beside those */
 	MF_CONTROL_LIST,
 	MF_CONTROL_ADD,
@@ -42,8 +44,8 @@ struct mf_control_request {
 
 /* Called on the control thread, one at a time. */
 struct mf_control_ops {
-	/* Given zeroed. To take no longer than a client waits. */
-	void (*status)(void *arg, struct mf_control_status *status);
+	/* Given zeroed; times may be NULL. To take no longer than a client waits. */
+	void (*status)(void *arg, struct mf_control_status *status, struct mf_control_times *times);
 	/* These two are called once the client has its answer. */
 	void (*drain)(void *arg); /* finish what runs, then end; again: nothing */
 	void (*stop)(void *arg);  /* end now */

@@ -53,6 +53,16 @@ struct mf_control_status {
 	/* costs of finished requests */
 	uint64_t user_exits;
 	uint64_t page_faults;
+	/* what all requests did, or waited for, until now: request-vm/times.h */
+	uint64_t queue_ns;
+	uint64_t turn_ns;
+	uint64_t run_ns;
+	uint64_t store_ns;
+	uint64_t calls_ns;
+	uint64_t client_ns;
+	/* the workers' threads: not waiting for something to do; with a processor */
+	uint64_t busy_ns;
+	uint64_t cpu_ns;
 	/* front door */
 	uint64_t accepted;
 	uint64_t connections; /* now */

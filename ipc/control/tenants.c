@@ -16,6 +16,11 @@ static json_t *make_tenant(const struct mf_control_tenant *tenant)
 		"pid", (json_int_t)tenant->pid, "uptime_ms", (json_int_t)tenant->uptime_ms,
 		"restarts", (json_int_t)tenant->restarts, "engines", (json_int_t)tenant->engines);
 
+	if (made && *tenant->control &&
+	    json_object_set_new(made, "control", mf_control_json_text(tenant->control))) {
+		json_decref(made);
+		return NULL;
+	}
 	if (made && (json_object_set_new(made, "program", mf_control_json_text(tenant->program)) ||
 		     json_object_set_new(made, "trouble", mf_control_json_text(tenant->trouble)))) {
 		json_decref(made);

@@ -14,6 +14,7 @@ struct mf_control_tenant {
 	char state[16];
 	char program[256];
 	char trouble[160]; /* the last one; "" */
+	char control[108]; /* path of its engine's socket; "": there is none */
 	uint64_t pid;      /* 0: no process */
 	uint64_t uptime_ms;
 	uint64_t restarts;

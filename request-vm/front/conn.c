@@ -208,8 +208,7 @@ static void submit(struct conn *conn)
 						  .name = conn->message.id,
 						  .client = conn->edge.client,
 						  .vm = -1};
-	if (front->ops->record)
-		conn->began_ns = uv_hrtime();
+	conn->began_ns = uv_hrtime();
 	if (abi)
 		abi->id = front->next_id++;
 	conn->state = CONN_RUNNING;

@@ -52,7 +52,7 @@ struct conn {
 	bool close_after;  /* close when the response is written */
 	bool linger_after; /* but read on for a while */
 	bool recorded;     /* the request that ends, or ended last */
-	uint64_t began_ns; /* when the backend got it; with ops->record alone */
+	uint64_t began_ns; /* when the backend got it; 0: it did not */
 	struct mf_http_parser parser;
 	struct mf_http_edge edge;
 	struct mf_http_message message; /* while CONN_RUNNING */
@@ -86,6 +86,7 @@ struct mf_front {
 	const struct mf_front_backend_ops *ops;
 	void *backend;
 	struct mf_front_stats stats;
+	struct mf_hist times; /* of requests: mf_front_times */
 	uint64_t next_id;
 	uint64_t id_seed, ids_made; /* of requests that brought none */
 	uint32_t turn;              /* of front_resume */

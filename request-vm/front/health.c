@@ -8,6 +8,7 @@
 struct mf_health {
 	struct mf_front *front;
 	mf_health_ready_fn *ready;
+	mf_health_metrics_fn *metrics;
 	void *arg;
 	void (*done)(void *arg);
 	void *done_arg;
@@ -22,18 +23,33 @@ static bool is_text(const struct mf_abi_request *abi, struct mf_abi_slice slice,
 	return strncmp(at, text, length) == 0 && (at[length] == '\0' || at[length] == '?');
 }
 
-static void answer(struct mf_front_request *request, int status, const char *text)
+static const char plain[] = "Content-Type: text/plain\r\nCache-Control: no-store\r\n";
+static const char exposed[] = "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+			      "Cache-Control: no-store\r\n";
+
+static void answer(struct mf_front_request *request, int status, const char *headers,
+		   const char *text)
 {
-	static const char plain[] = "Content-Type: text/plain\r\nCache-Control: no-store\r\n";
 	struct mf_http_response response = {
 		.status = status,
-		.headers = plain,
-		.headers_bytes = sizeof(plain) - 1,
+		.headers = headers,
+		.headers_bytes = strlen(headers),
 		.body = text,
 		.body_bytes = strlen(text),
 	};
 
 	mf_front_respond(request, &response);
+}
+
+static void answer_metrics(struct mf_health *health, struct mf_front_request *request)
+{
+	char *text = health->metrics(health->arg);
+
+	if (text)
+		answer(request, 200, exposed, text);
+	else
+		answer(request, 503, plain, "no memory\n");
+	free(text);
 }
 
 static int submit(void *backend, struct mf_front_request *request)
@@ -45,10 +61,12 @@ static int submit(void *backend, struct mf_front_request *request)
 	if (!is_text(abi, abi->method, "GET") && !is_text(abi, abi->method, "HEAD")) {
 		mf_front_respond_error(request, 405, NULL);
 	} else if (is_text(abi, abi->target, "/healthz")) {
-		answer(request, 200, "ok\n");
+		answer(request, 200, plain, "ok\n");
 	} else if (is_text(abi, abi->target, "/readyz")) {
 		reason = health->ready ? health->ready(health->arg) : NULL;
-		answer(request, reason ? 503 : 200, reason ? reason : "ready\n");
+		answer(request, reason ? 503 : 200, plain, reason ? reason : "ready\n");
+	} else if (health->metrics && is_text(abi, abi->target, "/metrics")) {
+		answer_metrics(health, request);
 	} else {
 		mf_front_respond_error(request, 404, NULL);
 	}
@@ -64,7 +82,8 @@ static void cancel(void *backend, struct mf_front_request *request)
 static const struct mf_front_backend_ops ops = {.submit = submit, .cancel = cancel};
 
 int mf_health_open(struct mf_health **out, uv_loop_t *loop, struct mf_listener *listener,
-		   mf_health_ready_fn *ready, void *arg, struct mf_error *err)
+		   mf_health_ready_fn *ready, mf_health_metrics_fn *metrics, void *arg,
+		   struct mf_error *err)
 {
 	struct mf_health *health = calloc(1, sizeof(*health));
 	struct mf_front_settings settings;
@@ -76,6 +95,7 @@ int mf_health_open(struct mf_health **out, uv_loop_t *loop, struct mf_listener *
 		return mf_error_set(err, -ENOMEM, "No memory for the health endpoint.");
 	}
 	health->ready = ready;
+	health->metrics = metrics;
 	health->arg = arg;
 	mf_front_settings_default(&settings);
 	settings.max_connections = 16;

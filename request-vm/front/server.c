@@ -361,3 +361,8 @@ const struct mf_front_stats *mf_front_stats(const struct mf_front *front)
 {
 	return &front->stats;
 }
+
+const struct mf_hist *mf_front_times(const struct mf_front *front)
+{
+	return &front->times;
+}

@@ -28,6 +28,7 @@
 #include <uv.h>
 
 #include <mayfly/abi/call.h>
+#include <mayfly/abi/histogram.h>
 #include <mayfly/error.h>
 
 #include "request-vm/front/http.h"
@@ -269,5 +270,9 @@ void mf_front_close(struct mf_front *front, void (*done)(void *arg), void *arg);
 void mf_front_destroy(struct mf_front *front);
 
 const struct mf_front_stats *mf_front_stats(const struct mf_front *front);
+
+/* How long requests took, from where the backend got them (whole; those in pieces: begun) to the
+ * end of their answers. Those that ended before are not in it. */
+const struct mf_hist *mf_front_times(const struct mf_front *front);
 
 #endif

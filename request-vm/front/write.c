@@ -129,12 +129,15 @@ void conn_record(struct conn *conn, int status, uint64_t bytes, const char *outc
 		.outcome = conn->request.outcome ? conn->request.outcome : outcome,
 	};
 
-	if (!front->ops->record || conn->recorded)
+	if (conn->recorded)
 		return;
 	conn->recorded = true;
-	if (conn->began_ns)
+	if (conn->began_ns) {
 		record.duration_ns = uv_hrtime() - conn->began_ns;
-	front->ops->record(front->backend, &record);
+		mf_hist_note(&front->times, record.duration_ns);
+	}
+	if (front->ops->record)
+		front->ops->record(front->backend, &record);
 }
 
 /* One whose answer breaks off. */

@@ -2,6 +2,7 @@
 /* Requests and replies of the control socket as bytes. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -251,5 +252,71 @@ Test(message, a_negative_or_missing_number_is_no_status)
 	cr_assert_eq(mf_control_understand(text, strlen(text), &reply, NULL), -EPROTO);
 	memcpy(at, "\"pid\":-", 7);
 	cr_assert_eq(mf_control_understand(text, strlen(text), &reply, NULL), -EPROTO);
+	free(text);
+}
+
+Test(message, a_reply_with_full_histograms_fits_and_loses_no_value)
+{
+	struct mf_control_times *times = calloc(1, sizeof(*times));
+	struct mf_control_status status = {.version = "1"};
+	struct mf_control_reply reply;
+	struct mf_error err = {""};
+	char *text;
+	size_t i;
+
+	for (i = 0; i < MF_CONTROL_TIME_COUNT; i++) {
+		times->of[i].count = MF_HIST_BUCKETS * 1000000000ull;
+		for (uint32_t bucket = 0; bucket < MF_HIST_BUCKETS; bucket++)
+			times->of[i].buckets[bucket] = 1000000000;
+	}
+	text = mf_control_accept_times(&status, times);
+	cr_assert(text && strlen(text) <= MF_CONTROL_MESSAGE_MAX);
+	cr_assert_eq(mf_control_understand(text, strlen(text), &reply, &err), 0, "%s", err.text);
+	cr_assert(reply.times != NULL);
+	for (i = 0; i < MF_CONTROL_TIME_COUNT; i++) {
+		uint64_t sum = 0;
+
+		for (uint32_t bucket = 0; bucket < MF_HIST_BUCKETS; bucket++)
+			sum += reply.times->of[i].buckets[bucket];
+		cr_expect_eq(sum, MF_HIST_BUCKETS * 1000000000ull);
+	}
+	mf_control_reply_finish(&reply);
+	free(text);
+	free(times);
+}
+
+Test(message, histograms_that_are_none_are_refused)
+{
+	static const char *const spoilt[][2] = {
+		{"\"buckets\":[67,1]", "\"buckets\":[1152,1]"},
+		{"\"buckets\":[67,1]", "\"buckets\":[-1,1]"},
+		{"\"buckets\":[67,1]", "\"buckets\":[67,-1]"},
+		{"\"buckets\":[67,1]", "\"buckets\":[67]"},
+		{"\"buckets\":[67,1]", "\"buckets\":67"},
+		{"\"buckets\":[67,1]", "\"buckets\":[67,1.5]"},
+		{"\"sum_ns\":70", "\"sum_ns\":-70"},
+	};
+	static struct mf_control_times times;
+	struct mf_control_status status = {.version = "1"};
+	struct mf_control_reply reply;
+	struct mf_error err = {""};
+	char *text;
+
+	mf_hist_note(&times.of[MF_CONTROL_TIME_RUN], 70);
+	text = mf_control_accept_times(&status, &times);
+	cr_assert_eq(mf_control_understand(text, strlen(text), &reply, &err), 0, "%s", err.text);
+	cr_assert_eq(mf_control_percentile(&reply.times->of[MF_CONTROL_TIME_RUN], 0.5), 70);
+	mf_control_reply_finish(&reply);
+	for (size_t i = 0; i < sizeof(spoilt) / sizeof(spoilt[0]); i++) {
+		char *at = strstr(text, spoilt[i][0]);
+		char *other = NULL;
+
+		cr_assert(at != NULL, "%s is not in %s", spoilt[i][0], text);
+		cr_assert(asprintf(&other, "%.*s%s%s", (int)(at - text), text, spoilt[i][1],
+				   at + strlen(spoilt[i][0])) > 0);
+		cr_expect_eq(mf_control_understand(other, strlen(other), &reply, &err), -EPROTO,
+			     "%s", spoilt[i][1]);
+		free(other);
+	}
 	free(text);
 }

@@ -28,8 +28,10 @@ static char folder[64], path[96];
 static struct mf_control *control;
 static unsigned int asked, drains, stops;
 
-static void on_status(void *arg, struct mf_control_status *status)
+static void on_status(void *arg, struct mf_control_status *status, struct mf_control_times *times)
 {
+	if (times)
+		mf_hist_note(&times->of[MF_CONTROL_TIME_REQUEST], 1234567);
 	status->pid = ++asked;
 	snprintf(status->version, sizeof(status->version), "test");
 }

@@ -207,8 +207,9 @@ void start(void)
 		     err.text);
 	snprintf(address, sizeof(address), "unix:%s/h", folder);
 	cr_assert_eq(mf_listen_open(&health_listener, address, &err), 0, "%s", err.text);
-	cr_assert_eq(mf_health_open(&health, &loop, &health_listener, why_not_ready, NULL, &err),
-		     0);
+	cr_assert_eq(
+		mf_health_open(&health, &loop, &health_listener, why_not_ready, NULL, NULL, &err),
+		0);
 	pthread_create(&thread, NULL, turn, NULL);
 }
 
