@@ -53,6 +53,16 @@ def matches(pattern, text, what=""):
         fail(f"{what}: nothing like /{pattern}/ in", text)
 
 
+def rounds(most, seconds=300):
+    """0, 1, ... below `most`; in the long form for no longer than so many seconds, and how many it were is told."""
+    began, done = time.monotonic(), 0
+    while done < most and not (LONG and done and time.monotonic() > began + seconds):
+        yield done
+        done += 1
+    if LONG:
+        print(f"      {done} of {most} rounds in {time.monotonic() - began:.0f} s", flush=True)
+
+
 def main():
     """Runs the claims; an argument limits them to those whose names contain it."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""

@@ -5,8 +5,10 @@ lock is a folder's."""
 import os
 import threading
 
-from storing import MAYFLY, StoreServer, command, get, put, refused, results_of, store_folder, wait_until
+from storing import EMULATED, MAYFLY, SLOWER, StoreServer, command, get, put, refused, results_of, store_folder, wait_until
 from claims import check, claim, main, same
+
+SOME = 3 if EMULATED else 20
 
 
 def ask(server, *ops):
@@ -59,20 +61,20 @@ def missing(server, table, keys):
     return lost
 
 
-@claim
+@claim(emulated=True)
 def the_older_engine_is_fenced_and_nothing_acknowledged_is_lost():
     with store_folder() as folder:
         with StoreServer(store=folder, vms=2) as older:
             writer = Writer(older, b"old")
-            wait_until(lambda: len(writer.done) > 20, "some writes")
+            wait_until(lambda: len(writer.done) > SOME, "some writes")
             other = second_name(folder)
             same(refused("--store", folder).status, 125, "where the lock holds, a second one is kept out")
             with StoreServer(store=other, vms=2) as newer:
-                writer.join(60)
+                writer.join(60 * SLOWER)
                 check(writer.end and writer.end[0] in (200, 503), f"the older one still writes: {writer.end}")
                 for what in (put(b"old", b"late", b"v"), get(b"old", b"000000")):
                     same(ask(older, what), (503, "fenced", []), "the older one")
-                keys = [b"%06d" % number for number in range(200)]
+                keys = [b"%06d" % number for number in range(10 * SOME)]
                 for key in keys:
                     same(ask(newer, put(b"new", key, b"w" * 3000)), (200, None, [0]), "the newer one")
                     if key[-1:] == b"0":

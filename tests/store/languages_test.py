@@ -54,7 +54,7 @@ def exits_per_call(server):
     return int(calls), int(exits)
 
 
-@claim
+@claim(sanitized=False)
 def thousands_of_calls_of_many_requests_are_answered_by_python_each_once():
     with python(vms=4) as server:
         each = 300
@@ -75,7 +75,7 @@ def thousands_of_calls_of_many_requests_are_answered_by_python_each_once():
         check(exits < 4 * calls, f"{exits} user exits for {calls} calls")
 
 
-@claim
+@claim(sanitized=False)
 def node_answers_the_same():
     with node(vms=4) as server:
         results = ask_from_all(server, 4, lambda i: [call(2, struct.pack("<I", 1)) for _ in range(100)])
@@ -93,14 +93,14 @@ def node_answers_the_same():
         print(f"      {calls} calls, {exits} user exits of the storage VM: {exits / calls:.2f} a call")
 
 
-@claim
+@claim(sanitized=False)
 def each_way_to_wait_works():
     for how in ("auto", "poll", "hand-off", "wake"):
         with python("--store-wait", how, vms=2) as server:
             same([got[-1] for got in ask_from_all(server, 2, lambda i: [call(ECHO, b"%d" % i)] * 20)], [b"0", b"1"], how)
 
 
-@claim
+@claim(sanitized=False)
 def what_it_keeps_outlives_the_server():
     with store_folder() as folder:
         for start in range(2):
@@ -109,7 +109,7 @@ def what_it_keeps_outlives_the_server():
                 server.stop()
 
 
-@claim
+@claim(sanitized=False)
 def the_example_keeps_notes():
     with StoreServer("--store-allow-read", program=EXAMPLE, vms=2) as server:
         same([server.one(call(ADD, b"a\n" + text)) for text in (b"one", b"two")], [b"1", b"2"], "added")
@@ -164,7 +164,7 @@ def a_program_that_ends_within_a_call_is_started_again():
         matches("it exited with status 7", server.log())
 
 
-@claim
+@claim(sanitized=False)
 def a_call_that_is_never_answered_ends_it_at_the_deadline_though_others_are():
     with python("--store-deadline", f"{500 * SLOWER:.0f}ms", "--deadline", "20s", vms=3) as server:
         ends = []
@@ -198,7 +198,7 @@ def frames_against_the_rules_end_the_program_and_nothing_else():
         same(server.codes(call(RAW, frame(17) + b"x")), [0], "one that keeps them")
 
 
-@claim
+@claim(sanitized=False)
 def its_folder_is_all_that_it_can_write():
     listener = socket.create_server(("127.0.0.1", 0))
     with python(vms=1) as server:
@@ -217,7 +217,7 @@ def its_folder_is_all_that_it_can_write():
     listener.close()
 
 
-@claim
+@claim(sanitized=False)
 def what_is_no_storage_program_is_refused_with_a_sentence():
     for program, args, why in (("/usr/bin/python3", ["-c", "import sys; sys.exit(3)"], "exited with status 3"),
                                ("no-such-program", [], "no-such-program"),
@@ -253,7 +253,7 @@ def send(server, path, data):
     return answers_of(answer.body)
 
 
-@claim
+@claim(sanitized=False)
 def a_program_without_the_sdk_calls_over_a_socket():
     with raw(vms=2) as server:
         for size in (0, 1, 16000, 16384, 70000, MIB):
@@ -281,7 +281,7 @@ def what_a_request_sends_against_the_rules_closes_its_connection_and_harms_nobod
         same(deaths(server), 1, "deaths", server.log())
 
 
-@claim
+@claim(sanitized=False)
 def nothing_of_a_request_is_left_in_a_connection():
     with raw(vms=1) as server:
         same(send(server, "/early", b"x")[0], [(7, -107, b"")], "a call while it started")
@@ -293,7 +293,7 @@ def nothing_of_a_request_is_left_in_a_connection():
         same(deaths(server), 0, "deaths", server.log())
 
 
-@claim
+@claim(sanitized=False)
 def requests_of_an_unmodified_server_keep_notes():
     front = os.path.join(os.path.dirname(EXAMPLE), "front.py")
     with StoreServer("--store-allow-read", "--allow-read", "--memory", "128M", program=EXAMPLE, guest="/usr/bin/python3", args=(front,), vms=4) as server:
@@ -316,7 +316,7 @@ def requests_of_an_unmodified_server_keep_notes():
         print(f"      {calls} messages, {exits} user exits of the storage VM")
 
 
-@claim
+@claim(sanitized=False)
 def requests_that_attack_their_channels_hurt_nobody():
     with StoreServer("--store-allow-read", "--audit", "--deadline", f"{250 * SLOWER}ms", program=EXAMPLE, vms=4) as server:
         over, served = [], []

@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 from storing import BUILD, LONG, StoreServer, wait_until
-from claims import check, claim, fail, main, same
+from claims import check, claim, fail, main, rounds, same
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "redis"))
 from resp import Commands, Resp, alike, command  # noqa: E402
 
@@ -143,7 +143,7 @@ def random_commands_get_the_replies_of_a_real_server():
                                 stdout=subprocess.DEVNULL)
         try:
             wait_until(lambda: listens(path), "redis-server to start")
-            for _ in range(BATCHES):
+            for _ in rounds(BATCHES, 900):
                 batch = [commands.next() for _ in range(BATCH)]
                 theirs = Resp(path)
                 expected = [theirs.ask(*args) for args in batch]
@@ -182,7 +182,7 @@ def what_is_no_protocol_harms_nobody():
     commands = Commands(dice)
     with serving("raw.py", vms=3) as server:
         same(ask(server, "/", command("SET", "good", "thing")), b"+OK\r\n")
-        for i in range(MESSAGES):
+        for i in rounds(MESSAGES, 900):
             message = b"".join(command(*commands.next()) for _ in range(dice.randrange(1, 5)) if True)
             ask(server, "/", changed(dice, message) or b"\r\n")
         for evil in (b"*1048576\r\n" + b"$1\r\na\r\n" * 3000, b"$" * 70000, b"*" + b"9" * 70000, b"*-5\r\n*-5\r\nPING\r\n",

@@ -9,8 +9,9 @@ import struct
 import time
 
 from storing import EMULATED, LONG, StoreServer
-from claims import check, claim, main, matches, same
+from claims import check, claim, main, matches, rounds, same
 
+SEED = os.environ.get("MAYFLY_TEST_SEED") or str(random.randrange(1 << 32) if LONG else 7)
 ROUNDS = 10000 if LONG else 6 if EMULATED else 100
 VALUE, GET, KEY, SCAN, UNREAD, ANYWHERE, EVERYWHERE, FOR_EVER, CRASH, UNTOUCHED = range(10)
 PAGES = 1025  # of a window: a header, and two rings of 2 MiB
@@ -74,7 +75,7 @@ def one_vm(*options):
 
 @claim(emulated=True)
 def a_search_finds_what_is_there():
-    dice = random.Random(1)
+    dice = random.Random(f"{SEED} 1")
     with one_vm() as server:
         for way in range(FOR_EVER):
             secret = fresh(dice)
@@ -96,10 +97,10 @@ def end(server):
 
 @claim(emulated=True)
 def nothing_of_a_request_is_left_in_its_channel_for_the_next():
-    dice = random.Random(os.environ.get("MAYFLY_TEST_SEED", 7))
+    dice = random.Random(SEED)
     for wait in ("auto",) if EMULATED else ("auto", "poll"):
         with one_vm("--store-wait", wait) as server:
-            for i in range(ROUNDS // 2):
+            for i in rounds(ROUNDS // 2, 600):
                 secret, way, place = fresh(dice), i % 9, dice.choice((0, 100, 5000, dice.randrange(2**32)))
                 leaves_nothing(server, f"round {i}, way {way}, waiting by {wait}", secret,
                                lambda: hide(server, dice, secret, way, place), 0 if i % 11 == 0 else 1)
@@ -109,9 +110,9 @@ def nothing_of_a_request_is_left_in_its_channel_for_the_next():
 @claim
 def warm_requests_without_a_page_fault_leave_nothing_either():
     """The same small calls again and again: the wipe that looks for no pages. The search comes seldom, for it faults."""
-    dice = random.Random(3)
+    dice = random.Random(f"{SEED} 3")
     with one_vm() as server:
-        for i in range(ROUNDS // 10):
+        for i in rounds(ROUNDS // 10):
             secret = fresh(dice)
             leaves_nothing(server, f"round {i}", secret, lambda: (
                 all(hide(server, dice, fresh(dice), dice.choice((VALUE, GET, KEY)), 30) for _ in range(12))
@@ -122,9 +123,9 @@ def warm_requests_without_a_page_fault_leave_nothing_either():
 @claim(emulated=True)
 def what_the_storage_vm_alone_has_touched_is_wiped_too():
     """Warm requests that do not fault, and a reply on pages that were nobody's before: only the storage VM knows."""
-    dice = random.Random(4)
+    dice = random.Random(f"{SEED} 4")
     with one_vm() as server:
-        for i in range(max(ROUNDS // 20, 2)):
+        for i in rounds(max(ROUNDS // 20, 2)):
             secret = fresh(dice)
             leaves_nothing(server, f"round {i}", secret, lambda: (
                 hide(server, dice, secret, VALUE, 700000) and all(hide(server, dice, secret, UNTOUCHED, 0) for _ in range(6))))
@@ -133,7 +134,7 @@ def what_the_storage_vm_alone_has_touched_is_wiped_too():
 
 @claim
 def every_page_of_the_channel_is_wiped():
-    dice = random.Random(5)
+    dice = random.Random(f"{SEED} 5")
     step = 1 if LONG else 16
     with one_vm() as server:
         secret = fresh(dice)
@@ -146,4 +147,5 @@ def every_page_of_the_channel_is_wiped():
         end(server)
 
 
+print(f"      MAYFLY_TEST_SEED={SEED}")
 main()
