@@ -78,7 +78,6 @@ struct mf_store {
 	int file_fd;                 /* likewise */
 	unsigned int files;          /* that there were */
 	struct mf_peer_file *mapped; /* of each channel */
-	uint64_t in_place;           /* atomic */
 	uint32_t *began;             /* of each channel: lost_count when its transaction began */
 	bool *bereft;                /* of each, streams' too: what was asked in it died, and who
 				      * waits there has not been told yet. Atomic */

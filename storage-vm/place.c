@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -113,6 +114,14 @@ void mf_store_init_files(struct mf_store *store)
 
 /* ---- pins ---- */
 
+static void copy_newer(uint64_t *to, const uint64_t *from)
+{
+	unsigned int i;
+
+	for (i = 0; i < MF_PLACE_NEWER_WORDS; i++)
+		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+}
+
 /* What is said, whole. False: it changes all the time. */
 static bool read_said(const struct mf_store *store, struct mf_abi_store_snapshot *out)
 {
@@ -126,6 +135,8 @@ static bool read_said(const struct mf_store *store, struct mf_abi_store_snapshot
 		out->number = __atomic_load_n(&said->number, __ATOMIC_RELAXED);
 		out->root = __atomic_load_n(&said->root, __ATOMIC_RELAXED);
 		out->pages = __atomic_load_n(&said->pages, __ATOMIC_RELAXED);
+		out->version = __atomic_load_n(&said->version, __ATOMIC_RELAXED);
+		copy_newer(out->newer, said->newer);
 		out->sequence = sequence;
 		mf_fence();
 		if (!(sequence & 1) && mf_load_acquire(&said->sequence) == sequence)
@@ -157,6 +168,13 @@ static bool has_file(const struct mf_store *store, const struct mf_peer_file *ma
 	       mapped->number == __atomic_load_n(&store->file.number, __ATOMIC_SEQ_CST);
 }
 
+/* Mostly there is none, then and now. */
+static void set_newer(struct mf_abi_place *place, const uint64_t *newer)
+{
+	if (memcmp(place->newer, newer, sizeof(place->newer)) != 0)
+		memcpy(place->newer, newer, sizeof(place->newer));
+}
+
 void mf_store_pin(struct mf_store *store, unsigned int channel, bool bound)
 {
 	const struct mf_peer_file *mapped = &store->mapped[channel];
@@ -172,26 +190,50 @@ void mf_store_pin(struct mf_store *store, unsigned int channel, bool bound)
 		mf_store_release(&place->state, MF_PLACE_NONE);
 		return;
 	}
+	MF_STORE_CHANNEL(store->control, channel)->version = said.version;
 	place->number = MF_STORE_CHANNEL(store->control, channel)->request;
 	place->snapshot = said.number;
 	place->root = said.root;
 	place->pages = said.pages;
 	place->page_bytes = said.page_bytes;
 	place->bytes = mapped->bytes;
+	place->counts = store->control->evicts != 0;
+	set_newer(place, said.newer);
 	mf_store_release(&place->state, MF_PLACE_OPEN);
+}
+
+/* Whoever evicts spares what was used. Which that is the request says, of its own store. */
+static void mark_used(struct mf_store *store, const struct mf_abi_place *place)
+{
+	uint32_t count = place->used_count;
+	uint32_t i;
+
+	for (i = 0; i < count && i < MF_PLACE_USED; i++) {
+		uint32_t bit = MF_STORE_USED_BIT(place->used[i]);
+		uint64_t *word = &store->control->used[bit / 64];
+		uint64_t mask = 1ull << bit % 64;
+
+		if (!(__atomic_load_n(word, __ATOMIC_RELAXED) & mask))
+			__atomic_fetch_or(word, mask, __ATOMIC_RELAXED);
+	}
+}
+
+/* The request VM stands: what it says of its reads is as it is. */
+static void take_counts(struct mf_store *store, struct mf_abi_place *place)
+{
+	__atomic_add_fetch(&store->control->hits, place->hits, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&store->control->misses, place->misses, __ATOMIC_RELAXED);
+	if (store->control->evicts)
+		mark_used(store, place);
+	place->hits = place->misses = place->used_count = 0;
 }
 
 void mf_store_unpin(struct mf_store *store, unsigned int channel)
 {
-	struct mf_abi_place *place;
-
 	if (!store->mapped[channel].number)
 		return;
-	if (*pin_of(store, channel)) {
-		place = place_of(store, channel);
-		__atomic_add_fetch(&store->in_place, place->hits, __ATOMIC_RELAXED);
-		place->hits = 0;
-	}
+	if (*pin_of(store, channel))
+		take_counts(store, place_of(store, channel));
 	__atomic_store_n(pin_of(store, channel), 0, __ATOMIC_SEQ_CST);
 }
 

@@ -764,7 +764,7 @@ void mf_store_stats(struct mf_store *store, struct mf_store_stats *stats)
 	stats->polling = __atomic_load_n(&store->polling, __ATOMIC_RELAXED);
 	stats->calls = store->control->calls;
 	stats->commits = store->control->commits;
-	stats->in_place = __atomic_load_n(&store->in_place, __ATOMIC_RELAXED);
+	stats->in_place = __atomic_load_n(&store->control->hits, __ATOMIC_RELAXED);
 	stats->in_place_bytes = store->file.bytes;
 	stats->user_exits = store->has_process ? store->process.vm.kvm.user_exits : 0;
 	pthread_mutex_unlock(&store->lock);

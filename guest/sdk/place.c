@@ -10,14 +10,16 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <time.h>
 
 #include <mayfly/abi/place.h>
 #include <mayfly/abi/store.h>
 #include <mayfly/sdk.h>
 
-/* Of a record: when it expires, and what it is; 0: never, and bytes. Others are the store's affair.
- */
-#define RECORD_HEAD 8u
+/* Of a record: when it expires, ms since 1970, 0: never; and what it is, 0: bytes. Others are the
+ * store's affair. */
+#define RECORD_HEAD  8u
+#define EXPIRES_BITS 48u
 
 static struct mf_abi_place *const place = (void *)(MF_CHANNEL_VA + MF_PLACE_OFFSET);
 
@@ -54,11 +56,13 @@ int place_note_call(struct hot_channel *channel, uint32_t function)
 
 static uint32_t hash_of(const char *table, size_t table_bytes, struct mf_bytes key)
 {
-	const uint8_t *at = key.data;
-	uint32_t hash = (uint32_t)table_bytes * 31u + (uint8_t)table[0];
+	return mf_place_hash(mf_place_hash(MF_PLACE_HASH, table, table_bytes + 1), key.data,
+			     key.length);
+}
 
-	for (size_t i = 0; i < key.length; i++)
-		hash = (hash ^ at[i]) * 16777619u;
+/* Where it is looked for in `known`. */
+static uint32_t slot_of(uint32_t hash)
+{
 	return (hash ^ hash >> 15) % MF_PLACE_KNOWN;
 }
 
@@ -66,7 +70,7 @@ static uint32_t hash_of(const char *table, size_t table_bytes, struct mf_bytes k
 static bool is_known(uint32_t hash, const char *table, size_t table_bytes, struct mf_bytes key)
 {
 	size_t bytes = table_bytes + 1 + key.length;
-	size_t at = place->known[hash];
+	size_t at = place->known[slot_of(hash)];
 	const uint8_t *entry = place->log + at + 1;
 	uint16_t length;
 
@@ -78,13 +82,12 @@ static bool is_known(uint32_t hash, const char *table, size_t table_bytes, struc
 	       !memcmp(entry + table_bytes + 1, key.data, key.length);
 }
 
-static void log_read(const char *table, size_t table_bytes, struct mf_bytes key)
+static void log_read(uint32_t hash, const char *table, size_t table_bytes, struct mf_bytes key)
 {
-	uint32_t hash = hash_of(table, table_bytes, key);
 	uint16_t length = (uint16_t)(table_bytes + 1 + key.length);
 	uint32_t at = place->log_bytes;
 
-	if (at == MF_PLACE_LOG_ALL || is_known(hash, table, table_bytes, key))
+	if (at == MF_PLACE_LOG_ALL)
 		return;
 	if (at > MF_PLACE_LOG_BYTES || MF_PLACE_LOG_BYTES - at < sizeof(length) + length) {
 		mf_store_release(&place->log_bytes, MF_PLACE_LOG_ALL);
@@ -93,8 +96,25 @@ static void log_read(const char *table, size_t table_bytes, struct mf_bytes key)
 	memcpy(place->log + at, &length, sizeof(length));
 	memcpy(place->log + at + sizeof(length), table, table_bytes + 1);
 	memcpy(place->log + at + sizeof(length) + table_bytes + 1, key.data, key.length);
-	place->known[hash] = (uint16_t)(at + 1);
+	place->known[slot_of(hash)] = (uint16_t)(at + 1);
 	mf_store_release(&place->log_bytes, at + (uint32_t)sizeof(length) + length);
+}
+
+/* Whoever evicts is told of it. False: there is no room for more, and it must be asked for. */
+static bool tell_used(uint32_t hash)
+{
+	uint32_t count = place->used_count;
+
+	if (!place->counts)
+		return true;
+	for (uint32_t i = 0; i < count && i < MF_PLACE_USED; i++)
+		if (place->used[i] == hash)
+			return true;
+	if (count >= MF_PLACE_USED)
+		return false;
+	place->used[count] = hash;
+	place->used_count = count + 1;
+	return true;
 }
 
 /* ---- reading ---- */
@@ -110,6 +130,29 @@ static bool is_open(void)
 		return false;
 	meet(channel);
 	return !channel->place_past && !channel->flights;
+}
+
+/* Written since the snapshot, maybe. */
+static bool is_newer(uint32_t hash)
+{
+	uint32_t first = MF_PLACE_NEWER_FIRST(hash);
+	uint32_t second = MF_PLACE_NEWER_SECOND(hash);
+
+	return place->newer[first / 64] >> first % 64 & place->newer[second / 64] >> second % 64 &
+	       1;
+}
+
+/* Bytes, and of now: what has expired may still be there for this transaction, as it began. */
+static bool is_plain(uint64_t head)
+{
+	struct timespec now;
+
+	if (head >> EXPIRES_BITS)
+		return false;
+	if (!head)
+		return true;
+	return !clock_gettime(CLOCK_REALTIME, &now) &&
+	       head > (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static int find(const char *table, size_t table_bytes, struct mf_bytes key, struct mf_bytes *value)
@@ -130,12 +173,13 @@ static int find(const char *table, size_t table_bytes, struct mf_bytes key, stru
 		return -EOPNOTSUPP;
 	memcpy(&head, record, sizeof(head));
 	*value = (struct mf_bytes){record + RECORD_HEAD, bytes - RECORD_HEAD};
-	return head ? -EOPNOTSUPP : 0;
+	return is_plain(head) ? 0 : -EOPNOTSUPP;
 }
 
 int place_find(const char *table, struct mf_bytes key, struct mf_bytes *value)
 {
 	size_t table_bytes = strlen(table);
+	uint32_t hash;
 	int ret;
 
 	if (!table_bytes || table_bytes > MF_KV_TABLE_MAX_BYTES || table[0] == '.' || !key.length ||
@@ -143,10 +187,18 @@ int place_find(const char *table, struct mf_bytes key, struct mf_bytes *value)
 		return -EINVAL;
 	if (!is_open())
 		return -EOPNOTSUPP;
+	hash = hash_of(table, table_bytes, key);
+	if (is_newer(hash))
+		return -EOPNOTSUPP;
 	ret = find(table, table_bytes, key, value);
 	if (ret == -EOPNOTSUPP)
 		return ret;
-	log_read(table, table_bytes, key);
+	if (!is_known(hash, table, table_bytes, key)) {
+		if (!ret && !tell_used(hash))
+			return -EOPNOTSUPP;
+		log_read(hash, table, table_bytes, key);
+	}
 	place->hits += !ret;
+	place->misses += ret == -ENOENT;
 	return ret;
 }

@@ -57,6 +57,7 @@ static void tell_tables(struct mf_storage_call *call, MDB_txn *txn)
 
 static void tell_reads(struct mf_storage_call *call)
 {
+	const struct mf_abi_store_control *area = (const void *)MF_STORE_CONTROL_VA;
 	const struct kv_session_stats *sessions = kv_session_stats();
 	const struct kv_commit_stats *commits = kv_commit_stats();
 	const struct kv_read_stats *reads = kv_read_stats();
@@ -68,8 +69,9 @@ static void tell_reads(struct mf_storage_call *call)
 	tell(call, "rollbacks", sessions->rollbacks);
 	tell(call, "transactions.open", sessions->open);
 	tell(call, "transactions.aged", sessions->aged);
-	tell(call, "hits", reads->hits);
-	tell(call, "misses", reads->misses);
+	tell(call, "hits", reads->hits + area->hits);
+	tell(call, "misses", reads->misses + area->misses);
+	tell(call, "hits.in_place", area->hits);
 	tell(call, "expired", reads->expired);
 	tell(call, "expired.removed", kv_sweep_stats()->swept);
 	tell(call, "evictions", kv_sweep_stats()->evicted);

@@ -60,6 +60,11 @@ uint64_t kv_commit_durable(void)
 	return durable;
 }
 
+const struct kv_sealed *kv_commit_waiting(void)
+{
+	return waiting;
+}
+
 size_t kv_commit_txn_id(void)
 {
 	return durable_txn_id;
@@ -261,7 +266,8 @@ int kv_commit_add(const struct kv_tree *writes, struct kv_haste haste, uint64_t 
 	waiting = waiting ? waiting : sealed;
 	hidden = hidden ? hidden : sealed;
 	see();
-	kv_place_look();
+	if (visible == sealed->version)
+		kv_place_show(sealed);
 	*version = sealed->version;
 	return 0;
 }

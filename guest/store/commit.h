@@ -20,6 +20,9 @@ uint64_t kv_commit_visible(void);
 /* The newest that is on the disk. */
 uint64_t kv_commit_durable(void);
 
+/* The first that is not over, and those behind it; NULL. */
+const struct kv_sealed *kv_commit_waiting(void);
+
 /* LMDB's number of the last commit that is known to be over; the version that one has. */
 size_t kv_commit_txn_id(void);
 uint64_t kv_commit_version(size_t txn_id);

@@ -6,8 +6,10 @@
 #include <mayfly/abi/barrier.h>
 #include <mayfly/abi/place.h>
 
-static size_t said; /* the snapshot that is said; 0: none */
-static uint64_t said_version;
+#define NEWER_MAX 512u /* keys: of more, the filter says too often that they are in it */
+
+static size_t said;        /* the snapshot that is said; 0: none */
+static unsigned int newer; /* keys that were put into its filter */
 
 static struct mf_abi_store_control *control(void)
 {
@@ -15,6 +17,27 @@ static struct mf_abi_store_control *control(void)
 }
 
 /* ---- what is said ---- */
+
+static bool can_add(unsigned int count, const struct kv_sealed *sealed)
+{
+	return sealed->count <= NEWER_MAX - count;
+}
+
+static void set_newer(uint64_t *words, uint32_t bit)
+{
+	words[bit / 64] |= 1ull << bit % 64;
+}
+
+static void add_newer(uint64_t *words, const struct kv_sealed *sealed)
+{
+	for (size_t i = 0; i < sealed->count; i++) {
+		struct kv_bytes full = kv_node_key(sealed->writes[i].node);
+		uint32_t hash = mf_place_hash(MF_PLACE_HASH, full.data, full.bytes);
+
+		set_newer(words, MF_PLACE_NEWER_FIRST(hash));
+		set_newer(words, MF_PLACE_NEWER_SECOND(hash));
+	}
+}
 
 static void publish(const struct mf_abi_store_snapshot *now)
 {
@@ -25,6 +48,8 @@ static void publish(const struct mf_abi_store_snapshot *now)
 	area->number = now->number;
 	area->root = now->root;
 	area->pages = now->pages;
+	area->version = now->version;
+	memcpy(area->newer, now->newer, sizeof(area->newer));
 	__atomic_fetch_add(&area->sequence, 1, __ATOMIC_SEQ_CST);
 	said = now->number;
 }
@@ -35,6 +60,23 @@ static void hide(void)
 
 	if (said)
 		publish(&none);
+}
+
+void kv_place_show(const struct kv_sealed *sealed)
+{
+	struct mf_abi_store_snapshot *area = &control()->snapshot;
+
+	if (!said)
+		return;
+	if (!can_add(newer, sealed)) {
+		hide();
+		return;
+	}
+	__atomic_fetch_add(&area->sequence, 1, __ATOMIC_SEQ_CST);
+	add_newer(area->newer, sealed);
+	area->version = sealed->version;
+	__atomic_fetch_add(&area->sequence, 1, __ATOMIC_SEQ_CST);
+	newer += (unsigned int)sealed->count;
 }
 
 /* Where LMDB has mapped the file: it gives out a value where it lies, in a page that says its
@@ -67,40 +109,44 @@ static bool find_head(const struct kv_snapshot *snapshot, struct kv_disk_meta *m
 	return false;
 }
 
+/* What may be seen beside the snapshot. False: too much. */
+static bool find_newer(struct mf_abi_store_snapshot *now)
+{
+	const struct kv_sealed *at = kv_commit_waiting();
+
+	newer = 0;
+	for (; at && at->version <= kv_commit_visible(); at = at->next) {
+		if (!can_add(newer, at))
+			return false;
+		add_newer(now->newer, at);
+		newer += (unsigned int)at->count;
+	}
+	return true;
+}
+
 static void say(const struct kv_snapshot *snapshot)
 {
+	struct mf_abi_store_snapshot now = {.page_bytes = (uint32_t)kv_page_bytes(),
+					    .number = snapshot->txn_id,
+					    .version = kv_commit_visible()};
 	struct kv_disk_meta meta;
 
-	if (snapshot->version != kv_commit_visible() || !find_head(snapshot, &meta)) {
+	if (snapshot->version != kv_commit_durable() || !find_head(snapshot, &meta) ||
+	    !find_newer(&now)) {
 		hide();
 		return;
 	}
-	publish(&(struct mf_abi_store_snapshot){.page_bytes = (uint32_t)kv_page_bytes(),
-						.number = snapshot->txn_id,
-						.root = meta.dbs[1].root,
-						.pages = meta.last_page + 1});
-	said_version = snapshot->version;
+	now.root = meta.dbs[1].root;
+	now.pages = meta.last_page + 1;
+	publish(&now);
 }
 
-/* A VM's own store is never in the file; what is read in place is not seen by whoever evicts. */
-static bool is_possible(void)
-{
-	return control()->scope != MF_STORE_OF_VM && !control()->evicts;
-}
-
-void kv_place_look(void)
-{
-	if (!is_possible() || kv_commit_visible() != kv_commit_durable())
-		hide();
-}
-
+/* A VM's own store is never in the file. */
 void kv_place_say(void)
 {
 	struct kv_snapshot *snapshot;
 
-	kv_place_look();
-	if (!is_possible() || kv_commit_visible() != kv_commit_durable() ||
-	    (said == kv_commit_txn_id() && said_version == kv_commit_durable()))
+	if (control()->scope == MF_STORE_OF_VM)
 		return;
 	if (kv_snapshot_get(&snapshot)) {
 		hide();
@@ -115,6 +161,11 @@ void kv_place_say(void)
 size_t kv_place_pinned(uint32_t channel)
 {
 	return MF_STORE_CHANNEL(control(), channel)->pinned;
+}
+
+uint64_t kv_place_version(uint32_t channel)
+{
+	return MF_STORE_CHANNEL(control(), channel)->version;
 }
 
 /* Pairs with the engine: it pins, fences and looks at what is said. */

@@ -13,14 +13,16 @@
  * and while no commit is under way. */
 void kv_place_say(void);
 
-/* While more may be seen than is on the disk there is none. */
-void kv_place_look(void);
+/* This may be seen from now on, and is not on the disk: requests that begin do not read its keys in
+ * place. Before anybody is told of it. */
+void kv_place_show(const struct kv_sealed *sealed);
 
 /* Is any channel pinned to it, or may become so? */
 bool kv_place_is_pinned(size_t txn_id);
 
-/* The snapshot that a channel is pinned to; 0: none. */
+/* The snapshot that a channel is pinned to; 0: none. The version that its request sees. */
 size_t kv_place_pinned(uint32_t channel);
+uint64_t kv_place_version(uint32_t channel);
 
 /* What the channel's request says that it has read in place. -ENOMEM. */
 int kv_place_add_reads(uint32_t channel, struct kv_reads *reads);

@@ -300,7 +300,7 @@ static int begin_txn(const struct mf_storage_call *call, struct kv_session *sess
 {
 	size_t pinned = session->renewed || !call->bound ? 0 : kv_place_pinned(call->channel);
 
-	return pinned ? kv_txn_begin_pinned(&session->txn, pinned)
+	return pinned ? kv_txn_begin_pinned(&session->txn, pinned, kv_place_version(call->channel))
 		      : kv_txn_begin(&session->txn, KV_TXN_KEPT);
 }
 

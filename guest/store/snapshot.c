@@ -56,9 +56,9 @@ int kv_snapshot_get(struct kv_snapshot **out)
 	struct kv_snapshot *snapshot = open_list;
 	int ret;
 
-	if (snapshot && snapshot->txn_id == kv_commit_txn_id()) {
-		/* A commit that failed made a version, though nothing else. */
-		snapshot->version = kv_commit_version(snapshot->txn_id);
+	/* A commit that failed made a version, though nothing else. */
+	if (snapshot && snapshot->txn_id == kv_commit_txn_id() &&
+	    snapshot->version == kv_commit_version(snapshot->txn_id)) {
 		snapshot->users++;
 		*out = snapshot;
 		return 0;
@@ -78,11 +78,11 @@ int kv_snapshot_get(struct kv_snapshot **out)
 	return 0;
 }
 
-int kv_snapshot_get_pinned(struct kv_snapshot **out, size_t txn_id)
+int kv_snapshot_get_pinned(struct kv_snapshot **out, size_t txn_id, uint64_t version)
 {
 	struct kv_snapshot *snapshot = open_list;
 
-	while (snapshot && snapshot->txn_id != txn_id)
+	while (snapshot && (snapshot->txn_id != txn_id || snapshot->version > version))
 		snapshot = snapshot->next;
 	if (!snapshot)
 		return -EAGAIN;

@@ -20,8 +20,10 @@ struct kv_snapshot {
 
 /* The newest; put it when done. A negative errno. */
 int kv_snapshot_get(struct kv_snapshot **out);
-/* The one with this number, which somebody is pinned to. -EAGAIN: there is none. */
-int kv_snapshot_get_pinned(struct kv_snapshot **out, size_t txn_id);
+/* The one with this number, of no later version, which somebody is pinned to. -EAGAIN: there is
+ * none.
+ */
+int kv_snapshot_get_pinned(struct kv_snapshot **out, size_t txn_id, uint64_t version);
 void kv_snapshot_put(struct kv_snapshot *snapshot);
 
 /* The oldest version that any open one has; UINT64_MAX: there is none. */

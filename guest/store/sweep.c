@@ -12,9 +12,7 @@
 #define FAR_PART                                                                        \
 	16u /* of the bound: who is beyond it by that much looks at as many as it takes \
 	     */
-#define TOUCH_BITS (1u << 18)
-#define WORD_BITS  64u
-#define PARTS_MAX  16384u /* of a record, that go with it in one turn */
+#define PARTS_MAX 16384u /* of a record, that go with it in one turn */
 
 /* A hand that goes round all records, table after table. */
 struct hand {
@@ -37,7 +35,6 @@ struct round {
 
 static struct hand sweep_hand;
 static struct hand evict_hand;
-static uint64_t touched[TOUCH_BITS / WORD_BITS];
 static struct kv_sweep_stats stats;
 static uint64_t next_ns;
 static bool expects = true; /* something that expires may be there */
@@ -53,35 +50,35 @@ void kv_sweep_expects(void)
 	expects = met = true;
 }
 
-/* Two records may share a bit: then one is spared for the other. */
-static uint32_t bit_of(struct kv_bytes full)
+/* Two records may share a bit: then one is spared for the other. The engine sets those of what was
+ * read in place. */
+static uint64_t *word_of(struct kv_bytes full, uint64_t *mask)
 {
-	const uint8_t *at = full.data;
-	uint32_t hash = 2166136261u; /* FNV-1a */
+	struct mf_abi_store_control *area = (struct mf_abi_store_control *)MF_STORE_CONTROL_VA;
+	uint32_t bit = MF_STORE_USED_BIT(mf_place_hash(MF_PLACE_HASH, full.data, full.bytes));
 
-	for (size_t i = 0; i < full.bytes; i++)
-		hash = (hash ^ at[i]) * 16777619u;
-	return (hash ^ hash >> 15) % TOUCH_BITS;
+	*mask = 1ull << bit % 64;
+	return &area->used[bit / 64];
 }
 
 void kv_sweep_touch(struct kv_bytes full)
 {
-	uint32_t bit = bit_of(full);
+	uint64_t mask;
+	uint64_t *word = word_of(full, &mask);
 
-	touched[bit / WORD_BITS] |= 1ull << bit % WORD_BITS;
+	if (!(__atomic_load_n(word, __ATOMIC_RELAXED) & mask))
+		__atomic_fetch_or(word, mask, __ATOMIC_RELAXED);
 }
 
 static bool was_touched(const char *table, struct kv_bytes key)
 {
 	struct kv_name name;
-	uint32_t bit;
-	bool was;
+	uint64_t mask;
+	uint64_t *word;
 
 	kv_name_set(&name, table, key);
-	bit = bit_of(kv_name_all(&name));
-	was = touched[bit / WORD_BITS] >> bit % WORD_BITS & 1;
-	touched[bit / WORD_BITS] &= ~(1ull << bit % WORD_BITS);
-	return was;
+	word = word_of(kv_name_all(&name), &mask);
+	return __atomic_fetch_and(word, ~mask, __ATOMIC_RELAXED) & mask;
 }
 
 static bool is_to_go(struct round *round, struct kv_bytes key, const struct kv_value *value)
@@ -192,7 +189,7 @@ void kv_sweep(void)
 void kv_evict(uint64_t bytes, uint64_t bound)
 {
 	struct round round = {.hand = &evict_hand,
-			      .left = bytes > bound / FAR_PART ? TOUCH_BITS : EVICT_LOOK,
+			      .left = bytes > bound / FAR_PART ? MF_STORE_USED_BITS : EVICT_LOOK,
 			      .wanted = bytes};
 
 	run(&round, (struct kv_haste){.durability = MF_STORE_ASYNC});

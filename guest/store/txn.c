@@ -50,16 +50,16 @@ int kv_txn_begin(struct kv_txn **out, enum kv_txn_kind kind)
 	return 0;
 }
 
-int kv_txn_begin_pinned(struct kv_txn **out, size_t txn_id)
+int kv_txn_begin_pinned(struct kv_txn **out, size_t txn_id, uint64_t version)
 {
 	struct kv_txn *txn = calloc(1, sizeof(*txn));
-	int ret = txn ? kv_snapshot_get_pinned(&txn->snapshot, txn_id) : -ENOMEM;
+	int ret = txn ? kv_snapshot_get_pinned(&txn->snapshot, txn_id, version) : -ENOMEM;
 
 	if (ret) {
 		free(txn);
 		return ret;
 	}
-	txn->version = txn->snapshot->version;
+	txn->version = version;
 	txn->reads.kept = true;
 	txn->now_ms = time_ms();
 	*out = txn;

@@ -50,9 +50,9 @@ enum kv_txn_kind {
 };
 
 int kv_txn_begin(struct kv_txn **out, enum kv_txn_kind kind);
-/* KV_TXN_KEPT, of the snapshot with this number, which its request is pinned to. -EAGAIN: there is
- * none. */
-int kv_txn_begin_pinned(struct kv_txn **out, size_t txn_id);
+/* KV_TXN_KEPT, of the snapshot with this number, which its request is pinned to, and what was
+ * written since up to the version. -EAGAIN: there is none. */
+int kv_txn_begin_pinned(struct kv_txn **out, size_t txn_id, uint64_t version);
 void kv_txn_drop(struct kv_txn *txn); /* NULL is fine */
 
 /* Is it in conflict with what was committed since it began? */

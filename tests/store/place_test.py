@@ -4,12 +4,11 @@
 meanwhile. What it costs is counted; what a request can do wrong with it ends itself alone."""
 import json
 import os
-import random
 import tempfile
 import threading
 import time
 
-from storing import BUILD, EMULATED, LONG, MAYFLY, MIB, StoreServer, command
+from storing import BUILD, EMULATED, LONG, MAYFLY, MIB, StoreServer, command, wait_until
 from claims import check, claim, main, same
 
 GUEST = os.path.join(BUILD, "tests/store/place-guest")
@@ -91,12 +90,9 @@ def an_answer_may_be_what_lies_in_the_store():
         same(client.ask("/body").body, b"HGFEDCBA" * 750, "the value")
 
 
-@claim(emulated=True)
-def reads_in_place_and_over_the_ring_are_of_one_version_while_a_writer_replaces_all():
-    seed = random.randrange(1 << 30)
-    print(f"      seed {seed}")
+def read_while_a_writer_replaces_all(rounds, *options):
+    """(reads, those in place); what is seen is of one version, and not older than what was told before."""
     done, versions, total = threading.Event(), [1], [0, 0]
-    rounds = 2_000 if EMULATED else ROUNDS
 
     def write(server):
         client = server.client(120)
@@ -104,7 +100,7 @@ def reads_in_place_and_over_the_ring_are_of_one_version_while_a_writer_replaces_
             if client.ask(f"/fill?{versions[0] + 1}").status == 200:
                 versions[0] += 1
 
-    with serve(vms=3) as server:
+    with serve(*options, vms=3) as server:
         client = filled(server)
         writer = threading.Thread(target=write, args=(server,))
         writer.start()
@@ -121,8 +117,72 @@ def reads_in_place_and_over_the_ring_are_of_one_version_while_a_writer_replaces_
         finally:
             done.set()
             writer.join()
-        check(total[1] > total[0] * 9 // 10, "most reads are in place", str(total))
         print(f"      {total[0]} reads, {total[1]} in place, {versions[0]} versions, the file has {file_bytes(server) >> 10} KiB")
+    return total
+
+
+@claim(emulated=True)
+def reads_in_place_and_over_the_ring_are_of_one_version_while_a_writer_replaces_all():
+    reads, in_place = read_while_a_writer_replaces_all(2_000 if EMULATED else ROUNDS)
+    check(in_place > reads * 9 // 10, "most reads are in place", f"{in_place} of {reads}")
+
+
+@claim
+def reads_are_of_one_version_while_commits_are_seen_before_they_are_on_the_disk():
+    read_while_a_writer_replaces_all(ROUNDS // 20, "--durability", "async")
+
+
+@claim
+def while_something_is_not_on_the_disk_all_else_is_read_in_place():
+    """A writer of two other keys never stops; counted are requests that began while some of that was not on the disk."""
+    seen, in_place, done = 0, 0, threading.Event()
+
+    def write(server):
+        client = server.client(120)
+        while not done.is_set():
+            client.ask("/oncall")
+
+    with serve("--durability", "async", vms=3) as server:
+        client = filled(server)
+        wait_until(lambda: not told(client, "/newer?1")[5], "the first writes to be on the disk")
+        writer = threading.Thread(target=write, args=(server,))
+        writer.start()
+        try:
+            while seen < (2000 if LONG else 50):
+                code, torn, found, version, state, bits = told(client, "/newer?500")
+                same((code, torn, version), (0, 0, 1), "code, torn and version")
+                check(bits <= 8, f"bits of four writes at most: {bits}")
+                seen += bits > 0
+                in_place += found if bits else 0
+                check(found > 400 or state != 1, f"{found} in place of 500", f"bits {bits}")
+        finally:
+            done.set()
+            writer.join()
+    check(in_place > seen * 400, f"{in_place} in place in {seen} requests of 500 reads each")
+
+
+@claim
+def who_evicts_is_told_of_what_is_read_in_place():
+    with serve("--store-evict", vms=1) as server:
+        client = filled(server)
+        same(told(client, "/wide?40"), [80, 40, 0], "40 keys, twice: in place, told, not found")
+        same(told(client, "/wide?64"), [126, 63, 0], "more than can be told are asked for")
+        same(told(client, "/reads?500")[:2], [0, 0], "and nothing is lost")
+        done = command([MAYFLY, "store", "stat", server.store, "--json"], seconds=60)
+        check(json.loads(done.out)["hits_in_place"] >= 206, "they are hits", done.out)
+    with serve(vms=1) as server:
+        same(told(filled(server), "/wide?64"), [128, 0, 0], "who does not evict needs not be told")
+
+
+@claim
+def what_expires_is_read_in_place_until_then():
+    with serve(vms=1) as server:
+        client = server.client(60)
+        does(client, "/expiring?3600000", b"done")
+        same(told(client, "/expired"), [0, 0, 4], "in an hour")
+        does(client, "/expiring?1", b"done")
+        wait_until(lambda: told(client, "/expired")[1] == -2, "it to expire")
+        check(told(client, "/expired") in ([-95, -2, 0], [-2, -2, 0]), "it is not there")
 
 
 @claim

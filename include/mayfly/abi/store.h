@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include <mayfly/abi/place.h>
 #include <mayfly/abi/ring.h>
 
 #define MF_STORE_MAGIC   0x5453464du /* "MFST" */
@@ -47,8 +48,9 @@ struct mf_abi_store_channel {
 	uint32_t verdict; /* storage VM: 1 when the order was carried out and `status` says how */
 	int32_t status;   /* storage VM: 0; -EAGAIN: in conflict, nothing was done; another errno */
 	uint64_t pinned;  /* engine: the snapshot (LMDB's number) that the request reads in place,
-			   * whose  pages must stay; 0: none */
-	uint32_t reserved[2];
+			   * whose pages must stay; 0: none */
+	uint64_t version; /* engine: and the storage VM's number of what it sees, which is that and
+			   * what was written since */
 };
 
 /* When an order is answered: when it is on the disk, by a sync of its own or one shared with others
@@ -81,11 +83,20 @@ MF_ABI_ASSERT(sizeof(struct mf_abi_store_channel) == 64, "ABI");
 struct mf_abi_store_snapshot {
 	uint32_t sequence;
 	uint32_t page_bytes;
-	uint64_t number; /* LMDB's; 0: none that is all of what may be seen now */
+	uint64_t number; /* LMDB's; 0: none */
 	uint64_t root;   /* the page at which the tree of tables begins; UINT64_MAX: no tables */
 	uint64_t pages;  /* those of the snapshot have smaller numbers */
+	/* Of what may be seen now, and is the snapshot but for keys of this filter: what was
+	 * committed and is not on the disk (MF_STORE_ASYNC). */
+	uint64_t version;
+	uint64_t newer[MF_PLACE_NEWER_WORDS];
 };
-MF_ABI_ASSERT(sizeof(struct mf_abi_store_snapshot) == 32, "ABI");
+MF_ABI_ASSERT(sizeof(struct mf_abi_store_snapshot) == 552, "ABI");
+
+#define MF_STORE_USED_BITS (1u << 18)
+
+/* A key's bit in `used`, by its hash (place.h). */
+#define MF_STORE_USED_BIT(hash) (((hash) ^ (hash) >> 15) % MF_STORE_USED_BITS)
 
 /* The control area. Little of it changes after the start. */
 struct mf_abi_store_control {
@@ -127,11 +138,16 @@ struct mf_abi_store_control {
 			  * dropped: -ETIMEDOUT; 0: none is */
 	uint32_t empty;  /* engine: of MF_STORE_OF_VM: 1: each begins with nothing, whatever there
 			  * is; 0: with what there is */
-	uint32_t reserved[990];
+	uint64_t hits;   /* engine: values that requests found in place, as they say; likewise */
+	uint64_t misses; /* those that were not there */
+	uint32_t reserved[856];
 	/* engine: bit i is set while channel i may be looked into */
 	uint64_t active[MF_STORE_CHANNELS_MAX / 64];
+	/* both, if the store evicts: a bit for the records that were used and are to be spared;
+	 * each of the two may set and take back any at any time, and neither relies on one */
+	uint64_t used[MF_STORE_USED_BITS / 64];
 };
-MF_ABI_ASSERT(sizeof(struct mf_abi_store_control) == 4096 + 16384, "ABI");
+MF_ABI_ASSERT(sizeof(struct mf_abi_store_control) == 4096 + 16384 + 32768, "ABI");
 
 /* The channels follow, as many as `channels`, and those of streams. */
 #define MF_STORE_CHANNEL(control, i) ((struct mf_abi_store_channel *)((control) + 1) + (i))

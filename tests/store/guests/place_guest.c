@@ -148,6 +148,64 @@ static void reads(unsigned long count, unsigned long ring)
 	say(text);
 }
 
+static unsigned int newer_bits(void)
+{
+	unsigned int bits = 0;
+
+	for (unsigned int i = 0; i < MF_PLACE_NEWER_WORDS; i++)
+		bits += (unsigned int)__builtin_popcountll(place->newer[i]);
+	return bits;
+}
+
+/* Of what "fill" wrote; and whether the request began while something was not on the disk. */
+static void newer(unsigned long count)
+{
+	unsigned int bits = newer_bits();
+
+	reads(count, 0);
+	snprintf(text + strlen(text), sizeof(text) - strlen(text), " %u %u", place->state, bits);
+	say(text);
+}
+
+/* A key that expires, in ms. */
+static void expiring(unsigned long ms)
+{
+	struct timespec now;
+	int ret;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	ret = mf_store_put("t", MF_STRING("expires"), MF_STRING("soon"));
+	ret = ret ? ret
+		  : mf_store_expire("t", MF_STRING("expires"),
+				    (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 +
+					    ms);
+	say(ret ? strerror(-ret) : "done");
+}
+
+static void expired(unsigned long number)
+{
+	struct mf_bytes found = {"", 0};
+	size_t bytes = 0;
+	int first = mf_store_view("t", MF_STRING("expires"), &found);
+	int ret = mf_store_get("t", MF_STRING("expires"), value, sizeof(value), &bytes);
+
+	snprintf(text, sizeof(text), "%d %d %zu", first, ret, bytes);
+	say(text);
+}
+
+/* So many keys of "fill", and those again. */
+static void wide(unsigned long count)
+{
+	unsigned int in_place = 0;
+	struct mf_bytes found;
+	char at[32];
+
+	for (unsigned long i = 0; i < 2 * count; i++)
+		in_place += !mf_store_view("t", key_of(i % count, at), &found);
+	snprintf(text, sizeof(text), "%u %u %u", in_place, place->used_count, place->misses);
+	say(text);
+}
+
 /* What a hot GET costs: so many, all of one key after the first. */
 static void hot(unsigned long count)
 {
@@ -320,10 +378,12 @@ static void scribble(unsigned long seed)
 static const struct {
 	const char *name;
 	void (*serve)(unsigned long number);
-} targets[] = {{"fill", fill},    {"grow", grow},      {"large", large},       {"hot", hot},
-	       {"skew", skew},    {"oncall", on_call}, {"own", own},           {"hold", hold},
-	       {"spin", spin},    {"crash", crash},    {"body", body},         {"write", write_to},
-	       {"read", read_at}, {"state", state},    {"scribble", scribble}, {"search", search}};
+} targets[] = {
+	{"fill", fill},    {"grow", grow},         {"large", large},       {"hot", hot},
+	{"skew", skew},    {"oncall", on_call},    {"own", own},           {"hold", hold},
+	{"spin", spin},    {"crash", crash},       {"body", body},         {"write", write_to},
+	{"read", read_at}, {"state", state},       {"scribble", scribble}, {"search", search},
+	{"newer", newer},  {"expiring", expiring}, {"expired", expired},   {"wide", wide}};
 
 static void serve(const struct mf_request *request)
 {
