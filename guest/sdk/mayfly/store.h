@@ -50,9 +50,9 @@ int mf_store_get(const char *table, struct mf_bytes key, void *value, size_t roo
 /*
  * The value where it lies in the store's file, which is mapped read-only into this VM: nothing is
  * copied, nobody is asked. It stays as it is until the end of the request, or of its transaction.
- * -ENOENT: no such key. -EOPNOTSUPP: this one cannot be read in place, or not now (it expires, lies
- * behind --store-window, is not on the disk yet; the transaction has written): mf_store_get() gets
- * it, which reads in place what it can by itself.
+ * -ENOENT: no such key. -EOPNOTSUPP: this one cannot be read in place, or not now (it has expired,
+ * lies behind --store-window, is not on the disk yet; the transaction has written): mf_store_get()
+ * gets it, which reads in place what it can by itself.
  */
 int mf_store_view(const char *table, struct mf_bytes key, struct mf_bytes *value);
 
