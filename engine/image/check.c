@@ -147,7 +147,7 @@ static int check_cpu(const struct mf_image *image, struct mf_vm *blank, struct m
 	const struct mf_cpu_state *cpu = &image->cpu;
 	const struct mf_arena *arena = (const struct mf_arena *)image->backing.map;
 	struct mf_cpu_state expected;
-	int ret = mf_kvm_vm_drain(&blank->kvm); /* its registers take effect */
+	int ret = mf_vm_drain(blank); /* its registers take effect */
 
 	if (!ret)
 		ret = mf_vm_save_cpu(blank, &expected);

@@ -98,7 +98,7 @@ static unsigned int compare_cpu(const struct mf_cpu_state *a, const struct mf_cp
  * once. */
 static int settle(struct mf_vm *vm)
 {
-	return vm->kvm.run->kvm_dirty_regs ? mf_kvm_vm_drain(&vm->kvm) : 0;
+	return vm->kvm.run->kvm_dirty_regs ? mf_vm_drain(vm) : 0;
 }
 
 int mf_delta_take(struct mf_vm *vm, struct mf_delta *delta)

@@ -279,7 +279,7 @@ void mf_guest_step_over_out(struct mf_vm *vm)
 	if (opcode == 0xe7 || opcode == 0xe6) /* out %eax, imm8; out %al, imm8 */
 		mf_vm_regs_rw(vm)->rip += 2;
 	else
-		mf_kvm_vm_drain(&vm->kvm);
+		mf_vm_drain(vm);
 }
 
 /* Enter in ring 0 at the reload code, with an IRET frame that leads to where the vCPU was. */

@@ -15,7 +15,7 @@ static int take_cpu(struct mf_vm *vm, struct mf_image *image)
 	int ret;
 
 	mf_vm_settle(vm);
-	ret = mf_kvm_vm_drain(&vm->kvm);
+	ret = mf_vm_drain(vm);
 	return ret ? ret : mf_vm_save_cpu(vm, &image->cpu);
 }
 

@@ -207,7 +207,7 @@ static int reset(struct mf_vm *vm)
 	vm->resets++;
 	mf_vm_take_kicks(vm);
 	if (needs_drain(vm) && !skips(vm, MF_STEP_DRAIN)) {
-		if (mf_kvm_vm_drain(&vm->kvm))
+		if (mf_vm_drain(vm))
 			return -EIO;
 		vm->mem.ws.scan_due =
 			true; /* finishing an instruction writes memory, and nothing counts it */

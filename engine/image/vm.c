@@ -235,7 +235,7 @@ void mf_vm_load_user(struct mf_vm *vm, const struct kvm_regs *regs, uint64_t fs_
 	/* This one stands at the very instruction that KVM would step over for the last one. */
 	if (vm->pio_rip && vm->pio_rip == regs->rip) {
 		mf_vm_regs_rw(vm)->rip = 0;
-		mf_kvm_vm_drain(&vm->kvm);
+		mf_vm_drain(vm);
 		vm->pio_rip = 0;
 	}
 	*mf_vm_regs_rw(vm) = *regs;
@@ -257,6 +257,16 @@ uint32_t mf_vm_take_kicks(struct mf_vm *vm)
 {
 	__atomic_store_n(&vm->kvm.run->immediate_exit, 0, __ATOMIC_RELAXED);
 	return __atomic_exchange_n(&vm->kicked, 0, __ATOMIC_ACQUIRE);
+}
+
+int mf_vm_drain(struct mf_vm *vm)
+{
+	int ret = mf_kvm_vm_drain(&vm->kvm);
+
+	/* Pairs with mf_vm_kick(): a reason that is not seen here is followed by its own store. */
+	if (__atomic_load_n(&vm->kicked, __ATOMIC_SEQ_CST))
+		__atomic_store_n(&vm->kvm.run->immediate_exit, 1, __ATOMIC_RELEASE);
+	return ret;
 }
 
 int mf_vm_save_cpu(struct mf_vm *vm, struct mf_cpu_state *state)

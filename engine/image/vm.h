@@ -141,6 +141,9 @@ void mf_vm_kick(struct mf_vm *vm, uint32_t reason);
 /* Reasons since the last call; the kick is then spent. The VM's own thread. */
 uint32_t mf_vm_take_kicks(struct mf_vm *vm);
 
+/* mf_kvm_vm_drain() that spends no kick, be it one that comes meanwhile. The VM's own thread. */
+int mf_vm_drain(struct mf_vm *vm);
+
 /* Read or load everything in struct mf_cpu_state by ioctls; vCPU clean. */
 int mf_vm_save_cpu(struct mf_vm *vm, struct mf_cpu_state *state);
 int mf_vm_load_cpu(struct mf_vm *vm, const struct mf_cpu_state *state);

@@ -99,6 +99,7 @@ int mf_kvm_vm_run(struct mf_kvm_vm *vm);
  * Let KVM finish an instruction that left the guest half-way (in, string I/O, MMIO), on both
  * families, so that nothing of it reaches the next run. 0, or -EIO when it does not end: destroy
  * the VM then. Source: Documentation/virt/kvm/api.rst, KVM_RUN, "the instruction is completed".
+ * immediate_exit is 0 afterwards: a VM that others kick is drained by mf_vm_drain().
  */
 int mf_kvm_vm_drain(struct mf_kvm_vm *vm);
 

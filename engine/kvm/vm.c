@@ -241,8 +241,6 @@ int mf_kvm_vm_run(struct mf_kvm_vm *vm)
 
 int mf_kvm_vm_drain(struct mf_kvm_vm *vm)
 {
-	uint8_t before = __atomic_load_n(&vm->run->immediate_exit,
-					 __ATOMIC_RELAXED); /* a kick is not ours to spend */
 	int ret;
 	int rounds;
 
@@ -252,7 +250,7 @@ int mf_kvm_vm_drain(struct mf_kvm_vm *vm)
 		if (ret)
 			break;
 	}
-	__atomic_store_n(&vm->run->immediate_exit, before, __ATOMIC_RELAXED);
+	__atomic_store_n(&vm->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 	return ret == -EINTR ? 0 : -EIO;
 }
 

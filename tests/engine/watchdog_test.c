@@ -8,6 +8,8 @@
 #include "engine/image/watchdog.h"
 
 #include <dirent.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,5 +157,55 @@ Test(watchdog, program_without_limits_is_left_alone, .timeout = 60)
 	watch_vm(NULL, 0);
 	cr_expect_leq(others_slept() - before, 6, "%ld looks in a second", others_slept() - before);
 	mf_watch_leave(watch);
+	stop();
+}
+
+#define DRAINS 200u
+
+static unsigned int asked, kicked;
+
+/* Kicks once for each time it is asked, a little later each time. */
+static void *kick_when_asked(void *arg)
+{
+	unsigned int i;
+
+	for (i = 1; i <= DRAINS; i++) {
+		uint64_t until;
+
+		while (__atomic_load_n(&asked, __ATOMIC_ACQUIRE) != i)
+			sched_yield();
+		until = mf_now_ns() + i % 50 * 1000;
+		while (mf_now_ns() < until)
+			;
+		mf_vm_kick(&guest.process.vm, MF_KICK_SLICE);
+		__atomic_store_n(&kicked, i, __ATOMIC_RELEASE);
+	}
+	return arg;
+}
+
+/* One that comes while KVM finishes an instruction, and one from before. */
+Test(watchdog, no_kick_is_lost_in_a_drain, .timeout = 60)
+{
+	struct mf_vm *vm = &guest.process.vm;
+	pthread_t kicker;
+	unsigned int i;
+
+	start();
+	mf_vm_kick(vm, MF_KICK_SLICE);
+	cr_assert_eq(mf_vm_drain(vm), 0);
+	cr_expect_eq(vm->kvm.run->immediate_exit, 1, "a kick from before");
+	cr_assert_eq(pthread_create(&kicker, NULL, kick_when_asked, NULL), 0);
+	for (i = 1; i <= DRAINS; i++) {
+		mf_vm_take_kicks(vm);
+		__atomic_store_n(&asked, i, __ATOMIC_RELEASE);
+		cr_assert_eq(mf_vm_drain(vm), 0);
+		while (__atomic_load_n(&kicked, __ATOMIC_ACQUIRE) != i)
+			sched_yield();
+		cr_expect_eq(vm->kvm.run->immediate_exit, 1, "kick %u", i);
+	}
+	pthread_join(kicker, NULL);
+	cr_expect_eq(mf_vm_take_kicks(vm), MF_KICK_SLICE);
+	mf_vm_drain(vm);
+	cr_expect_eq(vm->kvm.run->immediate_exit, 0, "none from nowhere");
 	stop();
 }
