@@ -473,12 +473,13 @@ static bool commits_are_stuck(const struct mf_store *store, char text[160])
 	return true;
 }
 
-/* When to look at them next. One may be ordered meanwhile, and nobody says so. Lock held. */
+/* When to look at them next. One may be ordered meanwhile, and nobody says so; nor that somebody
+ * who runs the program now leaves one behind. Lock held. */
 static uint64_t commits_look(const struct mf_store *store)
 {
 	uint64_t limit = store->settings.call_limit_ns;
 	uint64_t next = limit && store->up ? mf_now_ns() + limit : UINT64_MAX;
-	uint64_t due = next == UINT64_MAX ? next : commits_due(store);
+	uint64_t due = next == UINT64_MAX || store->running ? next : commits_due(store);
 
 	return due < next ? due + 1 : next;
 }
@@ -513,6 +514,8 @@ static enum store_end serve(struct mf_store *store, bool look, char text[160])
 	return end;
 }
 
+static const struct mf_store_rest nothing = {.fd = -1, .until_ns = UINT64_MAX};
+
 /* Sleep until rung for, or until what the program waits for may have come; at most until then. Lock
  * held, let go within. True: the latter. */
 static bool sleep_until(struct mf_store *store, uint64_t until_ns)
@@ -535,11 +538,10 @@ static bool sleep_until(struct mf_store *store, uint64_t until_ns)
 /* Nothing to do: sleep, and look after the program if nobody runs it. Lock held. */
 static void rest(struct mf_store *store)
 {
-	static const struct mf_store_rest nothing = {.fd = -1, .until_ns = UINT64_MAX};
 	uint64_t limit = store->settings.call_limit_ns;
 	bool watches = !store->running;
 	uint64_t turn = watches ? turn_ns(store) : UINT64_MAX;
-	uint64_t look = watches ? commits_look(store) : UINT64_MAX;
+	uint64_t look = commits_look(store);
 	uint64_t until;
 
 	store->watched = watches ? store->rest : nothing;
@@ -562,6 +564,7 @@ static void pause_ms(struct mf_store *store, unsigned int ms)
 {
 	uint64_t until = mf_now_ns() + ms * 1000000ull;
 
+	store->watched = nothing;
 	while (!store->stop && mf_now_ns() < until)
 		sleep_until(store, until);
 }
@@ -594,7 +597,7 @@ static void stay_down(struct mf_store *store)
 {
 	mf_store_lose_calls(store);
 	mf_store_notify(store, true);
-	store->rest = (struct mf_store_rest){.fd = -1, .until_ns = UINT64_MAX};
+	store->rest = nothing;
 	store->work = store->calls = store->blocked = false;
 }
 
@@ -671,6 +674,8 @@ static int first_boot(struct mf_store *store)
 	store->boot_code = ret;
 	store->boot_error = err;
 	store->up = !ret;
+	/* Of what was over before that nobody was told. */
+	store->work = !ret && mf_disk_has_news(store->disk);
 	if (!ret)
 		mf_store_open_file(store);
 	store->stats.starts += !ret;

@@ -327,6 +327,22 @@ def a_commit_that_never_ends_ends_the_program_at_its_deadline():
 
 
 @claim
+def a_commit_that_is_forgotten_ends_the_program():
+    """None of its threads waits for a time or for the disk, and a worker runs it meanwhile, for reads."""
+    with Txn("--workers", "1", "--store-deadline", "300ms", "--store-wait", "hand-off", "--deadline", "20s", vms=3) as server:
+        reader, reads = server.client(), "/" + ";".join(["g:n"] * 100)
+        for deaths in (1, 2):
+            server.how("forget")
+            answers, threads = server.start_all(["/p:m=1"])
+            while threads[0].is_alive():
+                reader.ask(reads)
+            told(answers[0], 503, error="commit")
+            server.how("")
+            wait_until(lambda: server.ask("/a:n=1").status == 200, "the next program")
+            same(server.log().count(b"the storage program died"), deaths, "deaths", server.log())
+
+
+@claim
 def a_quota_is_told_by_507_and_reads_go_on():
     """Of Mayfly's own storage program."""
     with StoreServer("--workers", "1", "--store-quota", "512K", guest=FUNCTION, vms=2) as server:

@@ -4,8 +4,8 @@
  * in memory: one thread answers calls, another one takes orders and writes a line of a log for each
  * group of them, with a sync. A table of versioned values; a request's writes lie aside until they
  * are ordered. The file "how" of its folder, looked at with each order, says what the commits do:
- * "slow MS", "fail ERRNO", "conflict", "die"; "hold", "spin": rest, or compute, until it says
- * something else.
+ * "slow MS", "fail ERRNO", "conflict", "die", "forget"; "hold", "spin": rest, or compute, until it
+ * says something else.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -236,6 +236,8 @@ static int how(void)
 	}
 	if (!strcmp(word, "die"))
 		abort();
+	while (!strcmp(word, "forget"))
+		pause();
 	if (!strcmp(word, "slow"))
 		rest(number);
 	if (!strcmp(word, "conflict"))
