@@ -14,6 +14,7 @@ static const char help[] = "usage: mayfly VERB [OPTIONS]\n"
 			   "  ctl     ask a serving engine how it is, or tell it to end\n"
 			   "  store   look at, check, copy and mend a store\n"
 			   "  stat    measure the exits and resets of a command or process\n"
+			   "  top     show live what tenants do, and why they are slow\n"
 			   "  config  check or show a configuration file of mayflyd\n"
 			   "  doctor  say what this host can do, and how to mend it\n"
 			   "\n"
@@ -25,7 +26,7 @@ static const struct {
 } verbs[] = {
 	{"run", mf_verb_run},       {"serve", mf_verb_serve}, {"image", mf_verb_image},
 	{"ctl", mf_verb_ctl},       {"stat", mf_verb_stat},   {"config", mf_verb_config},
-	{"doctor", mf_verb_doctor}, {"store", mf_verb_store},
+	{"doctor", mf_verb_doctor}, {"store", mf_verb_store}, {"top", mf_verb_top},
 };
 
 /* Else the first files that are opened become what a guest prints on. */

@@ -10,6 +10,7 @@ int mf_verb_serve(int argc, char **argv);
 int mf_verb_image(int argc, char **argv);
 int mf_verb_ctl(int argc, char **argv);
 int mf_verb_stat(int argc, char **argv);
+int mf_verb_top(int argc, char **argv);
 int mf_verb_config(int argc, char **argv);
 int mf_verb_store(int argc, char **argv);
 int mf_verb_doctor(int argc, char **argv);

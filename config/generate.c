@@ -83,6 +83,7 @@ static const struct {
 	{"image", MF_IN_IMAGE, MF_IN_RUN},
 	{"ctl", MF_IN_CTL, MF_IN_RUN},
 	{"stat", MF_IN_STAT, MF_IN_RUN},
+	{"top", MF_IN_TOP, MF_IN_RUN},
 	{"config", MF_IN_CONFIG, MF_IN_RUN},
 	{"doctor", MF_IN_DOCTOR, MF_IN_RUN},
 	{"store", MF_IN_STORE, MF_IN_RUN},

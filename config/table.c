@@ -32,6 +32,9 @@ static const char *const forwarded_words[] = {[MF_FRONT_FORWARDED_NONE] = "none"
 					      [MF_FRONT_FORWARDED_REPLACE] = "replace",
 					      [MF_FRONT_FORWARDED_TRUST] = "trust",
 					      NULL};
+/* As the columns of cli/top_table.h. */
+static const char *const top_words[] = {"tenant", "rate",   "p50",   "p99", "queue", "vms",
+					"exits",  "faults", "store", "cpu", "why",   NULL};
 static const char *const log_words[] = {"text", "json", NULL};
 
 const struct mf_option mf_options[] = {
@@ -669,6 +672,44 @@ const struct mf_option mf_options[] = {
 	 .places = MF_IN_STAT,
 	 .take = mf_take_text,
 	 FIELD(stat.output)},
+	/* mayfly top */
+	{.name = "control",
+	 .value = "unix:PATH",
+	 .help = "the control socket of mayflyd, or of one mayfly serve",
+	 .more = "Required.",
+	 .places = MF_IN_TOP,
+	 .take = mf_take_socket,
+	 FIELD(top.control)},
+	{.name = "interval",
+	 .value = "TIME",
+	 .initial = "2s",
+	 .help = "between two looks, from which everything is told that is a rate",
+	 .places = MF_IN_TOP,
+	 .take = mf_take_duration,
+	 FIELD(top.interval_ns),
+	 .max = DAY_NS},
+	{.name = "sort",
+	 .value = "COLUMN",
+	 .initial = "p99",
+	 .help = "the column by which tenants stand, the largest first",
+	 .places = MF_IN_TOP,
+	 .take = mf_take_word,
+	 .words = top_words,
+	 FIELD(top.sort)},
+	{.name = "batch",
+	 .letter = 'b',
+	 .help = "print tables, as is done without a terminal",
+	 .places = MF_IN_TOP,
+	 .take = mf_take_flag,
+	 FIELD(top.batch)},
+	{.name = "count",
+	 .value = "N",
+	 .letter = 'n',
+	 .help = "so many looks (1 table, or until it is ended)",
+	 .places = MF_IN_TOP,
+	 .take = mf_take_count,
+	 FIELD(top.count),
+	 .max = 1000000000},
 	/* mayfly config */
 	{.name = "json",
 	 .help = "print a JSON list of facts",
@@ -816,8 +857,8 @@ const struct mf_option mf_options[] = {
 	{.name = "help",
 	 .letter = 'h',
 	 .help = "say this",
-	 .places = MF_IN_RUN | MF_IN_SERVE | MF_IN_IMAGE | MF_IN_CTL | MF_IN_STAT | MF_IN_CONFIG |
-		   MF_IN_DOCTOR | MF_IN_STORE | MF_IN_DAEMON,
+	 .places = MF_IN_RUN | MF_IN_SERVE | MF_IN_IMAGE | MF_IN_CTL | MF_IN_STAT | MF_IN_TOP |
+		   MF_IN_CONFIG | MF_IN_DOCTOR | MF_IN_STORE | MF_IN_DAEMON,
 	 .take = mf_take_flag,
 	 FIELD(help)},
 	{.name = NULL},

@@ -43,6 +43,14 @@ struct mf_ctl_values {
 	bool json;
 };
 
+struct mf_top_values {
+	const char *control; /* path of a socket */
+	uint64_t interval_ns;
+	uint64_t count; /* of tables; 0: until it is ended, or one without a screen */
+	int sort;       /* a column, as --sort's words stand */
+	bool batch;
+};
+
 struct mf_stat_values {
 	uint64_t pid; /* 0: none */
 	uint64_t duration_ns;
@@ -67,6 +75,7 @@ struct mf_values {
 	struct mf_warmup *warmup; /* made when it is first needed */
 	struct mf_ctl_values ctl;
 	struct mf_stat_values stat;
+	struct mf_top_values top;
 	struct mf_store_values store;
 	struct mf_tenant_values tenant;
 	struct mf_daemon_values daemon;

@@ -93,6 +93,16 @@ const struct mf_verb mf_verb_texts[] = {
 		  "Exit status: the command's; 128+N when it died of signal N; 127 when it is not "
 		  "found, 126 when it cannot\n"
 		  "be run; 125 when Mayfly itself failed. With --pid: 0.\n"},
+	{.name = "top",
+	 .place = MF_IN_TOP,
+	 .usage = "mayfly top [OPTIONS] --control unix:PATH",
+	 .intro = "Show live what tenants do, how long their requests take, and why: of a mayflyd, "
+		  "or "
+		  "of one mayfly serve.\n"
+		  "? shows the keys, and what the columns are. Nothing but the engines' own "
+		  "counters "
+		  "is needed.\n",
+	 .outro = "Exit status: 0; 125 when nobody answered.\n"},
 	{.name = "config",
 	 .place = MF_IN_CONFIG,
 	 .anywhere = true,

@@ -172,7 +172,8 @@ static void write_machine(FILE *file, const struct mf_machine *machine, bool sca
 		fputc(',', file);
 	}
 	fprintf(file,
-		"\"cpus\":%ld,\"memory_gib\":%.1f,\"load\":%.2f,\"emulated\":%s,\"scaled_down\":%s}",
+		"\"cpus\":%ld,\"memory_gib\":%.1f,\"load\":%.2f,\"emulated\":%s,\"scaled_down\":%"
+		"s}",
 		machine->cpus, machine->memory_gib, machine->load,
 		machine->emulated ? "true" : "false", scaled_down ? "true" : "false");
 }

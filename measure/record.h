@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writing results as docs/formats/bench.md has them: a line about the machine, a line a case, a line
- * that says that it is all. bench/ and `mayfly bench host` write the same.
+ * Writing results as docs/formats/bench.md has them: a line about the machine, a line a case, a
+ * line that says that it is all. bench/ and `mayfly bench host` write the same.
  */
 #ifndef MF_MEASURE_RECORD_H
 #define MF_MEASURE_RECORD_H

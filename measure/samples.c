@@ -8,7 +8,7 @@
 #include <string.h>
 
 const struct mf_percentile mf_percentiles[MF_PERCENTILES] = {
-	{"p50", "p50", 0.5},       {"p90", "p90", 0.9},          {"p99", "p99", 0.99},
+	{"p50", "p50", 0.5},      {"p90", "p90", 0.9},         {"p99", "p99", 0.99},
 	{"p999", "p99.9", 0.999}, {"p9999", "p99.99", 0.9999},
 };
 

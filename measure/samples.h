@@ -41,8 +41,8 @@ extern const struct mf_percentile mf_percentiles[MF_PERCENTILES];
 bool mf_percentile_is_sure(size_t count, double fraction);
 
 /*
- * A measuring loop: true until `rounds` are done or `seconds` are over (but 23 are always done). The
- * first tenth (of either), at most a hundred, is warm-up: a sample counts only when
+ * A measuring loop: true until `rounds` are done or `seconds` are over (but 23 are always done).
+ * The first tenth (of either), at most a hundred, is warm-up: a sample counts only when
  * mf_loop_measured().
  */
 struct mf_loop {

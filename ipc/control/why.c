@@ -32,7 +32,7 @@ static struct share failures(const struct mf_control_status *now,
 			     const struct mf_control_status *before, double *all)
 {
 	const struct share shares[] = {
-		{"queue full", SINCE(rejected)},     {"rate limit", SINCE(limited)},
+		{"queue full", SINCE(rejected)}, {"rate limit", SINCE(limited)},
 		{"memory limit", SINCE(memory)}, {"store failed", SINCE(store_failed)},
 		{"crash", SINCE(crash)},
 	};
@@ -85,6 +85,5 @@ struct mf_control_why mf_control_why(const struct mf_control_status *now,
 		return (struct mf_control_why){failed.words, worst.words, failed.value / all};
 	if (queue > sum)
 		return (struct mf_control_why){"queue", worst.words, queue / (queue + sum)};
-	return (struct mf_control_why){worst.words, "",
-				       sum > 0 ? worst.value / (queue + sum) : 0};
+	return (struct mf_control_why){worst.words, "", sum > 0 ? worst.value / (queue + sum) : 0};
 }

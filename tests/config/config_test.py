@@ -219,7 +219,7 @@ def every_flag_stands_in_the_manual_and_in_help():
     with open(f"{BUILD}/docs/mayfly.1", encoding="utf-8") as file:
         manual = file.read().replace("\\-", "-")
     check("@OPTIONS" not in manual, "every group was filled in")
-    for verb in ("run", "serve", "ctl", "stat", "image build", "config", "doctor"):
+    for verb in ("run", "serve", "ctl", "stat", "top", "image build", "config", "doctor"):
         shown = expect(command([MAYFLY, *verb.split(), "--help"]), 0, verb).out.decode()
         flags = complete("mayfly", verb.split()[0], "--")
         check(len(flags) > 1, f"{verb} has flags")
