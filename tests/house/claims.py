@@ -53,10 +53,15 @@ def matches(pattern, text, what=""):
         fail(f"{what}: nothing like /{pattern}/ in", text)
 
 
+def long_seconds(seconds):
+    """How long a part of a long form may take."""
+    return float(os.environ.get("MAYFLY_TEST_SECONDS") or seconds)
+
+
 def rounds(most, seconds=300):
-    """0, 1, ... below `most`; in the long form for no longer than so many seconds, and how many it were is told."""
-    began, done = time.monotonic(), 0
-    while done < most and not (LONG and done and time.monotonic() > began + seconds):
+    """0, 1, ... below `most`; in the long form for no longer than so many seconds (MAYFLY_TEST_SECONDS), and how many it were is told."""
+    began, done, limit = time.monotonic(), 0, long_seconds(seconds)
+    while done < most and not (LONG and done and time.monotonic() > began + limit):
         yield done
         done += 1
     if LONG:

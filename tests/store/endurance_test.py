@@ -7,10 +7,10 @@ import threading
 import time
 
 from storing import EMULATED, LONG, PROGRAM, StoreServer, add, call, delete, do, get, put, scan
-from claims import check, claim, fail, main, matches, same
+from claims import check, claim, fail, long_seconds, main, matches, same
 
 SEED = os.environ.get("MAYFLY_TEST_SEED") or str(random.randrange(1 << 32) if LONG else 7)
-SECONDS = 900  # of a crowd, at most
+SECONDS = long_seconds(900)  # of a crowd, at most
 REQUESTS = 10000 if LONG else 20 if EMULATED else 300
 RESTARTS = 100 if LONG else 2 if EMULATED else 3
 CLIENTS = 2 if EMULATED else 4

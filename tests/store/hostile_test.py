@@ -1,18 +1,24 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Requests that do to their own channel what they can: nobody else notices, every deadline holds, and the server lives."""
+import collections
+import os
 import random
 import threading
 import time
 
 from honest import beside, lives_on
 from storing import EMULATED, LONG, MIB, SLOWER, SOON, StoreServer, get, put
-from claims import check, claim, main, same
+from claims import check, claim, long_seconds, main, rounds, same
 
-SECONDS = 120 if LONG else 2.4
+SEED = os.environ.get("MAYFLY_TEST_SEED") or str(random.randrange(1 << 32) if LONG else 7)
+SECONDS = long_seconds(120) if LONG else 2.4
 ENDS = {"/scribble": (200, 502, 504), "/indices": (502, 504, 200), "/sizes": (502, 504, 200), "/noise": (200, 504), "/flood": (504,),
         "/glut": (504, 200, 502), "/wait": (504,), "/loop": (504,), "/die": (502,), "/wake": (200,), "/respond": (502, 200),
         "/maps": (200,), "/calls": (200,)}
+
+
+ended = collections.Counter()  # (target, status)
 
 
 def ends_as_it_may(server, target, deadline, crowded=False):
@@ -31,7 +37,13 @@ def ends_as_it_may(server, target, deadline, crowded=False):
             break
     check(answer.status in ENDS[name] or (crowded and answer.status == 504), f"{target}: {answer}")
     check(took < SOON, f"{target}: took {took:.2f} s")
+    ended[name, answer.status] += 1
     return answer
+
+
+def tell_ends():
+    print("      attacks: " + ", ".join(f"{name} {status} {count}" for (name, status), count in sorted(ended.items())), flush=True)
+    ended.clear()
 
 
 @claim(emulated=True)
@@ -42,6 +54,7 @@ def every_attack_ends_as_it_may_and_hurts_nobody():
                 for number in range(1 if EMULATED else 12 if name in ("/indices", "/sizes", "/die") else 2):
                     ends_as_it_may(server, f"{name}?{number * 1009 if name == '/scribble' else number if name != '/flood' else 0}", 0.25)
         check(beside(server, attack, 2) > 10, "the honest clients did little")
+        tell_ends()
         lives_on(server)
 
 
@@ -50,7 +63,7 @@ def a_channel_rewritten_at_random_hurts_nobody():
     for wait in ("auto", "poll", "wake"):
         with StoreServer("--audit", "--deadline", "300ms", "--store-wait", wait, vms=6) as server:
             def attack(_):
-                until, seeds = time.monotonic() + SECONDS / 3, random.Random(wait)
+                until, seeds = time.monotonic() + SECONDS / 3, random.Random(f"{SEED} {wait}")
                 threads = [threading.Thread(target=lambda: [ends_as_it_may(server, f"/scribble?{seeds.randrange(2**40)}", 0.3)
                                                             for _ in iter(lambda: time.monotonic() < until, False)]) for _ in range(3)]
                 for thread in threads:
@@ -58,6 +71,7 @@ def a_channel_rewritten_at_random_hurts_nobody():
                 for thread in threads:
                     thread.join()
             beside(server, attack, 2)
+            tell_ends()
             lives_on(server)
 
 
@@ -67,7 +81,7 @@ def a_crowd_of_all_attacks_hurts_nobody():
         wrong = []
 
         def attacker(number, until):
-            dice = random.Random(number)
+            dice = random.Random(f"{SEED} {number}")
             while time.monotonic() < until:
                 name = dice.choice(list(ENDS))
                 try:
@@ -88,6 +102,7 @@ def a_crowd_of_all_attacks_hurts_nobody():
             for thread in threads:
                 thread.join()
         beside(server, attack, 2)
+        tell_ends()
         same(wrong[:5], [], "attacks that did not end as they may")
         lives_on(server)
 
@@ -143,10 +158,11 @@ def a_request_that_waits_for_nothing_ends_by_its_deadline():
 def noise_in_every_call_is_refused_and_changes_nothing_else():
     with StoreServer(vms=4) as server:
         same(server.codes(put(b"kept", b"k", b"v" * 5000)), [0], "a put")
-        for number in range(2000 if LONG else 60):
+        for number in rounds(2000 if LONG else 60):
             same(server.ask(f"/noise?{number}").body, b"refused", f"noise {number}")
         same(server.one(get(b"kept", b"k")), b"v" * 5000, "what was there")
         lives_on(server)
 
 
+print(f"      MAYFLY_TEST_SEED={SEED}")
 main()

@@ -1,14 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """The key-value store against a model of it: what each call does, also by many at once, and after a restart."""
+import os
 import random
 import struct
 import threading
+import time
 
 from storing import (CACHE, EMULATED, GUEST, LONG, MIB, WAITS, Server, StoreServer, add, call, command, delete, do, get, one, put,
                      records_of, resolve, results_of, scan, store_folder, swap, total, MAYFLY)
-from claims import check, claim, fail, main, matches, same
+from claims import check, claim, fail, long_seconds, main, matches, same
 
+SEED = os.environ.get("MAYFLY_TEST_SEED") or str(random.randrange(1 << 32) if LONG else 7)
 CLIENTS = 2 if EMULATED else 4
 ROUNDS = 150 if LONG else 3 if EMULATED else 8
 BATCH = 12
@@ -22,7 +25,7 @@ class Model:
     def __init__(self, seed):
         self.dice, self.tables, self.mine = random.Random(seed), {}, seed.encode()[-1:]
         self.known = []
-        self.added = 0
+        self.added = self.calls = 0
 
     def key(self):
         dice = self.dice
@@ -108,10 +111,13 @@ def batch_of(model):
 
 
 def live(server, model, wrong):
-    client = server.client(60)
+    client, until = server.client(60), time.monotonic() + long_seconds(300)
     try:
         for _ in range(ROUNDS):
+            if LONG and time.monotonic() > until:
+                break
             steps = batch_of(model)
+            model.calls += len(steps)
             for (op, wanted), result in zip(steps, do(client, *[op for op, _ in steps])):
                 if not compare(model, wanted, result):
                     wrong.append(f"{op.bytes[:60]}: {result[0]}, {result[1]} bytes {result[2][:40]}, wanted {str(wanted)[:60]}")
@@ -159,7 +165,7 @@ def compare_all(server, models):
 
 def model_holds(wait):
     with store_folder() as folder:
-        models = [Model(f"{wait} {i}") for i in range(CLIENTS)]
+        models = [Model(f"{SEED} {wait} {i}") for i in range(CLIENTS)]
         for _ in range(2):
             with StoreServer("--store-wait", wait, "--audit", vms=CLIENTS, store=folder) as server:
                 compare_all(server, models)
@@ -167,6 +173,7 @@ def model_holds(wait):
                 compare_all(server, models)
                 same(server.stop(), 0, "exit status")
                 matches(" 0 unclean", server.log())
+        print(f"      {wait}: {sum(model.calls for model in models)} calls by {CLIENTS} clients", flush=True)
 
 
 @claim(emulated=True)
@@ -373,4 +380,5 @@ def natively_and_when_run_it_is_enotconn():
         same(struct.unpack("<9i", done.out)[::3], (-107,) * 3, f"{program} {done}")
 
 
+print(f"      MAYFLY_TEST_SEED={SEED}")
 main()

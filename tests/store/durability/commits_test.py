@@ -15,10 +15,10 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from storing import BUILD, LONG, MAYFLY, SLOWER, StoreServer, command, store_folder  # noqa: E402
-from claims import check, claim, main, same  # noqa: E402
+from claims import check, claim, long_seconds, main, same  # noqa: E402
 
 SEED = os.environ.get("MAYFLY_TEST_SEED") or str(random.randrange(1 << 32))
-SECONDS = float(os.environ.get("SECONDS") or (600 if LONG else 6))  # of all durabilities
+SECONDS = long_seconds(600) if LONG else 6  # of all durabilities
 DURABILITIES = ("durable", "group=5ms", "async")
 CLIENTS = 24 if LONG else 12
 KEYS = 4  # pairs of each client

@@ -17,10 +17,10 @@ import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "pool"))
 from serving import BUILD, LONG, MAYFLY, SLOWER, Client  # noqa: E402
-from claims import check, claim, fail, main, same  # noqa: E402
+from claims import check, claim, fail, long_seconds, main, same  # noqa: E402
 
 SEED = os.environ.get("MAYFLY_TEST_SEED") or str(random.randrange(1 << 32))
-WRITES, KILLS, SECONDS = (100000, 5000, float(os.environ.get("SECONDS", 1500))) if LONG else (5000, 100, 60)
+WRITES, KILLS, SECONDS = (100000, 5000, long_seconds(1500)) if LONG else (5000, 100, 60)
 CLIENTS = 8
 KEYS = 12  # of each client, and as many counters
 HERE = f"{BUILD}/tests/store/durability"
