@@ -13,7 +13,8 @@
  * touch) and never gets stuck.
  *
  * MAYFLY_TEST_SEED=N repeats a run as far as two sides at once can be repeated, MAYFLY_TEST_LONG=1
- * is a hundred times as much, MAYFLY_EMULATED=1 a fiftieth.
+ * is a hundred times as much, or what MAYFLY_TEST_SECONDS (600) a case allow, MAYFLY_EMULATED=1 a
+ * fiftieth.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -40,6 +41,8 @@
 static uint64_t messages = 1000000;
 /* Of a hostile case: on a busy machine the two sides seldom run at once. */
 static double longest_s = 40;
+/* Of an honest one; none but the long form ends before all its messages. */
+static double honest_s = 1e9;
 static unsigned int passed;
 static unsigned int failed;
 
@@ -119,8 +122,12 @@ static void draw(struct stream *stream)
 	stream->count++;
 }
 
+/* Messages of each direction of an honest case, in memory that both sides see. */
+static uint64_t *wanted;
+
 /* One side: puts its messages, takes the other's. */
 struct side {
+	double end_s; /* of the side that decides when it is enough; 0: the other */
 	struct mf_ring *out;
 	struct mf_ring *in;
 	struct stream to;
@@ -175,6 +182,20 @@ static bool take_drawn(struct side *side)
 	return ret == 1;
 }
 
+static bool is_wanted(const struct stream *stream)
+{
+	return stream->count <= __atomic_load_n(wanted, __ATOMIC_RELAXED);
+}
+
+/* Late: a little more in both directions, wherever the other side has come to, and it is over. */
+static void look_at_clock(const struct side *side)
+{
+	if (side->end_s > 0 && seconds() > side->end_s && *wanted == messages &&
+	    side->to.count + 65536 < messages)
+		__atomic_store_n(wanted, side->to.count + 65536, __ATOMIC_RELAXED);
+	alarm(STUCK_S);
+}
+
 static void *work(void *arg)
 {
 	struct side *side = arg;
@@ -183,15 +204,15 @@ static void *work(void *arg)
 	side->good = true;
 	draw(&side->to);
 	draw(&side->from);
-	while (side->good && (side->to.count <= messages || side->from.count <= messages)) {
-		bool moved = side->to.count <= messages && put_drawn(side);
+	while (side->good && (is_wanted(&side->to) || is_wanted(&side->from))) {
+		bool moved = is_wanted(&side->to) && put_drawn(side);
 
-		moved |= side->from.count <= messages && take_drawn(side);
+		moved |= is_wanted(&side->from) && take_drawn(side);
 		idle = moved ? 0 : idle + 1;
 		if (idle > 200)
 			sched_yield();
 		if (moved && side->from.count % 65536 == 0)
-			alarm(STUCK_S);
+			look_at_clock(side);
 	}
 	return NULL;
 }
@@ -200,6 +221,8 @@ static void sides_init(struct side sides[2], struct mf_ring views[2][2], uint64_
 {
 	unsigned int i;
 
+	*wanted = messages;
+	sides[0].end_s = seconds() + honest_s;
 	for (i = 0; i < 2; i++) {
 		sides[i].out = &views[i][i];
 		sides[i].in = &views[i][!i];
@@ -212,6 +235,12 @@ static bool open_both(void *first, void *second, size_t bytes, struct mf_ring vi
 {
 	return !mf_channel_open(first, bytes, &views[0][0], &views[0][1]) &&
 	       !mf_channel_open(second, bytes, &views[1][0], &views[1][1]);
+}
+
+static void tell_honest(const struct side *side)
+{
+	printf("     put %lu, taken %lu\n", (unsigned long)side->to.count - 1,
+	       (unsigned long)side->from.count - 1);
 }
 
 static bool honest_threads(uint64_t seed)
@@ -235,6 +264,7 @@ static bool honest_threads(uint64_t seed)
 	work(&sides[0]);
 	pthread_join(other, NULL);
 	mf_channels_destroy(&area);
+	tell_honest(&sides[0]);
 	return sides[0].good && sides[1].good;
 }
 
@@ -274,6 +304,7 @@ static bool honest_processes(uint64_t seed)
 		kill(pid, SIGKILL);
 	munmap(theirs, area.window_bytes);
 	mf_channels_destroy(&area);
+	tell_honest(&sides[0]);
 	return ended_well(pid) && sides[0].good;
 }
 
@@ -611,12 +642,17 @@ static bool asked(const char *variable)
 int main(void)
 {
 	const char *seed_text = getenv("MAYFLY_TEST_SEED");
+	const char *limit = getenv("MAYFLY_TEST_SECONDS"); /* of each case of the long form */
 	uint64_t seed = seed_text ? strtoull(seed_text, NULL, 0) : (uint64_t)time(NULL);
 
 	signal(SIGALRM, stuck);
+	wanted = mmap(NULL, sizeof(*wanted), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	if (wanted == MAP_FAILED)
+		abort();
 	if (asked("MAYFLY_TEST_LONG")) {
 		messages *= 100;
-		longest_s *= 30;
+		honest_s = longest_s = limit ? strtod(limit, NULL) : 600;
 	}
 	if (asked("MAYFLY_EMULATED"))
 		messages /= 50;

@@ -243,7 +243,7 @@ class Commands:
         if self.dice.random() < 0.02 and len(args) > 1 and args[0] != "COMMAND":
             args.pop()
         if self.dice.random() < 0.02 and args[0] not in ("SCAN", "HSCAN"):
-            args.append(self.value())
+            args.append(self.value()[:400])  # it may be a key, and those of more than 510 bytes are no keys here
         if isinstance(args[0], str) and self.dice.random() < 0.3:
             args[0] = args[0].lower()
         return tuple(args)
