@@ -11,7 +11,7 @@ import tempfile
 import time
 
 from storing import BUILD, LONG
-from claims import check, claim, fail, main, same
+from claims import check, claim, fail, main, rounds, same
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "redis"))
 from resp import Commands, Resp, alike  # noqa: E402
 
@@ -61,11 +61,11 @@ def compare(theirs, ours, args, seed):
     return got
 
 
-def run(seed, rounds):
+def run(seed, count):
     commands = Commands(random.Random(seed))
     with both() as (theirs_at, ours_at):
         pairs = [(Resp(theirs_at), Resp(ours_at)) for _ in range(3)]
-        for _ in range(rounds):
+        for _ in rounds(count, 900):
             theirs, ours = commands.dice.choice(pairs)
             compare(theirs, ours, commands.next(), seed)
         for theirs, ours in pairs:
@@ -78,6 +78,15 @@ def random_commands_get_the_replies_of_a_real_server():
     """Strings, keys, hashes, transactions with watches, wrong ones, over several connections."""
     print("seed", SEED)
     run(SEED, ROUNDS)
+
+
+@claim
+def long_words_are_quoted_as_far_as_they_fit_in_a_transaction_too():
+    long = b"x" * 5000
+    with both() as (theirs_at, ours_at):
+        theirs, ours = Resp(theirs_at), Resp(ours_at)
+        for args in (("SET", "a", "1"), ("EXPIRE", "a", "100", long), (long,), ("MULTI",), ("EXPIRE", "a", "100", long), ("GET", "a"), ("EXEC",)):
+            compare(theirs, ours, args, "none")
 
 
 @claim
