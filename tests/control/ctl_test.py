@@ -147,7 +147,7 @@ def status_is_printed_for_people_and_as_json():
         done = expect(engine.ctl("status"), 0, "status")
         lines = done.out.decode().splitlines()
         groups = [line.split()[0] for line in lines if not line.startswith(" ")]
-        same(groups, ["engine", "workers", "vms", "queue", "requests", "resets", "costs", "front", "store"], "groups")
+        same(groups, ["engine", "workers", "vms", "queue", "requests", "resets", "costs", "spent", "processor", "front", "store"], "groups")
         check(all(len(line) > 29 and line[28] == " " and line[29] != " " for line in lines), "columns", done.out)
         matches(rf"engine +version +\d.*process +{engine.process.pid}\n.*state +serving\n", done.out)
         done = expect(engine.ctl("--json", "status"), 0, "status --json")
@@ -218,7 +218,7 @@ def every_drain_is_answered_before_the_engine_ends():
 @claim
 def signals_end_it_as_ever():
     for number in (signal.SIGTERM, signal.SIGINT):
-        with Engine("--deadline", "300ms", vms=1) as engine:
+        with Engine("--deadline", "1s", vms=1) as engine:
             same(engine.ask("/busy").status, 504, "a deadline")
             same(engine.ask("/count").status, 200, "a request")
             same(engine.stop(number), 0, "exit status")

@@ -40,7 +40,7 @@ def send(server, data):
 def each_request_has_a_line_whatever_became_of_it():
     with tempfile.TemporaryDirectory(prefix="mayfly-access-") as folder:
         log = f"{folder}/log"
-        with Server("--access-log", log, "--access-format", "json", "--deadline", f"{300 * SLOWER}ms") as server:
+        with Server("--access-log", log, "--access-format", "json", "--deadline", f"{1000 * SLOWER}ms") as server:
             server.ask("/count", headers={"X-Request-Id": "first", "User-Agent": 'a "b" \\', "Referer": "r"})
             server.ask("/echo", body=b"hello")
             server.ask("/crash")

@@ -170,7 +170,7 @@ def a_connection_ends_with_its_vm():
 
 @claim
 def a_connection_ends_with_a_deadline_and_each_request_has_its_own():
-    with keeping("epoll", "--deadline", "1s", vms=1) as server:
+    with keeping("epoll", "--deadline", "2s", vms=1) as server:
         client = server.client()
         until = time.monotonic() + 2.5
         while time.monotonic() < until:

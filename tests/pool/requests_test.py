@@ -264,7 +264,10 @@ def reset_never_survives_deadlines_at_the_very_end_of_a_request():
     with Server("--reset", "never", "--deadline", "100ms", "--workers", "1", vms=1) as server:
         for i in range(40):
             server.ask(f"/busy?{96 + i % 8}")
-            answers_with(server.ask("/count"), 200, None, "the request after one that nearly met its deadline")
+            began = time.monotonic()
+            answer = server.ask("/count")
+            if answer.status != 504 or time.monotonic() - began < 0.1:  # else it met its own, on a busy machine
+                answers_with(answer, 200, None, "the request after one that nearly met its deadline")
 
 
 @claim

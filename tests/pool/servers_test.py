@@ -318,7 +318,7 @@ def what_warms_a_program_up_is_read_as_what_clients_send():
 @claim
 def what_does_not_listen_is_refused_with_a_sentence():
     for mode, why in (("never", r"neither listens nor calls mf_wait"), ("later", r"does not wait for connections")):
-        with serving(mode, "--boot-deadline", f"{300 * SLOWER}ms", wait=False) as server:
+        with serving(mode, "--boot-deadline", f"{800 * SLOWER}ms", wait=False) as server:
             same(server.wait(), 125, mode)
             matches(why, server.log(), mode)
     with Server(guest="/bin/true", wait=False) as server:
@@ -341,7 +341,7 @@ def the_address_is_no_address_of_the_host():
 def of_several_addresses_one_is_chosen():
     with serving("second", "--guest-listen", "81") as server:
         same(server.ask("/count").body, b"1", "the second")
-    with serving("second", "--boot-deadline", f"{300 * SLOWER}ms", wait=False) as server:
+    with serving("second", "--boot-deadline", f"{800 * SLOWER}ms", wait=False) as server:
         same(server.wait(), 125, "the first, where it never waits")
 
 

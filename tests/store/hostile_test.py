@@ -147,7 +147,7 @@ def the_channel_cannot_be_unmapped_moved_or_covered():
 
 @claim
 def a_request_that_waits_for_nothing_ends_by_its_deadline():
-    with StoreServer("--deadline", f"{200 * SLOWER}ms", vms=1) as server:
+    with StoreServer("--deadline", f"{600 * SLOWER}ms", vms=1) as server:
         for target in ("/wait", "/flood", "/wait"):
             ends_as_it_may(server, target, 0.2)
         same(server.ask("/wake").body, b"-6", "MF_CALL_CHANNEL_WAKE")

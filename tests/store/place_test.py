@@ -197,7 +197,7 @@ def what_was_read_in_place_is_in_conflict_with_who_wrote_it():
 
 @claim(emulated=True)
 def a_request_that_is_cut_off_or_crashes_keeps_no_pages():
-    with serve("--deadline", "300ms", vms=3) as server:
+    with serve("--deadline", "1500ms", vms=3) as server:
         client = filled(server)
         for version in range(2, 12):
             does(client, f"/fill?{version}", b"filled")
