@@ -8,6 +8,22 @@ uint64_t mf_hist_width(uint32_t bucket)
 	return shift ? 1ull << (shift - 1) : 1;
 }
 
+void mf_hist_take_away(struct mf_hist *from, const struct mf_hist *before)
+{
+	uint64_t end = 0;
+	uint32_t i;
+
+	from->count -= before->count;
+	from->sum_ns -= before->sum_ns;
+	for (i = 0; i < MF_HIST_BUCKETS; i++) {
+		from->buckets[i] -= before->buckets[i];
+		if (from->buckets[i])
+			end = mf_hist_first(i) + mf_hist_width(i) - 1;
+	}
+	if (end < from->max_ns && mf_hist_bucket(end) != MF_HIST_BUCKETS - 1)
+		from->max_ns = end;
+}
+
 /* The last bucket has no end: its values are told by the maximum. */
 static uint64_t value_of(const struct mf_hist *hist, uint32_t bucket)
 {

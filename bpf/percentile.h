@@ -9,6 +9,13 @@
 uint64_t mf_hist_width(uint32_t bucket);
 
 /*
+ * Take what `before` knew, the same histogram at an earlier time, away from it. What is left is
+ * exact but for the maximum, which is the end of the highest bucket in use unless it is known
+ * better.
+ */
+void mf_hist_take_away(struct mf_hist *from, const struct mf_hist *before);
+
+/*
  * The value below which `fraction` (0..1) of the values lie: the middle of its bucket, never more
  * than the maximum, which is exact. 0 when the histogram is empty.
  */

@@ -14,20 +14,41 @@
 
 #include "follow.skel.h"
 #include "probes.skel.h"
+#include "sched.skel.h"
 
 /* Number of the first PID namespace: PROC_PID_INIT_INO, include/linux/proc_ns.h. */
 #define PIDNS_FIRST_INO 0xeffffffcul
 
+/* The engine's own probes, in pairs; the end is attached first. */
+static const struct {
+	const char *done;
+	const char *begin;
+	const char *on_done;
+	const char *on_begin;
+} pairs[] = {
+	{"reset__done", "reset__begin", "on_reset_done", "on_reset_begin"},
+	{"request__done", "request__begin", "on_request_done", "on_request_begin"},
+	{"fork__done", "fork__begin", "on_fork_done", "on_fork_begin"},
+	{"call__done", "call__begin", "on_call_done", "on_call_begin"},
+	{"commit__done", "commit__begin", "on_commit_done", "on_commit_begin"},
+	{"storage__done", "storage__begin", "on_storage_done", "on_storage_begin"},
+};
+#define PAIRS (sizeof(pairs) / sizeof(pairs[0]))
+
 struct mf_probes {
 	struct probes_bpf *skel;
 	struct follow_bpf *follow; /* NULL: children are not followed */
-	struct bpf_link *usdt[2 * MF_PROBES_FILES_MAX];
+	struct sched_bpf *sched;   /* NULL: waits for a CPU are not measured */
+	struct bpf_link *usdt[2 * PAIRS * MF_PROBES_FILES_MAX];
 	size_t usdt_count;
 	int cpus;
 	bool runs;
 	bool outside;
+	bool entries;
 	bool resets;
 	struct mf_probes_notes notes;
+	struct mf_probes_series *series;
+	struct mf_hist *values; /* of one histogram, a CPU each */
 };
 
 /* What libbpf said last: one line of it explains a failure better than an errno. */
@@ -61,6 +82,21 @@ const char *mf_exit_class_name(enum mf_abi_exit_class class)
 		"unknown"};
 
 	return names[class];
+}
+
+const char *mf_probe_kind_name(enum mf_probe_kind kind)
+{
+	static const char *const names[MF_PROBE_KINDS] = {
+		"run",    "outside", "before_guest", "in_guest",    "after_guest",  "user_space",
+		"inside", "queued",  "wakeups",      "host_faults", "guest_faults", "guest_mapped",
+		"reset",  "request", "fork",         "call",        "commit"};
+
+	return names[kind];
+}
+
+const char *mf_probe_role_name(enum mf_probe_role role)
+{
+	return role == MF_PROBE_ROLE_STORAGE ? "storage" : "request";
 }
 
 static bool locked_down(void)
@@ -178,6 +214,62 @@ static void attach_follow(struct mf_probes *probes, pid_t pid)
 					     : strerror(-ret));
 }
 
+static int load_sched(struct mf_probes *probes)
+{
+	struct sched_bpf *sched = sched_bpf__open();
+	int ret;
+
+	if (!sched)
+		return -errno;
+	ret = bpf_map__reuse_fd(sched->maps.threads, bpf_map__fd(probes->skel->maps.threads));
+	if (!ret)
+		ret = bpf_map__reuse_fd(sched->maps.hists, bpf_map__fd(probes->skel->maps.hists));
+	if (!ret)
+		ret = sched_bpf__load(sched);
+	if (ret) {
+		sched_bpf__destroy(sched);
+		return ret;
+	}
+	probes->sched = sched;
+	return 0;
+}
+
+static void attach_sched(struct mf_probes *probes)
+{
+	static const char what[] = "Waits for a CPU are";
+	int ret = load_sched(probes);
+
+	if (ret) {
+		mf_probes_note(&probes->notes, "%s not measured here: %s.", what,
+			       ret == -ESRCH ? "this kernel has no type information "
+					       "(/sys/kernel/btf/vmlinux)"
+					     : strerror(-ret));
+		return;
+	}
+	attach(probes, probes->sched->progs.on_wakeup, &probes->sched->links.on_wakeup,
+	       "sched_wakeup", what);
+	attach(probes, probes->sched->progs.on_switch, &probes->sched->links.on_switch,
+	       "sched_switch", what);
+}
+
+static void attach_counts(struct mf_probes *probes)
+{
+	struct probes_bpf *skel = probes->skel;
+
+	attach(probes, skel->progs.on_fault_user, &skel->links.on_fault_user, "page_fault_user",
+	       "Page faults of the process are");
+	attach(probes, skel->progs.on_fault_kernel, &skel->links.on_fault_kernel,
+	       "page_fault_kernel", "Page faults of the kernel for the process are");
+	attach(probes, skel->progs.on_guest_fault, &skel->links.on_guest_fault, "kvm_page_fault",
+	       "Page faults of the guest are");
+	attach(probes, skel->progs.on_guest_mapped, &skel->links.on_guest_mapped,
+	       "kvm_mmu_set_spte", "Pages mapped for the guest are");
+	probes->entries = attach(probes, skel->progs.on_guest_exit, &skel->links.on_guest_exit,
+				 "kvm_exit", "The time inside the guest alone is") &&
+			  attach(probes, skel->progs.on_entry, &skel->links.on_entry, "kvm_entry",
+				 "The time inside the guest alone is");
+}
+
 static void attach_runs(struct mf_probes *probes)
 {
 	struct probes_bpf *skel = probes->skel;
@@ -196,20 +288,25 @@ static void attach_runs(struct mf_probes *probes)
 				       "sys_enter", "User exits are");
 }
 
-/* Both probes of one file, or none. */
-static int attach_file(struct mf_probes *probes, pid_t pid, const char *path)
+static struct bpf_link *attach_one(struct mf_probes *probes, pid_t pid, const char *path,
+				   const char *program, const char *name)
 {
-	struct probes_bpf *skel = probes->skel;
+	return bpf_program__attach_usdt(
+		bpf_object__find_program_by_name(probes->skel->obj, program), pid, path, "mayfly",
+		name, NULL);
+}
+
+/* Both probes of a pair, or none. */
+static int attach_pair(struct mf_probes *probes, pid_t pid, const char *path, size_t pair)
+{
 	struct bpf_link *done;
 	struct bpf_link *begin;
 	int code;
 
-	done = bpf_program__attach_usdt(skel->progs.on_reset_done, pid, path, "mayfly",
-					"reset__done", NULL);
+	done = attach_one(probes, pid, path, pairs[pair].on_done, pairs[pair].done);
 	if (!done)
 		return -errno;
-	begin = bpf_program__attach_usdt(skel->progs.on_reset_begin, pid, path, "mayfly",
-					 "reset__begin", NULL);
+	begin = attach_one(probes, pid, path, pairs[pair].on_begin, pairs[pair].begin);
 	if (!begin) {
 		code = -errno;
 		bpf_link__destroy(done);
@@ -218,6 +315,22 @@ static int attach_file(struct mf_probes *probes, pid_t pid, const char *path)
 	probes->usdt[probes->usdt_count++] = done;
 	probes->usdt[probes->usdt_count++] = begin;
 	return 0;
+}
+
+/* Resets are in every engine; the others in what has requests and a store. */
+static int attach_file(struct mf_probes *probes, pid_t pid, const char *path)
+{
+	int ret = attach_pair(probes, pid, path, 0);
+	size_t i;
+
+	for (i = 1; !ret && i < PAIRS; i++) {
+		int code = attach_pair(probes, pid, path, i);
+
+		if (code && code != -ENOENT)
+			mf_probes_note(&probes->notes, "%s is not measured here: %s.",
+				       pairs[i].begin, strerror(-code));
+	}
+	return ret;
 }
 
 static void attach_resets(struct mf_probes *probes, const struct mf_probes_options *options)
@@ -264,7 +377,15 @@ int mf_probes_open(struct mf_probes **out, const struct mf_probes_options *optio
 		return say_why(ret, err);
 	}
 	probes->cpus = libbpf_num_possible_cpus();
+	probes->values = calloc((size_t)probes->cpus, sizeof(*probes->values));
+	probes->series = calloc(MF_PROBE_SLOTS, sizeof(*probes->series));
+	if (!probes->values || !probes->series) {
+		mf_probes_close(probes);
+		return mf_error_set(err, -ENOMEM, "not enough memory to measure");
+	}
 	attach_resets(probes, options);
+	attach_counts(probes);
+	attach_sched(probes);
 	attach_runs(probes);
 	if (options->follow)
 		attach_follow(probes, options->pid);
@@ -273,15 +394,15 @@ int mf_probes_open(struct mf_probes **out, const struct mf_probes_options *optio
 }
 
 /* Per-CPU values are padded to eight bytes each: these have that size already. */
-static int read_hist(struct mf_probes *probes, uint32_t number, struct mf_hist *values,
-		     struct mf_hist *to)
+static int read_hist(struct mf_probes *probes, uint32_t number, struct mf_hist *to)
 {
 	int cpu;
-	int ret = bpf_map_lookup_elem(bpf_map__fd(probes->skel->maps.hists), &number, values);
+	int ret =
+		bpf_map_lookup_elem(bpf_map__fd(probes->skel->maps.hists), &number, probes->values);
 
 	memset(to, 0, sizeof(*to));
 	for (cpu = 0; !ret && cpu < probes->cpus; cpu++)
-		mf_hist_add(to, &values[cpu]);
+		mf_hist_add(to, &probes->values[cpu]);
 	return ret;
 }
 
@@ -307,9 +428,13 @@ static struct mf_probes_lost count_lost(const struct mf_probes *probes)
 	struct mf_probes_lost lost = {
 		.threads = __atomic_load_n(&tally->threads_lost, __ATOMIC_RELAXED),
 		.processes = __atomic_load_n(&tally->processes_lost, __ATOMIC_RELAXED),
+		.records = __atomic_load_n(&tally->records_lost, __ATOMIC_RELAXED),
+		.spans = __atomic_load_n(&tally->spans_lost, __ATOMIC_RELAXED),
 		.missed_runs = missed_by(probes->skel->obj),
 	};
 
+	if (probes->sched)
+		lost.missed_runs += missed_by(probes->sched->obj);
 	if (!probes->follow)
 		return lost;
 	tally = &probes->follow->bss->tally;
@@ -347,30 +472,91 @@ static void look_for_silence(struct mf_measured *measured)
 	}
 }
 
+static uint32_t parts_of(uint8_t kind)
+{
+	if (kind == MF_PROBE_RUN)
+		return MF_PROBE_RUN_PARTS;
+	return kind == MF_PROBE_QUEUED ? MF_PROBE_THREAD_PARTS : 1;
+}
+
+/* The histograms of a key, as many as have anything in them. */
+static int read_block(struct mf_probes *probes, const struct mf_probe_key *key,
+		      struct mf_measured *measured)
+{
+	uint32_t slot;
+	uint32_t part;
+	int ret = bpf_map_lookup_elem(bpf_map__fd(probes->skel->maps.slots), key, &slot);
+
+	for (part = 0; !ret && part < parts_of(key->kind); part++) {
+		struct mf_probes_series *series = &probes->series[measured->series_count];
+
+		if (measured->series_count == MF_PROBE_SLOTS)
+			return 0;
+		series->key = *key;
+		series->key.kind = (uint8_t)(key->kind + part);
+		ret = read_hist(probes, slot + part, &series->hist);
+		if (ret || !series->hist.count)
+			continue;
+		measured->series_count++;
+	}
+	return ret;
+}
+
 static int read_hists(struct mf_probes *probes, struct mf_measured *measured)
 {
-	struct mf_hist *values = calloc((size_t)probes->cpus, sizeof(*values));
-	int ret = values ? 0 : -ENOMEM;
-	uint32_t i;
+	int fd = bpf_map__fd(probes->skel->maps.slots);
+	struct mf_probe_key key;
+	struct mf_probe_key *last = NULL;
+	int ret = 0;
 
-	for (i = 0; !ret && i < MF_EXIT_CLASSES; i++) {
-		ret = read_hist(probes, MF_HIST_RUN + i, values, &measured->run[i]);
-		if (!ret)
-			ret = read_hist(probes, MF_HIST_OUTSIDE + i, values, &measured->out[i]);
+	while (!ret && !bpf_map_get_next_key(fd, last, &key)) {
+		ret = read_block(probes, &key, measured);
+		last = &key;
 	}
-	if (!ret)
-		ret = read_hist(probes, MF_HIST_RESET, values, &measured->reset);
-	free(values);
 	return ret;
+}
+
+static bool has_kind(const struct mf_measured *measured, enum mf_probe_kind kind)
+{
+	size_t i;
+
+	for (i = 0; i < measured->series_count; i++)
+		if (measured->series[i].key.kind == kind)
+			return true;
+	return false;
+}
+
+/* What only hardware KVM tells. Said where there were exits. */
+static void look_for_software(const struct mf_probes *probes, struct mf_measured *measured)
+{
+	if (!has_kind(measured, MF_PROBE_RUN) || !probes->entries ||
+	    has_kind(measured, MF_PROBE_INSIDE))
+		return;
+	mf_probes_note(
+		&measured->notes,
+		"The time inside the guest alone is not measured here: tracepoints kvm_entry "
+		"and kvm_exit never fired, as on software KVM; in_guest has what KVM answers "
+		"by itself in it.");
+	if (!has_kind(measured, MF_PROBE_GUEST_FAULTS))
+		mf_probes_note(
+			&measured->notes,
+			"Page faults of the guest are not counted here: tracepoint "
+			"kvm_page_fault never fired, as on software KVM; guest_mapped counts "
+			"the pages that KVM mapped.");
 }
 
 int mf_probes_read(struct mf_probes *probes, struct mf_measured *measured)
 {
 	const struct mf_probe_tally *tally = &probes->skel->bss->tally;
-	int ret = read_hists(probes, measured);
+	int ret;
 
+	memset(measured, 0, sizeof(*measured));
+	measured->series = probes->series;
+	ret = read_hists(probes, measured);
 	if (ret)
 		return ret;
+	mf_measured_sum(measured);
+	measured->sched = probes->sched && probes->sched->links.on_switch;
 	measured->runs = probes->runs;
 	measured->outside = probes->runs && probes->outside;
 	measured->resets = probes->resets;
@@ -379,6 +565,7 @@ int mf_probes_read(struct mf_probes *probes, struct mf_measured *measured)
 	measured->resets_failed = __atomic_load_n(&tally->resets_failed, __ATOMIC_RELAXED);
 	measured->lost = count_lost(probes);
 	look_for_silence(measured);
+	look_for_software(probes, measured);
 	return 0;
 }
 
@@ -389,6 +576,9 @@ void mf_probes_close(struct mf_probes *probes)
 	while (probes->usdt_count)
 		bpf_link__destroy(probes->usdt[--probes->usdt_count]);
 	follow_bpf__destroy(probes->follow);
+	sched_bpf__destroy(probes->sched);
 	probes_bpf__destroy(probes->skel);
+	free(probes->series);
+	free(probes->values);
 	free(probes);
 }

@@ -24,7 +24,9 @@ struct stat_options {
 	char **argv; /* NULL with --pid */
 	pid_t pid;
 	uint64_t duration_ns;
+	uint64_t interval_ns;
 	const char *output;
+	struct mf_stat_rows rows;
 	bool json;
 };
 
@@ -40,6 +42,9 @@ struct session {
 	char paths[PROBES_PATHS][PATH_MAX]; /* files that may have probes */
 	size_t path_count;
 	uint64_t begin_ns;
+	uint64_t told_ns; /* the last report of an interval */
+	struct mf_measured_before before;
+	struct mf_abi_stats_lane engine_before;
 };
 
 static int take(const struct mf_stat_values *values, int argc, char **argv,
@@ -48,6 +53,8 @@ static int take(const struct mf_stat_values *values, int argc, char **argv,
 	options->pid = (pid_t)values->pid;
 	options->duration_ns = values->duration_ns;
 	options->output = values->output;
+	options->interval_ns = values->interval_ns;
+	options->rows = (struct mf_stat_rows){values->by, values->histogram};
 	options->json = values->json;
 	if (optind < argc)
 		options->argv = argv + optind;
@@ -211,19 +218,6 @@ static int next_wait_ms(const struct session *session, uint64_t now)
 	return left < LOOK_LATER_MS ? (int)left : LOOK_LATER_MS;
 }
 
-static void watch(struct session *session)
-{
-	uint64_t limit = session->options->duration_ns;
-	uint64_t now;
-
-	do {
-		now = mf_now_ns();
-		if (limit && now - session->begin_ns >= limit)
-			return;
-		mf_engines_look(&session->engines, session->target.pid, session->target.started);
-	} while (!mf_target_wait(&session->target, next_wait_ms(session, now)));
-}
-
 /* What the engine says happened and no probe saw. */
 static void compare(struct session *session, struct mf_measured *measured,
 		    const struct mf_abi_stats_lane *engine)
@@ -280,6 +274,15 @@ static void note_engines(struct session *session)
 			       session->target.pid);
 }
 
+static void write_report(struct session *session, const struct mf_stat_report *report)
+{
+	if (session->options->json)
+		mf_stat_print_json(session->file, report);
+	else
+		mf_stat_print_text(session->file, report);
+	fflush(session->file);
+}
+
 static void print(struct session *session, struct mf_measured *measured, double seconds)
 {
 	struct mf_abi_stats_lane engine;
@@ -287,6 +290,7 @@ static void print(struct session *session, struct mf_measured *measured, double 
 		.name = session->name,
 		.pid = session->target.pid,
 		.seconds = seconds,
+		.rows = session->options->rows,
 		.measured = measured,
 		.engines = &session->engines,
 		.engine = &engine,
@@ -303,23 +307,86 @@ static void print(struct session *session, struct mf_measured *measured, double 
 	if (session->target.ended && !session->target.started)
 		mf_probes_note(&session->notes, "Process %d ended after %.2f s.",
 			       session->target.pid, seconds);
-	if (session->options->json)
-		mf_stat_print_json(session->file, &report);
-	else
-		mf_stat_print_text(session->file, &report);
-	fflush(session->file);
+	write_report(session, &report);
+}
+
+/* NULL: nothing by BPF. To be freed. */
+static struct mf_measured *read_measured(const struct session *session)
+{
+	struct mf_measured *measured = session->probes ? calloc(1, sizeof(*measured)) : NULL;
+
+	if (measured && mf_probes_read(session->probes, measured)) {
+		free(measured);
+		measured = NULL;
+	}
+	return measured;
+}
+
+static void take_away(struct mf_abi_stats_lane *lane, const struct mf_abi_stats_lane *before)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(*lane) / sizeof(uint64_t); i++)
+		((uint64_t *)lane)[i] -= ((const uint64_t *)before)[i];
+}
+
+/* What came since the last one; what cannot be measured is said at the end, once. */
+static void tell_interval(struct session *session, uint64_t now)
+{
+	static const struct mf_probes_notes no_notes;
+	struct mf_abi_stats_lane engine;
+	struct mf_abi_stats_lane all;
+	struct mf_stat_report report = {
+		.name = session->name,
+		.pid = session->target.pid,
+		.interval = true,
+		.rows = session->options->rows,
+		.engines = &session->engines,
+		.engine = &engine,
+		.notes = &no_notes,
+	};
+	struct mf_measured *measured;
+
+	if (!session->options->interval_ns ||
+	    now - session->told_ns < session->options->interval_ns)
+		return;
+	report.seconds = (double)(now - session->told_ns) / 1e9;
+	session->told_ns = now;
+	mf_engines_sum(&session->engines, &all);
+	engine = all;
+	take_away(&engine, &session->engine_before);
+	session->engine_before = all;
+	measured = read_measured(session);
+	if (measured && mf_measured_since(measured, &session->before)) {
+		free(measured);
+		measured = NULL;
+	}
+	report.measured = measured;
+	write_report(session, &report);
+	free(measured);
+}
+
+static void watch(struct session *session)
+{
+	uint64_t limit = session->options->duration_ns;
+	uint64_t now;
+
+	do {
+		now = mf_now_ns();
+		if (limit && now - session->begin_ns >= limit)
+			return;
+		tell_interval(session, now);
+		mf_engines_look(&session->engines, session->target.pid, session->target.started);
+	} while (!mf_target_wait(&session->target, next_wait_ms(session, now)));
 }
 
 static void finish(struct session *session)
 {
 	double seconds = (double)(mf_now_ns() - session->begin_ns) / 1e9;
-	struct mf_measured *measured = session->probes ? calloc(1, sizeof(*measured)) : NULL;
+	struct mf_measured *measured = read_measured(session);
 
-	if (measured && mf_probes_read(session->probes, measured)) {
+	if (session->probes && !measured)
 		mf_probes_note(&session->notes, "What was measured could not be read.");
-		free(measured);
-		measured = NULL;
-	}
 	print(session, measured, seconds);
 	free(measured);
 }
@@ -342,7 +409,7 @@ static int measure(struct session *session, struct mf_error *err)
 	attach(session);
 	if (session->target.started && mf_target_release(&session->target, session->name, err))
 		return session->target.status ? session->target.status : MF_STATUS_FAILED;
-	session->begin_ns = mf_now_ns();
+	session->begin_ns = session->told_ns = mf_now_ns();
 	mf_engines_look(&session->engines, session->target.pid, session->target.started);
 	if (!session->probes && !session->engines.count && !session->target.started)
 		return nothing_to_see(session, err);
@@ -376,6 +443,7 @@ static int stat_target(const struct stat_options *options, struct mf_error *err)
 		mf_target_finish(&session->target);
 		mf_probes_close(session->probes);
 		mf_engines_finish(&session->engines);
+		mf_measured_before_finish(&session->before);
 		if (options->output && fclose(session->file) && !err->text[0])
 			mf_error_set(err, -errno, "cannot write %s: %s", options->output,
 				     strerror(errno));

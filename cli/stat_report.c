@@ -34,59 +34,37 @@ static uint64_t runs(const struct mf_hist hists[MF_EXIT_CLASSES])
 	return total;
 }
 
-static void print_row(FILE *file, const char *name, const struct mf_hist *hist)
-{
-	fprintf(file, "  %-18s %12" PRIu64, name, hist->count);
-	if (hist->count)
-		fprintf(file, " %12.2f %12.2f %12.2f %12.2f", us(mf_hist_percentile(hist, 0.5)),
-			us(mf_hist_percentile(hist, 0.99)), us(mf_hist_percentile(hist, 0.999)),
-			us(hist->max_ns));
-	fputc('\n', file);
-}
-
-static void print_head(FILE *file, const char *title)
-{
-	fprintf(file, "%-20s %12s %12s %12s %12s %12s\n", title, "count", "p50 us", "p99 us",
-		"p99.9 us", "max us");
-}
-
-static void print_classes(FILE *file, const char *title, const struct mf_hist *hists)
-{
-	unsigned int i;
-
-	print_head(file, title);
-	for (i = 0; i < MF_EXIT_CLASSES; i++)
-		if (hists[i].count)
-			print_row(file, mf_exit_class_name(i), &hists[i]);
-	if (!runs(hists))
-		fprintf(file, "  none\n");
-}
-
 static void print_lost(FILE *file, const struct mf_probes_lost *lost)
 {
-	uint64_t total = lost->threads + lost->processes + lost->missed_runs;
+	uint64_t total =
+		lost->records + lost->spans + lost->threads + lost->processes + lost->missed_runs;
 
 	fprintf(file, "Events lost: %" PRIu64, total);
 	if (total)
 		fprintf(file,
-			" (%" PRIu64 " of threads without room, %" PRIu64
-			" processes without room, %" PRIu64 " runs missed)",
-			lost->threads, lost->processes, lost->missed_runs);
+			" (%" PRIu64 " without a histogram, %" PRIu64
+			" requests and calls without room, %" PRIu64
+			" of threads without room, %" PRIu64 " processes without room, %" PRIu64
+			" runs missed)",
+			lost->records, lost->spans, lost->threads, lost->processes,
+			lost->missed_runs);
 	fputc('\n', file);
 }
 
-static void print_measured(FILE *file, const struct mf_measured *measured)
+static void print_measured(FILE *file, const struct mf_stat_report *report)
 {
-	if (measured->runs)
-		print_classes(file, "KVM_RUN returned", measured->run);
-	if (measured->outside && runs(measured->out))
-		print_classes(file, "outside the guest", measured->out);
-	if (measured->resets) {
-		print_head(file, "VM put back");
-		print_row(file, "reset", &measured->reset);
-		fprintf(file, "  %" PRIu64 " pages copied back, %" PRIu64 " resets failed\n",
-			measured->pages_copied, measured->resets_failed);
+	const struct mf_measured *measured = report->measured;
+
+	if (measured->runs && !runs(measured->run)) {
+		mf_stat_print_head(file, "KVM_RUN returned");
+		fprintf(file, "  none\n");
 	}
+	mf_stat_print_rows(file, &report->rows, measured);
+	if (measured->resets)
+		fprintf(file,
+			"Resets: %" PRIu64 ", with %" PRIu64 " pages copied back; %" PRIu64
+			" failed\n",
+			measured->reset.count, measured->pages_copied, measured->resets_failed);
 	print_lost(file, &measured->lost);
 }
 
@@ -110,10 +88,10 @@ void mf_stat_print_text(FILE *file, const struct mf_stat_report *report)
 {
 	size_t i;
 
-	fprintf(file, "mayfly stat: %s (process %d), %.2f s\n", report->name, report->pid,
-		report->seconds);
+	fprintf(file, "mayfly stat: %s (process %d), %s%.2f s\n", report->name, report->pid,
+		report->interval ? "the last " : "", report->seconds);
 	if (report->measured)
-		print_measured(file, report->measured);
+		print_measured(file, report);
 	if (report->engines->count) {
 		fprintf(file, "Counted by the engine itself (%zu process%s)\n",
 			report->engines->count, report->engines->count == 1 ? "" : "es");
@@ -157,10 +135,31 @@ static void json_classes(FILE *file, const char *name, const struct mf_hist *his
 	fputs("}}", file);
 }
 
+static void json_series(FILE *file, const struct mf_measured *measured)
+{
+	size_t i;
+
+	fputs(",\"series\":[", file);
+	for (i = 0; i < measured->series_count; i++) {
+		const struct mf_probes_series *series = &measured->series[i];
+
+		fprintf(file, "%s{\"kind\":\"%s\",\"process\":%u,\"role\":\"%s\",\"class\":\"%s\",",
+			i ? "," : "", mf_probe_kind_name(series->key.kind), series->key.tgid,
+			mf_probe_role_name(series->key.role), mf_stat_class_name(&series->key));
+		if (mf_stat_is_count(series->key.kind))
+			fprintf(file, "\"count\":%" PRIu64, series->hist.count);
+		else
+			json_hist(file, &series->hist);
+		fputc('}', file);
+	}
+	fputc(']', file);
+}
+
 static void json_measured(FILE *file, const struct mf_measured *measured)
 {
 	if (!measured) {
-		fputs(",\"user_exits\":null,\"outside_guest\":null,\"resets\":null,\"lost\":null",
+		fputs(",\"user_exits\":null,\"outside_guest\":null,\"resets\":null,"
+		      "\"series\":null,\"lost\":null",
 		      file);
 		return;
 	}
@@ -175,10 +174,12 @@ static void json_measured(FILE *file, const struct mf_measured *measured)
 	} else {
 		fputs("null", file);
 	}
+	json_series(file, measured);
 	fprintf(file,
-		",\"lost\":{\"threads\":%" PRIu64 ",\"processes\":%" PRIu64
-		",\"missed_runs\":%" PRIu64 "}",
-		measured->lost.threads, measured->lost.processes, measured->lost.missed_runs);
+		",\"lost\":{\"records\":%" PRIu64 ",\"spans\":%" PRIu64 ",\"threads\":%" PRIu64
+		",\"processes\":%" PRIu64 ",\"missed_runs\":%" PRIu64 "}",
+		measured->lost.records, measured->lost.spans, measured->lost.threads,
+		measured->lost.processes, measured->lost.missed_runs);
 }
 
 static void json_engine(FILE *file, const struct mf_stat_report *report)
@@ -210,7 +211,8 @@ void mf_stat_print_json(FILE *file, const struct mf_stat_report *report)
 
 	fputs("{\"name\":", file);
 	mf_cli_json_text(file, report->name);
-	fprintf(file, ",\"pid\":%d,\"seconds\":%.3f", report->pid, report->seconds);
+	fprintf(file, ",\"pid\":%d,\"seconds\":%.3f,\"interval\":%s", report->pid, report->seconds,
+		report->interval ? "true" : "false");
 	json_measured(file, report->measured);
 	json_engine(file, report);
 	fputs(",\"notes\":[", file);

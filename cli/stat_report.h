@@ -7,11 +7,14 @@
 
 #include "bpf/probes.h"
 #include "cli/stat_engine.h"
+#include "cli/stat_table.h"
 
 struct mf_stat_report {
 	const char *name; /* of the command or process */
 	pid_t pid;
 	double seconds;
+	bool interval; /* of the last of them only */
+	struct mf_stat_rows rows;
 	const struct mf_measured *measured; /* NULL: nothing by BPF */
 	const struct mf_engines *engines;
 	const struct mf_abi_stats_lane *engine; /* their sums; nothing when there are none */

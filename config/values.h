@@ -54,9 +54,15 @@ struct mf_top_values {
 struct mf_stat_values {
 	uint64_t pid; /* 0: none */
 	uint64_t duration_ns;
+	uint64_t interval_ns; /* 0: one report, at the end */
 	const char *output;
+	int by; /* enum mf_stat_by */
 	bool json;
+	bool histogram;
 };
+
+/* What the rows of `mayfly stat` are by. */
+enum mf_stat_by { MF_STAT_BY_REASON, MF_STAT_BY_ROLE, MF_STAT_BY_TENANT };
 
 struct mf_store_values {
 	bool json;

@@ -2,6 +2,7 @@
 #include "request-vm/slot.h"
 
 #include "engine/image/delta.h"
+#include "engine/kvm/probe.h"
 #include "engine/kvm/stats.h"
 #include "engine/mem/pt.h"
 
@@ -139,6 +140,7 @@ static int start(struct mf_slot *slot, struct mf_job *job)
 {
 	int ret;
 
+	MF_PROBE2(request__begin, slot, slot->waiter.channel);
 	slot->job = job;
 	slot->answered = false;
 	slot->slow = job->slow;
@@ -243,6 +245,8 @@ void mf_slot_answer(struct mf_slot *slot, enum mf_outcome outcome,
 	if (!job)
 		return;
 	mf_hist_note(&slot->pool->times.steps[MF_STEP_RUN], mf_now_ns() - slot->started_ns);
+	MF_PROBE4(request__done, slot, slot->waiter.channel, outcome,
+		  slot->process.vm.kvm.user_exits - slot->exits_before);
 	slot->pool->stats.outcomes[outcome]++;
 	MF_STATS_ADD(requests[outcome], 1);
 	job->slot = NULL;

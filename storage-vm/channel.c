@@ -6,6 +6,8 @@
  */
 #include "storage-vm/internal.h"
 
+#include "engine/kvm/probe.h"
+
 #include <mayfly/abi/ring_ops.h>
 
 #include <errno.h>
@@ -224,17 +226,20 @@ static bool waits_for_commit(struct mf_store *store, const struct mf_waiter *wai
 }
 
 static enum mf_peer_state wait_locked(struct mf_store *store, struct mf_waiter *waiter,
-				      struct mf_watch *watch)
+				      struct mf_watch *watch, enum mf_probe_mode *mode)
 {
 	enum mf_peer_state state = state_of(store, waiter);
 	bool poll;
 
+	*mode = MF_PROBE_MODE_ANSWERED;
 	if (state != MF_PEER_PARKED)
 		return state;
 	poll = polling_pays(store);
+	*mode = MF_PROBE_MODE_PARKED;
 	if (waits_for_commit(store, waiter)) {
 		park(store, waiter);
 	} else if (watch && may_hand_off(store) && !poll) {
+		*mode = MF_PROBE_MODE_HAND_OFF;
 		hand_off(store, waiter, watch);
 		state = state_of(store, waiter);
 		if (state != MF_PEER_PARKED)
@@ -242,6 +247,8 @@ static enum mf_peer_state wait_locked(struct mf_store *store, struct mf_waiter *
 		park(store, waiter);
 	} else {
 		park(store, waiter);
+		if (poll)
+			*mode = MF_PROBE_MODE_POLLED;
 		if (poll && !store->running)
 			mf_store_set_polling(store, mf_store_poll_span(store));
 		call(store);
@@ -258,11 +265,14 @@ static enum mf_peer_state peer_wait(struct mf_peer *peer, struct mf_waiter *wait
 {
 	struct mf_store *store = store_of(peer);
 	enum mf_peer_state state;
+	enum mf_probe_mode mode;
 
+	MF_PROBE2(call__begin, store, waiter->channel);
 	pthread_mutex_lock(&store->lock);
 	waiter->commits = false;
-	state = wait_locked(store, waiter, watch);
+	state = wait_locked(store, waiter, watch, &mode);
 	pthread_mutex_unlock(&store->lock);
+	MF_PROBE4(call__done, store, waiter->channel, mode, state);
 	return state;
 }
 
@@ -296,7 +306,9 @@ static enum mf_peer_state peer_commit(struct mf_peer *peer, struct mf_waiter *wa
 	struct mf_store *store = store_of(peer);
 	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, waiter->channel);
 	enum mf_peer_state came = MF_PEER_GO_ON;
+	enum mf_probe_mode mode;
 
+	MF_PROBE2(commit__begin, store, waiter->channel);
 	pthread_mutex_lock(&store->lock);
 	waiter->commits = true;
 	*status = -EAGAIN;
@@ -308,7 +320,7 @@ static enum mf_peer_state peer_commit(struct mf_peer *peer, struct mf_waiter *wa
 		store->stats.orders++;
 	}
 	if (state->order == MF_STORE_ORDER_COMMIT) {
-		came = wait_locked(store, waiter, watch);
+		came = wait_locked(store, waiter, watch, &mode);
 		*status = is_decided(store, waiter->channel) ? verdict_of(store, waiter->channel)
 							     : -EINPROGRESS;
 		if (*status != -EINPROGRESS)
@@ -317,6 +329,7 @@ static enum mf_peer_state peer_commit(struct mf_peer *peer, struct mf_waiter *wa
 			came = MF_PEER_BROKEN;
 	}
 	pthread_mutex_unlock(&store->lock);
+	MF_PROBE4(commit__done, store, waiter->channel, *status, came);
 	return came;
 }
 
@@ -325,6 +338,10 @@ static void peer_cancel(struct mf_peer *peer, struct mf_waiter *waiter)
 	struct mf_store *store = store_of(peer);
 
 	pthread_mutex_lock(&store->lock);
+	if (waiter->waits && waiter->commits)
+		MF_PROBE4(commit__done, store, waiter->channel, -ECANCELED, MF_PEER_BROKEN);
+	else if (waiter->waits)
+		MF_PROBE4(call__done, store, waiter->channel, MF_PROBE_MODE_PARKED, MF_PEER_BROKEN);
 	unpark(store, waiter);
 	pthread_mutex_unlock(&store->lock);
 }

@@ -2,6 +2,7 @@
 /* Running the storage VM's vCPU, on whichever thread has it. */
 #include "storage-vm/internal.h"
 
+#include "engine/kvm/probe.h"
 #include "engine/linux/disk.h"
 
 #include <stdio.h>
@@ -134,8 +135,8 @@ static bool on_exit_of(struct mf_store *store, const struct mf_exit *exit,
 	}
 }
 
-enum store_end mf_store_run(struct mf_store *store, struct mf_watch *watch, uint64_t slice_ns,
-			    bool look, const struct mf_waiter *waiter, char text[160])
+static enum store_end run(struct mf_store *store, struct mf_watch *watch, uint64_t slice_ns,
+			  bool look, const struct mf_waiter *waiter, char text[160])
 {
 	struct mf_watch_limits limits = {.slice_ns = slice_ns};
 	uint64_t end_ns = mf_now_ns() + slice_ns;
@@ -159,4 +160,15 @@ enum store_end mf_store_run(struct mf_store *store, struct mf_watch *watch, uint
 		if ((waiter || mf_store_listens(store)) && mf_now_ns() >= end_ns)
 			return STORE_SLICED;
 	}
+}
+
+enum store_end mf_store_run(struct mf_store *store, struct mf_watch *watch, uint64_t slice_ns,
+			    bool look, const struct mf_waiter *waiter, char text[160])
+{
+	enum store_end end;
+
+	MF_PROBE1(storage__begin, store);
+	end = run(store, watch, slice_ns, look, waiter, text);
+	MF_PROBE2(storage__done, store, end);
+	return end;
 }

@@ -3,6 +3,7 @@
 #include "engine/image/guest.h"
 #include "engine/image/layout.h"
 #include "engine/image/vm_clock.h"
+#include "engine/kvm/probe.h"
 #include "engine/mem/frames.h"
 #include "engine/mem/pt.h"
 
@@ -123,7 +124,7 @@ static void mark_exception_stack(struct mf_vm *vm)
 		mf_mem_mark(&vm->mem, vm->mem.guest + gpa.at, MF_PAGE);
 }
 
-int mf_vm_fork(struct mf_vm *vm, struct mf_image *image, struct mf_error *err)
+static int fork_of(struct mf_vm *vm, struct mf_image *image, struct mf_error *err)
 {
 	int ret;
 
@@ -143,5 +144,15 @@ int mf_vm_fork(struct mf_vm *vm, struct mf_image *image, struct mf_error *err)
 	}
 	if (ret)
 		mf_vm_finish(vm);
+	return ret;
+}
+
+int mf_vm_fork(struct mf_vm *vm, struct mf_image *image, struct mf_error *err)
+{
+	int ret;
+
+	MF_PROBE1(fork__begin, vm);
+	ret = fork_of(vm, image, err);
+	MF_PROBE2(fork__done, vm, ret);
 	return ret;
 }

@@ -2,6 +2,7 @@
 #include "engine/image/image.h"
 #include "engine/image/layout.h"
 #include "engine/kvm/cpu.h"
+#include "engine/kvm/probe.h"
 #include "engine/kvm/stats.h"
 #include "engine/mem/pt.h"
 #include "guest/stub/stub.h"
@@ -10,7 +11,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/sdt.h>
 
 /*
  * A page with this many votes is made private beforehand in every new VM. A request that made few
@@ -228,20 +228,19 @@ static int reset(struct mf_vm *vm)
 	return 0;
 }
 
-/* The probes are one-byte nops until somebody attaches to them: bpf/probes.bpf.c does. */
 int mf_vm_reset(struct mf_vm *vm)
 {
 	size_t pages = 0;
 	int ret;
 
-	DTRACE_PROBE1(mayfly, reset__begin, vm);
+	MF_PROBE1(reset__begin, vm);
 	ret = reset(vm);
 	if (!ret) {
 		pages = vm->mem.ws.run_pages;
 		MF_STATS_ADD(resets, 1);
 		MF_STATS_ADD(pages_copied, pages);
 	}
-	DTRACE_PROBE3(mayfly, reset__done, vm, pages, ret);
+	MF_PROBE3(reset__done, vm, pages, ret);
 	return ret;
 }
 

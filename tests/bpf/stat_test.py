@@ -35,10 +35,21 @@ def run_of(*args):
     return [MAYFLY, "run", "--", STATIC, *args]
 
 
+def notes_of(report):
+    """What could not be measured, but for what software KVM does not tell: that is said by the probe."""
+    return [note for note in report["notes"] if "as on software KVM" not in note]
+
+
+def count_of(report, kind, **where):
+    return sum(row["count"] for row in report["series"] if row["kind"] == kind and where.items() <= row.items())
+
+
 def measured_all(report, what):
     """Everything was measured, nothing lost, and the probes count what the engine counts."""
-    same(report["notes"], [], f"{what}: what could not be measured", report)
-    same(report["lost"], {"threads": 0, "processes": 0, "missed_runs": 0}, what)
+    same(notes_of(report), [], f"{what}: what could not be measured", report)
+    same(report["lost"], dict.fromkeys(("records", "spans", "threads", "processes", "missed_runs"), 0), what)
+    for kind in ("run", "outside", "before_guest", "in_guest", "after_guest"):
+        same(count_of(report, kind), report["user_exits"]["count"], f"{what}: {kind}", report)
     engine = report["engine"]
     same(report["user_exits"]["count"], engine["user_exits"], f"{what}: user exits", report)
     for reason, row in report["user_exits"]["reasons"].items():
@@ -137,10 +148,84 @@ def a_server_is_measured_by_its_process():
                 report = json.load(file)
             measured_all(report, "serve")
             same(report["engine"]["requests"]["ok"], REQUESTS, "requests", report)
+            same(count_of(report, "request", **{"class": "ok"}), REQUESTS, "requests by the probes", report)
+            same(count_of(report, "request"), REQUESTS, "requests by the probes, however they ended", report)
             check(REQUESTS <= report["resets"]["count"] <= REQUESTS + 10, "a reset for each request", report)
             check(report["user_exits"]["count"] >= REQUESTS, "an exit for each request", report)
         finally:
             end(server.process)
+
+
+@claim
+def any_program_that_uses_kvm_is_measured():
+    """Firmware alone, in QEMU: it finds nothing to start, and asks for a reset, which ends QEMU or begins again."""
+    qemu = ["qemu-system-x86_64", "-accel", "kvm", "-m", "32", "-display", "none", "-nodefaults", "-serial", "none", "-monitor",
+            "none", "-boot", "reboot-timeout=0"]
+    done, report = stat("--", *qemu, "-no-reboot")
+    check(report["user_exits"]["reasons"]["io"]["count"] > 100, "its exits by reason", report)
+    same(report["engine"], None, "it is no engine")
+    same(report["lost"]["missed_runs"], 0, "nothing is missed", report)
+    same(count_of(report, "run"), report["user_exits"]["count"], "the series", report)
+    process = subprocess.Popen(qemu, stderr=subprocess.DEVNULL)
+    try:
+        count = 0
+        until = time.monotonic() + SOON
+        while not count:
+            check(time.monotonic() < until, "it makes exits")
+            answer = command([MAYFLY, "stat", "--json", "--duration", "300ms", "--pid", str(process.pid)])
+            if answer.status == FAILED and b"has no virtual machine" in answer.err:
+                continue  # it has not begun yet
+            count = json.loads(expect(answer, 0, "stat --pid of QEMU").err)["user_exits"]["count"]
+    finally:
+        end(process)
+
+
+@claim
+def an_interval_tells_what_came_since_the_last():
+    """Reports of intervals and the last one, of all, agree."""
+    with folder() as root:
+        server = Server(root)
+        process = subprocess.Popen([MAYFLY, "stat", "--json", "--interval", "200ms", "--pid", str(server.process.pid), "--output",
+                                    f"{root}/report"])
+        try:
+            wait_until_it_watches(process)
+            server.ask(20)
+            server.settle()
+            time.sleep(0.5)  # an interval begins in which nothing comes
+            process.send_signal(signal.SIGINT)
+            same(process.wait(SOON), 0, "its end")
+            with open(f"{root}/report") as file:
+                *parts, last = [json.loads(line) for line in file]
+            check(len(parts) >= 2 and all(part["interval"] for part in parts) and not last["interval"], "reports", parts)
+            same(sum(part["resets"]["count"] for part in parts), last["resets"]["count"], "resets", parts)
+            same(sum(count_of(part, "request") for part in parts), 20, "requests", parts)
+            same(sum(part["engine"]["requests"]["ok"] for part in parts), 20, "requests by the engine", parts)
+            check(last["resets"]["count"] >= 20, "all of them", last)
+        finally:
+            end(server.process)
+
+
+@claim
+def rows_are_by_reason_role_or_tenant_and_histograms_are_drawn():
+    for by, row in (("reason", "io"), ("role", "request"), ("tenant", r"\d+ [^ \n]*")):
+        done = expect(command([MAYFLY, "stat", "--by", by, "--histogram", "--", *run_of("exit", "0")]), 0, f"stat --by {by}")
+        matches(r"before the guest .*\n  %s +\d+ +[\d.]+" % row, done.err)
+        matches(r"before the guest: %s\n +nsecs : count +distribution\n( +\d+ -> \d+ +: \d+ +\|\**\ *\|\n)+" % row, done.err)
+        matches(r"\*{40}\|", done.err)
+    done = expect(command([MAYFLY, "stat", "--by", "colour", "--", "true"]), FAILED, "stat --by colour")
+    matches("reason, role and tenant", done.err)
+
+
+@claim(emulated=True)
+def another_instance_measures_the_same_and_leaves_nothing_attached():
+    """One of two at the same process; behind them the engine's probes are as if there never was one."""
+    with folder() as root:
+        done, report = stat("--", MAYFLY, "stat", "--json", "--output", f"{root}/inner", "--", *run_of("exit", "7"), status=7)
+        with open(f"{root}/inner") as file:
+            inner = json.load(file)
+        measured_all(inner, "the inner one")
+        same(count_of(report, "run"), count_of(inner, "run"), "both", report)
+        same(report["lost"]["missed_runs"], 0, "nothing is missed", report)
 
 
 @claim
@@ -210,8 +295,9 @@ def without_type_information_all_but_children_is_measured():
         expect(done, 17, "stat without type information")
         with open(f"{root}/report") as file:
             report = json.load(file)
-        same(len(report["notes"]), 1, "notes", report)
-        matches("are not followed: .*type information", report["notes"][0])
+        same(len(notes_of(report)), 2, "notes", report)
+        matches("Waits for a CPU are not measured here: .*type information", notes_of(report)[0])
+        matches("are not followed: .*type information", notes_of(report)[1])
         measured_all({**report, "notes": []}, "run")
 
 
