@@ -53,8 +53,7 @@ int on_switch(struct bpf_raw_tracepoint_args *ctx)
 	struct mf_probe_thread *thread = thread_of(previous);
 	__u64 now = bpf_ktime_get_ns();
 
-	if (thread && bpf_core_field_exists(previous->__state) &&
-	    !BPF_CORE_READ(previous, __state))
+	if (thread && bpf_core_field_exists(previous->__state) && !BPF_CORE_READ(previous, __state))
 		thread->queued_ns = now;
 	thread = thread_of((const struct task_struct *)ctx->args[2]);
 	if (!thread || !thread->queued_ns)

@@ -75,7 +75,8 @@ bool mf_stat_is_count(enum mf_probe_kind kind)
 
 const char *mf_stat_class_name(const struct mf_probe_key *key)
 {
-	static const char *const modes[MF_PROBE_MODES] = {"answered", "hand_off", "parked", "polled"};
+	static const char *const modes[MF_PROBE_MODES] = {"answered", "hand_off", "parked",
+							  "polled"};
 
 	if (key->kind <= MF_PROBE_INSIDE && key->class < MF_EXIT_CLASSES)
 		return mf_exit_class_name(key->class);

@@ -12,9 +12,9 @@
 #include <sys/sdt.h>
 
 /* Weak: each file that names it brings one, the linker keeps one for the program. */
-#define MF_PROBE_DECLARE(name)                                                     \
-	__attribute__((weak, visibility("hidden"), section(".probes"))) unsigned short \
-		mayfly_##name##_semaphore
+#define MF_PROBE_DECLARE(name)                     \
+	__attribute__((weak, visibility("hidden"), \
+		       section(".probes"))) unsigned short mayfly_##name##_semaphore
 
 MF_PROBE_DECLARE(request__begin);
 MF_PROBE_DECLARE(request__done);
@@ -33,15 +33,15 @@ MF_PROBE_DECLARE(storage__done);
 #define MF_PROBE_ON(name) \
 	__builtin_expect(*(const volatile unsigned short *)&mayfly_##name##_semaphore, 0)
 
-#define MF_PROBE1(name, a)                                \
-	do {                                              \
-		if (MF_PROBE_ON(name))                    \
-			STAP_PROBE1(mayfly, name, a);     \
+#define MF_PROBE1(name, a)                            \
+	do {                                          \
+		if (MF_PROBE_ON(name))                \
+			STAP_PROBE1(mayfly, name, a); \
 	} while (0)
-#define MF_PROBE2(name, a, b)                             \
-	do {                                              \
-		if (MF_PROBE_ON(name))                    \
-			STAP_PROBE2(mayfly, name, a, b);  \
+#define MF_PROBE2(name, a, b)                            \
+	do {                                             \
+		if (MF_PROBE_ON(name))                   \
+			STAP_PROBE2(mayfly, name, a, b); \
 	} while (0)
 #define MF_PROBE3(name, a, b, c)                            \
 	do {                                                \
