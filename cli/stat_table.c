@@ -134,6 +134,15 @@ static struct group *group_of(struct groups *groups, const char *name)
 	return &groups->list[groups->count++];
 }
 
+/* Often ones first. */
+static int compare(const void *a, const void *b)
+{
+	const struct group *x = a;
+	const struct group *y = b;
+
+	return (x->hist.count < y->hist.count) - (x->hist.count > y->hist.count);
+}
+
 static void collect(struct groups *groups, int by, enum mf_probe_kind kind,
 		    const struct mf_measured *measured)
 {
@@ -147,6 +156,7 @@ static void collect(struct groups *groups, int by, enum mf_probe_kind kind,
 		name_group(by, &measured->series[i].key, name, sizeof(name));
 		mf_hist_add(&group_of(groups, name)->hist, &measured->series[i].hist);
 	}
+	qsort(groups->list, groups->count, sizeof(groups->list[0]), compare);
 }
 
 /* A power of two a line. */
