@@ -51,8 +51,8 @@ class Crowd:
 
 
 def each_kind(what):
-    seed = random.randrange(1 << 30)
-    print(f"      seed {seed}")
+    seed = int(os.environ.get("MAYFLY_TEST_SEED") or random.randrange(1 << 30))
+    print(f"      MAYFLY_TEST_SEED={seed}")
     for guest, options in KINDS:
         with StoreServer("--workers", "2", "--queue", "256", "--deadline", "60s", *options, guest=guest, vms=8) as server:
             what(server, Crowd(server, seed))

@@ -17,7 +17,7 @@ from resp import Commands, Resp, alike  # noqa: E402
 
 NATIVE = os.path.join(BUILD, "tests/store/redis-native")
 ROUNDS = 400000 if LONG else 6000
-SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
+SEED = int(os.environ.get("MAYFLY_TEST_SEED") or random.randrange(1 << 32))
 
 
 @contextlib.contextmanager
@@ -57,7 +57,7 @@ def shorten(what):
 def compare(theirs, ours, args, seed):
     expected, got = theirs.ask(*args), ours.ask(*args)
     if not alike(args, expected, got):
-        fail(f"{shorten(args)}: {shorten(got)}; redis-server says {shorten(expected)} (SEED={seed})")
+        fail(f"{shorten(args)}: {shorten(got)}; redis-server says {shorten(expected)} (MAYFLY_TEST_SEED={seed})")
     return got
 
 
@@ -76,7 +76,7 @@ def run(seed, count):
 @claim
 def random_commands_get_the_replies_of_a_real_server():
     """Strings, keys, hashes, transactions with watches, wrong ones, over several connections."""
-    print("seed", SEED)
+    print(f"      MAYFLY_TEST_SEED={SEED}")
     run(SEED, ROUNDS)
 
 

@@ -18,7 +18,7 @@ from resp import Commands, Resp, alike, command  # noqa: E402
 CLIENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "redis/clients")
 PYTHON = "/usr/bin/python3"
 HIREDIS = os.path.join(BUILD, "tests/store/hiredis-guest")
-SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
+SEED = int(os.environ.get("MAYFLY_TEST_SEED") or random.randrange(1 << 32))
 BATCHES, BATCH = (400, 250) if LONG else (4, 250)
 MESSAGES = 20000 if LONG else 60
 
@@ -135,7 +135,7 @@ def listens(path):
 @claim
 def random_commands_get_the_replies_of_a_real_server():
     """Through the channel and over transactions of the store; a batch a request, each in a fresh VM."""
-    print("seed", SEED)
+    print(f"      MAYFLY_TEST_SEED={SEED}")
     commands = Commands(random.Random(SEED))
     with tempfile.TemporaryDirectory(prefix="mayfly-redis-") as folder, serving("raw.py", vms=2) as server:
         path = f"{folder}/real"
@@ -149,10 +149,10 @@ def random_commands_get_the_replies_of_a_real_server():
                 expected = [theirs.ask(*args) for args in batch]
                 theirs.close()
                 got = replies(ask(server, "/", b"".join(command(*args) for args in batch)))
-                same(len(got), len(batch), "replies", f"SEED={SEED}")
+                same(len(got), len(batch), "replies", f"MAYFLY_TEST_SEED={SEED}")
                 for args, one, other in zip(batch, expected, got):
                     check(alike(args, one, other), f"{str(args)[:300]}: {str(other)[:300]}; redis-server says {str(one)[:300]} "
-                          f"(SEED={SEED})")
+                          f"(MAYFLY_TEST_SEED={SEED})")
         finally:
             real.kill()
             real.wait()
@@ -177,7 +177,7 @@ def changed(dice, message):
 @claim
 def what_is_no_protocol_harms_nobody():
     """Messages changed at random, lengths without end, half commands, floods of connections: the others are served as before."""
-    print("seed", SEED)
+    print(f"      MAYFLY_TEST_SEED={SEED}")
     dice = random.Random(SEED)
     commands = Commands(dice)
     with serving("raw.py", vms=3) as server:
