@@ -20,8 +20,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CALLS 1000u
-
 static struct mf_pair pair;
 
 struct tally {
@@ -29,6 +27,8 @@ struct tally {
 	uint64_t store_exits;
 	uint64_t parks;
 	uint64_t commits;
+	uint64_t ring_bytes;
+	uint64_t in_place;
 };
 
 static struct tally tally_now(void)
@@ -36,8 +36,9 @@ static struct tally tally_now(void)
 	struct mf_store_stats stats;
 
 	mf_store_stats(pair.store.store, &stats);
-	return (struct tally){pair.vm.vm.kvm.user_exits, stats.user_exits, pair.parks,
-			      stats.commits};
+	return (struct tally){
+		pair.vm.vm.kvm.user_exits, stats.user_exits, pair.parks, stats.commits,
+		pair.ring_bytes,           stats.in_place};
 }
 
 static void count(struct bench_report *report, const struct tally *before, double rounds)
@@ -50,6 +51,8 @@ static void count(struct bench_report *report, const struct tally *before, doubl
 		    (double)(after.store_exits - before->store_exits) / rounds);
 	bench_count(report, "parks", (double)(after.parks - before->parks) / rounds);
 	bench_count(report, "commits", (double)(after.commits - before->commits) / rounds);
+	bench_count(report, "ring_bytes", (double)(after.ring_bytes - before->ring_bytes) / rounds);
+	bench_count(report, "in_place", (double)(after.in_place - before->in_place) / rounds);
 }
 
 /* A key to get. */
@@ -73,11 +76,15 @@ static int open_pair(const struct bench_case *self, enum mf_store_wait wait)
 	return prepare() ? bench_fail(self, "the first call to the store failed") : 0;
 }
 
-/* ---- a call while the storage VM polls ---- */
+/* ---- calls within one running request ---- */
 
-static int poll_calls(struct bench_report *report)
+#define CALLS      500u
+#define CALLS_YARD 100u
+
+/* What each of them took; *redis, unless it is NULL, gets in between. */
+static int calls(struct bench_report *report, struct bench_redis *redis)
 {
-	struct mf_loop loop = {.rounds = 40, .seconds = 5};
+	struct mf_loop loop = {.rounds = 60, .seconds = 8};
 	static uint64_t took[CALLS];
 	struct mf_world_request request;
 	struct tally before = {0};
@@ -87,18 +94,25 @@ static int poll_calls(struct bench_report *report)
 
 	mf_world_request_make(&request, "/get", CALLS);
 	while (bench_next(&loop)) {
-		if (bench_measured(&loop) && !rounds++)
+		bool measured = bench_measured(&loop);
+
+		if (measured && !rounds++)
 			before = tally_now();
 		if (mf_pair_serve(&pair, &request, took, sizeof(took), &ns))
 			return 1;
-		for (i = 0; i < CALLS && bench_measured(&loop); i++)
+		for (i = 0; i < CALLS && measured; i++)
 			mf_samples_add(&report->samples, (double)took[i]);
+		for (i = 0; i < CALLS_YARD && redis && redis->pid; i++) {
+			ns = bench_redis_get(redis);
+			if (measured && ns > 0)
+				mf_samples_add(&report->yard, ns);
+		}
 	}
-	bench_count(report, "calls", CALLS);
-	count(report, &before, (double)rounds);
+	count(report, &before, (double)rounds * CALLS);
 	return 0;
 }
 
+/* While the storage VM polls, beside the bare ring. */
 static int call_poll(const struct bench_case *self)
 {
 	struct bench_report report = {.name = self->name, .unit = "ns", .yardstick = "bare ring"};
@@ -108,7 +122,7 @@ static int call_poll(const struct bench_case *self)
 	if (bench.first_cpu == bench.last_cpu)
 		return bench_skip(self, "polling needs a second CPU");
 	ret = open_pair(self, MF_STORE_POLL);
-	if (!ret && poll_calls(&report))
+	if (!ret && calls(&report, NULL))
 		ret = bench_fail(self, "a call failed");
 	mf_pair_close(&pair);
 	if (!ret && bench_trips(&report.yard, &futex))
@@ -119,62 +133,45 @@ static int call_poll(const struct bench_case *self)
 	return ret;
 }
 
-/* ---- calls within one running request ---- */
-
-#define INSIDE_CALLS 500u
-#define INSIDE_YARD  100u
-
-static int calls_inside(struct bench_report *report, struct bench_redis *redis)
-{
-	struct mf_loop loop = {.rounds = 60, .seconds = 8};
-	static uint64_t took[INSIDE_CALLS];
-	struct mf_world_request request;
-	struct tally before = {0};
-	size_t rounds = 0;
-	double ns;
-	size_t i;
-
-	mf_world_request_make(&request, "/get", INSIDE_CALLS);
-	while (bench_next(&loop)) {
-		bool measured = bench_measured(&loop);
-
-		if (measured && !rounds++)
-			before = tally_now();
-		if (mf_pair_serve(&pair, &request, took, sizeof(took), &ns))
-			return 1;
-		for (i = 0; i < INSIDE_CALLS && measured; i++)
-			mf_samples_add(&report->samples, (double)took[i]);
-		for (i = 0; i < INSIDE_YARD && redis->pid; i++) {
-			ns = bench_redis_get(redis);
-			if (measured && ns > 0)
-				mf_samples_add(&report->yard, ns);
-		}
-	}
-	count(report, &before, (double)rounds * INSIDE_CALLS);
-	return 0;
-}
-
 /* Beside a native process that gets from redis-server over a Unix socket. */
-static int inside(const struct bench_case *self)
+static int beside_redis(const struct bench_case *self)
 {
 	struct bench_report report = {
 		.name = self->name, .unit = "ns", .yardstick = "redis-server"};
 	struct bench_redis redis;
+	int ret = 0;
+
+	if (!bench_redis_open(&redis, bench.first_cpu))
+		report.yardstick = NULL;
+	if (calls(&report, &redis))
+		ret = bench_fail(self, "a call failed");
+	bench_redis_close(&redis);
+	if (!ret)
+		bench_print(&report);
+	return ret;
+}
+
+static int inside(const struct bench_case *self)
+{
 	int ret;
 
 	if (self->arg == MF_STORE_POLL && bench.first_cpu == bench.last_cpu)
 		return bench_skip(self, "polling needs a second CPU");
 	ret = open_pair(self, (enum mf_store_wait)self->arg);
-	if (!ret) {
-		if (!bench_redis_open(&redis, bench.first_cpu))
-			report.yardstick = NULL;
-		if (calls_inside(&report, &redis))
-			ret = bench_fail(self, "a call failed");
-		bench_redis_close(&redis);
-	}
-	mf_pair_close(&pair);
 	if (!ret)
-		bench_print(&report);
+		ret = beside_redis(self);
+	mf_pair_close(&pair);
+	return ret;
+}
+
+static int inside_in_place(const struct bench_case *self)
+{
+	int ret = open_pair(self, MF_STORE_HAND_OFF);
+
+	pair.in_place = true;
+	if (!ret)
+		ret = beside_redis(self);
+	mf_pair_close(&pair);
 	return ret;
 }
 
@@ -353,6 +350,7 @@ static int beside_flood(const struct bench_case *self)
 
 const struct bench_case bench_cases[] = {
 	{.name = "store/call/poll", .run = call_poll},
+	{.name = "store/inside/place", .run = inside_in_place},
 	{.name = "store/inside/poll", .run = inside, .arg = MF_STORE_POLL},
 	{.name = "store/inside/hand-off", .run = inside, .arg = MF_STORE_HAND_OFF},
 	{.name = "store/inside/wake", .run = inside, .arg = MF_STORE_WAKE},

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define WINDOW_BYTES (4ull << 20) /* of the store's file, at most */
+
 static void wake(struct mf_waiter *waiter)
 {
 	struct mf_pair *pair =
@@ -27,6 +29,7 @@ static int open_store(struct mf_pair *pair, struct mf_cpus cpus, enum mf_store_w
 		.folder = pair->folder,
 		.size_bytes = 64ull << 20,
 		.memory_bytes = 64ull << 20,
+		.window_bytes = WINDOW_BYTES,
 		.wait = wait,
 		.call_limit_ns = 10000000000ull,
 		.boot_limit_ns = 60000000000ull,
@@ -57,6 +60,7 @@ static int open_request_vm(struct mf_pair *pair, struct mf_error *err)
 	pair->peer->window(pair->peer, 0, &fd, &offset);
 	if (!mf_pt_lookup(&pair->vm.vm.mem, MF_GVA(MF_CHANNEL_VA), &gpa))
 		return mf_error_set(err, -ENXIO, "the image has no place for a channel");
+	mf_place_init(&pair->place, &pair->vm.vm.mem, pair->peer, 0);
 	return mf_mem_open_window(&pair->vm.vm.mem, gpa, fd, offset);
 }
 
@@ -78,7 +82,8 @@ int mf_pair_open(struct mf_pair *pair, struct mf_cpus cpus, enum mf_store_wait w
 		 struct mf_error *err)
 {
 	const struct mf_world_options world = {.channel_bytes = MF_CHANNEL_HEAD_BYTES +
-								2ull * MF_RING_BYTES_DEFAULT};
+								2ull * MF_RING_BYTES_DEFAULT,
+					       .place_bytes = WINDOW_BYTES};
 	int ret;
 
 	memset(pair, 0, sizeof(*pair));
@@ -160,6 +165,13 @@ static int take_response(struct mf_pair *pair, const struct mf_exit *exit, void 
 	return ret;
 }
 
+static uint32_t ring_bytes(const struct mf_pair *pair)
+{
+	const struct mf_abi_channel *channel = mf_store_window(pair->store.store, 0);
+
+	return channel->request_tail.at;
+}
+
 int mf_pair_serve(struct mf_pair *pair, const struct mf_world_request *request, void *body,
 		  size_t room, double *served_ns)
 {
@@ -168,7 +180,9 @@ int mf_pair_serve(struct mf_pair *pair, const struct mf_world_request *request, 
 	struct mf_exit exit;
 	int ret;
 
-	pair->peer->begin(pair->peer, 0, false);
+	if (pair->in_place)
+		mf_place_grow(&pair->place, &pair->vm.vm.mem, pair->peer, 0);
+	pair->peer->begin(pair->peer, 0, pair->in_place);
 	ret = mf_function_deliver(&pair->vm, &pair->world->ready, request->bytes, request->size);
 	if (!ret)
 		ret = run(pair, &exit);
@@ -176,6 +190,7 @@ int mf_pair_serve(struct mf_pair *pair, const struct mf_world_request *request, 
 		ret = take_response(pair, &exit, body, room);
 	*served_ns = (double)(mf_now_ns() - start);
 	faults -= mf_kvm_vm_stat(&pair->vm.vm.kvm, pair->vm.vm.kvm.kvm->stat_pf_taken);
+	pair->ring_bytes += ring_bytes(pair);
 	while (pair->peer->end(pair->peer, 0, faults) == -EBUSY)
 		sched_yield();
 	return ret ? ret : mf_process_reset(&pair->vm);

@@ -5,6 +5,7 @@
 
 #include "measure/samples.h"
 #include "measure/world.h"
+#include "request-vm/place.h"
 #include "tenant/store.h"
 
 #include <semaphore.h>
@@ -19,7 +20,11 @@ struct mf_pair {
 	struct mf_waiter waiter;
 	sem_t woken;
 	char folder[256]; /* in TMPDIR, or in /tmp */
-	uint64_t parks;   /* times that this thread slept */
+	struct mf_place place;
+	bool in_place;       /* of requests that begin: they read in place; all calls are one
+			      * transaction, which is dropped */
+	uint64_t parks;      /* times that this thread slept */
+	uint64_t ring_bytes; /* of requests' calls */
 };
 
 /* Channels of the store; the request VM has the first. */

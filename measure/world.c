@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "measure/world.h"
 #include "guest/measure/blob.h"
-
-#include <mayfly/abi/ring.h>
+#include "tenant/store.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -43,16 +42,17 @@ static void set_options(struct mf_world *world, const struct mf_world_options *o
 	};
 }
 
-static int build(struct mf_world *world, uint64_t channel_bytes, struct mf_error *err)
+static int build(struct mf_world *world, const struct mf_world_options *options,
+		 struct mf_error *err)
 {
 	struct mf_watchdog *dog;
 	int ret = mf_watchdog_create(&dog, 1, err);
 
 	if (ret)
 		return ret;
-	if (channel_bytes)
-		world->program.policy.windows[0] =
-			(struct mf_window){MF_CHANNEL_VA, channel_bytes, -1, 0, false};
+	if (options->channel_bytes)
+		mf_tenant_store_set_windows(&world->program.policy, options->channel_bytes,
+					    options->place_bytes);
 	ret = mf_program_build(&world->program, mf_watchdog_worker(dog, 0), &world->image,
 			       &world->ready, err);
 	mf_watchdog_destroy(dog);
@@ -92,7 +92,7 @@ int mf_world_open(struct mf_world **out, const struct mf_world_options *options,
 	if (!ret)
 		ret = mf_program_open(&world->program, &world->options, err);
 	if (!ret) {
-		ret = build(world, options->channel_bytes, err);
+		ret = build(world, options, err);
 		if (ret)
 			mf_program_close(&world->program);
 	}

@@ -24,6 +24,7 @@ struct mf_world {
 struct mf_world_options {
 	unsigned int mib;       /* filled before the ready point */
 	uint64_t channel_bytes; /* a place for a channel; 0: none */
+	uint64_t place_bytes;   /* and, with it, for so much of the store's file; 0: nothing */
 	bool no_patch;          /* system calls stay as they are written: each goes by the stub */
 };
 

@@ -32,6 +32,14 @@ def a_get_by_hand_off_is_two_exits_and_one():
     same((got["request_vm_exits"], got["storage_vm_exits"], got["parks"]), (2, 1, 0), "exits", str(got))
 
 
+@claim
+def a_get_in_place_is_no_exit_and_nothing_in_the_ring():
+    """Five hundred of one request: what is left is the request's own exit."""
+    got = counts("store/inside/place", False)
+    same((got["in_place"], got["ring_bytes"], got["storage_vm_exits"]), (1, 0, 0), "of each GET", str(got))
+    same(round(500 * got["request_vm_exits"], 6), 1, "exits of a request", str(got))
+
+
 def processors_are_busy():
     """Whether two who compute for a while do not get two processors for it."""
     code = "import time\nend = time.monotonic() + 0.5\nwhile time.monotonic() < end: pass\nprint(time.process_time())"
