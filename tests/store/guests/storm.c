@@ -3,8 +3,10 @@
  * Messages of all kinds as fast as they come: "/storm?SEED" fills the request ring again and again
  * with calls of which some bytes are others, writes into what is under way, says indices and sizes
  * that cannot be, and looks at the replies' headers alone. "/resp?SEED" does the like over a
- * connection to the store. Both say how many messages were answered, with a status that drops what
- * they wrote.
+ * connection to the store. "/place?SEED" reads in place while it writes over all that it is told of
+ * that and lies about what it has read; now and then it goes where nothing may be read or written,
+ * and ends by it. They say how many messages were answered, or reads made, with a status that drops
+ * what they wrote.
  */
 #include "store_guest.h"
 
@@ -18,8 +20,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <mayfly/abi/place.h>
 #include <mayfly/abi/store.h>
 #include <mayfly/abi/store_admin.h>
+#include <mayfly/store.h>
 
 #define MESSAGES    60000u /* of a request, at most */
 #define ROUND       2000u  /* between two attacks, or none, at most */
@@ -448,8 +452,108 @@ static void resp(const struct mf_request *request, unsigned long seed)
 	tell();
 }
 
+/* ---- the store's file ---- */
+
+#define LOOKS 5000u /* of a request */
+#define FATAL \
+	20000u /* looks, of which one goes where nothing is, or where nothing may be written */
+#define OUTSIDE 5000u /* words written over, of which one says how much is mapped */
+
+static struct mf_abi_place *const place = (void *)(MF_CHANNEL_VA + MF_PLACE_OFFSET);
+
+static void look_in_place(void)
+{
+	static const char *const tables[] = {"storm", "honest0", "honest1", "other", ".mayfly"};
+	static uint8_t value[65536];
+	const char *table = tables[dice(5)];
+	char key[8];
+	struct mf_bytes found = {key, (size_t)snprintf(key, sizeof(key), "%u", dice(50))};
+	size_t bytes;
+
+	if (one_in(200))
+		mf_store_get(table, found, value, sizeof(value), &bytes);
+	else if (one_in(500))
+		mf_store_put("storm", found, MF_STRING("a value"));
+	else if (!mf_store_view(table, found, &found) && found.length)
+		*(volatile uint8_t *)value = ((const uint8_t *)found.data)[found.length - 1];
+	answered++;
+}
+
+/* What it is told about the place, and what it says itself; and what a look comes to then. */
+static void write_over_place(const struct mf_abi_place *told)
+{
+	uint32_t left = 1 + dice(4);
+
+	while (left--) {
+		uint64_t value = one_in(2) ? edge() : dice(2000);
+
+		memcpy((uint8_t *)place + 4 * dice(sizeof(*place) / 4 - 1), &value,
+		       one_in(2) ? 8 : 4);
+	}
+	if (!one_in(OUTSIDE)) { /* behind that it ends by its own fault */
+		place->pages = told->pages;
+		place->bytes = told->bytes;
+		place->page_bytes = told->page_bytes;
+	}
+	look_in_place();
+	if (!one_in(4))
+		memcpy(place, told, offsetof(struct mf_abi_place, log_bytes));
+}
+
+static void go_outside(void)
+{
+	volatile uint8_t *at = (volatile uint8_t *)MF_PLACE_VA;
+
+	if (one_in(2))
+		at[state % place->bytes] = 1;
+	else
+		at[place->bytes + state % (16ull << 30)] += 1;
+}
+
+/* About what it has read, when it is asked for that. */
+static void lie(void)
+{
+	uint32_t count = dice(MF_PLACE_LOG_BYTES / 4), i;
+
+	for (i = 0; i < count; i++) {
+		uint32_t word = one_in(4) ? (uint32_t)edge() : dice(64);
+
+		memcpy(place->log + dice(MF_PLACE_LOG_BYTES - 4), &word, sizeof(word));
+	}
+	for (i = 0; i < MF_PLACE_USED; i++)
+		place->used[i] = (uint32_t)state * i;
+	place->used_count = (uint32_t)edge();
+	place->hits = (uint32_t)edge();
+	mf_store_release(&place->log_bytes,
+			 one_in(2) ? (uint32_t)edge() : dice(MF_PLACE_LOG_BYTES + 8));
+}
+
+static void in_place(const struct mf_request *request, unsigned long seed)
+{
+	struct mf_abi_place told;
+
+	begin(seed);
+	memcpy(&told, place, sizeof(told));
+	while (answered < LOOKS) {
+		if (one_in(FATAL))
+			go_outside();
+		else if (one_in(3))
+			write_over_place(&told);
+		else
+			look_in_place();
+	}
+	memcpy(place, &told, offsetof(struct mf_abi_place, log_bytes));
+	mf_store_put("storm", MF_STRING("k"), MF_STRING("v"));
+	lie();
+	if (commits)
+		mf_store_commit();
+	lie();
+	tell();
+}
+
 const struct target storm_targets[] = {
 	{"storm", storm},
 	{"resp", resp},
+	{"place", in_place},
 	{NULL, NULL},
 };
