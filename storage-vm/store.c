@@ -75,6 +75,7 @@ static int make_control(struct mf_store *store, struct mf_error *err)
 		.empty = settings->empty,
 		.quota_bytes = settings->quota_bytes,
 		.evicts = settings->evicts,
+		.place_bytes = settings->place_bytes,
 		.age_ms = settings->scope == MF_STORE_OF_VM ? 0 : age_ms(settings->age_ns),
 	};
 	return 0;

@@ -73,19 +73,13 @@ static void add_front(struct mf_control_status *status, const struct mf_front_st
 	status->given_back += front->given_back;
 }
 
-/* docs/storage.md: a slot costs that much of the kernel's memory. */
-#define KERNEL_BYTES_A_MIB 2560u
-
 static void add_window(struct mf_control_status *status, uint64_t bytes)
 {
-	uint64_t slots = 0;
+	unsigned int slots = mf_place_pieces(bytes);
 
-	while (slots < MF_PLACE_PIECES && MF_PLACE_PIECE_AT(slots) < bytes)
-		slots++;
 	status->store_window_slots = slots;
 	status->store_window_bytes = MF_PLACE_PIECE_AT(slots);
-	status->store_window_kernel_bytes =
-		MF_PLACE_PIECE_AT(slots) / (1u << 20) * KERNEL_BYTES_A_MIB;
+	status->store_window_kernel_bytes = MF_PLACE_KERNEL_BYTES(MF_PLACE_PIECE_AT(slots));
 }
 
 static void add_store(struct mf_control_status *status, struct mf_store *store)
@@ -105,6 +99,7 @@ static void add_store(struct mf_control_status *status, struct mf_store *store)
 	status->store_wakes = stats.wakes;
 	status->store_user_exits = stats.user_exits;
 	status->store_in_place = stats.in_place;
+	status->store_fenced = stats.fenced;
 	add_window(status, stats.in_place_bytes);
 }
 

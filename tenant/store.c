@@ -251,14 +251,10 @@ static int raise_fence(struct mf_tenant_store *store, const struct mf_tenant_sto
 /* In whole pieces: docs/formats/ring.md. */
 uint64_t mf_tenant_store_place_bytes(const struct mf_tenant_store_options *options)
 {
-	unsigned int pieces = 0;
-
 	if (!options->window_bytes || options->program || options->mode ||
 	    options->scope != MF_STORE_SCOPE_TENANT)
 		return 0;
-	while (pieces < MF_PLACE_PIECES && MF_PLACE_PIECE_AT(pieces) < options->window_bytes)
-		pieces++;
-	return MF_PLACE_PIECE_AT(pieces);
+	return MF_PLACE_PIECE_AT(mf_place_pieces(options->window_bytes));
 }
 
 void mf_tenant_store_set_windows(struct mf_policy *policy, uint64_t channel_bytes,

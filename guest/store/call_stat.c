@@ -8,15 +8,16 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #define FIGURES_MAX (32u + 2u * KV_TABLES_MAX)
 
 static void tell(struct mf_storage_call *call, const char *name, uint64_t value)
 {
-	struct mf_abi_kv_stat stat = {.value = value};
+	struct mf_abi_kv_stat figure = {.value = value};
 
-	snprintf(stat.name, sizeof(stat.name), "%s", name);
-	kv_give(call, &stat, sizeof(stat));
+	snprintf(figure.name, sizeof(figure.name), "%s", name);
+	kv_give(call, &figure, sizeof(figure));
 }
 
 /* Of the free pages that the snapshot's commit left: LMDB's table 0, whose values begin with their
@@ -55,6 +56,23 @@ static void tell_tables(struct mf_storage_call *call, MDB_txn *txn)
 	}
 }
 
+/* What each request VM has mapped of the file, when it has all there is. */
+static void tell_window(struct mf_storage_call *call)
+{
+	const struct mf_abi_store_control *area = (const void *)MF_STORE_CONTROL_VA;
+	mdb_filehandle_t fd;
+	struct stat st;
+	unsigned int pieces = 0;
+
+	if (!mdb_env_get_fd(kv_env(), &fd) && !fstat(fd, &st) && st.st_size > 0)
+		pieces = mf_place_pieces((uint64_t)st.st_size < area->place_bytes
+						 ? (uint64_t)st.st_size
+						 : area->place_bytes);
+	tell(call, "window.bytes", MF_PLACE_PIECE_AT(pieces));
+	tell(call, "window.slots", pieces);
+	tell(call, "window.kernel_bytes", MF_PLACE_KERNEL_BYTES(MF_PLACE_PIECE_AT(pieces)));
+}
+
 static void tell_reads(struct mf_storage_call *call)
 {
 	const struct mf_abi_store_control *area = (const void *)MF_STORE_CONTROL_VA;
@@ -80,7 +98,7 @@ static void tell_reads(struct mf_storage_call *call)
 	tell(call, "memory.recent", kv_recent_bytes());
 }
 
-static int stat(struct mf_storage_call *call, struct kv_txn *txn)
+static int tell_all(struct mf_storage_call *call, struct kv_txn *txn)
 {
 	MDB_txn *disk = txn->snapshot->txn;
 	unsigned int open;
@@ -97,6 +115,7 @@ static int stat(struct mf_storage_call *call, struct kv_txn *txn)
 	tell(call, "snapshots.behind",
 	     kv_commit_durable() > oldest ? kv_commit_durable() - oldest : 0);
 	tell_reads(call);
+	tell_window(call);
 	tell_tables(call, disk);
 	return 0;
 }
@@ -104,7 +123,8 @@ static int stat(struct mf_storage_call *call, struct kv_txn *txn)
 int kv_stat_call_declare(void)
 {
 	static const struct kv_function function = {
-		MF_KV_STAT, "kv.stat", 0, FIGURES_MAX * sizeof(struct mf_abi_kv_stat), false, stat};
+		MF_KV_STAT, "kv.stat", 0, FIGURES_MAX * sizeof(struct mf_abi_kv_stat),
+		false,      tell_all};
 
 	return kv_declare(&function);
 }

@@ -90,6 +90,7 @@ const struct mf_control_field mf_control_fields[] = {
 	COUNT("store", "window_bytes", "window", store_window_bytes),
 	COUNT("store", "window_slots", "slots of it", store_window_slots),
 	COUNT("store", "window_kernel_bytes", "kernel's a VM", store_window_kernel_bytes),
+	COUNT("store", "fenced", "fenced", store_fenced),
 	{0},
 };
 

@@ -90,6 +90,7 @@ struct mf_control_status {
 	uint64_t store_window_bytes;        /* of the file, that are mapped into a request VM */
 	uint64_t store_window_slots;        /* of KVM, of each of them */
 	uint64_t store_window_kernel_bytes; /* of the kernel's memory, of each, about */
+	uint64_t store_fenced;              /* 1: another engine has the folder by now */
 };
 
 /* For people: a line a field. Control characters of texts are replaced. */

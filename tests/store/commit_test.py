@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 """A request is a transaction that the engine ends: what it wrote lasts when it has ended well, and not before its client
 is answered. The storage program is one of this folder that obeys the engine's orders and does what a file says."""
-import json
 import os
 import re
 import signal
@@ -10,7 +9,7 @@ import socket
 import tempfile
 import threading
 
-from storing import BUILD, EMULATED, MAYFLY, SLOWER, StoreServer, WAITS, command, refused, store_folder, wait_until
+from storing import BUILD, EMULATED, SLOWER, StoreServer, WAITS, refused, store_folder, wait_until
 from claims import check, claim, main, same
 
 FUNCTION = os.path.join(BUILD, "tests/store/txn-guest")
@@ -22,18 +21,12 @@ BOTH = (FUNCTION, SERVER)
 class Txn(StoreServer):
     def __init__(self, *options, guest=FUNCTION, **more):
         self.private = tempfile.TemporaryDirectory(prefix="mayfly-commit-")
-        self.control = f"unix:{self.private.name}/control"
         patience = () if "--store-deadline" in options else ("--store-deadline", "60s")
-        super().__init__("--control", self.control, *patience, *options, guest=guest, program=STORE, **more)
+        super().__init__(*patience, *options, guest=guest, program=STORE, control=f"unix:{self.private.name}/control", **more)
 
     def drop(self):
         super().drop()
         self.private.cleanup()
-
-    def status(self):
-        done = command([MAYFLY, "ctl", "--control", self.control, "--json", "status"])
-        same(done.status, 0, "status", str(done))
-        return json.loads(done.out)
 
     def how(self, text):
         """What orders meet from now on."""

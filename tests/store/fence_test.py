@@ -64,16 +64,17 @@ def missing(server, table, keys):
 @claim(emulated=True)
 def the_older_engine_is_fenced_and_nothing_acknowledged_is_lost():
     with store_folder() as folder:
-        with StoreServer(store=folder, vms=2) as older:
+        with StoreServer(store=folder, vms=2, control=f"unix:{folder}-one") as older:
             writer = Writer(older, b"old")
             wait_until(lambda: len(writer.done) > SOME, "some writes")
             other = second_name(folder)
             same(refused("--store", folder).status, 125, "where the lock holds, a second one is kept out")
-            with StoreServer(store=other, vms=2) as newer:
+            with StoreServer(store=other, vms=2, control=f"unix:{folder}-two") as newer:
                 writer.join(60 * SLOWER)
                 check(writer.end and writer.end[0] in (200, 503), f"the older one still writes: {writer.end}")
                 for what in (put(b"old", b"late", b"v"), get(b"old", b"000000")):
                     same(ask(older, what), (503, "fenced", []), "the older one")
+                same([engine.status()["store"]["fenced"] for engine in (older, newer)], [1, 0], "what they say of it")
                 keys = [b"%06d" % number for number in range(10 * SOME)]
                 for key in keys:
                     same(ask(newer, put(b"new", key, b"w" * 3000)), (200, None, [0]), "the newer one")

@@ -168,8 +168,7 @@ def who_evicts_is_told_of_what_is_read_in_place():
         same(told(client, "/wide?40"), [80, 40, 0], "40 keys, twice: in place, told, not found")
         same(told(client, "/wide?64"), [126, 63, 0], "more than can be told are asked for")
         same(told(client, "/reads?500")[:2], [0, 0], "and nothing is lost")
-        done = command([MAYFLY, "store", "stat", server.store, "--json"], seconds=60)
-        check(json.loads(done.out)["hits_in_place"] >= 206, "they are hits", done.out)
+        wait_until(lambda: server.stat()["hits_in_place"] >= 206, "them to be hits")
     with serve(vms=1) as server:
         same(told(filled(server), "/wide?64"), [128, 0, 0], "who does not evict needs not be told")
 
@@ -237,6 +236,25 @@ def it_grows_by_pieces_and_what_lies_behind_the_window_goes_by_the_ring():
         code, in_place = told(client, "/large?12")
         same(code, 0, "they are all there")
         check(2 <= in_place < 12, f"some of them are in place: {in_place}")
+
+
+@claim
+def stat_and_status_say_what_the_window_is_and_costs():
+    with tempfile.TemporaryDirectory() as folder, serve("--store-window", "8M", vms=1, control=f"unix:{folder}/control") as server:
+        client, hits = server.client(60), 0
+        for pieces, numbers in ((1, range(2)), (2, range(2, 12))):
+            for number in numbers:
+                does(client, f"/grow?{number}", b"grown")
+            hits += told(client, "/large?2")[1]
+            wait_until(lambda: server.stat()["hits_in_place"] == hits, "its hits to be counted")
+            figures, status = server.stat(), server.status()["store"]
+            wanted = [4 * pieces * MIB, pieces, 4 * pieces * 2560]
+            same([figures[f"window_{name}"] for name in ("bytes", "slots", "kernel_bytes")], wanted, "mayfly store stat")
+            same([status[f"window_{name}"] for name in ("bytes", "slots", "kernel_bytes")], wanted, "mayfly ctl status")
+            same((status["in_place"], status["fenced"]), (hits, 0), "reads in place; fenced")
+    with serve("--store-window", "0", vms=1) as server:
+        figures = server.stat()
+        same([figures[f"window_{name}"] for name in ("bytes", "slots", "kernel_bytes")], [0, 0, 0], "no window")
 
 
 @claim(emulated=True)

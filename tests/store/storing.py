@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A mayfly serve with a store, and clients that have the guest of this folder call it. Used by the tests of this folder."""
 import errno
+import json
 import os
 import shutil
 import struct
@@ -135,10 +136,10 @@ def total(client, table, key):
 class StoreServer(Server):
     """A Server whose store lives in .store; it may outlive the server: give it as `store`."""
 
-    def __init__(self, *options, store=None, guest=GUEST, program=None, **more):
-        self.own = store is None
+    def __init__(self, *options, store=None, guest=GUEST, program=None, control=None, **more):
+        self.own, self.control = store is None, control
         self.store = store or tempfile.mkdtemp(prefix="mayfly-store-")
-        given = ("--store-program", program) if program else ()
+        given = (*(("--store-program", program) if program else ()), *(("--control", control) if control else ()))
         try:
             super().__init__("--store", self.store, *given, *options, guest=guest, **more)
         except Exception:
@@ -154,6 +155,17 @@ class StoreServer(Server):
             return super().__exit__(*how)
         finally:
             self.drop()
+
+    def status(self):
+        """Of one with a `control` address."""
+        done = command([MAYFLY, "ctl", "--control", self.control, "--json", "status"])
+        same(done.status, 0, "status", str(done))
+        return json.loads(done.out)
+
+    def stat(self):
+        done = command([MAYFLY, "store", "stat", self.store, "--json"])
+        same(done.status, 0, "mayfly store stat", str(done))
+        return json.loads(done.out)
 
     def do(self, *ops):
         client = self.client()

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reads in place: the store's data file, mapped read-only into the request VMs of its tenant, and
- * what a request is told about it in its channel's header page. Plain fixed-width data, and the
- * hash of a key that both sides take; docs/formats/ring.md has every byte. The file is an LMDB
+ * what a request is told about it in its channel's header page. Plain fixed-width data, and what
+ * both sides compute alike; docs/formats/ring.md has every byte. The file is an LMDB
  * database; what a request may read of it is one snapshot, which nobody changes as long as the
  * request is pinned to it.
  */
@@ -23,6 +23,20 @@
 /* Where piece i begins, and how long it is. */
 #define MF_PLACE_PIECE_AT(i)    ((i) ? MF_PLACE_FIRST_BYTES << ((i)-1) : 0)
 #define MF_PLACE_PIECE_BYTES(i) (MF_PLACE_FIRST_BYTES << ((i) ? (i)-1 : 0))
+
+/* So much of the kernel's memory a mapped piece costs in each VM, about: KVM keeps it for a slot.
+ */
+#define MF_PLACE_KERNEL_BYTES(bytes) ((bytes) / (1u << 20) * 2560u)
+
+/* How many pieces so many bytes of the file take. */
+static inline unsigned int mf_place_pieces(uint64_t bytes)
+{
+	unsigned int pieces = 0;
+
+	while (pieces < MF_PLACE_PIECES && MF_PLACE_PIECE_AT(pieces) < bytes)
+		pieces++;
+	return pieces;
+}
 
 /* Where it lies in the channel's window. */
 #define MF_PLACE_OFFSET    512u

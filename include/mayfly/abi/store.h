@@ -138,9 +138,11 @@ struct mf_abi_store_control {
 			  * dropped: -ETIMEDOUT; 0: none is */
 	uint32_t empty;  /* engine: of MF_STORE_OF_VM: 1: each begins with nothing, whatever there
 			  * is; 0: with what there is */
+	uint64_t
+		place_bytes; /* engine: of the file, that are mapped into each request VM at most */
 	uint64_t hits;   /* engine: values that requests found in place, as they say; likewise */
 	uint64_t misses; /* those that were not there */
-	uint32_t reserved[856];
+	uint32_t reserved[854];
 	/* engine: bit i is set while channel i may be looked into */
 	uint64_t active[MF_STORE_CHANNELS_MAX / 64];
 	/* both, if the store evicts: a bit for the records that were used and are to be spared;
