@@ -94,7 +94,8 @@ static void measure(struct screen *screen)
 static const char keys[] = "q quit  < > or a letter: sort  R reverse  j k: scroll  ? keys";
 static const char help[] =
 	"\033[K\r\n  T tenant   N requests/s   5 p50    9 p99     W wait (queue)   V VMs\033[K\r\n"
-	"  X exits a request   F faults a request   S store calls/s   C cpu   Y why\033[K\r\n\033[K\r\n"
+	"  X exits a request   F faults a request   S store calls/s   C cpu   Y "
+	"why\033[K\r\n\033[K\r\n"
 	"  WAIT   requests without a VM       VMS  busy/all of its VMs\033[K\r\n"
 	"  EX/R   user exits a request        PF/R page faults a request\033[K\r\n"
 	"  WHY    what most of the requests' time went to; behind <, what the VMs do\033[K\r\n"
@@ -379,9 +380,10 @@ static int open_signals(void)
 
 int mf_top_screen(const struct mf_top_options *options, struct mf_error *err)
 {
-	struct screen screen = {.options = options,
-				.view = {.sort = options->sort, .colours = true, .end = "\033[K\r\n"},
-				.lock = PTHREAD_MUTEX_INITIALIZER};
+	struct screen screen = {
+		.options = options,
+		.view = {.sort = options->sort, .colours = true, .end = "\033[K\r\n"},
+		.lock = PTHREAD_MUTEX_INITIALIZER};
 	int code;
 
 	/* Before there are threads, those of the client too. */

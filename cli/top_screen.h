@@ -13,8 +13,8 @@ struct mf_top_options {
 	enum mf_top_column sort;
 };
 
-/* Until q, ^C or a signal that ends it. 0, or with a sentence: nobody answered at first, or there is
- * no terminal. */
+/* Until q, ^C or a signal that ends it. 0, or with a sentence: nobody answered at first, or there
+ * is no terminal. */
 int mf_top_screen(const struct mf_top_options *options, struct mf_error *err);
 
 #endif

@@ -6,17 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_MIN 10
+#define NAME_MIN       10
 #define NAME_MAX_WIDTH 32
-#define WIDE 80 /* what all columns need */
-#define SLOW 4  /* so many times what the fastest takes */
+#define WIDE           80 /* what all columns need */
+#define SLOW           4  /* so many times what the fastest takes */
 
 static const struct {
 	const char *title;
 	int width; /* 0: the rest */
 } columns[MF_TOP_COLUMNS] = {
 	{"TENANT", NAME_MIN}, {"REQ/S", 6}, {"P50", 6},     {"P99", 6}, {"WAIT", 4}, {"VMS", 5},
-	{"EX/R", 4},	      {"PF/R", 4},  {"STORE/S", 7}, {"CPU", 4}, {"WHY", 0},
+	{"EX/R", 4},          {"PF/R", 4},  {"STORE/S", 7}, {"CPU", 4}, {"WHY", 0},
 };
 
 struct row {
@@ -64,7 +64,8 @@ static void set_row(struct row *row, const struct mf_control_sample *now,
 	row->values[MF_TOP_P99] = (double)mf_control_percentile(&hist, 0.99);
 	row->values[MF_TOP_QUEUE] = (double)a->queued;
 	row->values[MF_TOP_VMS] = (double)a->vms_busy;
-	row->values[MF_TOP_EXITS] = requests > 0 ? since(a->user_exits, b->user_exits) / requests : 0;
+	row->values[MF_TOP_EXITS] =
+		requests > 0 ? since(a->user_exits, b->user_exits) / requests : 0;
 	row->values[MF_TOP_FAULTS] =
 		requests > 0 ? since(a->page_faults, b->page_faults) / requests : 0;
 	row->values[MF_TOP_STORE] =
@@ -183,8 +184,9 @@ static void clean(char *text)
 static void put(FILE *to, const char *cell, int width, bool left, unsigned int *room)
 {
 	char text[CELL + NAME_MAX_WIDTH];
-	int length = width ? snprintf(text, sizeof(text), left ? "%-*.*s" : "%*.*s", width, width, cell)
-			   : snprintf(text, sizeof(text), "%s", cell);
+	int length =
+		width ? snprintf(text, sizeof(text), left ? "%-*.*s" : "%*.*s", width, width, cell)
+		      : snprintf(text, sizeof(text), "%s", cell);
 
 	if ((unsigned int)length > *room)
 		text[length = (int)*room] = '\0';
@@ -288,8 +290,8 @@ size_t mf_top_print(FILE *to, const struct mf_survey *now, const struct mf_surve
 
 	put_head(to, view);
 	for (i = 0; rows && i < now->count; i++)
-		set_row(&rows[i], &now->samples[i],
-			mf_survey_find(before, now->samples[i].tenant), seconds_between(now, before));
+		set_row(&rows[i], &now->samples[i], mf_survey_find(before, now->samples[i].tenant),
+			seconds_between(now, before));
 	if (!rows)
 		return 0;
 	least = fastest(rows, now->count);
@@ -325,8 +327,9 @@ void mf_top_sum(FILE *to, const struct mf_survey *now, const struct mf_survey *b
 		vms += now->samples[i].status.vms;
 		silent += !now->samples[i].answered;
 	}
-	fprintf(to, "%zu %s, %zu silent; %.0f requests/s, %" PRIu64 " wait, %" PRIu64 "/%" PRIu64
-		    " VMs busy, cpu %.0f%%",
+	fprintf(to,
+		"%zu %s, %zu silent; %.0f requests/s, %" PRIu64 " wait, %" PRIu64 "/%" PRIu64
+		" VMs busy, cpu %.0f%%",
 		now->count, now->count == 1 ? "engine" : "engines", silent, rate, queued, busy, vms,
 		cpu);
 }

@@ -29,6 +29,7 @@ struct mf_daemon_values {
 	const char *control;    /* path of a socket */
 	const char *engine;     /* the program that serves a tenant */
 	const char *runtime;    /* folder */
+	const char *metrics;    /* ADDR; NULL: none */
 	struct mf_texts cgroups;
 	uint64_t heads; /* clients whose first head may be on its way */
 	uint64_t head_timeout_ns;
@@ -91,6 +92,8 @@ struct mf_values {
 	bool check_only;
 	bool version;
 	int router_link; /* 0: not the router */
+	int exporter_fd; /* 0: not the exporter */
+	const char *exporter_control;
 	bool help;
 	/* of the program's environment */
 	struct mf_texts env;    /* --env, then what --allow-env lets in */

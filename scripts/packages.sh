@@ -8,7 +8,7 @@ packages_build=(build-essential meson ninja-build pkg-config musl-tools libuv1-d
 packages_demo=(curl)
 packages_bench=(redis-tools)
 packages_test=(libcriterion-dev curl
-	python3 libpython3.11-testsuite nodejs lua5.4 luajit perl ruby php-cli sqlite3 golang-go rustc openssl busybox-static redis-tools python3-redis node-redis libhiredis-dev nginx-light haproxy node-react node-react-dom)
+	python3 libpython3.11-testsuite nodejs lua5.4 luajit perl ruby php-cli sqlite3 golang-go rustc openssl busybox-static redis-tools python3-redis node-redis libhiredis-dev nginx-light haproxy node-react node-react-dom chromium)
 packages_long=(debootstrap)
 packages_format=(clang-format)
 packages_emulated=(qemu-system-x86 busybox-static cpio)

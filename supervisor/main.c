@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mayflyd: the supervisor of many tenants. */
 #include "supervisor/supervisor.h"
+#include "supervisor/exporter.h"
 #include "supervisor/plane.h"
 #include "supervisor/router.h"
 
@@ -94,12 +95,14 @@ void mf_supervisor_ended(struct mf_supervisor *supervisor)
 		return;
 	supervisor->ended = true;
 	mf_front_stop(supervisor);
+	mf_export_stop(supervisor);
 	mf_plane_close(supervisor);
 	if (supervisor->notify_fd >= 0)
 		uv_close((uv_handle_t *)&supervisor->notify, NULL);
 	uv_close((uv_handle_t *)&supervisor->watch, NULL);
 	uv_close((uv_handle_t *)&supervisor->heartbeat, NULL);
 	uv_close((uv_handle_t *)&supervisor->router_again, NULL);
+	uv_close((uv_handle_t *)&supervisor->exporter_again, NULL);
 	for (i = 0; i < 3; i++)
 		uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
 }
@@ -160,6 +163,8 @@ static void start_timers(struct mf_supervisor *supervisor)
 	uv_timer_init(&supervisor->loop, &supervisor->watch);
 	uv_timer_init(&supervisor->loop, &supervisor->heartbeat);
 	uv_timer_init(&supervisor->loop, &supervisor->router_again);
+	uv_timer_init(&supervisor->loop, &supervisor->exporter_again);
+	supervisor->exporter_again.data = supervisor;
 	supervisor->watch.data = supervisor->heartbeat.data = supervisor->router_again.data =
 		supervisor;
 	uv_timer_start(&supervisor->watch, on_watch, WATCH_MS, WATCH_MS);
@@ -219,6 +224,8 @@ static int start(struct mf_supervisor *supervisor, struct mf_error *err)
 	ret = mf_front_start(supervisor, err);
 	if (!ret && control)
 		ret = mf_plane_open(supervisor, control, err);
+	if (!ret)
+		ret = mf_export_start(supervisor, err);
 	if (!ret)
 		ret = mf_tenants_apply(supervisor, supervisor->config, MF_BY_FILE, err);
 	return ret;
@@ -292,6 +299,7 @@ static int run(const char *path, bool check_only)
 		TAILQ_INIT(&supervisor->engines);
 		TAILQ_INIT(&supervisor->addresses);
 		supervisor->link_fd = supervisor->router_pidfd = supervisor->notify_fd = -1;
+		supervisor->exported.fd = supervisor->exporter_pidfd = -1;
 		supervisor->log_json = supervisor->config->values.daemon.log_json;
 		supervisor->parent_fd = mf_notify_open();
 		if (getrandom(&supervisor->random, sizeof(supervisor->random), GRND_NONBLOCK) < 0)
@@ -320,7 +328,8 @@ int main(int argc, char **argv)
 			return MF_STATUS_FAILED;
 	if (mf_values_init(&values, verb->place, &err) ||
 	    mf_parse_flags(verb, argc, argv, &values, &err) ||
-	    (!values.help && !values.version && !values.router_link && !values.config_file &&
+	    (!values.help && !values.version && !values.router_link && !values.exporter_fd &&
+	     !values.config_file &&
 	     mf_error_set(&err, -EINVAL, "no configuration; write mayflyd --config FILE")) ||
 	    (optind < argc && mf_error_set(&err, -EINVAL, "%s is too much", argv[optind]))) {
 		fprintf(stderr, "mayflyd: %s\n", err.text);
@@ -332,6 +341,8 @@ int main(int argc, char **argv)
 		puts("mayflyd " MF_VERSION);
 	else if (values.router_link)
 		status = mf_router_run(values.router_link);
+	else if (values.exporter_fd)
+		status = mf_exporter_run(values.exporter_fd, values.exporter_control);
 	else
 		status = run(values.config_file, values.check_only);
 	mf_values_finish(&values);

@@ -10,7 +10,8 @@
 static int check_fixed(const struct mf_supervisor *supervisor, const struct mf_config *config,
 		       struct mf_error *err)
 {
-	static const char *const fixed[] = {"control", "runtime", "engine", "cgroup", NULL};
+	static const char *const fixed[] = {"control", "runtime", "engine",
+					    "cgroup",  "metrics", NULL};
 	const char *const *name;
 
 	for (name = fixed; *name; name++) {

@@ -114,6 +114,14 @@ struct mf_supervisor {
 	uv_timer_t router_again;
 	unsigned int router_failures;
 	uint64_t router_started_ms;
+	/* the exporter of metrics */
+	struct mf_listener exported;
+	pid_t exporter_pid; /* 0: there is none */
+	int exporter_pidfd;
+	uv_poll_t exporter_exited;
+	uv_timer_t exporter_again;
+	unsigned int exporter_failures;
+	uint64_t exporter_started_ms;
 	/* engines tell here that they are ready */
 	int notify_fd;
 	char notify_path[MF_PATH_ROOM];
@@ -199,6 +207,12 @@ void mf_front_tell_address(struct mf_supervisor *supervisor, const struct mf_add
 void mf_front_tell_engine(struct mf_supervisor *supervisor, const struct mf_tenant *tenant);
 void mf_front_tell_routes(struct mf_supervisor *supervisor);
 void mf_front_tell_settings(struct mf_supervisor *supervisor);
+
+/* ---- export.c: the process that shows metrics ---- */
+
+/* Nothing, if none are wanted. */
+int mf_export_start(struct mf_supervisor *supervisor, struct mf_error *err);
+void mf_export_stop(struct mf_supervisor *supervisor);
 
 /* ---- process.c: how a child is made ---- */
 

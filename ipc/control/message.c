@@ -195,6 +195,16 @@ static int add_status(json_t *root, const struct mf_control_status *status)
 	return failed;
 }
 
+json_t *mf_control_status_json(const struct mf_control_status *status)
+{
+	json_t *root = json_object();
+
+	if (root && !add_status(root, status))
+		return root;
+	json_decref(root);
+	return NULL;
+}
+
 static char *dump(json_t *root, int failed)
 {
 	char *text = root && !failed ? json_dumps(root, JSON_COMPACT) : NULL;

@@ -27,6 +27,9 @@ char *mf_control_request_text(const char *command, const char *tenant, const cha
 /* A text as JSON has it; what is not UTF-8 loses all that is not ASCII. */
 struct json_t *mf_control_json_text(const char *text);
 
+/* The objects of a status; NULL without memory. */
+struct json_t *mf_control_status_json(const struct mf_control_status *status);
+
 /* Any bytes. MF_CONTROL_NONE with a sentence for the one who sent them. */
 enum mf_control_command mf_control_parse(const char *bytes, size_t count, struct mf_error *why);
 

@@ -120,6 +120,7 @@ int mf_survey_take(struct mf_survey *survey, const char *path, unsigned int time
 		   struct mf_error *err)
 {
 	struct mf_control_reply list;
+	struct timespec clock;
 	int code = mf_control_ask(path, "list", timeout_ms, &list, err);
 
 	*survey = (struct mf_survey){.when_ns = now_ns()};
@@ -137,6 +138,8 @@ int mf_survey_take(struct mf_survey *survey, const char *path, unsigned int time
 	if (code)
 		mf_survey_finish(survey);
 	survey->when_ns = now_ns();
+	clock_gettime(CLOCK_REALTIME, &clock);
+	survey->time = (double)clock.tv_sec + (double)clock.tv_nsec / 1e9;
 	return code;
 }
 

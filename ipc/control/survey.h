@@ -16,6 +16,7 @@ struct mf_survey {
 	size_t count;
 	bool is_daemon;   /* they are tenants of a mayflyd; else there is one, without a name */
 	uint64_t when_ns; /* of CLOCK_MONOTONIC */
+	double time;      /* the same in seconds since 1970 */
 };
 
 /*
@@ -26,6 +27,13 @@ struct mf_survey {
 int mf_survey_take(struct mf_survey *survey, const char *path, unsigned int timeout_ms,
 		   struct mf_error *err);
 void mf_survey_finish(struct mf_survey *survey);
+
+/* As docs/formats/tenants.md says; `before` may be empty. A text to be freed; NULL without memory.
+ */
+char *mf_survey_json(const struct mf_survey *now, const struct mf_survey *before);
+
+/* Before a process is confined that takes surveys. */
+void mf_survey_prepare(void);
 
 /* The sample of that tenant, or NULL. */
 const struct mf_control_sample *mf_survey_find(const struct mf_survey *survey, const char *tenant);
