@@ -61,8 +61,9 @@ static int start_process(struct mf_supervisor *supervisor, struct mf_error *err)
 {
 	char number[16];
 	const char *control = supervisor->config->values.daemon.control;
-	char *argv[] = {"mayflyd", "--exporter",		 number,
-			"--exporter-control", (char *)(uintptr_t)control, NULL};
+	char *argv[] = {
+		"mayflyd", "--exporter", number, "--exporter-control", (char *)(uintptr_t)control,
+		NULL};
 	int keep[] = {supervisor->exported.fd, -1};
 	struct mf_spawn how = {.program = "/proc/self/exe",
 			       .argv = argv,

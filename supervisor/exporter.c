@@ -57,7 +57,7 @@ static const char metrics_type[] =
 	"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n" NO_STORE;
 static const char json_type[] = "Content-Type: application/json\r\n" NO_STORE;
 static const char text_type[] = "Content-Type: text/plain; charset=utf-8\r\n" NO_STORE;
-#define PAGE_TYPE                                                           \
+#define PAGE_TYPE                                                                    \
 	"Content-Type: text/html; charset=utf-8\r\nReferrer-Policy: no-referrer\r\n" \
 	"X-Frame-Options: DENY\r\nContent-Security-Policy: %s\r\n" NO_STORE
 

@@ -56,9 +56,8 @@ char *mf_survey_json(const struct mf_survey *now, const struct mf_survey *before
 			list, sample_json(&now->samples[i],
 					  mf_survey_find(before, now->samples[i].tenant)));
 	root = failed ? NULL
-		      : json_pack("{s:i, s:f, s:O}", "version", VERSION, "time",
-				  now->time, "tenants",
-				  list);
+		      : json_pack("{s:i, s:f, s:O}", "version", VERSION, "time", now->time,
+				  "tenants", list);
 	json_decref(list);
 	if (root)
 		text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(16));

@@ -19,7 +19,8 @@ Test(exposition, names_of_tenants_are_escaped)
 	text = mf_control_exposition(samples, 2);
 	cr_assert(text != NULL);
 	cr_expect(strstr(text, "\nmayfly_up{tenant=\"a\\\"b\\\\c\\nd\"} 1\n") != NULL);
-	cr_expect(strstr(text, "\nmayfly_up{tenant=\"\\n# TYPE mayfly_up counter\\n\"} 0\n") != NULL);
+	cr_expect(strstr(text, "\nmayfly_up{tenant=\"\\n# TYPE mayfly_up counter\\n\"} 0\n") !=
+		  NULL);
 	cr_expect(strstr(text, "version=\"1\\\"} 2\\nx{y=\\\"\"") != NULL);
 	/* What would be a line of its own is none. */
 	cr_expect(strstr(text, "\n# TYPE mayfly_up counter\n") == NULL);

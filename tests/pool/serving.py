@@ -222,6 +222,7 @@ def read_until(sock, wanted):
 
 def wait_until(condition, what, seconds=60):
     until = time.monotonic() + seconds * SLOWER
-    while not condition():
+    while not (given := condition()):
         check(time.monotonic() < until, f"waited in vain: {what}")
         time.sleep(0.01)
+    return given

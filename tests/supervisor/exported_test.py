@@ -36,8 +36,12 @@ class Shown(Daemon):
         same(answer.status, status, target)
         return answer
 
-    def metrics(self):
-        return Exposition(self.get("/metrics").body.decode())
+    def metrics(self, *names):
+        """When these tenants answered in time: on a busy machine one may not, at once."""
+        def take():
+            now = Exposition(self.get("/metrics").body.decode())
+            return all(now.get("mayfly_up", tenant=name) for name in names) and now
+        return wait_until(take, f"{names} to answer", 60)
 
 
 def spent(now, before, name):
@@ -58,12 +62,12 @@ def metrics_of_three_tenants_under_load_name_the_slow_one_and_why():
     with Shown(tenant("one", host=["one"]), tenant("two", host=["two"], vms=4, deadline="60s"), tenant("few", host=["few"], vms=1, queue=16, deadline="60s")) as daemon:
         same(daemon.metrics().tenants(), {"one", "two", "few"}, "all in one page")
         with Load(daemon, "one", clients=1):
-            for slow, other, target, clients, part in (("two", "few", "/sleep?100", 2, "calls"), ("few", "two", "/sleep?50", 4, "queue")):
+            for slow, other, target, clients, part in (("two", "few", "/sleep?300", 2, "calls"), ("few", "two", "/sleep?100", 4, "queue")):
                 with Load(daemon, slow, target, clients=clients), Load(daemon, other, clients=1):
-                    before = daemon.metrics()
+                    before = daemon.metrics("one", "two", "few")
 
                     def named():
-                        now = daemon.metrics()
+                        now = daemon.metrics("one", "two", "few")
                         means = {name: mean(now, before, name) for name in ("one", "two", "few")}
                         if None in means.values() or means[slow] < 4 * max(value for name, value in means.items() if name != slow):
                             return False
@@ -80,8 +84,8 @@ def a_tenant_that_is_stuck_or_dead_is_told_and_holds_up_no_page():
         os.kill(pid, signal.SIGSTOP)
         try:
             wait_until(lambda: daemon.metrics().get("mayfly_up", tenant="two") == 0, "two to be told as silent")
-            now = daemon.metrics()
-            same((now.get("mayfly_up", tenant="one"), now.get("mayfly_requests_total", tenant="one", outcome="ok")), (1, 1), "the other")
+            now = daemon.metrics("one")
+            same((now.get("mayfly_up", tenant="two"), now.get("mayfly_requests_total", tenant="one", outcome="ok")), (0, 1), "both")
         finally:
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: daemon.metrics().get("mayfly_up", tenant="two") == 1, "two to be there again")
@@ -93,10 +97,12 @@ def what_the_page_draws_is_documented_json_of_a_version():
     with Shown(tenant("one", host=["one"])) as daemon:
         for _ in range(3):
             daemon.ask("one", "/count")
-        wait_until(lambda: json.loads(daemon.get("/v1/tenants").body)["tenants"][0]["times"]["reset"]["count"] == 3, "three resets")
-        answer = daemon.get("/v1/tenants")
-        same(answer.headers["Content-Type"], "application/json", "its type")
-        told = json.loads(answer.body)
+        same(daemon.get("/v1/tenants").headers["Content-Type"], "application/json", "its type")
+
+        def take():
+            told = json.loads(daemon.get("/v1/tenants").body)
+            return told["tenants"][0]["answered"] and told["tenants"][0]["times"]["reset"]["count"] == 3 and told
+        told = wait_until(take, "three resets")
         same((told["version"], len(told["tenants"])), (1, 1), "it")
         one = told["tenants"][0]
         same((one["name"], one["state"], one["answered"], one["restarts"]), ("one", "serving", True, 0), "one")
@@ -125,6 +131,7 @@ def the_exporter_is_confined_and_comes_again_when_it_dies():
     with Shown(tenant("one", host=["one"])) as daemon:
         def exporters():
             return [pid for pid in daemon.children() if b"--exporter" in open(f"/proc/{pid}/cmdline", "rb").read()]
+        daemon.metrics()
         pid, = exporters()
         with open(f"/proc/{pid}/status") as status:
             text = status.read()
@@ -175,8 +182,8 @@ def a_browser_shows_the_tenants_and_nothing_comes_from_elsewhere():
                 page, said = browse(daemon, "--dump-dom")
                 same(said, [], "what the browser complains of")
                 rows = cells(page)
-                same(set(rows), {"one", "two", "kept"}, "tenants", page)
-                matches(r"3 tenants, all answer", page)
+                if set(rows) != {"one", "two", "kept"} or "3 tenants, all answer" not in page:
+                    return False
                 return rows["two"][-1].startswith("calls ") and rows["one"][2] not in ("–", "") and float(rows["one"][1].split()[0]) > 0
             wait_until(seen, "the slow one to be named in the page", 120)
 
