@@ -181,7 +181,8 @@ static void on_closed(uv_handle_t *handle)
 		close(engine->bound_fd);
 	unlink(engine->control);
 	TAILQ_REMOVE(&supervisor->engines, engine, all);
-	engine->tenant->engines--;
+	if (!--engine->tenant->engines)
+		mf_tenant_engines_gone(engine->tenant);
 	free(engine);
 	mf_tenants_sweep(supervisor);
 }

@@ -164,6 +164,7 @@ void mf_tenant_remove(struct mf_tenant *tenant);
 void mf_tenant_engine_ready(struct mf_engine *engine);
 void mf_tenant_engine_stopping(struct mf_engine *engine);
 void mf_tenant_engine_ended(struct mf_engine *engine, int status);
+void mf_tenant_engines_gone(struct mf_tenant *tenant);
 
 /* Frees what is removed and has ended; with `stopping`, ends the loop behind the last one. */
 void mf_tenants_sweep(struct mf_supervisor *supervisor);

@@ -132,7 +132,7 @@ void mf_tenant_replace(struct mf_tenant *tenant)
 		mf_engine_kill(stale);
 	}
 	if (swap(tenant) || tenant->swapping)
-		return; /* goes on in mf_tenant_engine_ended() */
+		return; /* goes on in mf_tenant_engines_gone() */
 	start_next(tenant);
 	if (!tenant->next && !tenant->current)
 		start_later(tenant);
@@ -196,9 +196,6 @@ void mf_tenant_engine_ended(struct mf_engine *engine, int status)
 	describe_end(engine, status, how);
 	if (!was_next && !was_current) {
 		mf_log(supervisor, MF_LOG_INFO, "drained", tenant, engine, "%s", how);
-		/* This one is counted still. */
-		if (tenant->swapping && tenant->engines == 1)
-			start_next(tenant);
 		return;
 	}
 	snprintf(tenant->trouble, sizeof(tenant->trouble), "%s", how);
@@ -218,6 +215,19 @@ void mf_tenant_engine_ended(struct mf_engine *engine, int status)
 	mf_log(supervisor, MF_LOG_ERROR, "died", tenant, engine, "%s", how);
 	end_swap(tenant);
 	if (!tenant->next && !tenant->removed && !tenant->drained && !supervisor->stopping)
+		start_later(tenant);
+}
+
+/* However many ended at once. */
+void mf_tenant_engines_gone(struct mf_tenant *tenant)
+{
+	if (!tenant->swapping || tenant->next)
+		return;
+	start_next(tenant);
+	if (tenant->next)
+		return;
+	end_swap(tenant);
+	if (!tenant->removed && !tenant->drained && !tenant->supervisor->stopping)
 		start_later(tenant);
 }
 

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: MIT
 """mayflyd: tenants by host, path and address; engines that die, are replaced, drained and removed; nothing is left behind."""
 import fcntl
+import json
 import os
 import random
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -258,6 +260,45 @@ def a_tenant_with_a_store_is_replaced_and_clients_wait():
                     fresh.wait_served(5)
             same(kept.failures + fresh.failures, [], "failed requests")
             same(daemon.ask("kept", "/table/a").body, b"value", "what was kept")
+
+
+@claim
+def of_engines_that_end_at_once_the_next_one_is_started():
+    """Two of a tenant drain, for one that has to have the store to itself; mayflyd hears of both deaths in one turn."""
+    def one(**more):
+        return tenant("one", host="one", deadline="10m", drain="10m", **more)
+
+    def sleep(daemon):
+        """In the engine that serves, which drains for as long then; its process."""
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(daemon.path)
+        sock.sendall(b"GET /sleep HTTP/1.1\r\nHost: one\r\n\r\n")
+        wait_until(lambda: json.loads(daemon.ctl("status", "one", "--json").out)["vms"]["busy"] == 1, "it to be at it")
+        socks.append(sock)
+        return daemon.list()["one"]["pid"]
+
+    socks = []
+    with tempfile.TemporaryDirectory(prefix="mayfly-store-") as store:
+        with Daemon(one()) as daemon:
+            first = sleep(daemon)
+            daemon.write(one(store=store))
+            daemon.reload()
+            wait_until(lambda: daemon.list()["one"]["pid"] not in (0, first) and daemon.states()["one"] == "serving", "another engine", 60)
+            second = sleep(daemon)
+            expect(daemon.ctl("reload", "one"), 0, "reload")
+            same((daemon.list()["one"]["engines"], daemon.states()["one"]), (2, "replacing"), "both drain")
+            ends = [os.pidfd_open(pid) for pid in (first, second)]
+            daemon.process.send_signal(signal.SIGSTOP)
+            for pidfd in ends:
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            wait_until(lambda: len(select.select(ends, [], [], 0)[0]) == 2, "both to die, with all of their threads")
+            daemon.process.send_signal(signal.SIGCONT)
+            daemon.wait_serving()
+            same(daemon.ask("one", "/count").status, 200, "the next one")
+        for sock in socks:
+            sock.close()
+        for pidfd in ends:
+            os.close(pidfd)
 
 
 @claim
