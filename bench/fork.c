@@ -5,81 +5,9 @@
  * _exit() in the child and wait(). Preparing and finishing are reported as counts, in ns.
  */
 #include "bench/world.h"
+#include "measure/forker.h"
 
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-/* A process of a given size that forks when told to and says how long it took. */
-struct forker {
-	pid_t pid;
-	int to;
-	int from;
-};
-
-static void forker_child(int in, int out, size_t bytes)
-{
-	uint8_t *memory =
-		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	char byte;
-
-	if (memory == MAP_FAILED)
-		_exit(1);
-	madvise(memory, bytes, MADV_NOHUGEPAGE);
-	memset(memory, 1, bytes);
-	while (read(in, &byte, 1) == 1) {
-		uint64_t start = bench_now_ns();
-		uint64_t took;
-		pid_t pid = fork();
-
-		if (!pid)
-			_exit(0);
-		waitpid(pid, NULL, 0);
-		took = bench_now_ns() - start;
-		if (write(out, &took, sizeof(took)) != sizeof(took))
-			break;
-	}
-	_exit(0);
-}
-
-static bool forker_open(struct forker *forker, unsigned int mib)
-{
-	int there[2];
-	int back[2];
-
-	if (pipe(there) || pipe(back))
-		return false;
-	forker->pid = fork();
-	if (!forker->pid) {
-		close(there[1]);
-		close(back[0]);
-		forker_child(there[0], back[1], (size_t)mib << 20);
-	}
-	close(there[0]);
-	close(back[1]);
-	forker->to = there[1];
-	forker->from = back[0];
-	return forker->pid > 0;
-}
-
-static double forker_time(const struct forker *forker)
-{
-	uint64_t took = 0;
-
-	if (write(forker->to, "", 1) != 1 ||
-	    read(forker->from, &took, sizeof(took)) != sizeof(took))
-		return 0;
-	return (double)took;
-}
-
-static void forker_close(struct forker *forker)
-{
-	close(forker->to);
-	close(forker->from);
-	waitpid(forker->pid, NULL, 0);
-}
 
 struct parts {
 	struct mf_samples fork_ns;
@@ -166,7 +94,7 @@ static int teach(struct mf_world *world, const struct mf_world_request *request)
 }
 
 static int measure(const struct bench_case *self, struct mf_world *world,
-		   const struct forker *forker)
+		   const struct mf_forker *forker)
 {
 	struct bench_report report = {
 		.name = self->name, .unit = "ns", .yardstick = "fork+exit+wait"};
@@ -187,7 +115,7 @@ static int measure(const struct bench_case *self, struct mf_world *world,
 		if (!measured)
 			continue;
 		mf_samples_add(&report.samples, took);
-		mf_samples_add(&report.yard, forker_time(forker));
+		mf_samples_add(&report.yard, mf_forker_time(forker));
 	}
 	count_parts(&report, &parts, world, pooled);
 	bench_print(&report);
@@ -197,17 +125,17 @@ static int measure(const struct bench_case *self, struct mf_world *world,
 static int fork_case(const struct bench_case *self)
 {
 	struct mf_world *world;
-	struct forker forker;
+	struct mf_forker forker;
 	int ret;
 
 	/* Before there is any VM: the forking process shall have nothing of one. */
-	if (!forker_open(&forker, self->mib))
+	if (!mf_forker_open(&forker, self->mib))
 		return bench_fail(self, "cannot start the process to compare with");
 	ret = bench_world_open(&world, self, self->mib);
 	if (!ret)
 		ret = measure(self, world, &forker);
 	bench_world_close(world);
-	forker_close(&forker);
+	mf_forker_close(&forker);
 	return ret;
 }
 

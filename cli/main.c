@@ -15,6 +15,7 @@ static const char help[] = "usage: mayfly VERB [OPTIONS]\n"
 			   "  store   look at, check, copy and mend a store\n"
 			   "  stat    measure the exits and resets of a command or process\n"
 			   "  top     show live what tenants do, and why they are slow\n"
+			   "  bench   measure this machine, and compare two results\n"
 			   "  config  check or show a configuration file of mayflyd\n"
 			   "  doctor  say what this host can do, and how to mend it\n"
 			   "\n"
@@ -27,6 +28,7 @@ static const struct {
 	{"run", mf_verb_run},       {"serve", mf_verb_serve}, {"image", mf_verb_image},
 	{"ctl", mf_verb_ctl},       {"stat", mf_verb_stat},   {"config", mf_verb_config},
 	{"doctor", mf_verb_doctor}, {"store", mf_verb_store}, {"top", mf_verb_top},
+	{"bench", mf_verb_bench},
 };
 
 /* Else the first files that are opened become what a guest prints on. */

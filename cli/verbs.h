@@ -14,5 +14,8 @@ int mf_verb_top(int argc, char **argv);
 int mf_verb_config(int argc, char **argv);
 int mf_verb_store(int argc, char **argv);
 int mf_verb_doctor(int argc, char **argv);
+int mf_verb_bench(int argc, char **argv);
+int mf_verb_bench_host(int argc, char **argv); /* argv[0] is "host" */
+int mf_verb_bench_compare(int argc, char **argv);
 
 #endif

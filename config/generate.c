@@ -86,6 +86,8 @@ static const struct {
 	{"top", MF_IN_TOP, MF_IN_RUN},
 	{"config", MF_IN_CONFIG, MF_IN_RUN},
 	{"doctor", MF_IN_DOCTOR, MF_IN_RUN},
+	{"benchhost", MF_IN_BENCH_HOST, MF_IN_RUN},
+	{"benchcompare", MF_IN_BENCH_COMPARE, MF_IN_RUN},
 	{"store", MF_IN_STORE, MF_IN_RUN},
 	{"daemon", MF_IN_DAEMON, MF_IN_RUN},
 	{"file", MF_IN_FILE, 0},
@@ -149,6 +151,13 @@ static void put_choices(unsigned int place)
 	}
 }
 
+static bool same_first_word(const struct mf_verb *a, const struct mf_verb *b)
+{
+	size_t length = strcspn(a->name, " ");
+
+	return strcspn(b->name, " ") == length && !strncmp(a->name, b->name, length);
+}
+
 static void write_completion(void)
 {
 	const struct mf_verb *verb;
@@ -170,11 +179,14 @@ static void write_completion(void)
 		printf("\t\t%.*s) words='%s' flags='", (int)strcspn(verb->name, " "), verb->name,
 		       verb->words ? verb->words : "");
 		put_flags(verb->place);
+		/* Another one of the same first word. */
+		while (verb[1].name && same_first_word(verb, verb + 1))
+			put_flags((++verb)->place);
 		puts("' ;;");
 	}
 	puts("\t\tesac\n"
 	     "\t\tif [ $COMP_CWORD = 1 ] && [ \"$verb\" != mayflyd ]; then\n"
-	     "\t\t\twords='run serve image ctl store stat config doctor --help --version'\n"
+	     "\t\t\twords='run serve image ctl store stat config doctor bench --help --version'\n"
 	     "\t\telif [[ $current == -* ]]; then\n"
 	     "\t\t\twords=$flags\n"
 	     "\t\tfi ;;\n"

@@ -29,6 +29,8 @@ enum mf_place {
 	MF_IN_DOCTOR = 1u << 11,
 	MF_IN_STORE = 1u << 12,
 	MF_IN_TOP = 1u << 14,
+	MF_IN_BENCH_HOST = 1u << 20,
+	MF_IN_BENCH_COMPARE = 1u << 21,
 	MF_OF_ROUTER = 1u << 10, /* a tenant's engine has no part in it */
 	MF_LIVE = 1u << 13,      /* an engine that runs takes another value */
 	MF_UNLISTED = 1u << 9,   /* in no help: a program gives it, no person */

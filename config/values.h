@@ -72,6 +72,15 @@ struct mf_store_values {
 	uint64_t memory_bytes;
 };
 
+struct mf_bench_values {
+	const char *json; /* files; NULL: none */
+	const char *html;
+	bool quick;
+	bool compare_json;
+	uint64_t seed;
+	uint64_t threshold; /* percent */
+};
+
 struct mf_values {
 	struct mf_program_options program; /* run, serve and image */
 	uint64_t run_deadline_ns;
@@ -84,6 +93,7 @@ struct mf_values {
 	struct mf_stat_values stat;
 	struct mf_top_values top;
 	struct mf_store_values store;
+	struct mf_bench_values bench;
 	struct mf_tenant_values tenant;
 	struct mf_daemon_values daemon;
 	const char *config_file;

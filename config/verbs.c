@@ -145,6 +145,29 @@ const struct mf_verb mf_verb_texts[] = {
 	 .intro = "Say what this host's KVM, kernel and limits can do, and how to mend what they "
 		  "cannot.\n",
 	 .outro = "Exit status: 0; 125 when KVM cannot be used.\n"},
+	{.name = "bench host",
+	 .place = MF_IN_BENCH_HOST,
+	 .usage = "mayfly bench host [OPTIONS]",
+	 .intro = "Measure in about a minute what this machine takes for what an engine does: a "
+		  "user exit, a system call\n"
+		  "inside of a VM, a page fault, a fork, a reset, a call to a storage VM in each "
+		  "way of waiting, and beside\n"
+		  "them what its kernel, memory and disk take (of the folder TMPDIR, or /tmp). ^C "
+		  "ends it with what there is.\n",
+	 .outro = "Exit status: 0; 1 when a case could not be measured; 130 after ^C; 125 when "
+		  "nothing could be.\n",
+	 .words = "host compare"},
+	{.name = "bench compare",
+	 .place = MF_IN_BENCH_COMPARE,
+	 .anywhere = true,
+	 .usage = "mayfly bench compare A B [OPTIONS]",
+	 .intro = "Is B better than A? Both are files of mayfly bench host --json, or of ./dev "
+		  "bench --json, of the same\n"
+		  "machine. Medians and p99 are compared with 95 % intervals by the bootstrap; "
+		  "what varies from run to run\n"
+		  "they do not know: repeat a run before you believe a small difference.\n",
+	 .outro = "Exit status: 0; 1 when something is worse; 125 when they are not comparable, "
+		  "or a file is not good.\n"},
 	{.name = NULL},
 };
 

@@ -29,7 +29,7 @@ def results_of_the_benchmarks_are_as_their_format_says():
             same(end, "complete", "end")
             check(head["machine"]["scaled_down"] and name in head["command"], "the head", head)
         same(found["reset/0/16M"]["yardstick"]["name"], "memcpy", "yardstick")
-        same(found["reset/0/16M"]["counts"]["user_exits"], 1, "user exits")
+        check(1 <= found["reset/0/16M"]["counts"]["user_exits"] < 1.5, "user exits", found["reset/0/16M"]["counts"])
         check(found["reset/0/16M"]["warmup"] > 0, "rounds were warm-up", found["reset/0/16M"]["warmup"])
 
 
