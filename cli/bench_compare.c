@@ -84,8 +84,7 @@ static void compare_case(struct comparison *self, const struct mf_result *a,
 	size_t i;
 
 	for (i = 0; i < TOLD; i++) {
-		mf_compare(a, b, told[i].fraction, self->options->seed, threshold,
-			   &differences[i]);
+		mf_compare(a, b, told[i].fraction, self->options->seed, threshold, &differences[i]);
 		if (self->a.machine.emulated)
 			differences[i].verdict = MF_VERDICT_OPEN;
 		self->verdicts[differences[i].verdict]++;
@@ -107,7 +106,8 @@ static bool is_exact(const char *name)
 {
 	size_t length = strlen(name);
 
-	return length < 4 || (strcmp(name + length - 4, "_p50") && strcmp(name + length - 4, "_p99"));
+	return length < 4 ||
+	       (strcmp(name + length - 4, "_p50") && strcmp(name + length - 4, "_p99"));
 }
 
 /* ---- as text ---- */
@@ -158,7 +158,8 @@ static void print_case(struct comparison *self, const struct mf_result *a,
 	print_counts(a, b);
 }
 
-static void print_missing(const struct mf_results *of, const struct mf_results *in, const char *name)
+static void print_missing(const struct mf_results *of, const struct mf_results *in,
+			  const char *name)
 {
 	size_t i;
 
@@ -285,8 +286,7 @@ static int compare(struct comparison *self, int argc, char **argv, struct mf_err
 	int ret = 0;
 
 	if (argc != 2)
-		return mf_error_set(err, -EINVAL,
-				    "two files are wanted: mayfly bench compare A B");
+		return mf_error_set(err, -EINVAL, "two files are wanted: mayfly bench compare A B");
 	self->paths[0] = argv[0];
 	self->paths[1] = argv[1];
 	ret = mf_results_read(&self->a, argv[0], err);

@@ -32,7 +32,8 @@ struct session {
 
 /* ---- ^C ---- */
 
-/* Only this thread takes signals: a vCPU that runs is not disturbed. The second one does not wait. */
+/* Only this thread takes signals: a vCPU that runs is not disturbed. The second one does not wait.
+ */
 static void *watch_signals(void *arg)
 {
 	sigset_t *set = arg;
@@ -187,7 +188,8 @@ static void end(struct session *self)
 		mf_page_write(self->html, &self->machine, stopped, self->cases, self->count);
 }
 
-static int measure(const struct mf_bench_values *options, struct session *self, struct mf_error *err)
+static int measure(const struct mf_bench_values *options, struct session *self,
+		   struct mf_error *err)
 {
 	int ret = open_output(options->json, &self->json, err);
 
@@ -206,8 +208,9 @@ static int measure(const struct mf_bench_values *options, struct session *self, 
 	if (close_output(options->html, self->html, ret ? NULL : err) && !ret)
 		ret = -EIO;
 	if (!ret && !self->count && !stopped)
-		ret = mf_error_set(err, -ENODEV, "nothing could be measured; mayfly doctor says "
-						 "what this machine lacks");
+		ret = mf_error_set(err, -ENODEV,
+				   "nothing could be measured; mayfly doctor says "
+				   "what this machine lacks");
 	while (self->count)
 		mf_host_result_finish(&self->results[--self->count]);
 	return ret;

@@ -76,14 +76,17 @@ static void put_axes(FILE *file, const struct scale *scale)
 	for (decade = scale->low; decade <= scale->high; decade++) {
 		double y = y_of(scale, pow(10, decade));
 
-		fprintf(file, "<path class=\"g\" d=\"M%g %.1fH%g\"/><text x=\"%g\" y=\"%.1f\" class=\"r\">",
+		fprintf(file,
+			"<path class=\"g\" d=\"M%g %.1fH%g\"/><text x=\"%g\" y=\"%.1f\" "
+			"class=\"r\">",
 			LEFT, y, LEFT + WIDTH, LEFT - 6, y + 4);
 		put_value(file, decade);
 		fputs("</text>", file);
 	}
 	for (i = 0; i <= (int)NINES; i++)
 		fprintf(file,
-			"<path class=\"g\" d=\"M%.1f %gV%g\"/><text x=\"%.1f\" y=\"%g\" class=\"m\">%s</text>",
+			"<path class=\"g\" d=\"M%.1f %gV%g\"/><text x=\"%.1f\" y=\"%g\" "
+			"class=\"m\">%s</text>",
 			LEFT + WIDTH * i / NINES, TOP, TOP + HEIGHT, LEFT + WIDTH * i / NINES,
 			TOP + HEIGHT + 16, labels[i]);
 }
@@ -120,7 +123,8 @@ static void put_plot(FILE *file, const struct mf_record *record)
 		return;
 	if (scale.high <= scale.low)
 		scale.high = scale.low + 1;
-	fprintf(file, "<svg viewBox=\"0 0 %g %g\" role=\"img\">", LEFT + WIDTH + 30, TOP + HEIGHT + 24);
+	fprintf(file, "<svg viewBox=\"0 0 %g %g\" role=\"img\">", LEFT + WIDTH + 30,
+		TOP + HEIGHT + 24);
 	put_axes(file, &scale);
 	if (record->yardstick)
 		put_line(file, &scale, record->yard, "y");
@@ -184,7 +188,8 @@ static void put_case(FILE *file, const struct mf_page_case *at)
 }
 
 static const char style[] =
-	"<style>body{font:15px/1.4 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}"
+	"<style>body{font:15px/1.4 sans-serif;max-width:60em;margin:2em auto;padding:0 "
+	"1em;color:#222}"
 	"table{border-collapse:collapse}td,th{padding:.2em .7em;text-align:right;border-bottom:1px "
 	"solid #ddd;font-weight:normal}th{text-align:left}.few,.n{color:#888}"
 	"svg{max-width:45em;display:block}svg text{font:11px sans-serif;fill:#555}"
@@ -216,7 +221,8 @@ void mf_page_write(FILE *file, const struct mf_machine *machine, bool interrupte
 		fputs("<p class=\"w\">emulated: counts are exact, times mean nothing</p>\n", file);
 	if (interrupted)
 		fputs("<p class=\"w\">interrupted: not all cases are here</p>\n", file);
-	fputs("<p>Blue: the case; dashed: its yardstick, measured in turns with it. To the right are "
+	fputs("<p>Blue: the case; dashed: its yardstick, measured in turns with it. To the right "
+	      "are "
 	      "the rare ones. What is in parentheses has fewer than ten samples beyond it.</p>\n",
 	      file);
 	for (i = 0; i < count; i++)

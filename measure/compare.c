@@ -63,8 +63,8 @@ int mf_compare_check(const struct mf_results *a, const struct mf_results *b, str
 
 		common += !!same;
 		if (same && strcmp(same->unit, a->cases[i].unit))
-			return mf_error_set(err, -EINVAL, "%s is told in %s and in %s",
-					    same->name, a->cases[i].unit, same->unit);
+			return mf_error_set(err, -EINVAL, "%s is told in %s and in %s", same->name,
+					    a->cases[i].unit, same->unit);
 	}
 	return common ? 0 : mf_error_set(err, -EINVAL, "they have no case in common");
 }
@@ -113,7 +113,8 @@ static double poisson(uint64_t *state, double mean)
 	return number;
 }
 
-/* The value at which a fraction of all drawn ones is reached; the rank as mf_samples_percentile(). */
+/* The value at which a fraction of all drawn ones is reached; the rank as mf_samples_percentile().
+ */
 static double at_fraction(const struct mf_figures *figures, const double *drawn, double total,
 			  double fraction)
 {

@@ -42,7 +42,8 @@ void mf_host_result_finish(struct mf_host_result *result)
 	mf_samples_free(&result->yard);
 }
 
-/* A wake of a thread that sleeps on another CPU, and its wake back; beside it the same by a ring. */
+/* A wake of a thread that sleeps on another CPU, and its wake back; beside it the same by a ring.
+ */
 static int host_wake(const struct mf_host *host, const struct mf_host_case *self,
 		     struct mf_host_result *result, struct mf_error *err)
 {
@@ -133,12 +134,13 @@ const struct mf_host_case mf_host_cases[] = {
 	 "getpid", mf_host_call, false},
 	{"host/call/jump", "the same at a place that was patched into a jump", "getpid",
 	 mf_host_call, true},
-	{"host/fault", "the first write of a VM to a page of its image", "copy-on-write of a process",
-	 mf_host_fault, 0},
+	{"host/fault", "the first write of a VM to a page of its image",
+	 "copy-on-write of a process", mf_host_fault, 0},
 	{"host/fork", "a new VM of an image of 16 MiB, up to the answer of its first request",
 	 "fork, exit, wait", mf_host_fork, 0},
-	{"host/reset/100", "the reset of a VM that wrote to 100 pages, and what it costs the next "
-			   "request",
+	{"host/reset/100",
+	 "the reset of a VM that wrote to 100 pages, and what it costs the next "
+	 "request",
 	 "memcpy of the pages", mf_host_reset, 100},
 	{"host/ring/poll", "a GET of 64 bytes from a storage VM that polls on another CPU", NULL,
 	 mf_host_store_call, MF_STORE_POLL},
@@ -146,8 +148,9 @@ const struct mf_host_case mf_host_cases[] = {
 	 mf_host_store_call, MF_STORE_HAND_OFF},
 	{"host/ring/wake", "the same, its thread woken each time", NULL, mf_host_store_call,
 	 MF_STORE_WAKE},
-	{"host/wake", "a wake of a sleeping thread on another CPU, and its wake back", "ring of two "
-											"threads",
+	{"host/wake", "a wake of a sleeping thread on another CPU, and its wake back",
+	 "ring of two "
+	 "threads",
 	 host_wake, 0},
 	{"host/memcpy", "a copy of 1 MiB", "of a page", host_memcpy, 0},
 	{"host/fdatasync", "a page written and synced to the disk of TMPDIR, or /tmp", "not synced",

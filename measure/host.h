@@ -11,9 +11,9 @@
 #include "measure/record.h"
 
 struct mf_host {
-	struct mf_cpus cpus;        /* this thread is pinned to the last */
-	bool quick;                 /* a tenth of the rounds and of the time */
-	const volatile bool *stop;  /* becomes true when there is no more time */
+	struct mf_cpus cpus;       /* this thread is pinned to the last */
+	bool quick;                /* a tenth of the rounds and of the time */
+	const volatile bool *stop; /* becomes true when there is no more time */
 };
 
 /* A case's figures; free with mf_host_result_finish(). */

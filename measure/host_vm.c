@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 #define IMAGE_MIB   16u
-#define FAULT_PAGES 256u
+#define FAULT_PAGES 64u
+#define YARD_CALLS  200u
 
 static void count_tally(struct mf_host_result *result, const struct mf_tally *before,
 			const struct mf_tally *after, double by)
@@ -126,11 +127,11 @@ static int calls(const struct mf_host *host, struct mf_world *world, struct mf_p
 		if (ret || !mf_loop_measured(&loop))
 			continue;
 		mf_samples_add(&result->samples, (double)(end - start) / times);
-		mf_samples_add(&result->yard, time_calls(SYS_getpid, times));
+		mf_samples_add(&result->yard, time_calls(SYS_getpid, YARD_CALLS));
 	}
 	mf_tally_read(vm, &after);
 	result->warmup = loop.warmup;
-	count_tally(result, &before, &after, loop.done ? (double)loop.done * times : 1);
+	count_tally(result, &before, &after, loop.done ? (double)loop.done : 1);
 	mf_host_count(result, "calls", times);
 	return ret;
 }
@@ -145,7 +146,7 @@ int mf_host_call(const struct mf_host *host, const struct mf_host_case *self,
 
 	if (ret)
 		return ret;
-	ret = calls(host, world, &vm, self->arg ? 20000 : 200, result);
+	ret = calls(host, world, &vm, self->arg ? 200000 : 2000, result);
 	close_one(world, &vm);
 	return mf_host_failed(err, ret, "a request failed");
 }
@@ -156,8 +157,7 @@ int mf_host_call(const struct mf_host *host, const struct mf_host_case *self,
 static double native_fault(int file)
 {
 	size_t bytes = FAULT_PAGES * MF_PAGE;
-	volatile uint8_t *at =
-		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	volatile uint8_t *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
 	uint64_t start = mf_now_ns();
 	uint64_t end;
 	size_t i;
@@ -259,9 +259,8 @@ static int one_fork(struct mf_world *world, double *ns, struct mf_error *err)
 	return ret;
 }
 
-static int forks(const struct mf_host *host, struct mf_world *world,
-		 const struct mf_forker *forker, struct mf_host_result *result,
-		 struct mf_error *err)
+static int forks(const struct mf_host *host, struct mf_world *world, const struct mf_forker *forker,
+		 struct mf_host_result *result, struct mf_error *err)
 {
 	struct mf_loop loop = mf_host_loop(host, 2000, 4);
 	int ret = 0;

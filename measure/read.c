@@ -117,11 +117,9 @@ static int take_bool(const struct reader *reader, const json_t *object, const ch
 static int read_machine(const struct reader *reader, const json_t *object,
 			struct mf_results *results)
 {
-	static const char *const names[] = {"cpu",	  "architecture",   "kernel",
-					    "kvm",	  "virtualisation", "governor",
-					    "clock",	  "cpus",	    "memory_gib",
-					    "load",	  "emulated",	    "scaled_down",
-					    NULL};
+	static const char *const names[] = {
+		"cpu",  "architecture", "kernel", "kvm",      "virtualisation", "governor", "clock",
+		"cpus", "memory_gib",   "load",   "emulated", "scaled_down",    NULL};
 	struct mf_machine *to = &results->machine;
 	const struct {
 		const char *name;
@@ -233,9 +231,12 @@ static int read_block(const struct reader *reader, const json_t *block, struct m
 	if (ret)
 		return ret;
 	figures->bin_count += count;
-	if (sum != figures->n * (number + 1) / figures->blocks - figures->n * number / figures->blocks)
-		return wrong(reader, "block %u of \"samples\" has %llu of them, which is not its part of %llu",
-			     number + 1, (unsigned long long)sum, (unsigned long long)figures->n);
+	if (sum !=
+	    figures->n * (number + 1) / figures->blocks - figures->n * number / figures->blocks)
+		return wrong(
+			reader,
+			"block %u of \"samples\" has %llu of them, which is not its part of %llu",
+			number + 1, (unsigned long long)sum, (unsigned long long)figures->n);
 	return 0;
 }
 
@@ -375,7 +376,8 @@ static int read_counts(const struct reader *reader, json_t *object, struct mf_re
 
 static int read_case(const struct reader *reader, json_t *root, struct mf_result *to)
 {
-	static const char *const names[] = {"case", "unit", "cpu", "warmup", FIGURES, "counts", NULL};
+	static const char *const names[] = {"case",  "unit",   "cpu", "warmup",
+					    FIGURES, "counts", NULL};
 	int64_t number;
 	int ret = check_members(reader, root, "a case", names, "yardstick");
 
@@ -383,7 +385,8 @@ static int read_case(const struct reader *reader, json_t *root, struct mf_result
 		ret = take_text(reader, root, "case", to->name, sizeof(to->name));
 	if (!ret)
 		ret = take_text(reader, root, "unit", to->unit, sizeof(to->unit));
-	if (!ret && strcmp(to->unit, "ns") && strcmp(to->unit, "bytes") && strcmp(to->unit, "ratio"))
+	if (!ret && strcmp(to->unit, "ns") && strcmp(to->unit, "bytes") &&
+	    strcmp(to->unit, "ratio"))
 		ret = wrong(reader, "there is no unit %s", to->unit);
 	if (!ret)
 		ret = take_integer(reader, root, "cpu", -1, 1u << 20, &number);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading results (docs/formats/bench.md). A file is anybody's: it is refused unless all of it is as
- * the format says.
+ * Reading results (docs/formats/bench.md). A file is anybody's: it is refused unless all of it is
+ * as the format says.
  */
 #ifndef MF_MEASURE_READ_H
 #define MF_MEASURE_READ_H

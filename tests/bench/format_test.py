@@ -16,7 +16,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.environ.get("MAYFLY_BUILD", os.path.join(ROOT, "build"))
 
 
-@claim(emulated=True)
+@claim
 def results_of_the_benchmarks_are_as_their_format_says():
     with tempfile.NamedTemporaryFile() as file:
         for name, cases in (("exit", {"exit/log", "exit/request"}),
