@@ -122,7 +122,7 @@ static void run_case(struct session *self, const struct mf_host_case *at)
 		report(self, at, result);
 		return;
 	}
-	if (ret || !stopped) {
+	if (!stopped) {
 		printf("%-26s %s: %s\n", at->name, ret == MF_HOST_SKIPPED ? "skipped" : "FAILED",
 		       err.text[0] ? err.text : "no sample was taken");
 		fflush(stdout);

@@ -268,6 +268,8 @@ static int read_samples(const struct reader *reader, const json_t *samples,
 		return wrong(reader, "\"samples\" has not its %u blocks", figures->blocks);
 	for (i = 0; i < figures->blocks && !ret; i++)
 		ret = read_block(reader, json_array_get(blocks, i), figures, i);
+	if (!ret && figures->bin_count > MF_RECORD_PAIRS)
+		ret = wrong(reader, "\"samples\" has more than %u pairs", MF_RECORD_PAIRS);
 	if (!ret)
 		qsort(figures->bins, figures->bin_count, sizeof(*figures->bins), by_value);
 	return ret;
