@@ -875,7 +875,8 @@ const struct mf_option mf_options[] = {
 	 .letter = 'h',
 	 .help = "say this",
 	 .places = MF_IN_RUN | MF_IN_SERVE | MF_IN_IMAGE | MF_IN_CTL | MF_IN_STAT | MF_IN_TOP |
-		   MF_IN_CONFIG | MF_IN_DOCTOR | MF_IN_STORE | MF_IN_DAEMON,
+		   MF_IN_CONFIG | MF_IN_DOCTOR | MF_IN_STORE | MF_IN_DAEMON | MF_IN_BENCH_HOST |
+		   MF_IN_BENCH_COMPARE,
 	 .take = mf_take_flag,
 	 FIELD(help)},
 	{.name = NULL},

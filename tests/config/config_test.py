@@ -212,6 +212,7 @@ def completion_offers_verbs_flags_and_words():
     same(complete("mayfly", "run", "--mem"), {"--memory"}, "a flag")
     same(complete("mayfly", "run", "--", "--mem"), set(), "behind --")
     check({"check", "show"} <= complete("mayfly", "config", ""), "words of a verb")
+    check({"--html", "--seed"} <= complete("mayfly", "bench", "--"), "flags of both verbs that begin with a word")
 
 
 @claim
@@ -226,6 +227,10 @@ def every_flag_stands_in_the_manual_and_in_help():
         for flag in flags:
             check(flag.rstrip("=") in shown, f"{flag} is told by mayfly {verb} --help", shown)
             check(f"\\fB{flag.rstrip('=')}\\fR" in manual or flag == "--help", f"{flag} of {verb} stands in the manual")
+    for verb, flags in (("host", ("quick", "json", "html")), ("compare", ("json", "seed", "threshold"))):
+        shown = expect(command([MAYFLY, "bench", verb, "--help"]), 0, verb).out.decode()
+        for flag in flags:
+            check(f"--{flag}" in shown and f"\\fB--{flag}\\fR" in manual, f"--{flag} of bench {verb}", shown)
 
 
 @claim
