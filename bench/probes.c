@@ -2,12 +2,15 @@
 /*
  * What being measured costs: a user exit and a reset with the probes of `mayfly stat` attached; the
  * yardstick is the same VM without them, in turns. A bystander is a process that is not measured
- * while another one is.
+ * while another one is. A request is one of `mayfly serve`, on a connection that is kept, with the
+ * probes at the server.
  */
+#include "bench/client.h"
 #include "bench/world.h"
 
 #include "bpf/probes.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 #define TURNS 5
@@ -60,10 +63,9 @@ static int resets(struct mf_samples *samples, struct mf_world *world, struct mf_
 	return 0;
 }
 
-static struct mf_probes *open_probes(pid_t pid, struct mf_error *err)
+static struct mf_probes *open_probes(pid_t pid, const char *file, struct mf_error *err)
 {
-	struct mf_probes_options options = {
-		.pid = pid, .files = {"/proc/self/exe"}, .file_count = 1};
+	struct mf_probes_options options = {.pid = pid, .files = {file}, .file_count = 1};
 	struct mf_probes *probes = NULL;
 
 	mf_probes_open(&probes, &options, err);
@@ -84,7 +86,7 @@ static int take_turns(const struct bench_case *self, struct bench_report *report
 		struct mf_probes *probes;
 
 		ret = block(&report->yard, world, vm, rounds);
-		probes = open_probes(pid, &err);
+		probes = open_probes(pid, "/proc/self/exe", &err);
 		if (!probes)
 			return bench_skip(self, "%s", err.text);
 		if (!ret)
@@ -136,7 +138,70 @@ static int probes_reset(const struct bench_case *self)
 	return with_probes(self, resets, NULL);
 }
 
+/* Bursts without the probes, then with them, in turns. */
+static int request_turns(const struct bench_case *self, struct bench_report *report,
+			 struct bench_server *server)
+{
+	unsigned int requests = bench.quick ? 100 : 1000;
+	struct mf_samples without = {0};
+	struct mf_error err = {0};
+	char exe[32];
+	bool good = true;
+	unsigned int i;
+
+	snprintf(exe, sizeof(exe), "/proc/%d/exe", (int)server->pid);
+	for (i = 0; i < TURNS && good; i++) {
+		struct mf_samples with = server->samples;
+		struct mf_probes *probes;
+
+		server->samples = without;
+		good = bench_burst(server, requests / 10, false) &&
+		       bench_burst(server, requests, true);
+		without = server->samples;
+		server->samples = with;
+		probes = open_probes(server->pid, exe, &err);
+		if (!probes)
+			return bench_skip(self, "%s", err.text);
+		good = good && bench_burst(server, requests / 10, false) &&
+		       bench_burst(server, requests, true);
+		mf_probes_close(probes);
+	}
+	report->yard = without;
+	report->samples = mf_samples_copy(&server->samples);
+	return good ? 0 : bench_fail(self, "an answer was not 200");
+}
+
+static int probes_request(const struct bench_case *self)
+{
+	struct bench_report report = {
+		.name = self->name, .unit = "ns", .yardstick = "without probes"};
+	struct bench_server server = {0};
+	char address[128];
+	char mayfly[4096];
+	char guest[4096];
+	char *argv[] = {mayfly, "serve",    "--listen", address, "--workers", "1",  "--vms",
+			"16",   "--memory", "64M",      "--",    guest,       "16", NULL};
+	int ret;
+
+	bench_pin(bench.first_cpu);
+	snprintf(address, sizeof(address), "unix:/tmp/bench-%d-probes.sock", (int)getpid());
+	snprintf(mayfly, sizeof(mayfly), "%s", bench_path("../cli/mayfly"));
+	snprintf(guest, sizeof(guest), "%s", bench_path("../guest/measure/measure-guest"));
+	if (!bench_server_start(&server, address, argv, bench.last_cpu, 1))
+		return bench_fail(self, "mayfly serve did not come up on %s", address);
+	ret = request_turns(self, &report, &server);
+	if (!ret) {
+		bench_count(&report, "added_p50",
+			    mf_samples_percentile(&report.samples, 0.5) -
+				    mf_samples_percentile(&report.yard, 0.5));
+		bench_print(&report);
+	}
+	bench_server_stop(&server);
+	return ret;
+}
+
 const struct bench_case bench_cases[] = {
+	{.name = "probes/request", .run = probes_request},
 	{.name = "probes/exit", .run = probes_exit, .quick = true},
 	{.name = "probes/exit/bystander", .run = probes_exit, .arg = OF_ANOTHER},
 	{.name = "probes/reset", .run = probes_reset},

@@ -108,7 +108,7 @@ int mf_probes_open(struct mf_probes **out, const struct mf_probes_options *optio
  * same one may be given again. */
 int mf_probes_read(struct mf_probes *probes, struct mf_measured *measured);
 
-/* Detach and free; the kernel may take some 0.1 s. NULL is fine. */
+/* Detach and free; the kernel takes up to 0.1 s for each of the engine's probes. NULL is fine. */
 void mf_probes_close(struct mf_probes *probes);
 
 /* Names, as they are printed: "run", "before", ...; "request", "storage". */

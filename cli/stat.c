@@ -4,6 +4,7 @@
 #include "cli/stat_target.h"
 #include "cli/verbs.h"
 #include "engine/image/watchdog.h"
+#include "ipc/control/client.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -18,6 +19,7 @@
 #define LOOK_LATER_MS  20
 #define LOOK_SOON_NS   2000000000ull
 #define PROBES_PATHS   3u
+#define ASK_MS         5000u
 #define MAP_LINES_PATH 4096
 
 struct stat_options {
@@ -47,6 +49,34 @@ struct session {
 	struct mf_abi_stats_lane engine_before;
 };
 
+/* The process that serves a tenant now; one that takes its place is another one. */
+static int find_tenant(const struct mf_stat_values *values, pid_t *pid, struct mf_error *err)
+{
+	struct mf_control_reply reply;
+	size_t i;
+	int ret;
+
+	if (!values->control)
+		return mf_error_set(err, -EINVAL, "--tenant needs --control unix:PATH, of mayflyd");
+	ret = mf_control_ask(values->control, "list", ASK_MS, &reply, err);
+	if (ret)
+		return ret;
+	for (i = 0; i < reply.tenant_count; i++)
+		if (!strcmp(reply.tenants[i].name, values->tenant))
+			break;
+	if (!reply.ok)
+		ret = mf_error_set(err, -EPROTO, "%s", reply.error.text);
+	else if (i == reply.tenant_count)
+		ret = mf_error_set(err, -ENOENT, "there is no tenant %s", values->tenant);
+	else if (!reply.tenants[i].pid)
+		ret = mf_error_set(err, -ESRCH, "tenant %s has no process: it is %s",
+				   values->tenant, reply.tenants[i].state);
+	else
+		*pid = (pid_t)reply.tenants[i].pid;
+	mf_control_reply_finish(&reply);
+	return ret;
+}
+
 static int take(const struct mf_stat_values *values, int argc, char **argv,
 		struct stat_options *options, struct mf_error *err)
 {
@@ -58,12 +88,19 @@ static int take(const struct mf_stat_values *values, int argc, char **argv,
 	options->json = values->json;
 	if (optind < argc)
 		options->argv = argv + optind;
+	if (values->control && !values->tenant)
+		return mf_error_set(err, -EINVAL, "--control is for --tenant");
+	if (values->tenant && (options->argv || options->pid))
+		return mf_error_set(err, -EINVAL,
+				    "--tenant, --pid and a command: one of them is to be measured");
+	if (values->tenant)
+		return find_tenant(values, &options->pid, err);
 	if (options->argv && options->pid)
 		return mf_error_set(err, -EINVAL, "--pid and a command: one of them is too many");
 	if (!options->argv && !options->pid)
 		return mf_error_set(err, -EINVAL,
-				    "nothing to measure; write mayfly stat -- COMMAND, or mayfly "
-				    "stat --pid N");
+				    "nothing to measure; write mayfly stat -- COMMAND, mayfly stat "
+				    "--pid N, or mayfly stat --tenant NAME --control unix:PATH");
 	if (options->argv && options->duration_ns)
 		return mf_error_set(err, -EINVAL,
 				    "--duration is for --pid; a command is measured to its end");

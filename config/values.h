@@ -57,6 +57,8 @@ struct mf_stat_values {
 	uint64_t duration_ns;
 	uint64_t interval_ns; /* 0: one report, at the end */
 	const char *output;
+	const char *control; /* path of a socket */
+	const char *tenant;
 	int by; /* enum mf_stat_by */
 	bool json;
 	bool histogram;
