@@ -23,7 +23,7 @@ double bench_status(const char *control, const char *group, const char *name)
 		pclose(pipe);
 	}
 	text[got] = '\0';
-	snprintf(key, sizeof(key), "\"%s\":", group);
+	snprintf(key, sizeof(key), "\"%s\":{", group);
 	at = strstr(text, key);
 	snprintf(key, sizeof(key), "\"%s\":", name);
 	at = at ? strstr(at, key) : NULL;

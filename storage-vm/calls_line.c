@@ -80,7 +80,7 @@ static void put_reply(struct mf_store *store, uint32_t line, struct mf_abi_messa
 		count = 0;
 		size = sizeof(head);
 	}
-	state->wrote = 1;
+	state->wrote |= MF_STORE_WROTE;
 	state->reply_tail = ring.mine + mf_ring_padded(size);
 	if (mf_ring_put(&ring, head.function, head.id, head.status, pieces, count)) {
 		give_up(store, line);

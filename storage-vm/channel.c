@@ -42,6 +42,22 @@ static bool is_broken(const struct mf_store *store, unsigned int channel)
 	return mf_load_acquire(&MF_STORE_CHANNEL(store->control, channel)->broken);
 }
 
+/* Is there a call that nobody waits for and that was not taken yet? It comes before the order. In
+ * the ring they are before any other; what the request VM says there is about itself. */
+static bool has_posts(struct mf_store *store, unsigned int channel)
+{
+	const uint32_t tail = mf_load_acquire(&window_of(store, channel)->request_tail.at);
+	const uint32_t head =
+		mf_load_acquire(&MF_STORE_CHANNEL(store->control, channel)->request_head);
+	const uint32_t at = head & (store->channels.ring_bytes - 1) & ~(MF_RING_ALIGN - 1);
+	const struct mf_abi_message *message =
+		(const void *)((const uint8_t *)window_of(store, channel) + MF_CHANNEL_HEAD_BYTES +
+			       at);
+
+	return head != tail && __atomic_load_n(&store->control->posts, __ATOMIC_RELAXED) &&
+	       __atomic_load_n(&message->function, __ATOMIC_RELAXED) == MF_KV_POST;
+}
+
 static bool is_bereft(const struct mf_store *store, unsigned int channel)
 {
 	return __atomic_load_n(&store->bereft[channel], __ATOMIC_RELAXED);
@@ -217,11 +233,14 @@ static bool may_hand_off(const struct mf_store *store)
  * for it. When that commit is over the program looks at all that have come. */
 static bool waits_for_commit(struct mf_store *store, const struct mf_waiter *waiter)
 {
-	const struct mf_abi_store_channel *state =
-		MF_STORE_CHANNEL(store->control, waiter->channel);
+	uint32_t pending =
+		mf_load_acquire(&MF_STORE_CHANNEL(store->control, waiter->channel)->pending);
 
-	return waiter->commits && store->up &&
-	       mf_load_acquire(&state->pending) == MF_STORE_PENDING &&
+	/* Of what is only posted it was not asked how it is to be kept. */
+	if (!pending && has_posts(store, waiter->channel) &&
+	    store->settings.promise.durability != MF_STORE_ASYNC)
+		pending = MF_STORE_PENDING;
+	return waiter->commits && store->up && pending == MF_STORE_PENDING &&
 	       __atomic_load_n(&store->control->commits_now, __ATOMIC_SEQ_CST);
 }
 
@@ -285,7 +304,11 @@ static bool peer_is_pending(struct mf_peer *peer, unsigned int channel)
 {
 	struct mf_store *store = store_of(peer);
 
-	return mf_load_acquire(&MF_STORE_CHANNEL(store->control, channel)->pending);
+	const struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, channel);
+
+	/* What is no more in the ring was said to be taken before. */
+	return mf_load_acquire(&state->pending) || has_posts(store, channel) ||
+	       mf_load_acquire(&state->wrote) & MF_STORE_TOOK;
 }
 
 /* What became of the order. Decided. */
@@ -381,8 +404,18 @@ static void peer_forget(struct mf_peer *peer, unsigned int channel)
 		set_transaction(store, channel, true);
 }
 
+/* A request that is a transaction, and is ordered to be committed at its end. */
+static void allow_posts(struct mf_store *store, unsigned int channel, bool bound)
+{
+	uint32_t posts = __atomic_load_n(&store->control->posts, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&window_of(store, channel)->posts, posts && bound && !is_private(store),
+			 __ATOMIC_RELAXED);
+}
+
 static void peer_renew(struct mf_peer *peer, unsigned int channel, bool bound)
 {
+	allow_posts(store_of(peer), channel, bound);
 	mf_store_unpin(store_of(peer), channel);
 	set_transaction(store_of(peer), channel, bound);
 	mf_store_pin(store_of(peer), channel, bound);
@@ -422,6 +455,7 @@ static void peer_begin(struct mf_peer *peer, unsigned int channel, bool bound)
 	if (!is_private(store_of(peer)))
 		set_transaction(store_of(peer), channel, bound);
 	open_channel(store_of(peer), channel);
+	allow_posts(store_of(peer), channel, bound);
 	mf_store_pin(store_of(peer), channel, bound);
 }
 
@@ -459,8 +493,8 @@ static int close_channel(struct mf_store *store, unsigned int channel)
 static int wipe_channel(struct mf_store *store, unsigned int channel, bool grown)
 {
 	struct mf_abi_store_channel *state = MF_STORE_CHANNEL(store->control, channel);
-	int ret =
-		mf_channel_wipe(&store->channels, channel, grown || mf_load_acquire(&state->wrote));
+	int ret = mf_channel_wipe(&store->channels, channel,
+				  grown || mf_load_acquire(&state->wrote) & MF_STORE_WROTE);
 
 	state->request_head = state->reply_tail = state->broken = state->parked = 0;
 	state->wrote = 0;
@@ -535,6 +569,8 @@ static bool lose_call(struct mf_store *store, unsigned int channel)
 			bereave(store, channel);
 		return false;
 	}
+	if (has_posts(store, channel))
+		state->wrote |= MF_STORE_TOOK;
 	/* Its indices are the request VM's claims now, and of use to nobody else. */
 	state->request_head = mf_load_acquire(&window->request_tail.at);
 	state->reply_tail = mf_load_acquire(&window->reply_tail.at);

@@ -5,6 +5,7 @@
 
 #include <mayfly/abi/call.h>
 #include <mayfly/abi/ring_ops.h>
+#include <mayfly/store.h>
 
 #define HOT_BYTES 2048
 
@@ -24,6 +25,9 @@ struct hot_channel {
 	uint64_t id;
 	bool open;
 	bool place_past;       /* nothing more of this transaction is read in place */
+	bool waits_for_puts;   /* none is posted any more */
+	uint32_t posted;       /* bytes of calls that were, since the last that was answered */
+	uint32_t posted_lost;  /* mf_abi_channel.lost when the first of them was */
 	uint32_t place_number; /* the transaction that this is about */
 };
 
@@ -38,6 +42,11 @@ _Static_assert(sizeof(struct hot) == HOT_BYTES, "the request follows, 16-byte al
 
 /* NULL before the ready point. */
 extern struct hot *mf_sdk_hot;
+
+/* store.c: no call that was posted is left in the channel. Nothing in a program without calls. */
+void mf_sdk_settle(void);
+/* store.c: a call that has no reply. -EOPNOTSUPP: it is to be made as all others are. */
+int mf_sdk_post(uint32_t function, const struct mf_bytes *in, unsigned pieces);
 
 /* store.c: of the request that is being served, whether it has opened it or not; or NULL. */
 struct hot_channel *mf_sdk_channel(void);

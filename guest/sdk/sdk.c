@@ -47,6 +47,10 @@ __attribute__((weak, noinline)) long mf_sdk_exit(unsigned long number, const voi
 	return (long)result;
 }
 
+__attribute__((weak)) void mf_sdk_settle(void)
+{
+}
+
 bool mf_inside(void)
 {
 	if (place == PLACE_UNKNOWN)
@@ -263,6 +267,11 @@ int mf_done(void)
 	if (!mf_sdk_hot || mf_sdk_hot->state != RESPONSE_BEGUN)
 		return -EINVAL;
 	const struct mf_abi_response *response = &mf_sdk_hot->ready.response;
+
+	/* What this answer ends takes its writes along, whether they are kept or not. */
+	if (response->status >= 500)
+		mf_sdk_settle();
+	mf_sdk_hot->channel.posted = 0;
 	long rc = mf_inside() ? mf_sdk_exit(MF_CALL_RESPOND, response, 0, 0)
 			      : mf_native_respond(response);
 

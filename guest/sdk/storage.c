@@ -154,6 +154,11 @@ static void make_call(uint32_t channel, const struct mf_storage_function *functi
 				       .line = channel};
 	int status;
 
+	if (function->silent) {
+		function->call(&call, function->arg);
+		mf_control()->calls++;
+		return;
+	}
 	if (grouped && !group_begun)
 		begin_group();
 	status = grouped && group_status ? group_status : function->call(&call, function->arg);
@@ -207,8 +212,10 @@ static uint32_t take(uint32_t channel)
 	bytes = message.size_bytes - (uint32_t)sizeof(message);
 	if (function && bytes <= function->in_max)
 		mf_ring_read(&requests, 0, in_buffer, bytes);
+	if (function && function->silent)
+		mf_state_of(channel)->wrote |= MF_STORE_TOOK;
 	mf_ring_next(&requests, message.size_bytes);
-	mf_state_of(channel)->request_head = requests.mine;
+	mf_store_release(&mf_state_of(channel)->request_head, requests.mine);
 	if (!function || bytes > function->in_max || is_lost(channel))
 		mf_line_reply(channel, message.function, message.id,
 			      !function                  ? -ENOSYS
@@ -326,6 +333,15 @@ static void look_for_ends(uint32_t word, uint64_t active)
 
 /* ---- the look ---- */
 
+static bool visit(uint32_t channel);
+
+/* What a request posted comes before what it sends over a connection afterwards. True: there is
+ * more of it than a visit takes. */
+static bool is_behind(uint32_t owner)
+{
+	return has_calls(owner) && visit(owner) && has_calls(owner);
+}
+
 static bool visit(uint32_t channel)
 {
 	bool worked = false;
@@ -335,6 +351,8 @@ static bool visit(uint32_t channel)
 	/* An unlocked look first: most channels have nothing. */
 	if (mf_state_of(channel)->broken || (!has_calls(channel) && !has_order(channel)))
 		return false;
+	if (mf_is_stream(channel) && is_behind(mf_owner_of(channel)))
+		return true;
 	if (!mf_line_enter(channel))
 		return false;
 	meet(mf_owner_of(channel));

@@ -127,7 +127,7 @@ void mf_line_reply(uint32_t channel, uint32_t function, uint64_t id, int status,
 		mf_line_give_up(channel);
 		return;
 	}
-	state->wrote = 1;
+	state->wrote |= MF_STORE_WROTE;
 	state->reply_tail = ring.mine + reply_bytes(bytes);
 	if (mf_ring_put(&ring, function, id, status, &piece, 1)) {
 		mf_line_give_up(channel);

@@ -13,6 +13,7 @@
 
 #define LOOKS_MASK 31u /* looks between two at the clock */
 #define PIECES_MAX 8u
+#define POSTED_MAX 65536u /* bytes of calls that nobody has waited for */
 
 static struct mf_abi_channel *const window = (void *)MF_CHANNEL_VA;
 
@@ -52,7 +53,8 @@ static int open_channel(struct hot_channel **out)
 	ret = mf_channel_open(window, mf_channel_bytes(MF_RING_BYTES_MAX), &channel->requests,
 			      &channel->replies);
 	channel->open = !ret;
-	channel->flights = 0;
+	channel->flights = channel->posted = 0;
+	channel->waits_for_puts = false;
 	return ret == -ENXIO ? -ENOTCONN : ret;
 }
 
@@ -118,6 +120,88 @@ static int put_call(struct hot_channel *channel, uint32_t function, const struct
 	return mf_ring_put(&channel->requests, function, ++channel->id, 0, parts, pieces);
 }
 
+/* The reply of the last call. One that was posted has none, unless it is that nothing is known of
+ * it. */
+static int await_own(struct hot_channel *channel, struct mf_abi_message *message, uint32_t lost)
+{
+	for (;;) {
+		int ret = await_reply(&channel->replies, message, lost);
+
+		if (ret || message->function != MF_KV_POST)
+			return ret;
+		mf_ring_next(&channel->replies, message->size_bytes);
+	}
+}
+
+/* Behind this all that was posted has been taken. */
+static int settle(struct hot_channel *channel)
+{
+	uint32_t lost = mf_load_acquire(&window->lost);
+	struct mf_abi_message message;
+	int ret = put_call(channel, MF_STORE_RESOLVE, NULL, 0);
+
+	if (!ret)
+		ret = await_own(channel, &message, lost);
+	if (ret)
+		return ret;
+	mf_ring_next(&channel->replies, message.size_bytes);
+	channel->posted = 0;
+	return 0;
+}
+
+void mf_sdk_settle(void)
+{
+	struct hot_channel *channel = mf_sdk_channel();
+
+	if (channel && channel->open && channel->posted && !channel->flights)
+		settle(channel);
+}
+
+/* As put_call(); what was posted makes room when there is none. */
+static int put_or_settle(struct hot_channel *channel, uint32_t function, const struct mf_bytes *in,
+			 unsigned pieces)
+{
+	int ret = put_call(channel, function, in, pieces);
+
+	if (ret != -EAGAIN || !channel->posted || channel->flights)
+		return ret;
+	ret = settle(channel);
+	return ret ? ret : put_call(channel, function, in, pieces);
+}
+
+/* Has what was posted died with the storage program? */
+static int look_at_posted(const struct hot_channel *channel)
+{
+	return channel->posted && mf_load_acquire(&window->lost) != channel->posted_lost
+		       ? -ECONNRESET
+		       : 0;
+}
+
+int mf_sdk_post(uint32_t function, const struct mf_bytes *in, unsigned pieces)
+{
+	struct hot_channel *channel;
+	int ret = open_channel(&channel);
+
+	if (ret)
+		return ret;
+	if (!mf_sdk_hot || !__atomic_load_n(&window->posts, __ATOMIC_RELAXED) ||
+	    channel->waits_for_puts || channel->flights || channel->posted >= POSTED_MAX)
+		return -EOPNOTSUPP;
+	ret = place_note_call(channel, function);
+	if (!ret)
+		ret = look_at_posted(channel);
+	if (ret)
+		return ret;
+	if (!channel->posted)
+		channel->posted_lost = mf_load_acquire(&window->lost);
+	ret = put_call(channel, function, in, pieces);
+	if (ret)
+		return ret == -EAGAIN ? -EOPNOTSUPP : ret;
+	for (unsigned i = 0; i < pieces; i++)
+		channel->posted += (uint32_t)in[i].length;
+	return 0;
+}
+
 int mf_store_call(uint32_t function, const struct mf_bytes *in, unsigned pieces, void *out,
 		  size_t room, size_t *out_bytes)
 {
@@ -131,15 +215,20 @@ int mf_store_call(uint32_t function, const struct mf_bytes *in, unsigned pieces,
 	if (channel->flights)
 		return -EBUSY;
 	ret = place_note_call(channel, function);
+	if (!ret)
+		ret = look_at_posted(channel);
 	if (ret)
 		return ret;
+	/* What it asks for may be that the end waits for no disk, which the engine is to know. */
+	channel->waits_for_puts |= function == MF_KV_DURABILITY;
 	lost = mf_load_acquire(&window->lost);
-	ret = put_call(channel, function, in, pieces);
+	ret = put_or_settle(channel, function, in, pieces);
 	if (ret)
 		return ret;
-	ret = await_reply(&channel->replies, &message, lost);
+	ret = await_own(channel, &message, lost);
 	if (ret)
 		return ret;
+	channel->posted = 0;
 	if (message.id != channel->id || message.function != function)
 		return -EPROTO;
 	return take_reply(&channel->replies, &message, out, room, out_bytes);
@@ -155,8 +244,12 @@ int mf_store_submit(uint32_t function, const struct mf_bytes *in, unsigned piece
 	if (ret)
 		return ret;
 	if (!channel->flights)
+		ret = look_at_posted(channel);
+	if (ret)
+		return ret;
+	if (!channel->flights)
 		channel->lost = mf_load_acquire(&window->lost);
-	ret = put_call(channel, function, in, pieces);
+	ret = put_or_settle(channel, function, in, pieces);
 	if (ret)
 		return ret;
 	channel->flights++;
@@ -174,7 +267,7 @@ int mf_store_collect(uint64_t *id, void *out, size_t room, size_t *out_bytes)
 		return ret;
 	if (!channel->flights)
 		return -ECHILD;
-	ret = await_reply(&channel->replies, &message, channel->lost);
+	ret = await_own(channel, &message, channel->lost);
 	if (ret) {
 		channel->flights = 0; /* none of them is answered any more */
 		return ret;

@@ -6,6 +6,7 @@
 #include <mayfly/abi/store.h>
 #include <mayfly/store.h>
 
+#include "hot.h"
 #include "place.h"
 
 /* A call of the key-value store: head, table, key and up to two parts of a value. */
@@ -28,6 +29,22 @@ static int kv_call(uint32_t function, const char *table, struct mf_bytes key, st
 }
 
 static const struct mf_bytes none;
+
+/* A put that nobody waits for: all that the store could say of it is looked at here. -EOPNOTSUPP:
+ * it is to be waited for, or is none. */
+static int post(const char *table, struct mf_bytes key, struct mf_bytes value)
+{
+	size_t table_bytes = strlen(table);
+	struct mf_abi_kv head = {.table_bytes = (uint16_t)table_bytes,
+				 .key_bytes = (uint16_t)key.length,
+				 .value_bytes = (uint32_t)value.length};
+	struct mf_bytes in[] = {{&head, sizeof(head)}, {table, table_bytes}, key, value};
+
+	if (!table_bytes || table_bytes > MF_KV_TABLE_MAX_BYTES || table[0] == '.' || !key.length ||
+	    key.length > MF_KV_KEY_MAX_BYTES || value.length > MF_KV_POST_MAX_BYTES)
+		return -EOPNOTSUPP;
+	return mf_sdk_post(MF_KV_POST, in, 4);
+}
 
 /* A part of the value, from `at` on: into `to`, behind the head that comes with it. */
 static int get_part(const char *table, struct mf_bytes key, size_t at, uint8_t *to, uint32_t room,
@@ -137,10 +154,15 @@ static int put_parts(const char *table, struct mf_bytes key, struct mf_bytes val
 int mf_store_put_until(const char *table, struct mf_bytes key, struct mf_bytes value,
 		       uint64_t expires_ms)
 {
+	int ret;
+
 	if (value.length > MF_KV_VALUE_MAX_BYTES)
 		return -EINVAL;
 	if (value.length > MF_KV_PART_MAX_BYTES)
 		return put_parts(table, key, value, expires_ms);
+	ret = expires_ms ? -EOPNOTSUPP : post(table, key, value);
+	if (ret != -EOPNOTSUPP)
+		return ret;
 	return kv_call(MF_KV_PUT, table, key, value, none, expires_ms, NULL, 0, NULL);
 }
 

@@ -219,6 +219,8 @@ static int order(uint32_t channel, void *arg)
 	int ret;
 
 	(void)arg;
+	if (session->failed)
+		return session->failed;
 	if (is_aged(session, mf_clock_ns()))
 		return -ETIMEDOUT;
 	if (!session->txn || !kv_txn_wrote(session->txn)) {
@@ -239,6 +241,7 @@ static void drop(uint32_t channel, void *arg)
 	stats.rollbacks += session->txn && kv_txn_wrote(session->txn);
 	drop_txn(session);
 	session->explicit = session->asked = session->renewed = session->aged = false;
+	session->failed = 0;
 	kv_assembly_drop(session->assembly);
 	session->assembly = NULL;
 }
@@ -260,7 +263,9 @@ int kv_session_commit(struct mf_storage_call *call)
 
 	if (control()->scope == MF_STORE_OF_VM)
 		return -EROFS; /* and what there is stays */
-	if (is_aged(session, mf_clock_ns()))
+	if (session->failed)
+		ret = session->failed;
+	else if (is_aged(session, mf_clock_ns()))
 		ret = -ETIMEDOUT;
 	else if (session->txn && kv_txn_wrote(session->txn)) {
 		struct waiter *waiter = make_waiter(call, call->channel);
@@ -269,6 +274,7 @@ int kv_session_commit(struct mf_storage_call *call)
 	}
 	drop_txn(session);
 	session->explicit = session->asked = session->aged = false;
+	session->failed = 0;
 	session->renewed = true;
 	mf_storage_set_pending(call->channel, 0);
 	return ret;
@@ -308,8 +314,10 @@ static int call_of_many(struct mf_storage_call *call, const struct kv_function *
 			struct kv_session *session)
 {
 	uint64_t now = mf_clock_ns();
-	int ret = 0;
+	int ret = session->failed;
 
+	if (ret)
+		return ret;
 	if (is_aged(session, now))
 		return -ETIMEDOUT;
 	if (!session->txn) {
@@ -359,6 +367,18 @@ static int enter(struct mf_storage_call *call, void *arg)
 	if (call->bound || session->explicit)
 		return call_of_many(call, function, session);
 	return call_of_its_own(call, function, session);
+}
+
+/* What has failed is to be committed, too: that says so. */
+void kv_session_post(struct mf_storage_call *call, const struct kv_function *function)
+{
+	struct kv_session *session = &sessions[call->channel];
+	int ret = call->bound ? enter(call, (void *)function) : -EINVAL;
+
+	if (!ret || !call->bound)
+		return;
+	session->failed = ret;
+	mf_storage_set_pending(call->channel, MF_STORE_PENDING);
 }
 
 static const struct kv_function *functions[FUNCTIONS_MAX];

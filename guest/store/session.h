@@ -17,6 +17,7 @@ struct kv_session {
 	struct kv_txn *txn;   /* of several calls; NULL: none has begun */
 	uint64_t began_ns;    /* that one */
 	bool aged;            /* it was open for too long, and was dropped */
+	int failed;           /* a call of it that nobody waited for has */
 	bool explicit;        /* the caller began it */
 	bool renewed;         /* another one has ended in this request */
 	unsigned int flights; /* calls and orders that wait */
@@ -35,6 +36,8 @@ int kv_session_begin(uint32_t channel);
 /* Commit what the transaction has so far; the next call begins another one. The call is held and
  * answered when that is over: MF_STORAGE_LATER, or 0 (there was nothing), or an errno. */
 int kv_session_commit(struct mf_storage_call *call);
+/* Make a call that nobody waits for: where it fails, the transaction does. */
+void kv_session_post(struct mf_storage_call *call, const struct kv_function *function);
 /* Forget it; the next call begins another one. */
 void kv_session_rollback(uint32_t channel);
 

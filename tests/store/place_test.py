@@ -68,6 +68,53 @@ def a_hot_get_is_in_place_and_makes_no_exit_and_no_call():
     same(exits, {"/hot?0": 1, "/hot?1": 1, "/hot?1000": 1}, "exits of requests")
 
 
+@claim(emulated=True)
+def small_puts_cost_a_request_no_exit():
+    with tempfile.TemporaryDirectory() as folder:
+        log = os.path.join(folder, "access")
+        with serve("--access-log", log, "--access-format", "json", vms=1) as server:
+            client = server.client(60)
+            for count in (0, 1, 100):
+                does(client, f"/post?{count}", b"0 0")
+                does(client, "/posted?1000", b"%d" % count)
+            # More than nobody waits for: now and then one is waited for.
+            does(client, "/post?10000", b"0 0")
+            does(client, "/posted?20000", b"10000")
+            # A request sees its own.
+            does(client, "/look?300", b"0 300")
+            server.stop()
+        with open(log, encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+    exits = {line["target"]: line["exits"] for line in lines if line["target"].startswith("/post?")}
+    check(1 < exits.pop("/post?10000") < 100, "exits of 10,000 puts")
+    same(exits, {"/post?0": 1, "/post?1": 1, "/post?100": 1}, "exits of requests")
+
+
+@claim
+def puts_of_a_request_that_failed_are_not_kept():
+    for wait in ("hand-off", "poll", "wake"):
+        with serve("--store-wait", wait) as server:
+            client = server.client(60)
+            for _ in range(20):
+                same(client.ask("/fail?20").status, 500, "it failed")
+            does(client, "/posted?20", b"0")
+            same(client.ask("/goon").status, 500, "it failed, and went on")
+            wait_until(lambda: client.ask("/posted?20").body != b"0", "what it wrote then")
+            does(client, "/posted?20", b"1")
+
+
+@claim
+def a_put_that_fails_unseen_is_told_at_the_commit():
+    for wait in ("hand-off", "poll", "wake"):
+        with serve("--store-wait", wait) as server:
+            client = server.client(60)
+            for _ in range(5):
+                same(client.ask("/nonsense").status, 503, "a client of what was not kept")
+            does(client, "/posted?20", b"0")
+            does(client, "/post?3", b"0 0")
+            does(client, "/posted?20", b"3")
+
+
 @claim
 def without_a_window_all_goes_by_the_ring():
     with serve("--store-window", "0") as server:

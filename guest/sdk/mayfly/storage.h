@@ -53,6 +53,7 @@ struct mf_storage_function {
 	bool writes; /* answered when the group that it is part of is committed */
 	mf_storage_fn *call;
 	void *arg;
+	bool silent; /* there is no reply, whatever it returns */
 };
 
 #define MF_STORAGE_FUNCTIONS_MAX 64

@@ -56,7 +56,11 @@ int mf_store_get(const char *table, struct mf_bytes key, void *value, size_t roo
  */
 int mf_store_view(const char *table, struct mf_bytes key, struct mf_bytes *value);
 
-/* Make or replace. Values have up to 64 MiB. */
+/*
+ * Make or replace. Values have up to 64 MiB. Within a request nobody waits for a small one: should
+ * the store fail to keep it (no memory; it has died), the calls that follow say so, or, if there
+ * are none, the request's client is told 503 in place of its answer.
+ */
 int mf_store_put(const char *table, struct mf_bytes key, struct mf_bytes value);
 
 /* The same, and it is gone at a time, in ms since 1970 (0: never; below 2^48). Replacing it without

@@ -51,7 +51,9 @@ struct mf_abi_channel {
 			      * 0 where nobody else would run meanwhile */
 	uint32_t lost;       /* counts up when the storage VM was started again: calls that it had
 			      * begun are not answered */
-	uint32_t reserved1[11];
+	uint32_t posts;      /* 1: a small put of the key-value store need not be waited for
+			      * (MF_KV_POST): what it is part of is ordered to last at its end */
+	uint32_t reserved1[10];
 	struct mf_abi_index request_tail; /* request VM writes */
 	struct mf_abi_index request_head; /* storage VM writes */
 	struct mf_abi_index reply_tail;   /* storage VM writes */

@@ -35,8 +35,10 @@ struct mf_abi_store_channel {
 	uint32_t reply_tail;   /* storage VM: index of the next reply; stored before it is published
 				*/
 	uint32_t broken;       /* storage VM: the request VM broke the ring; not heard again */
-	uint32_t wrote; /* storage VM: 1 from before its first reply on; the engine sets it to
-			 * 0 with the indices */
+	uint32_t wrote;        /* storage VM: MF_STORE_WROTE from before its first reply on, and
+				* MF_STORE_TOOK from before the first call that has none leaves the ring:
+				* there may be something to commit; the engine sets
+				* it to 0 with the indices */
 	/* A request's transaction; the engine sets the first three when the request begins. */
 	uint32_t request; /* engine: counts the channel's requests: of a smaller one nothing counts
 			   * any more, its transaction is dropped */
@@ -70,6 +72,9 @@ struct mf_abi_store_channel {
 	2u /* the program that had the transaction has died: -ECONNRESET to all calls of \
 	      this request; there is no verdict */
 MF_ABI_ASSERT(sizeof(struct mf_abi_store_channel) == 64, "ABI");
+
+#define MF_STORE_WROTE 1u
+#define MF_STORE_TOOK  2u
 
 #define MF_STORE_PENDING       1u
 #define MF_STORE_PENDING_ASYNC 2u /* and the verdict will wait for no disk */
@@ -132,7 +137,8 @@ struct mf_abi_store_control {
 	 * MF_STORE_PENDING are not told of: when it is over (0, then a fence) there is a look at
 	 * all of them. */
 	uint32_t commits_now;
-	uint32_t reserved0;
+	uint32_t posts; /* storage VM: 1: it has MF_KV_POST. What is left in a channel when its
+			 * request ends is taken before the order is carried out */
 	struct mf_abi_store_snapshot snapshot; /* storage VM */
 	uint32_t age_ms; /* engine: a transaction of several calls that is open for longer is
 			  * dropped: -ETIMEDOUT; 0: none is */
@@ -204,6 +210,10 @@ MF_ABI_ASSERT(sizeof(struct mf_abi_store_control) == 4096 + 16384 + 32768, "ABI"
 			  their order, alike. One that fails takes no other along. -ENOBUFS: the \
 			  replies do not fit, and nothing was done */
 #define MF_KV_STAT 17u /* no payload; reply: mf_abi_kv_stat, one a figure */
+#define MF_KV_POST                                                                           \
+	18u /* as PUT, of a request's transaction, at most MF_KV_POST_MAX_BYTES of value.    \
+	       There is no reply: where it fails, all that follows does with the same errno, \
+	       the commit, too */
 
 /*
  * Of stream channels alone. A program's connection to the store has sent bytes, has room for some,
@@ -237,6 +247,7 @@ MF_ABI_ASSERT(sizeof(struct mf_abi_stream) == 16, "ABI");
 #define MF_KV_KEY_MAX_BYTES   511u
 #define MF_KV_VALUE_MAX_BYTES (64u << 20)
 #define MF_KV_PART_MAX_BYTES  (1u << 20) /* of a value in one message */
+#define MF_KV_POST_MAX_BYTES  4096u
 #define MF_KV_SCAN_MAX        10000u
 
 struct mf_abi_kv {

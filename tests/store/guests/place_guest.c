@@ -375,15 +375,116 @@ static void scribble(unsigned long seed)
 	say("scribbled");
 }
 
+/* ---- puts that nobody waits for ---- */
+
+static int put_number(unsigned long key, uint64_t number)
+{
+	char at[32];
+
+	return mf_store_put("p", key_of(key, at), (struct mf_bytes){&number, sizeof(number)});
+}
+
+/* How many of the keys from 0 on have their own number. */
+static unsigned long count_numbers(unsigned long most)
+{
+	unsigned long key = 0;
+	char at[32];
+
+	for (; key < most; key++) {
+		uint64_t number = 0;
+
+		if (mf_store_get("p", key_of(key, at), &number, sizeof(number), NULL) ||
+		    number != key)
+			break;
+	}
+	return key;
+}
+
+static void put_numbers(unsigned long count, int status, bool looks)
+{
+	unsigned long found = 0;
+	int ret = 0;
+
+	for (unsigned long key = 0; key < count && !ret; key++)
+		ret = put_number(key, key);
+	if (looks)
+		found = count_numbers(count);
+	mf_respond(status, "text/plain", text,
+		   (size_t)snprintf(text, sizeof(text), "%d %lu", ret, found));
+}
+
+static void post(unsigned long count)
+{
+	put_numbers(count, 200, false);
+}
+
+static void post_and_look(unsigned long count)
+{
+	put_numbers(count, 200, true);
+}
+
+static void post_and_fail(unsigned long count)
+{
+	put_numbers(count, 500, false);
+}
+
+static void say_numbers(unsigned long most)
+{
+	snprintf(text, sizeof(text), "%lu", count_numbers(most));
+	say(text);
+}
+
+/* An answer that says that it failed takes what was written before it along, and nothing else. */
+static void fail_and_go_on(unsigned long number)
+{
+	put_number(1, 1);
+	mf_respond(500, "text/plain", "failed", 6);
+	mf_done();
+	put_number(0, 0);
+}
+
+/* One that the store refuses, between two that it takes. */
+static void post_nonsense(unsigned long number)
+{
+	struct mf_abi_kv head = {.table_bytes = 2, .key_bytes = 1};
+	struct mf_bytes in[] = {{&head, sizeof(head)}, {".xk", 3}};
+	uint64_t id;
+	int ret = put_number(0, 0);
+
+	if (!ret)
+		ret = mf_store_submit(MF_KV_POST, in, 2, &id);
+	say(ret ? strerror(-ret) : "posted");
+}
+
 static const struct {
 	const char *name;
 	void (*serve)(unsigned long number);
-} targets[] = {
-	{"fill", fill},    {"grow", grow},         {"large", large},       {"hot", hot},
-	{"skew", skew},    {"oncall", on_call},    {"own", own},           {"hold", hold},
-	{"spin", spin},    {"crash", crash},       {"body", body},         {"write", write_to},
-	{"read", read_at}, {"state", state},       {"scribble", scribble}, {"search", search},
-	{"newer", newer},  {"expiring", expiring}, {"expired", expired},   {"wide", wide}};
+} targets[] = {{"fill", fill},
+	       {"grow", grow},
+	       {"large", large},
+	       {"hot", hot},
+	       {"skew", skew},
+	       {"oncall", on_call},
+	       {"own", own},
+	       {"hold", hold},
+	       {"spin", spin},
+	       {"crash", crash},
+	       {"body", body},
+	       {"write", write_to},
+	       {"read", read_at},
+	       {"state", state},
+	       {"scribble", scribble},
+	       {"search", search},
+	       {"newer", newer},
+	       {"expiring", expiring},
+	       {"expired", expired},
+	       {"wide", wide},
+	       {"post", post},
+	       {"look", post_and_look},
+	       {"fail", post_and_fail},
+	       {"goon", fail_and_go_on},
+	       {"nonsense", post_nonsense},
+	       {"posted", say_numbers}};
 
 static void serve(const struct mf_request *request)
 {
