@@ -20,9 +20,12 @@ sys.dont_write_bytecode = True
 from tenants import GUEST, MAYFLY, SLOWER, Daemon, Load, tenant, wait_until  # noqa: E402
 from serving import Server  # noqa: E402
 from mayfly import FAILED, command, expect  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "store"))
+from storing import GUEST as STORE_GUEST, PROGRAM as STORE_PROGRAM, call  # noqa: E402
 from claims import check, claim, fail, main, matches, same  # noqa: E402
 
 COLUMNS = ["TENANT", "REQ/S", "P50", "P99", "WAIT", "VMS", "EX/R", "PF/R", "STORE/S", "CPU", "WHY"]
+NAP = 105  # of the storage program: it sleeps
 LEAVE = b"\033[?25h\033[?1049l"
 
 
@@ -88,6 +91,23 @@ def of_three_tenants_under_load_the_slow_one_is_named_and_why():
                     with Load(daemon, other, clients=1):
                         wait_until(lambda: named_slow(daemon, host, why), f"{host} to be named for {why}", 60)
                 same(load.failures, [], "failures")
+
+
+class Calls(Load):
+    """Requests that call the store, which takes its time."""
+
+    def ask(self, client, number):
+        answer = client.ask("/do", call(NAP, struct.pack("<I", 100)).bytes, headers={"Host": self.host})
+        return None if answer.status == 200 else f"{answer.status} {answer.body[:80]}", answer
+
+
+@claim
+def a_tenant_with_a_slow_store_is_told_so():
+    with Daemon(tenant("one", host=["one"]), tenant("two", STORE_GUEST, host=["two"], vms=4, deadline="60s", store="store", store_program=STORE_PROGRAM),
+                tenant("three", host=["three"])) as daemon:
+        with Load(daemon, "one", clients=1), Load(daemon, "three", clients=1), Calls(daemon, "two") as load:
+            wait_until(lambda: named_slow(daemon, "two", r"store \d+%$"), "two to be named for its store", 60)
+        same(load.failures, [], "failures")
 
 
 @claim
