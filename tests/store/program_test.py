@@ -181,7 +181,7 @@ def what_had_not_begun_is_answered_by_the_next_program():
 def who_comes_to_wait_when_the_program_is_up_again_is_told():
     """A call is sent, another client's call makes the program run and die of it; only then its sender waits."""
     for wait in ("auto", "wake"):
-        with own("--workers", "2", "--store-wait", wait, vms=4) as server:
+        with own("--workers", "2", "--store-wait", wait, "--deadline", f"{20 * SLOWER}s", vms=4) as server:
             codes = []
             sender = threading.Thread(target=lambda: codes.extend(
                 server.codes(submit(CRASH, b"x"), nap(1000 * SLOWER), look_away(), collect())))
