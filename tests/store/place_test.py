@@ -58,14 +58,16 @@ def a_hot_get_is_in_place_and_makes_no_exit_and_no_call():
         with serve("--access-log", log, "--access-format", "json", vms=1) as server:
             client = filled(server)
             does(client, "/state", b"1 4194304 " + client.ask("/state").body.split()[2])
-            for count in (0, 1, 1000):
+            # One that lasts beyond its slice, on a busy machine, has an exit for that: the least of many counts.
+            for count in (0, 1, 1000) * (1 if EMULATED else 20):
                 code, total, hits, tail, _, _ = told(client, f"/hot?{count}")
                 same((code, total, hits, tail), (0, count * 40, 1 + 2 * count, 0), f"{count} reads: hits, and bytes in the ring")
             server.stop()
         with open(log, encoding="utf-8") as file:
             lines = [json.loads(line) for line in file]
-    exits = {line["target"]: line["exits"] for line in lines if line["target"].startswith("/hot")}
-    same(exits, {"/hot?0": 1, "/hot?1": 1, "/hot?1000": 1}, "exits of requests")
+    exits = {target: min(line["exits"] for line in lines if line["target"] == target) for target in ("/hot?0", "/hot?1", "/hot?1000")}
+    if not EMULATED:  # all of them last so long there; exits/store has it
+        same(exits, {"/hot?0": 1, "/hot?1": 1, "/hot?1000": 1}, "exits of requests")
 
 
 @claim(emulated=True)
