@@ -5,6 +5,7 @@
 
 #include <mayfly/abi/ring.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -102,12 +103,17 @@ int mf_pair_open(struct mf_pair *pair, struct mf_cpus cpus, enum mf_store_wait w
 	return ret ? ret : open_request_vm(pair, err);
 }
 
+/* With whatever files a store keeps in it. */
 static void remove_folder(const char *folder)
 {
-	char path[sizeof(((struct mf_pair *)0)->folder) + 16];
+	DIR *list = opendir(folder);
+	struct dirent *entry;
 
-	snprintf(path, sizeof(path), "%s/data.mdb", folder);
-	unlink(path);
+	while (list && (entry = readdir(list)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			unlinkat(dirfd(list), entry->d_name, 0);
+	if (list)
+		closedir(list);
 	rmdir(folder);
 }
 

@@ -48,8 +48,10 @@ class Page(HTMLParser):
 @claim(emulated=True)
 def a_machine_is_characterised_in_text_json_and_html():
     with folder() as root:
-        done = command([MAYFLY, "bench", "host", "--quick", "--json", f"{root}/j", "--html", f"{root}/h"], seconds=100)
+        done = command([MAYFLY, "bench", "host", "--quick", "--json", f"{root}/j", "--html", f"{root}/h"], seconds=100,
+                       env={**os.environ, "TMPDIR": root})
         expect(done, 0, "bench host --quick")
+        same(set(os.listdir(root)), {"j", "h"}, "what is left in TMPDIR")
         head, cases, end = read(f"{root}/j")
         text = done.out.decode()
         print(text)
