@@ -91,8 +91,25 @@ int kv_snapshot_get_pinned(struct kv_snapshot **out, size_t txn_id, uint64_t ver
 	return 0;
 }
 
+/* Commits that fail make versions of one commit of LMDB's: the newest does for all of them. */
+static bool is_older_twin(const struct kv_snapshot *snapshot)
+{
+	const struct kv_snapshot *at = open_list;
+
+	while (at->txn_id != snapshot->txn_id)
+		at = at->next;
+	return at != snapshot;
+}
+
 /* The newest stays open for whoever comes next, until there is a newer one; one that requests read
  * in place until they are over. */
+static bool is_wanted(const struct kv_snapshot *snapshot)
+{
+	return snapshot->users ||
+	       (!is_older_twin(snapshot) &&
+		(snapshot->txn_id == kv_commit_txn_id() || kv_place_is_pinned(snapshot->txn_id)));
+}
+
 static void shut_unused(void)
 {
 	struct kv_snapshot **at = &open_list;
@@ -100,8 +117,7 @@ static void shut_unused(void)
 	while (*at) {
 		struct kv_snapshot *snapshot = *at;
 
-		if (snapshot->users || snapshot->txn_id == kv_commit_txn_id() ||
-		    kv_place_is_pinned(snapshot->txn_id)) {
+		if (is_wanted(snapshot)) {
 			at = &snapshot->next;
 			continue;
 		}
