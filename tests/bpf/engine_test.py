@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "store"))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "supervisor"))
 
-from storing import EMULATED, MAYFLY, SLOWER, SOON, StoreServer, get, put  # noqa: E402
+from storing import EMULATED, MAYFLY, SLOWER, SOON, StoreServer, add, get, put  # noqa: E402
 from tenants import Daemon, tenant  # noqa: E402
 from mayfly import FAILED, command, expect, open_files  # noqa: E402
 from claims import check, claim, main, matches, same  # noqa: E402
@@ -81,12 +82,12 @@ def settle(control):
 def calls_commits_and_roles_of_an_engine_with_a_store_are_told():
     with tempfile.TemporaryDirectory(prefix="mayfly-stat-") as folder, \
          StoreServer("--workers", "1", "--store-wait", "hand-off", "--control", f"unix:{folder}/c", vms=2) as server:
-        server.one(put(b"t", b"k", b"0"))
+        server.one(add(b"t", b"k", 1))
         settle(f"unix:{folder}/c")
         stat = Stat("--pid", str(server.process.pid))
-        for i in range(WRITES):
-            same(server.codes(put(b"t", b"k", b"%d" % i)), [0], "a write")
-        same(server.one(get(b"t", b"k")), b"%d" % (WRITES - 1), "a read")
+        for _ in range(WRITES):
+            same(server.codes(add(b"t", b"k", 1)), [0], "a write that is waited for")
+        same(server.one(get(b"t", b"k")), struct.pack("<q", WRITES + 1), "a read")
         settle(f"unix:{folder}/c")
         report = stat.report()
         notes = [note for note in report["notes"] if "as on software KVM" not in note]
