@@ -316,8 +316,6 @@ void mf_process_run(struct mf_process *process, struct mf_exit *exit)
 	process->renew = false;
 	mf_sched_begin(process);
 	run(process, exit);
-	if (exit->kind != MF_EXIT_KICKED)
-		process->turn.over = false;
 	process->cpu_ns += mf_cpu_of_thread_ns() - process->entered_ns;
 }
 

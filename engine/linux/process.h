@@ -137,6 +137,8 @@ struct mf_turn {
 	uint32_t row;    /* the last thread that had its turn in the row */
 	uint32_t woken;  /* index + 1 of one that the host woke; 0: none */
 	uint64_t cpu_ns; /* CPU time of the program when this turn began */
+	uint64_t end_ns; /* others can run, and have waited for this turn to end since it was armed
+			  * first, in this run or one before; VM's clock; 0: they have not */
 };
 
 struct mf_process {

@@ -170,6 +170,7 @@ void mf_sched_turn_over(struct mf_process *process)
 {
 	process->vm.turn_end_ns = 0;
 	process->turn.armed = false;
+	process->turn.end_ns = 0;
 	if (mf_linux(process)->thread_count < 2)
 		return;
 	process->turn.over = true;
@@ -193,7 +194,9 @@ void mf_sched_arm(struct mf_process *process)
 	while (i == (int)lx->current);
 	if (i < 0 && mf_thread_set_next(&lx->outside, -1) < 0)
 		return;
-	end = mf_vm_now_ns(&process->vm) + MF_SCHED_TURN_NS;
+	end = i >= 0 && process->turn.end_ns ? process->turn.end_ns
+					     : mf_vm_now_ns(&process->vm) + MF_SCHED_TURN_NS;
+	process->turn.end_ns = i >= 0 ? end : 0;
 	first = earliest(lx);
 	process->turn.armed = true;
 	mf_watch_turn(&process->vm, first < end ? first : end);
@@ -250,6 +253,7 @@ static int load(struct mf_process *process, uint32_t i)
 
 	MF_DIRTY(process, current) = i;
 	process->turn.cpu_ns = mf_cpu_ns(process);
+	process->turn.end_ns = 0;
 	mf_vm_load_user(&process->vm, &context->regs, context->fs_base, context->gs_base);
 	mf_guest_set_thread(&process->vm, lx->threads[i].tid, lx->thread_count > 1);
 	return mf_kvm_vm_set_xsave(&process->vm.kvm, &lx->xsaves[i]);
