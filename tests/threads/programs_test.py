@@ -51,6 +51,13 @@ def a_limit_that_cannot_be_is_told():
 
 
 @claim(emulated=True)
+def a_thread_that_calls_the_engine_all_the_time_lets_others_run():
+    done = in_vm("say-until-others-ran", "--deadline", f"{SOON}s", seconds=2 * SOON)
+    same(done.out, b"the other ran\n", "what it prints", done)
+    same(done.status, 0, "its status", done)
+
+
+@claim(emulated=True)
 def threads_that_spin_or_wait_for_ever_end_at_the_deadline():
     for name in ("spin-for-ever", "wait-for-ever"):
         began = time.monotonic()
