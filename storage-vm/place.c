@@ -151,6 +151,7 @@ static bool pin(struct mf_store *store, unsigned int channel, struct mf_abi_stor
 	unsigned int i;
 
 	for (i = 0; i < TRIES && read_said(store, said) && said->number; i++) {
+		MF_STORE_CHANNEL(store->control, channel)->version = said->version;
 		__atomic_store_n(pin_of(store, channel), said->number, __ATOMIC_SEQ_CST);
 		mf_fence();
 		if (mf_load_acquire(&store->control->snapshot.sequence) == said->sequence)
@@ -190,7 +191,6 @@ void mf_store_pin(struct mf_store *store, unsigned int channel, bool bound)
 		mf_store_release(&place->state, MF_PLACE_NONE);
 		return;
 	}
-	MF_STORE_CHANNEL(store->control, channel)->version = said.version;
 	place->number = MF_STORE_CHANNEL(store->control, channel)->request;
 	place->snapshot = said.number;
 	place->root = said.root;

@@ -168,15 +168,25 @@ uint64_t kv_place_version(uint32_t channel)
 	return MF_STORE_CHANNEL(control(), channel)->version;
 }
 
-/* Pairs with the engine: it pins, fences and looks at what is said. */
-bool kv_place_is_pinned(size_t txn_id)
+static bool is_pinned(uint32_t channel, size_t txn_id, uint64_t from, uint64_t below)
 {
-	if (txn_id == said)
+	const struct mf_abi_store_channel *state = MF_STORE_CHANNEL(control(), channel);
+	uint64_t version;
+
+	if (__atomic_load_n(&state->pinned, __ATOMIC_SEQ_CST) != txn_id)
+		return false;
+	version = __atomic_load_n(&state->version, __ATOMIC_RELAXED);
+	return version >= from && version < below;
+}
+
+/* Pairs with the engine: it pins, fences and looks at what is said. */
+bool kv_place_is_pinned(size_t txn_id, uint64_t from, uint64_t below)
+{
+	if (txn_id == said && below == UINT64_MAX)
 		return true;
 	mf_fence();
 	for (uint32_t i = 0; i < control()->channels; i++)
-		if (__atomic_load_n(&MF_STORE_CHANNEL(control(), i)->pinned, __ATOMIC_SEQ_CST) ==
-		    txn_id)
+		if (is_pinned(i, txn_id, from, below))
 			return true;
 	return false;
 }

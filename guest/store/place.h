@@ -17,8 +17,9 @@ void kv_place_say(void);
  * place. Before anybody is told of it. */
 void kv_place_show(const struct kv_sealed *sealed);
 
-/* Is any channel pinned to it, or may become so? */
-bool kv_place_is_pinned(size_t txn_id);
+/* Is any channel pinned to it, with a version from `from` on and before `below`, or may become so
+ * (`below` UINT64_MAX: it is the newest)? */
+bool kv_place_is_pinned(size_t txn_id, uint64_t from, uint64_t below);
 
 /* The snapshot that a channel is pinned to; 0: none. The version that its request sees. */
 size_t kv_place_pinned(uint32_t channel);

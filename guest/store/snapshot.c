@@ -91,23 +91,26 @@ int kv_snapshot_get_pinned(struct kv_snapshot **out, size_t txn_id, uint64_t ver
 	return 0;
 }
 
-/* Commits that fail make versions of one commit of LMDB's: the newest does for all of them. */
-static bool is_older_twin(const struct kv_snapshot *snapshot)
+/* Commits that fail make versions of one commit of LMDB's. The next one that is open; UINT64_MAX:
+ * this is the newest. */
+static uint64_t next_version(const struct kv_snapshot *snapshot)
 {
-	const struct kv_snapshot *at = open_list;
+	uint64_t next = UINT64_MAX;
 
-	while (at->txn_id != snapshot->txn_id)
-		at = at->next;
-	return at != snapshot;
+	for (const struct kv_snapshot *at = open_list; at != snapshot; at = at->next)
+		if (at->txn_id == snapshot->txn_id)
+			next = at->version;
+	return next;
 }
 
 /* The newest stays open for whoever comes next, until there is a newer one; one that requests read
  * in place until they are over. */
 static bool is_wanted(const struct kv_snapshot *snapshot)
 {
-	return snapshot->users ||
-	       (!is_older_twin(snapshot) &&
-		(snapshot->txn_id == kv_commit_txn_id() || kv_place_is_pinned(snapshot->txn_id)));
+	uint64_t next = next_version(snapshot);
+
+	return snapshot->users || (next == UINT64_MAX && snapshot->txn_id == kv_commit_txn_id()) ||
+	       kv_place_is_pinned(snapshot->txn_id, snapshot->version, next);
 }
 
 static void shut_unused(void)
