@@ -47,7 +47,9 @@ def forged_frames_harm_nobody():
     with Server("--audit", "--deadline", "2s", guest=GUEST, vms=2) as server:
         first = state(server)
         survived = 0
-        for seed in range(SEED, SEED + ROUNDS):
+        for seed in range(SEED, SEED + 20 * ROUNDS):
+            if seed >= SEED + ROUNDS and survived:  # where few are made, all of those may be deadly
+                break
             answer = server.ask(f"/hostile?{seed}")
             check(answer.status in (200, 502, 504), f"/hostile?{seed}: {answer}", server.log())
             survived += answer.status == 200
