@@ -10,6 +10,7 @@ from mayfly import DEADLINE, FAILED, MAYFLY, SOON, command  # noqa: E402
 from claims import EMULATED, check, claim, main, same  # noqa: E402
 
 GUEST = os.environ["MAYFLY_THREADS_GUEST"]
+CALLING = os.environ["MAYFLY_CALLING_GUEST"]
 FEW = ("tls", "ids", "mutex", "timed", "robust", "spinning", "sockets", "exit", "names")
 
 
@@ -52,7 +53,7 @@ def a_limit_that_cannot_be_is_told():
 
 @claim(emulated=True)
 def a_thread_that_calls_the_engine_all_the_time_lets_others_run():
-    done = in_vm("say-until-others-ran", "--deadline", f"{SOON}s", seconds=2 * SOON)
+    done = command([MAYFLY, "run", "--deadline", f"{SOON}s", "--", CALLING], seconds=2 * SOON)
     same(done.out, b"the other ran\n", "what it prints", done)
     same(done.status, 0, "its status", done)
 

@@ -22,8 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <mayfly/abi/call.h>
-
 struct test_case {
 	const char *name;
 	int (*run)(void); /* 0: as it should be */
@@ -845,38 +843,11 @@ static const struct test_case cases[] = {
 	{"names", names},
 };
 
-static void *say_so(void *arg)
-{
-	atomic_store(&stop, 1);
-	return NULL;
-}
-
-/* The engine is called, at its port, until another thread has run. */
-static int say_until_others_ran(void)
-{
-	pthread_t other = start(say_so, NULL);
-	long called = 0;
-
-	while (!atomic_load(&stop)) {
-		long result = MF_CALL_LOG;
-
-		__asm__ volatile("out %%eax, %1"
-				 : "+a"(result)
-				 : "N"(MF_ABI_PORT), "D"("on and on"), "S"(9ul), "d"(1ul)
-				 : "memory");
-		called++;
-	}
-	join(other);
-	printf("the other ran\n");
-	return called < 2;
-}
-
-/* These do not end by themselves, or are about the VM's limits, or are of no use natively. */
+/* These do not end by themselves, or are about the VM's limits. */
 static const struct test_case others[] = {
 	{"until-refused", until_refused},
 	{"spin-for-ever", spin_for_ever},
 	{"wait-for-ever", wait_for_ever},
-	{"say-until-others-ran", say_until_others_ran},
 };
 
 static int run_named(const struct test_case *list, size_t count, const char *name)
