@@ -3,6 +3,7 @@
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "measure/compare.h"
+#include "measure/record.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -214,7 +215,7 @@ static void json_case(struct comparison *self, const struct mf_result *a, const 
 
 	compare_case(self, a, b, differences);
 	printf("{\"case\": ");
-	mf_cli_json_text(stdout, a->name);
+	mf_json_text(stdout, a->name);
 	printf(", \"unit\": \"%s\"", a->unit);
 	for (i = 0; i < TOLD; i++)
 		json_difference(told[i].name, &differences[i]);
@@ -225,7 +226,7 @@ static void json_case(struct comparison *self, const struct mf_result *a, const 
 		if (!other)
 			continue;
 		printf("%s", comma);
-		mf_cli_json_text(stdout, a->counts[i].name);
+		mf_json_text(stdout, a->counts[i].name);
 		printf(": [%.10g, %.10g]", a->counts[i].value, *other);
 		comma = ", ";
 	}
@@ -242,7 +243,7 @@ static void json_missing(const char *name, const struct mf_results *of, const st
 		if (mf_results_find(in, of->cases[i].name))
 			continue;
 		printf("%s", comma);
-		mf_cli_json_text(stdout, of->cases[i].name);
+		mf_json_text(stdout, of->cases[i].name);
 		comma = ", ";
 	}
 	putchar(']');
@@ -259,7 +260,7 @@ static void print_json(struct comparison *self)
 	printf(" \"notes\": [");
 	for (i = 0; i < self->note_count; i++) {
 		printf(i ? ", " : "");
-		mf_cli_json_text(stdout, self->notes[i]);
+		mf_json_text(stdout, self->notes[i]);
 	}
 	printf("],\n \"cases\": [");
 	for (i = 0; i < self->a.case_count; i++) {

@@ -3,6 +3,7 @@
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "config/file.h"
+#include "measure/record.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -35,7 +36,7 @@ static void print_value(const struct show *show, const char *text)
 	if (!text)
 		fputs("true", stdout);
 	else if (show->json)
-		mf_cli_json_text(stdout, text);
+		mf_json_text(stdout, text);
 	else
 		text_in_quotes(text, stdout);
 }
@@ -66,18 +67,18 @@ static void print_json(struct show *show, const struct mf_option *option,
 		       const struct mf_setting *setting)
 {
 	printf("%s", show->first ? "" : ", ");
-	mf_cli_json_text(stdout, option->name);
+	mf_json_text(stdout, option->name);
 	fputs(": {\"value\": ", stdout);
 	if (setting)
 		print_values(show, option);
 	else if (option->initial)
-		mf_cli_json_text(stdout, option->initial);
+		mf_json_text(stdout, option->initial);
 	else
 		fputs(option->value ? "null" : "false", stdout);
 	fputs(", \"from\": ", stdout);
 	if (setting) {
 		fputs("{\"file\": ", stdout);
-		mf_cli_json_text(stdout, setting->file);
+		mf_json_text(stdout, setting->file);
 		printf(", \"line\": %u}}", setting->line);
 	} else {
 		fputs("\"default\"}", stdout);

@@ -2,6 +2,7 @@
 /* mayfly doctor: what this host can do, and how to mend what it cannot. */
 #include "cli/options.h"
 #include "cli/verbs.h"
+#include "measure/record.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,12 +39,12 @@ tell(struct report *report, const char *name, const char *mend, const char *form
 	printf(report->first ? "[" : ",\n ");
 	report->first = false;
 	printf("{\"name\": ");
-	mf_cli_json_text(stdout, name);
+	mf_json_text(stdout, name);
 	printf(", \"value\": ");
-	mf_cli_json_text(stdout, value);
+	mf_json_text(stdout, value);
 	if (mend) {
 		printf(", \"mend\": ");
-		mf_cli_json_text(stdout, mend);
+		mf_json_text(stdout, mend);
 	}
 	putchar('}');
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/image_info.h"
 #include "cli/options.h"
+#include "measure/record.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ static void name_it(struct printer *printer, const char *name)
 		return;
 	}
 	fputs(printer->begun ? ",\n  " : "{\n  ", printer->out);
-	mf_cli_json_text(printer->out, name);
+	mf_json_text(printer->out, name);
 	fputs(": ", printer->out);
 	printer->begun = true;
 }
@@ -28,7 +29,7 @@ static void say_text(struct printer *printer, const char *name, const char *text
 {
 	name_it(printer, name);
 	if (printer->json)
-		mf_cli_json_text(printer->out, text);
+		mf_json_text(printer->out, text);
 	else
 		fprintf(printer->out, "%s\n", text);
 }

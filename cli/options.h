@@ -13,7 +13,4 @@
 /* Print "mayfly VERB: sentence"; returns the status for failure. */
 int mf_cli_fail(const char *verb, const struct mf_error *err);
 
-/* A string as JSON has it, in quotes; bytes that are no text are escaped. */
-void mf_cli_json_text(FILE *file, const char *text);
-
 #endif

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "request-vm/pool.h"
+#include "measure/record.h"
 
 #define OUTCOMES (MF_OUTCOME_STORE + 1)
 
@@ -210,7 +211,7 @@ void mf_stat_print_json(FILE *file, const struct mf_stat_report *report)
 	size_t i;
 
 	fputs("{\"name\":", file);
-	mf_cli_json_text(file, report->name);
+	mf_json_text(file, report->name);
 	fprintf(file, ",\"pid\":%d,\"seconds\":%.3f,\"interval\":%s", report->pid, report->seconds,
 		report->interval ? "true" : "false");
 	json_measured(file, report->measured);
@@ -219,7 +220,7 @@ void mf_stat_print_json(FILE *file, const struct mf_stat_report *report)
 	for (i = 0; i < report->notes->count; i++) {
 		if (i)
 			fputc(',', file);
-		mf_cli_json_text(file, report->notes->text[i]);
+		mf_json_text(file, report->notes->text[i]);
 	}
 	fputs("]}\n", file);
 }

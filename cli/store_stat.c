@@ -3,6 +3,7 @@
 #include "cli/options.h"
 #include "cli/store.h"
 #include "cli/verbs.h"
+#include "measure/record.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -100,7 +101,7 @@ static void print_tables(const struct store_job *job, uint64_t page_bytes)
 			continue;
 		}
 		printf("%s{\"name\":", first ? "" : ",");
-		mf_cli_json_text(stdout, table.name);
+		mf_json_text(stdout, table.name);
 		printf(",\"records\":%llu,\"bytes\":%llu,\"depth\":%u}",
 		       (unsigned long long)table.head.entries, bytes, table.head.depth);
 	}
@@ -206,7 +207,7 @@ static void print_check(const struct store_job *job, const struct mf_abi_admin_c
 	for (char *line = found ? strtok(found, "\n") : NULL, *first = line; line;
 	     line = strtok(NULL, "\n")) {
 		fputs(line == first ? "" : ",", stdout);
-		mf_cli_json_text(stdout, line);
+		mf_json_text(stdout, line);
 	}
 	puts("]}");
 }

@@ -21,7 +21,7 @@ const char *mf_number(double value)
 	return to;
 }
 
-static void write_text(FILE *file, const char *text)
+void mf_json_text(FILE *file, const char *text)
 {
 	fputc('"', file);
 	for (; *text; text++) {
@@ -168,7 +168,7 @@ static void write_machine(FILE *file, const struct mf_machine *machine, bool sca
 	fputc('{', file);
 	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		fprintf(file, "\"%s\":", texts[i].name);
-		write_text(file, texts[i].text);
+		mf_json_text(file, texts[i].text);
 		fputc(',', file);
 	}
 	fprintf(file,
@@ -190,9 +190,9 @@ void mf_record_write_head(FILE *file, const char *command, const struct mf_machi
 	fprintf(file, "{\"format\":\"" MF_RECORD_FORMAT "\",\"version\":%d,\"made\":\"%s\",",
 		MF_RECORD_VERSION, made);
 	fputs("\"revision\":", file);
-	write_text(file, mf_revision);
+	mf_json_text(file, mf_revision);
 	fputs(",\"command\":", file);
-	write_text(file, command);
+	mf_json_text(file, command);
 	fputs(",\"machine\":", file);
 	write_machine(file, machine, scaled_down);
 	fputs("}\n", file);
@@ -204,13 +204,13 @@ void mf_record_write(FILE *file, const struct mf_record *record)
 	size_t i;
 
 	fputs("{\"case\":", file);
-	write_text(file, record->name);
+	mf_json_text(file, record->name);
 	fprintf(file, ",\"unit\":\"%s\",\"cpu\":%d,\"warmup\":%zu", record->unit, record->cpu,
 		record->warmup);
 	write_figures(file, record->samples);
 	if (record->yardstick && record->yard->count) {
 		fputs(",\"yardstick\":{\"name\":", file);
-		write_text(file, record->yardstick);
+		mf_json_text(file, record->yardstick);
 		write_figures(file, record->yard);
 		fputc('}', file);
 	}

@@ -35,6 +35,9 @@ struct mf_record {
 	int cpu;       /* that it is pinned to; -1: none */
 };
 
+/* A string as JSON has it, in quotes; bytes that are no text are escaped. */
+void mf_json_text(FILE *file, const char *text);
+
 /* The first line. command: as it was given. */
 void mf_record_write_head(FILE *file, const char *command, const struct mf_machine *machine,
 			  bool scaled_down);
